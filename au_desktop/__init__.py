@@ -1,0 +1,1 @@
+"""AU Desktop: the window around rtatl_core. Holds threads, widgets and files, no maths."""

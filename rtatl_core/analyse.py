@@ -1,0 +1,67 @@
+"""Video file -> session folder, by the same engine as the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtatl_core.engine import Engine
+from rtatl_core.progress import progress
+from rtatl_core.session import ClockPair, SessionWriter
+from rtatl_core.video import VideoReader
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """What became of one video."""
+
+    folder: Path
+    frames: int
+    frames_with_face: int
+    warning: str | None
+    """One sentence when the file was cut off or showed no face."""
+
+
+def engine_settings(engine: Engine) -> dict[str, Any]:
+    """What of the engine's settings belongs into session.json."""
+    return {"smoothing_s": engine.smoothing_s, "max_faces": engine.max_faces, "device": engine.device}
+
+
+def analyse_video(path: Path, out: Path, engine: Engine, *, quiet: bool = False) -> Analysed:
+    """Analyse every frame of ``path`` into a new session folder in ``out``. Raises SourceError and
+    SessionError."""
+    with VideoReader(path) as reader:
+        engine.reset()
+        source = {
+            "kind": "file",
+            "target": str(path),
+            "name": path.name,
+            "size": reader.size,
+            "fps": reader.fps,
+        }
+        frames = with_face = 0
+        bar = progress(reader, total=reader.frame_count, desc=path.name, unit="frame", quiet=quiet)
+        writer: SessionWriter | None = None
+        try:
+            for packet in bar:
+                if writer is None:
+                    clock = ClockPair.at(packet.captured_at)
+                    settings = engine_settings(engine)
+                    writer = SessionWriter(out, path.stem, engine.aus, source, engine.model, settings, clock)
+                frame = engine.process(packet)
+                writer.append(frame)
+                frames += 1
+                with_face += bool(frame.faces)
+            assert writer is not None  # a reader that opened has a first frame
+            warning = reader.warning
+            if not with_face:
+                warning = f"no face was found in any of the {frames} frames of {path}; its rows hold success 0"
+            if warning:
+                writer.event("warning", warning, packet.timestamp, packet.number)
+        except BaseException as error:
+            if writer is not None:
+                writer.close(f"stopped: {error or type(error).__name__}")
+            raise
+        writer.close("complete")
+    return Analysed(writer.folder, frames, with_face, warning)

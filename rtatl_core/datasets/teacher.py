@@ -1,0 +1,73 @@
+"""MediaPipe's 52 blendshapes as a reference on unlabelled real video: for choosing checkpoints and for
+reports, never for training here. They are computed from landmarks, so they agree with landmarks; cheekSquint
+and noseSneer are near constant and are not used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from rtatl_core.errors import RecipeError
+from rtatl_core.handoffs import Float32, UInt8
+
+TEACHER_SHAPES: dict[int, tuple[str, ...]] = {
+    1: ("browInnerUp",),
+    2: ("browOuterUpLeft", "browOuterUpRight"),
+    4: ("browDownLeft", "browDownRight"),
+    5: ("eyeWideLeft", "eyeWideRight"),
+    7: ("eyeSquintLeft", "eyeSquintRight"),
+    10: ("mouthUpperUpLeft", "mouthUpperUpRight"),
+    12: ("mouthSmileLeft", "mouthSmileRight"),
+    15: ("mouthFrownLeft", "mouthFrownRight"),
+    16: ("mouthLowerDownLeft", "mouthLowerDownRight"),
+    17: ("mouthShrugLower",),
+    18: ("mouthPucker",),
+    20: ("mouthStretchLeft", "mouthStretchRight"),
+    22: ("mouthFunnel",),
+    25: ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight"),
+    26: ("jawOpen",),
+    27: ("jawOpen",),
+    28: ("mouthRollLower", "mouthRollUpper"),
+    43: ("eyeBlinkLeft", "eyeBlinkRight"),
+}
+"""AU -> blendshapes whose mean is its stand-in."""
+
+
+class Teacher:
+    """Face Landmarker with blendshapes from a ``face_landmarker.task`` file (Google, Apache-2.0; not
+    shipped)."""
+
+    def __init__(self, task_file: Path) -> None:
+        if not task_file.is_file():
+            raise RecipeError(f"{task_file} is missing; it is MediaPipe's face_landmarker.task with blendshapes")
+        from mediapipe import Image, ImageFormat
+        from mediapipe.tasks.python import BaseOptions
+        from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
+
+        self._image, self._format = Image, ImageFormat.SRGB
+        self._landmarker = FaceLandmarker.create_from_options(
+            FaceLandmarkerOptions(
+                base_options=BaseOptions(model_asset_path=str(task_file)), output_face_blendshapes=True
+            )
+        )
+
+    def __call__(self, image: UInt8) -> Float32:
+        """BGR image -> (n,) stand-ins in the order of ``TEACHER_SHAPES``, 0-1; NaN when no face is found."""
+        rgb = np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        result = self._landmarker.detect(self._image(image_format=self._format, data=rgb))
+        if not result.face_blendshapes:
+            return np.full(len(TEACHER_SHAPES), np.nan, np.float32)
+        scores = {shape.category_name: shape.score for shape in result.face_blendshapes[0]}
+        return np.array([np.mean([scores[s] for s in shapes]) for shapes in TEACHER_SHAPES.values()], np.float32)
+
+    def __enter__(self) -> Teacher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._landmarker.close()

@@ -1,0 +1,121 @@
+"""The whole path of a frame. The window, ``rtatl analyze`` and batch runs all call this one, so they give the
+same numbers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from rtatl_core.face.align import align_face
+from rtatl_core.face.observe import Observer
+from rtatl_core.face.regions import WINDOW
+from rtatl_core.handoffs import (
+    AlignedFace,
+    AnalysedFace,
+    AnalysedFrame,
+    FaceObservation,
+    Float32,
+    FramePacket,
+)
+from rtatl_core.predictor import Predictor
+from rtatl_core.temporal import Smoother
+from rtatl_core.weights import load_model
+
+
+class Engine:
+    """FramePacket -> AnalysedFrame. Built and used by one thread; loading takes a second or two.
+
+    ``want_flow`` and ``smoothing_s`` are plain attributes that other threads may set. Raises WeightsError for
+    an unusable model and InputError for an unusable device.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        device: str = "auto",
+        max_faces: int = 1,
+        smoothing_s: float = 0.06,
+        threads: int | None = None,
+    ) -> None:
+        cv2.setNumThreads(1)  # its pool fights torch's for the same cores
+        torch.set_num_threads(threads or max(1, (torch.get_num_threads() or 2) // 2))
+        self._predictor = Predictor(load_model(model), device)
+        self._observer = Observer(max_faces)
+        self._smoother = Smoother(smoothing_s)
+        self.aus = self._predictor.model.aus
+        self.model: dict[str, Any] = self._predictor.model.card
+        self.device = str(self._predictor.device)
+        self.max_faces = max_faces
+        self.smoothing_s = smoothing_s
+        self.want_flow = False
+
+    def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
+        """``dropped``: (number, timestamp) of captured frames given up since the last call; they travel with
+        the result."""
+        clock = _StageClock()
+        observations = self._observer(packet)
+        clock.stop("observe")
+        aligned = [align_face(packet.image, seen.landmarks, self._predictor.layout) for seen in observations]
+        clock.stop("align")
+        faces: tuple[AnalysedFace, ...] = ()
+        if aligned:
+            faces = self._analyse(packet, observations, aligned, clock)
+        return AnalysedFrame(packet, faces, self.aus, dropped, clock.stages)
+
+    def _analyse(
+        self,
+        packet: FramePacket,
+        observations: tuple[FaceObservation, ...],
+        aligned: list[AlignedFace],
+        clock: _StageClock,
+    ) -> tuple[AnalysedFace, ...]:
+        predictions, centres = self._predictor(aligned, want_flow=self.want_flow)
+        clock.stop("predict")
+        self._smoother.seconds = self.smoothing_s
+        faces = tuple(
+            AnalysedFace(
+                observation=seen,
+                aligned=face,
+                regions=_to_image(centre * self._predictor.layout.side, face),
+                region_radius=WINDOW / 2 * self._predictor.layout.side / float(np.hypot(*face.matrix[:, 0])),
+                prediction=prediction,
+                result=self._smoother(seen.face_id, packet.timestamp, prediction),
+            )
+            for seen, face, prediction, centre in zip(observations, aligned, predictions, centres, strict=True)
+        )
+        clock.stop("smooth")
+        return faces
+
+    def reset(self) -> None:
+        """Forget faces and smoothing: what follows is a new source."""
+        self._observer.reset()
+        self._smoother.forget()
+
+    def close(self) -> None:
+        self._observer.close()
+
+
+def _to_image(points: Float32, face: AlignedFace) -> Float32:
+    """(..., 2) chip pixels -> image pixels."""
+    inverse = cv2.invertAffineTransform(face.matrix)
+    image: Float32 = (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
+    return image
+
+
+class _StageClock:
+    """Milliseconds between stops, by name."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.stages[stage] = (now - self._last) * 1000
+        self._last = now

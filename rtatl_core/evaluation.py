@@ -1,0 +1,55 @@
+"""Model x prepared data -> predictions and agreement."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rtatl_core.datasets.augment import centre_crop
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.teacher import TEACHER_SHAPES
+from rtatl_core.face.regions import au_regions
+from rtatl_core.handoffs import Float32
+from rtatl_core.metrics import pcc
+from rtatl_core.models.backbone import to_tensor
+from rtatl_core.models.rtatl import RTATL
+
+
+@torch.inference_mode()
+def predict_store(
+    network: RTATL, store: ChipStore, rows: NDArray[np.int64], batch: int = 128
+) -> tuple[Float32, Float32, Float32]:
+    """Intensity on 0-1 of the rows' central chips: mixture, pixel stream, geometry stream; each (n,
+    n_aus)."""
+    network.eval()
+    outputs: list[tuple[Float32, ...]] = []
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        chips = np.stack([centre_crop(store.chips[row], store.layout) for row in part])
+        centres = au_regions(store.landmarks[part].astype(np.float32), network.config.aus)
+        geometry = torch.from_numpy(store.geometry[part].astype(np.float32))
+        images = to_tensor(torch.from_numpy(chips)).contiguous(memory_format=torch.channels_last)
+        output = network(images, torch.from_numpy(centres), geometry)
+        streams = [stream[0].numpy() for stream in output.streams]
+        outputs.append((output.intensity.numpy(), streams[0], streams[-1]))
+    mixture, pixels, shape = (np.concatenate(part) for part in zip(*outputs, strict=True))
+    return mixture, pixels, shape
+
+
+def teacher_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, float]:
+    """AU -> mean over clips of the PCC between prediction and teacher. Clips where the teacher hardly moves
+    do not count."""
+    assert store.teacher is not None
+    result: dict[int, float] = {}
+    for column, au in enumerate(TEACHER_SHAPES):
+        if au not in aus:
+            continue
+        scores = [
+            pcc(values[rows, aus.index(au)], store.teacher[rows, column])
+            for clip in np.unique(store.clips)
+            if store.teacher[rows := np.flatnonzero(store.clips == clip), column].std() > 0.02
+        ]
+        if scores:
+            result[au] = float(np.nanmean(scores))
+    return result

@@ -1,0 +1,170 @@
+"""Image -> faces with landmarks, head pose and a stable id, by MediaPipe FaceMesh (bundled in its wheel, no
+download).
+
+FaceMesh follows faces from frame to frame by itself but gives them no identity; ``FaceTracker`` adds one by
+matching each face with the nearest face of the last second.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from rtatl_core.face.pose import head_pose
+from rtatl_core.handoffs import LANDMARKS, FaceObservation, Float32, FramePacket, HeadPose, UInt8
+
+BACKEND = "mediapipe-facemesh-refined"
+"""Stored with every model and session: landmarks of different backends differ by 1-2 % of the eye
+distance."""
+
+os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's start-up chatter is not the user's concern
+
+
+class FaceMesh:
+    """MediaPipe FaceMesh, one per thread. ``tracking`` False treats each image on its own (photos, shuffled
+    frames)."""
+
+    def __init__(self, max_faces: int = 1, *, tracking: bool = True, min_confidence: float = 0.5) -> None:
+        from mediapipe.python.solutions.face_mesh import FaceMesh as MediaPipeFaceMesh
+
+        self._mesh = MediaPipeFaceMesh(
+            static_image_mode=not tracking,
+            max_num_faces=max_faces,
+            refine_landmarks=True,
+            min_detection_confidence=min_confidence,
+            min_tracking_confidence=min_confidence,
+        )
+
+    def __call__(self, image: UInt8) -> list[Float32]:
+        """BGR image -> one (478, 3) array of pixels per face, z on the scale of x."""
+        height, width = image.shape[:2]
+        found = self._mesh.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).multi_face_landmarks or []
+        scale = np.array([width, height, width], np.float32)
+        return [
+            np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32).reshape(LANDMARKS, 3) * scale
+            for face in found
+        ]
+
+    def close(self) -> None:
+        self._mesh.close()
+
+    def __enter__(self) -> FaceMesh:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(slots=True)
+class _Track:
+    face_id: int
+    centre: Float32
+    size: float
+    last_seen: float
+
+
+class FaceTracker:
+    """Gives faces ids that stay. A face belongs to the track whose last place is nearest, if that is within
+    ``reach`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face
+    with a new id."""
+
+    def __init__(self, *, reach: float = 0.7, patience: float = 1.0) -> None:
+        self._reach, self._patience = reach, patience
+        self._tracks: list[_Track] = []
+        self._next_id = 0
+
+    def assign(self, boxes: Float32, timestamp: float) -> list[int]:
+        """boxes: (n, 4) x0, y0, x1, y1 -> n ids. Nearest pairs are matched first; no id is given twice in a
+        frame."""
+        self._tracks = [t for t in self._tracks if timestamp - t.last_seen <= self._patience]
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+        pairs = sorted(
+            (float(np.linalg.norm(centres[i] - track.centre)) / max(float(sizes[i]), track.size), i, k)
+            for i in range(len(boxes))
+            for k, track in enumerate(self._tracks)
+        )
+        ids: dict[int, int] = {}
+        taken: set[int] = set()
+        for distance, i, k in pairs:
+            if distance > self._reach or i in ids or k in taken:
+                continue
+            track = self._tracks[k]
+            track.centre, track.size, track.last_seen = centres[i], float(sizes[i]), timestamp
+            ids[i] = track.face_id
+            taken.add(k)
+        for i in range(len(boxes)):
+            if i not in ids:
+                self._tracks.append(_Track(self._next_id, centres[i], float(sizes[i]), timestamp))
+                ids[i] = self._next_id
+                self._next_id += 1
+        return [ids[i] for i in range(len(boxes))]
+
+    def forget(self) -> None:
+        """Start anew with a new source; ids go on and are never used twice."""
+        self._tracks.clear()
+
+
+class Observer:
+    """FramePacket -> observations, largest face first."""
+
+    def __init__(self, max_faces: int = 1, *, tracking: bool = True) -> None:
+        self._mesh = FaceMesh(max_faces, tracking=tracking)
+        self._max_faces, self._tracking = max_faces, tracking
+        self._tracker = FaceTracker()
+
+    def __call__(self, packet: FramePacket) -> tuple[FaceObservation, ...]:
+        faces = [face for face in self._mesh(packet.image) if _extent(face) > 1.0]
+        faces.sort(key=_extent, reverse=True)
+        if not faces:
+            return ()
+        boxes = np.array([box_of(face) for face in faces], np.float32)
+        height, width = packet.image.shape[:2]
+        observations = []
+        for face, box, face_id in zip(faces, boxes, self._tracker.assign(boxes, packet.timestamp), strict=True):
+            pose = head_pose(face, width, height)
+            observations.append(
+                FaceObservation(
+                    face_id=face_id,
+                    landmarks=face,
+                    box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+                    pose=pose,
+                    confidence=confidence_of(face, pose, width, height),
+                )
+            )
+        return tuple(observations)
+
+    def reset(self) -> None:
+        """Forget the followed faces, in MediaPipe too: results depend only on the frames after this call."""
+        self._tracker.forget()
+        self._mesh.close()
+        self._mesh = FaceMesh(self._max_faces, tracking=self._tracking)
+
+    def close(self) -> None:
+        self._mesh.close()
+
+
+def _extent(landmarks: Float32) -> float:
+    x0, y0, x1, y1 = box_of(landmarks)
+    return math.sqrt((x1 - x0) * (y1 - y0))
+
+
+def box_of(landmarks: Float32) -> tuple[float, float, float, float]:
+    """Hull of the landmarks: x0, y0, x1, y1 in pixels."""
+    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def confidence_of(landmarks: Float32, pose: HeadPose, width: int, height: int) -> float:
+    """0-1: share of landmarks inside the frame times cos(yaw) cos(pitch). FaceMesh gives no score of its own;
+    this one says how much of the face can be seen, and from how far aside."""
+    inside = (landmarks[:, :2] >= 0) & (landmarks[:, :2] <= (width - 1, height - 1))
+    pitch, yaw, _ = pose.rotation_rad
+    return float(inside.all(axis=1).mean() * max(0.0, np.cos(yaw)) * max(0.0, np.cos(pitch)))

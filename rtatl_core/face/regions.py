@@ -1,0 +1,101 @@
+"""AU regions of interest (RoIs): landmarks -> the two places of the face where each AU shows.
+
+Centres follow the rules that JAA-Net, ROI-Nets and EAC-Net share (Shao et al., IJCV 2021; Li et al., CVPR
+2017; Li et al., PAMI 2018), carried over from the 68-point scheme to MediaPipe's mesh. Offsets are in units
+of D, the distance of the inner eye corners in the upright chip. AUs without a published centre (5, 16, 18,
+20, 22, 27, 28, 43) are ours. The window's side is 0.14 of the chip, as in JAA-Net.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtatl_core.face.mesh import EYE_INNER, mirror_index
+from rtatl_core.handoffs import Float32
+
+WINDOW = 0.14
+"""Side of a region as a fraction of the chip's side."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Mean of mesh points, moved by ``shift`` (outwards, down) in units of D."""
+
+    points: tuple[int, ...]
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One place on the subject's right, mirrored to the left; or an upper and a lower place on the
+    midline."""
+
+    first: _Place
+    second: _Place | None = None
+
+
+_UPPER_LIP, _LOWER_LIP = _Place((0,)), _Place((17,))
+_LIPS = _Rule(_UPPER_LIP, _LOWER_LIP)
+_MOUTH_CORNERS = _Rule(_Place((61,)))
+_CHIN = _Rule(_Place((84,), (0.0, 0.5)))
+
+_RULES: dict[int, _Rule] = {
+    1: _Rule(_Place((55, 107), (0.0, -0.5))),
+    2: _Rule(_Place((63, 70), (0.0, -1 / 3))),
+    4: _Rule(_Place((52, 105), (0.0, 1 / 3))),
+    5: _Rule(_Place((159,))),
+    6: _Rule(_Place((144, 145), (0.0, 1.0))),
+    7: _Rule(_Place((158,))),
+    9: _Rule(_Place((98,), (0.0, -0.5))),
+    10: _Rule(_Place((39,))),
+    12: _MOUTH_CORNERS,
+    14: _MOUTH_CORNERS,
+    15: _MOUTH_CORNERS,
+    16: _Rule(_Place((84,), (0.0, 0.25))),
+    17: _CHIN,
+    18: _LIPS,
+    20: _Rule(_Place((61,), (0.15, 0.1))),
+    22: _LIPS,
+    23: _LIPS,
+    24: _LIPS,
+    25: _LIPS,
+    26: _CHIN,
+    27: _Rule(_Place((13, 14)), _Place((17, 152))),
+    28: _Rule(_Place((13,)), _Place((14,))),
+    43: _Rule(_Place((159, 145))),
+}
+
+REGION_AUS = tuple(_RULES)
+"""AUs that have a region."""
+
+
+def au_regions(landmarks: Float32, aus: tuple[int, ...]) -> Float32:
+    """Centres of the AUs' regions.
+
+    landmarks: (..., 478 or 468, 2) in an upright chip, as fractions of its side. Returns (..., n_aus, 2, 2):
+    per AU the region on the subject's right then left (upper then lower lip for AUs of the midline), x then
+    y, kept inside the chip so that a whole window fits. Raises ValueError for an AU without a rule.
+    """
+    unknown = [au for au in aus if au not in _RULES]
+    if unknown:
+        raise ValueError(f"no region is known for AU {', '.join(map(str, unknown))}; known are {REGION_AUS}")
+    unit = np.abs(landmarks[..., EYE_INNER[1], 0] - landmarks[..., EYE_INNER[0], 0])
+    mirror = mirror_index()
+    centres = np.empty((*landmarks.shape[:-2], len(aus), 2, 2), np.float32)
+    for i, au in enumerate(aus):
+        rule = _RULES[au]
+        centres[..., i, 0, :] = _centre(landmarks, rule.first, unit, outwards=-1.0)
+        if rule.second is not None:
+            centres[..., i, 1, :] = _centre(landmarks, rule.second, unit, outwards=1.0)
+        else:
+            mirrored = _Place(tuple(mirror[p] for p in rule.first.points), rule.first.shift)
+            centres[..., i, 1, :] = _centre(landmarks, mirrored, unit, outwards=1.0)
+    return centres.clip(WINDOW / 2, 1 - WINDOW / 2)
+
+
+def _centre(landmarks: Float32, place: _Place, unit: Float32, *, outwards: float) -> Float32:
+    shift = np.array([outwards * place.shift[0], place.shift[1]], np.float32)
+    centre: Float32 = landmarks[..., list(place.points), :2].mean(axis=-2) + unit[..., None] * shift
+    return centre

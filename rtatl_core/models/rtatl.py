@@ -1,0 +1,146 @@
+"""The RTATL network.
+
+    chip -> backbone -> global feature ----------------------------------+-> per-AU head -> intensity,
+    occurrence
+                     -> AU regions -> AU tokens -> relation embedding ---+        |
+    landmarks -> geometry features --------------------------------------> head --+ (per-AU mixture)
+
+The paper (Yan et al., ACM MM 2021) fixes the first two lines: a backbone, regional features with AU relation
+embedding, a global feature, and two self-supervised heads that are dropped at test time. Sizes, the
+transformer, and the geometry stream (landmarks beside pixels: what transfers from rendered to real faces) are
+ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rtatl_core.face.mesh import MESH_POINTS
+from rtatl_core.face.regions import WINDOW
+from rtatl_core.models.backbone import ResNet, standardise
+from rtatl_core.models.decoders import FlowDecoder, PatchDecoder
+from rtatl_core.models.relation import RegionEmbedding, RelationEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class RTATLConfig:
+    """Shape of the network; saved with the weights."""
+
+    aus: tuple[int, ...]
+    backbone: str = "resnet18"
+    width: int = 32
+    chip_side: int = 112
+    token: int = 64
+    relation_layers: int = 2
+    relation_heads: int = 4
+    geometry: int = 256
+    """Width of the geometry stream; 0 leaves landmarks out."""
+    dropout: float = 0.2
+    flow_gap_s: float = 0.2
+    """How far ahead the predicted flow looks, in seconds."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"aus": list(self.aus)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RTATLConfig:
+        return cls(**(values | {"aus": tuple(values["aus"])}))
+
+
+class RTATLOutput(NamedTuple):
+    intensity: Tensor
+    """(B, n_aus), 1 = FACS intensity 5, not clipped."""
+    occurrence: Tensor
+    """(B, n_aus) logits."""
+    streams: tuple[tuple[Tensor, Tensor], ...]
+    """(intensity, occurrence logits) of each stream by itself: pixels, then geometry if it is on."""
+    tokens: Tensor
+    """(B, n_aus, token) relation-embedded AU tokens."""
+    coarse: Tensor
+    """(B, C, S/32, S/32) the map the global feature is pooled from."""
+
+
+class _PixelHead(nn.Module):
+    """Per AU: linear in [its relation-embedded token; global feature]."""
+
+    def __init__(self, n_aus: int, token: int, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(dropout)
+        self.local = nn.Parameter(torch.randn(n_aus, token, 2) * 0.1 * token**-0.5)
+        self.whole = nn.Linear(channels, n_aus * 2)
+
+    def forward(self, tokens: Tensor, global_feature: Tensor) -> tuple[Tensor, Tensor]:
+        local = torch.einsum("bnt,nto->bno", self.drop(tokens), self.local)
+        both = local + self.whole(self.drop(global_feature)).reshape(local.shape)
+        return both[..., 0], both[..., 1]
+
+
+class _GeometryStream(nn.Module):
+    """Frontal landmark offsets -> AUs."""
+
+    feature_mean: Tensor
+    feature_spread: Tensor
+
+    def __init__(self, n_aus: int, width: int, dropout: float) -> None:
+        super().__init__()
+        inputs = MESH_POINTS * 3
+        self.register_buffer("feature_mean", torch.zeros(inputs))
+        self.register_buffer("feature_spread", torch.ones(inputs))
+        self.noise = 0.10
+        """Training noise in units of each feature's spread; without it the stream learns one rig's mesh by
+        heart."""
+        self.body = nn.Sequential(
+            nn.Linear(inputs, width),
+            nn.LayerNorm(width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.LayerNorm(width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+        )
+        self.head = nn.Linear(width, n_aus * 2)
+
+    def forward(self, geometry: Tensor) -> tuple[Tensor, Tensor]:
+        x = (geometry.flatten(1) - self.feature_mean) / self.feature_spread
+        if self.training:
+            x = x + torch.randn_like(x) * self.noise
+        both = self.head(self.body(x)).reshape(len(x), -1, 2)
+        return both[..., 0], both[..., 1]
+
+
+class RTATL(nn.Module):
+    """The whole network. ``flow`` and ``inpainting`` are absent unless asked for."""
+
+    geometry_share: Tensor
+
+    def __init__(self, config: RTATLConfig, *, flow: bool = True, inpainting: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        n = len(config.aus)
+        self.backbone = ResNet(config.backbone, config.width)
+        channels = self.backbone.channels
+        self.regions = RegionEmbedding(channels, n, config.token, WINDOW)
+        self.relation = RelationEncoder(n, config.token, config.relation_layers, config.relation_heads, config.dropout)
+        self.head = _PixelHead(n, config.token, channels[-1], config.dropout)
+        self.geometry = _GeometryStream(n, config.geometry, config.dropout) if config.geometry else None
+        self.register_buffer("geometry_share", torch.full((n,), 0.5))
+        self.flow = FlowDecoder(channels[-1], config.chip_side) if flow else None
+        self.inpainting = PatchDecoder(config.token, round(WINDOW * config.chip_side / 4) * 4) if inpainting else None
+
+    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> RTATLOutput:
+        """chips: (B, 3, S, S) in 0-1. centres: (B, n_aus, 2, 2) fractions of the chip. geometry: (B, 468,
+        3)."""
+        features = self.backbone(standardise(chips))
+        tokens = self.relation(self.regions(features.fine, features.middle, centres))
+        pixel = self.head(tokens, features.coarse.mean(dim=(2, 3)))
+        if self.geometry is None:
+            return RTATLOutput(pixel[0], pixel[1], (pixel,), tokens, features.coarse)
+        shape = self.geometry(geometry)
+        share = self.geometry_share
+        intensity, occurrence = ((1 - share) * p + share * g for p, g in zip(pixel, shape, strict=True))
+        return RTATLOutput(intensity, occurrence, (pixel, shape), tokens, features.coarse)

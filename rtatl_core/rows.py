@@ -1,0 +1,148 @@
+"""Frames as rows of text: AnalysedFrames in, lines of frames.csv out, and back to numbers. No files, no
+threads.
+
+Column names are OpenFace's wherever the meaning is the same, so scripts written for it read our files. Where
+OpenFace writes 0 for a lost face, the fields are empty here: a zero would pass for a measured rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, Float64
+
+OCCURS = 0.5
+"""Probability from which on AUxx_c is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRecord:
+    """What is written of one face; unlike AnalysedFace it keeps no picture alive."""
+
+    face_id: int
+    confidence: float
+    pose: Float64
+    """(6,) Tx Ty Tz in mm, Rx Ry Rz in radians."""
+    result: AUResult
+    box: tuple[float, float, float, float]
+
+    @classmethod
+    def of(cls, face: AnalysedFace) -> FaceRecord:
+        seen = face.observation
+        pose = np.concatenate([seen.pose.translation_mm, seen.pose.rotation_rad])
+        return cls(seen.face_id, seen.confidence, pose, face.result, seen.box)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One captured frame, analysed or not."""
+
+    number: int
+    timestamp: float
+    faces: tuple[FaceRecord, ...] = ()
+    """In order of their ids."""
+    analysed: bool = False
+
+
+def records(frame: AnalysedFrame) -> tuple[FrameRecord, ...]:
+    """The captured frames that were given up before `frame`, then `frame` itself."""
+    faces = sorted((FaceRecord.of(face) for face in frame.faces), key=lambda face: face.face_id)
+    packet = frame.packet
+    return (
+        *(FrameRecord(number, timestamp) for number, timestamp in frame.dropped),
+        FrameRecord(packet.number, packet.timestamp, tuple(faces), analysed=True),
+    )
+
+
+def describe_columns(aus: Sequence[int]) -> dict[str, dict[str, str]]:
+    """Name -> description and unit of every column, in their order. AUs that the model lacks have no
+    column."""
+    units = [(ACTION_UNITS[number].label, ACTION_UNITS[number].name) for number in aus]
+    columns = {
+        "frame": ("number of the captured frame, from 1", ""),
+        "face_id": ("stays with a face while it is followed; empty without a face", ""),
+        "timestamp": ("time of capture (live) or media time (file) since the first frame", "s"),
+        "confidence": ("how fully and frontally the face was seen, 0-1", ""),
+        "success": ("1: a face was found; 0: none was, or the frame was not analysed", "0/1"),
+        "pose_Tx": ("midpoint between the eyes, + to the right of the picture", "mm"),
+        "pose_Ty": ("midpoint between the eyes, + down", "mm"),
+        "pose_Tz": ("midpoint between the eyes, + away from the camera", "mm"),
+        "pose_Rx": ("pitch, + looks down", "rad"),
+        "pose_Ry": ("yaw, + turns to the left of the picture", "rad"),
+        "pose_Rz": ("roll, + tilts clockwise in the picture", "rad"),
+        **{f"{label}_r": (f"{name}: intensity after smoothing", "0-5") for label, name in units},
+        **{f"{label}_c": (f"{name}: present (probability >= {OCCURS})", "0/1") for label, name in units},
+        **{f"{label}_raw": (f"{name}: intensity before smoothing", "0-5") for label, name in units},
+        "face_x0": ("left edge of the face in the picture", "px"),
+        "face_y0": ("upper edge of the face", "px"),
+        "face_x1": ("right edge of the face", "px"),
+        "face_y1": ("lower edge of the face", "px"),
+        "analysed": (
+            "0: captured, but given up because a newer frame was there or the analysis failed",
+            "0/1",
+        ),
+    }
+    return {name: {"description": description, "unit": unit} for name, (description, unit) in columns.items()}
+
+
+def lines(record: FrameRecord, n_aus: int) -> list[str]:
+    """A line per face; without a face one line whose values are empty, never 0."""
+    time_s = f"{record.timestamp:.6f}"
+    if not record.faces:
+        empty = "," * (6 + 3 * n_aus + 4)
+        return [f"{record.number},,{time_s},,0{empty},{int(record.analysed)}\n"]
+    return [
+        f"{record.number},{face.face_id},{time_s},{_text(face.confidence, 3)},1,{_values(face)},1\n"
+        for face in record.faces
+    ]
+
+
+def parse(text: str) -> tuple[dict[str, Float64], int]:
+    """A whole frames.csv -> its columns with NaN for empty fields, and how many rows at its end were cut off.
+
+    Only what a line break ends is complete. Raises ValueError when there is no header or a row in the middle
+    is bad.
+    """
+    header, *body = text.split("\n")
+    names = header.split(",")
+    if names[0] != "frame" or not body:
+        raise ValueError("it has no header")
+    rows = [_parse_row(line, len(names)) for line in body[:-1]]
+    cut = int(bool(body[-1]))
+    while rows and rows[-1] is None:
+        rows.pop()
+        cut += 1
+    whole = [row for row in rows if row is not None]
+    if len(whole) < len(rows):
+        raise ValueError(f"line {rows.index(None) + 2} is damaged")
+    table = np.array(whole, np.float64).reshape(len(whole), len(names))
+    return dict(zip(names, table.T.copy(), strict=True)), cut
+
+
+def _parse_row(line: str, fields: int) -> list[float] | None:
+    parts = line.split(",")
+    try:
+        return [float(part) if part else math.nan for part in parts] if len(parts) == fields else None
+    except ValueError:
+        return None
+
+
+def _values(face: FaceRecord) -> str:
+    """The fields from pose_Tx to face_y1."""
+    result = face.result
+    fields = [_text(value, 1) for value in face.pose[:3].tolist()]
+    fields += [_text(value, 4) for value in face.pose[3:].tolist()]
+    fields += [_text(value, 3) for value in result.intensity.tolist()]
+    fields += [str(int(probability >= OCCURS)) for probability in result.occurrence.tolist()]
+    fields += [_text(value, 3) for value in result.raw_intensity.tolist()]
+    fields += [_text(value, 1) for value in face.box]
+    return ",".join(fields)
+
+
+def _text(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else ""

@@ -1,0 +1,208 @@
+"""Model files: tensors (safetensors) beside a readable card (JSON) with golden input and output.
+
+``assets/models/<name>.safetensors`` and ``<name>.json``. The card says what the model is, on what it was
+trained, how its output is calibrated, how far each AU can be trusted, the sha256 of the tensors, and what it
+answers to a fixed input; loading checks the hash, every shape and that answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from rtatl_core.assets import asset
+from rtatl_core.errors import WeightsError
+from rtatl_core.face.mesh import MESH_POINTS
+from rtatl_core.face.observe import BACKEND
+from rtatl_core.face.regions import au_regions
+from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+
+CARD_FORMAT = 1
+DEFAULT_MODEL = "rtatl-first"
+_GOLDEN_TOLERANCE = 0.02
+"""Largest difference in intensity (0-5) that another CPU's or torch version's arithmetic may make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Raw network output (1 = FACS 5) -> intensity 0-5: ``clip(5 * gain * (raw - offset), 0, 5)``, per AU."""
+
+    gain: Float32
+    offset: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model. ``card`` is the JSON as it stands on disk."""
+
+    network: RTATL
+    calibration: Calibration
+    card: dict[str, Any]
+
+    @property
+    def aus(self) -> tuple[int, ...]:
+        return self.network.config.aus
+
+    @property
+    def name(self) -> str:
+        return str(self.card["name"])
+
+
+def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32]:
+    """A fixed chip (S, S, 3), region centres (n_aus, 2, 2) and geometry (468, 3), the same on every
+    machine."""
+    side = config.chip_side
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
+    waves = [np.sin(9 * x + k) * np.cos(7 * y - k) for k in range(3)]
+    chip = (127 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)
+    turn = np.arange(LANDMARKS, dtype=np.float32)
+    landmarks = np.stack([0.5 + 0.3 * np.cos(turn), 0.5 + 0.3 * np.sin(1.7 * turn)], axis=1)
+    geometry = 0.02 * np.sin(np.arange(MESH_POINTS * 3, dtype=np.float32)).reshape(MESH_POINTS, 3)
+    return chip, au_regions(landmarks, config.aus), geometry.astype(np.float32)
+
+
+def save_model(path: Path, network: RTATL, calibration: Calibration, description: dict[str, Any]) -> dict[str, Any]:
+    """Write ``path``.safetensors and ``path``.json; the inpainting decoder, which only training needs, is
+    left out. Returns the card. ``description`` must hold name, trained_on and trust (AU number as text ->
+    good / usable / experimental)."""
+    for key in ("name", "trained_on", "trust"):
+        if key not in description:
+            raise ValueError(f"the card needs {key!r}")
+    tensors = {
+        name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.startswith("inpainting.")
+    }
+    file = path.with_suffix(".safetensors")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, file)
+    answer = _golden_answer(network, calibration)
+    card = {
+        "format": CARD_FORMAT,
+        **description,
+        "sha256": _sha256(file),
+        "network": network.config.to_json(),
+        "flow": network.flow is not None,
+        "landmark_backend": BACKEND,
+        "calibration": {
+            "rule": "intensity = clip(5 * gain * (raw - offset), 0, 5)",
+            "gain": _rounded(calibration.gain),
+            "offset": _rounded(calibration.offset),
+        },
+        "golden_intensity": _rounded(answer),
+    }
+    file.chmod(0o644)  # safetensors writes files that only their owner can read
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    return card
+
+
+def find_model(model: str | Path | None) -> Path:
+    """A name of ``assets/models``, a path to a .safetensors or .json file, or None for the default model ->
+    path of the card.
+
+    Raises WeightsError when it is not there.
+    """
+    if model is None:
+        path = asset(f"models/{DEFAULT_MODEL}.json")
+    elif Path(model).suffix in (".safetensors", ".json"):
+        path = Path(model).with_suffix(".json")
+    else:
+        path = asset(f"models/{model}.json")
+    for needed in (path, path.with_suffix(".safetensors")):
+        if not needed.is_file():
+            known = ", ".join(sorted(p.stem for p in asset("models").glob("*.safetensors"))) or "none"
+            raise WeightsError(
+                f"model file {needed} is missing; name a .safetensors file with its .json card beside it, "
+                f"or one of: {known}"
+            )
+    return path
+
+
+def load_model(model: str | Path | None = None) -> Model:
+    """Load strictly. Raises WeightsError when files are missing or damaged, the hash or a shape differs from
+    the card, or the network does not give the card's golden answer."""
+    path = find_model(model)
+    file = path.with_suffix(".safetensors")
+    try:
+        card: dict[str, Any] = json.loads(path.read_text())
+        if card["format"] != CARD_FORMAT:
+            raise WeightsError(
+                f"model card {path} has format {card['format']}, this version reads {CARD_FORMAT}; "
+                "update the program or the model"
+            )
+        config = RTATLConfig.from_json(card["network"])
+        calibration = Calibration(*(np.array(card["calibration"][key], np.float32) for key in ("gain", "offset")))
+        expected, golden = str(card["sha256"]), np.array(card["golden_intensity"], np.float32)
+        with_flow = bool(card["flow"])
+        str(card["name"]), str(card["trained_on"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"model card {path} is damaged ({error}); install the model again") from error
+    if card["landmark_backend"] != BACKEND:
+        raise WeightsError(
+            f"model {path.stem} needs landmarks of {card['landmark_backend']}, this version has {BACKEND}"
+        )
+    if _sha256(file) != expected:
+        raise WeightsError(
+            f"weights {file} are not the ones their card describes (sha256 differs); install the model again"
+        )
+    try:
+        tensors = load_file(file)
+    except SafetensorError as error:
+        raise WeightsError(f"weights {file} cannot be read ({error}); install the model again") from error
+    network = RTATL(config, flow=with_flow)
+    _check_shapes(file, network, tensors)
+    network.load_state_dict(tensors, strict=True)
+    network.eval().requires_grad_(False)
+    difference = float(np.abs(_golden_answer(network, calibration) - golden).max())
+    if difference > _GOLDEN_TOLERANCE:
+        raise WeightsError(
+            f"model {path.stem} answers its golden input wrongly on this machine (off by {difference:.3f}); "
+            "update torch or report this"
+        )
+    return Model(network, calibration, card)
+
+
+def _check_shapes(file: Path, network: RTATL, tensors: dict[str, torch.Tensor]) -> None:
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    differing = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    if differing:
+        name = differing[0]
+        raise WeightsError(
+            f"weights {file} do not fit the network of their card: {name} is {given.get(name, 'missing')}, expected "
+            f"{wanted.get(name, 'nothing of that name')} ({len(differing)} tensors differ); "
+            "take weights and card of one model"
+        )
+
+
+@torch.inference_mode()
+def _golden_answer(network: RTATL, calibration: Calibration) -> Float32:
+    chip, centres, geometry = golden_input(network.config)
+    images = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 255
+    was_training = network.training
+    network.eval()
+    output = network(images, torch.from_numpy(centres)[None], torch.from_numpy(geometry)[None])
+    network.train(was_training)
+    return calibrate(output.intensity.numpy()[0], calibration)
+
+
+def calibrate(raw: Float32, calibration: Calibration) -> Float32:
+    """(..., n_aus) raw output -> intensity 0-5."""
+    value: Float32 = (5 * calibration.gain * (raw - calibration.offset)).clip(0, 5).astype(np.float32)
+    return value
+
+
+def _rounded(values: Float32) -> list[float]:
+    return [round(float(value), 5) for value in values]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

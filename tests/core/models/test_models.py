@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rtatl_core.models.backbone import ResNet, standardise, to_tensor
+from rtatl_core.models.decoders import cut_patches
+from rtatl_core.models.relation import POOL, pool_regions
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+
+AUS = (1, 4, 12, 25, 43)
+SMALL = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
+
+
+def inputs(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    return (
+        torch.rand(batch, 3, 112, 112),
+        torch.rand(batch, len(AUS), 2, 2) * 0.8 + 0.1,
+        torch.randn(batch, 468, 3) * 0.02,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("resnet18", 11_176_512), ("resnet34", 21_284_672), ("resnet50", 23_508_032)]
+)
+def test_backbones_are_torchvisions(name: str, parameters: int) -> None:
+    """Parameter counts of torchvision's networks without the classifier, and its names."""
+    network = ResNet(name)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    names = set(network.state_dict())
+    assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer4.1.bn2.bias"} <= names
+    assert "layer2.0.downsample.0.weight" in names
+    features = network.eval()(torch.rand(1, 3, 112, 112))
+    assert [tuple(f.shape[1:]) for f in features] == [
+        (c, s, s) for c, s in zip(network.channels, (14, 7, 4), strict=True)
+    ]
+
+
+def test_unknown_backbone_names_the_known() -> None:
+    with pytest.raises(ValueError, match="known are resnet18"):
+        ResNet("vgg16")
+
+
+def test_standardise_removes_exposure_and_contrast() -> None:
+    chips = torch.rand(2, 3, 16, 16)
+    plain, changed = standardise(chips), standardise(chips * 0.8 + 0.1)
+    assert plain.mean().abs() < 1e-5
+    assert (plain - changed).abs().max() < 0.2
+    assert torch.isfinite(standardise(torch.zeros(1, 3, 8, 8))).all()
+
+
+def test_to_tensor() -> None:
+    chips = torch.randint(0, 256, (2, 5, 5, 3), dtype=torch.uint8)
+    out = to_tensor(chips)
+    assert out.shape == (2, 3, 5, 5)
+    assert out[1, 2, 3, 4] == chips[1, 3, 4, 2] / 255
+
+
+def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
+    """(C, h, w) at pixel coordinates, border repeated: an independent reference."""
+    h, w = image.shape[1:]
+    x0, y0 = int(np.floor(x)), int(np.floor(y))
+    total = np.zeros(image.shape[0])
+    for dy in (0, 1):
+        for dx in (0, 1):
+            weight = (1 - abs(x - x0 - dx)) * (1 - abs(y - y0 - dy))
+            total += weight * image[:, np.clip(y0 + dy, 0, h - 1), np.clip(x0 + dx, 0, w - 1)]
+    return total
+
+
+def test_pool_regions_against_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2, 3, 6, 6))
+    centres = rng.uniform(0.1, 0.9, (2, 4, 2, 2))
+    window = 0.3
+    pooled = pool_regions(torch.tensor(features), torch.tensor(centres), window).numpy()
+    pooled = pooled.reshape(2, 4, 3, 2, POOL, POOL)
+    for b, n, side, row, column in np.ndindex(2, 4, 2, POOL, POOL):
+        x = centres[b, n, side, 0] + ((column + 0.5) / POOL - 0.5) * window
+        y = centres[b, n, side, 1] + ((row + 0.5) / POOL - 0.5) * window
+        expected = bilinear(features[b], x * 6 - 0.5, y * 6 - 0.5)
+        np.testing.assert_allclose(pooled[b, n, :, side, row, column], expected, atol=1e-9)
+
+
+def test_cut_patches_cuts_pixels() -> None:
+    """A window of exactly 4 pixels, centred between pixels, gives back those pixels."""
+    chips = torch.rand(2, 3, 20, 20, dtype=torch.float64)
+    centres = torch.tensor([[[[0.5, 0.3], [0.7, 0.8]]]] * 2, dtype=torch.float64)  # pixel edges 10, 6 and 14, 16
+    patches = cut_patches(chips, centres, 4 / 20, 4)
+    assert patches.shape == (2, 1, 2, 3, 4, 4)
+    torch.testing.assert_close(patches[:, 0, 0], chips[:, :, 4:8, 8:12])
+    torch.testing.assert_close(patches[:, 0, 1], chips[:, :, 14:18, 12:16])
+
+
+def test_network_shapes_and_mixture() -> None:
+    network = RTATL(SMALL, flow=True, inpainting=True).eval()
+    output = network(*inputs())
+    assert output.intensity.shape == output.occurrence.shape == (2, len(AUS))
+    assert output.tokens.shape == (2, len(AUS), 16)
+    assert network.flow is not None
+    assert network.flow(output.coarse).shape == (2, 2, 28, 28)
+    assert network.inpainting is not None
+    assert network.inpainting(output.tokens[:, 0]).shape == (2, 2, 3, 16, 16)
+    (pixels, _), (geometry, _) = output.streams
+    torch.testing.assert_close(output.intensity, (pixels + geometry) / 2)
+    network.geometry_share.fill_(0)
+    torch.testing.assert_close(network(*inputs()).intensity, pixels)
+
+
+def test_every_stream_reads_its_own_input() -> None:
+    network = RTATL(SMALL, flow=False).eval()
+    chips, centres, geometry = inputs()
+    (pixels, _), (shape, _) = network(chips, centres, geometry).streams
+    (same_pixels, _), (other_shape, _) = network(chips, centres, geometry + 0.1).streams
+    torch.testing.assert_close(same_pixels, pixels)
+    assert (other_shape - shape).abs().max() > 1e-4
+    (other_pixels, _), _ = network(chips, centres.flip(1), geometry).streams
+    assert (other_pixels - pixels).abs().max() > 1e-5  # regions matter
+
+
+def test_without_geometry_and_without_decoders() -> None:
+    config = RTATLConfig(aus=AUS, width=8, token=16, geometry=0)
+    network = RTATL(config, flow=False, inpainting=False).eval()
+    output = network(*inputs())
+    assert len(output.streams) == 1
+    assert not [name for name in network.state_dict() if name.startswith(("flow", "inpainting", "geometry."))]
+
+
+def test_relation_lets_aus_inform_each_other() -> None:
+    network = RTATL(SMALL, flow=False).eval()
+    tokens = torch.randn(1, len(AUS), 16)
+    changed = tokens.clone()
+    changed[0, 0] = torch.randn(16)  # not a shift, which the layer norm would remove
+    difference = (network.relation(changed) - network.relation(tokens)).abs().amax(dim=-1)[0]
+    assert (difference[1:] > 1e-5).all()
+
+
+def test_config_round_trip() -> None:
+    assert RTATLConfig.from_json(SMALL.to_json()) == SMALL

@@ -1,0 +1,163 @@
+"""Each task against a plain numpy reference written from its docstring."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from rtatl_core.face.regions import WINDOW
+from rtatl_core.models.decoders import FLOW_SCALE
+from rtatl_core.models.rtatl import RTATL, RTATLConfig, RTATLOutput
+from rtatl_core.tasks.au_recognition import PRESENT, AURecognition
+from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.optical_flow import FlowTarget, OpticalFlow, end_point_error, to_target
+from rtatl_core.tasks.roi_inpainting import RoIInpainting, region_mask
+
+AUS = (1, 12, 25)
+CONFIG = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
+
+
+def make_batch(count: int = 3) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    return Batch(
+        chips=torch.rand(count, 3, 112, 112, generator=generator),
+        centres=torch.rand(count, len(AUS), 2, 2, generator=generator) * 0.7 + 0.15,
+        geometry=torch.randn(count, 468, 3, generator=generator) * 0.02,
+        intensity=torch.rand(count, len(AUS), generator=generator),
+        flow=torch.randn(count, 2, 28, 28, generator=generator) * 0.01,
+    )
+
+
+def test_au_losses_against_numpy() -> None:
+    rng = np.random.default_rng(0)
+    training = rng.uniform(0, 0.6, (50, 3)).astype(np.float32)
+    training[::7, 1] = np.nan
+    task = AURecognition(torch.from_numpy(training))
+    batch = make_batch()
+    batch.intensity[0, 2] = float("nan")
+    value, logit = rng.normal(size=(2, 3, 3)).astype(np.float32)
+    stream = (torch.from_numpy(value), torch.from_numpy(logit))
+    output = RTATLOutput(*stream, (stream,), torch.zeros(()), torch.zeros(()))
+    losses = task.losses(batch, output, RTATL(CONFIG, flow=False))
+
+    weight = 1 / (np.nanstd(training, axis=0) + 0.05)
+    weight /= weight.mean()
+    labels = batch.intensity.numpy()
+    known = ~np.isnan(labels)
+    squared = ((value - np.nan_to_num(labels)) ** 2 * weight * known).sum() / known.sum()
+    rate = np.nansum(training >= PRESENT, axis=0) / (~np.isnan(training)).sum(axis=0)
+    positive = np.minimum((1 - rate) / rate, 10)
+    probability = 1 / (1 + np.exp(-logit.astype(float)))
+    present = np.nan_to_num(labels) >= PRESENT
+    entropy = np.where(present, -positive * np.log(probability), -np.log(1 - probability))
+    assert float(losses["intensity"]) == pytest.approx(squared, rel=1e-4)
+    assert float(losses["occurrence"]) == pytest.approx((entropy * known).sum() / known.sum(), rel=1e-4)
+
+
+def test_unlabelled_faces_give_no_au_loss_and_no_nan() -> None:
+    task = AURecognition(torch.rand(20, 3))
+    batch = make_batch()
+    batch.intensity[:] = float("nan")
+    network = RTATL(CONFIG, flow=False)
+    losses = task.losses(batch, network(batch.chips, batch.centres, batch.geometry), network)
+    assert all(loss.item() == 0 for loss in losses.values())
+
+
+def test_region_mask_against_a_loop() -> None:
+    batch = make_batch()
+    erased = torch.tensor([[0, 2], [1, -1], [-1, -1]])
+    mask = region_mask(batch.centres, erased, 40).numpy()[:, 0]
+    centres = batch.centres.numpy()
+    expected = np.zeros((3, 40, 40), bool)
+    for b, y, x in np.ndindex(3, 40, 40):
+        for au in erased[b].tolist():
+            for cx, cy in centres[b, au] if au >= 0 else ():
+                near = abs((x + 0.5) / 40 - cx) <= WINDOW / 2 and abs((y + 0.5) / 40 - cy) <= WINDOW / 2
+                expected[b, y, x] |= near
+    np.testing.assert_array_equal(mask, expected)
+    assert not mask[2].any()
+
+
+def test_inpainting_erases_patches_and_leaves_the_batch_alone() -> None:
+    batch = make_batch(16)
+    before = batch.chips.clone()
+    changed = RoIInpainting(share=0.5).corrupt(batch, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(batch.chips, before)
+    touched = (changed != before).flatten(1).any(dim=1)
+    assert 3 <= int(touched.sum()) <= 13
+    face = int(touched.nonzero()[0])
+    where = (changed[face] != before[face]).any(dim=0)
+    means = before[face].mean(dim=(1, 2))
+    torch.testing.assert_close(changed[face][:, where], means[:, None].expand(-1, int(where.sum())))
+
+
+def test_inpainting_loss_teaches_recovery() -> None:
+    """A few steps on one batch must lower the loss; the gradient reaches backbone, regions and relation."""
+    torch.manual_seed(0)
+    batch = make_batch(2)
+    batch.chips = functional.interpolate(torch.rand(2, 3, 6, 6), size=(112, 112), mode="bilinear")
+    network = RTATL(CONFIG, flow=False, inpainting=True)
+    task = RoIInpainting(share=1.0)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    history = []
+    for _ in range(12):
+        inputs = task.corrupt(batch, torch.Generator().manual_seed(3))
+        loss = task.losses(batch, network(inputs, batch.centres, batch.geometry), network)["inpainting"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history.append(loss.item())
+    assert history[-1] < 0.9 * history[0]
+    for part in (network.backbone.conv1, network.regions.fine, network.relation.layers[0].linear1):
+        assert part.weight.grad is not None
+        assert part.weight.grad.abs().sum() > 0
+
+
+def test_inpainting_without_decoder_is_refused() -> None:
+    batch = make_batch()
+    task = RoIInpainting()
+    network = RTATL(CONFIG, flow=False)
+    task.corrupt(batch, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="decoder"):
+        task.losses(batch, network(batch.chips, batch.centres, batch.geometry), network)
+
+
+def test_flow_loss_against_numpy() -> None:
+    batch = make_batch()
+    batch.flow[1] = float("nan")
+    network = RTATL(CONFIG).eval()
+    output = network(batch.chips, batch.centres, batch.geometry)
+    loss = OpticalFlow().losses(batch, output, network)["flow"]
+    assert network.flow is not None
+    predicted = network.flow(output.coarse).detach().numpy()[[0, 2]]
+    target = batch.flow.numpy()[[0, 2]] * FLOW_SCALE
+    error = np.sqrt(((predicted - target) ** 2).sum(axis=1) + 1e-6)
+    weight = 1 + np.sqrt((target**2).sum(axis=1)) / (0.01 * FLOW_SCALE)
+    assert loss.item() == pytest.approx((error * weight).sum() / weight.sum(), rel=1e-4)
+    batch.flow[:] = float("nan")
+    assert float(OpticalFlow().losses(batch, output, network)["flow"]) == 0
+
+
+def test_end_point_error() -> None:
+    target = torch.zeros(2, 2, 4, 4)
+    predicted = target.clone()
+    predicted[:, 0], predicted[:, 1] = 3, 4
+    assert float(end_point_error(predicted, target)) == pytest.approx(5)
+
+
+def test_flow_target_finds_a_local_motion_with_its_sign() -> None:
+    rng = np.random.default_rng(0)
+    first = cv2.GaussianBlur(rng.integers(0, 255, (112, 112, 3), np.uint8), (0, 0), 2)
+    second = first.copy()
+    second[60:100, 33:83] = first[58:98, 30:80]  # the lower middle moves 3 px right and 2 px down
+    flow = FlowTarget()(first, second)
+    assert flow.shape == (28, 28, 2)
+    inner = flow[17:23, 11:18].reshape(-1, 2).mean(axis=0) * 112
+    np.testing.assert_allclose(inner, (3, 2), atol=0.6)
+    assert np.abs(flow[2:10]).max() * 112 < 0.3
+    moved = np.roll(first, 4, axis=1)  # the whole head moves: nothing is left
+    assert np.abs(np.median(FlowTarget()(first, moved), axis=(0, 1))).max() < 1e-6
+    assert to_target(flow).shape == (2, 28, 28)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.assets import asset
+from rtatl_core.cli import main
+from rtatl_core.session import read_session
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first second of the demo."""
+    path = tmp_path_factory.mktemp("clip") / "one second.mp4"
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480))
+    for _ in range(25):
+        writer.write(source.read()[1])
+    writer.release()
+    source.release()
+    return path
+
+
+def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 0
+    (folder,) = tmp_path.iterdir()
+    assert capsys.readouterr().out.strip() == str(folder)
+    assert folder.name.startswith("one second_20")
+    meta, columns = read_session(folder)
+    assert meta["status"] == "complete"
+    assert meta["model"]["name"]
+    assert meta["model"]["trained_on"] == "synthetic faces"
+    assert meta["counts"] == {"captured": 25, "analysed": 25, "dropped": 0, "rows": 25, "faces": 1}
+    np.testing.assert_array_equal(columns["frame"], np.arange(1, 26))
+    np.testing.assert_allclose(columns["timestamp"], np.arange(25) / 25, atol=1e-3)
+    assert (columns["success"] == 1).all()
+    assert ((columns["AU12_r"] >= 0) & (columns["AU12_r"] <= 5)).all()
+
+
+def test_inputs_that_fail_are_named_and_the_rest_goes_on(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video")
+    missing = tmp_path / "missing.mp4"
+    out = tmp_path / "out"
+    assert main(["analyze", str(missing), str(clip), str(text), "--out", str(out), "--device", "cpu"]) == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert str(missing) in said.err
+    assert str(text) in said.err
+    assert main(["analyze", str(missing), "--out", str(out), "--device", "cpu"]) == 2
+
+
+def test_no_face_is_said_and_rows_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "wall.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (160, 120))
+    for _ in range(5):
+        writer.write(np.full((120, 160, 3), 128, np.uint8))
+    writer.release()
+    assert main(["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert "no face was found in any of the 5 frames" in capsys.readouterr().err
+    (folder,) = (tmp_path / "out").iterdir()
+    with (folder / "frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5
+    assert all(row["success"] == "0" and row["AU12_r"] == "" and row["face_id"] == "" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--model", "no-such-model"], "is missing; name a .safetensors"),
+        (["--device", "abacus"], "device 'abacus' cannot be used here"),
+    ],
+)
+def test_unusable_options_end_with_2(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert main(["analyze", str(clip), "--out", str(tmp_path), *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert main(["analyze", str(clip), "--out", str(blocked), "--device", "cpu"]) == 2
+    assert str(blocked) in capsys.readouterr().err
+
+
+def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The commands of the README, on frames of the demo."""
+    root = tmp_path / "renders"
+    (root / "images").mkdir(parents=True)
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    with asset("demo.csv").open(newline="") as file, (root / "labels.csv").open("w", newline="") as out:
+        truth = list(csv.DictReader(file))
+        columns = ["image", *truth[0]]
+        writer = csv.DictWriter(out, columns)
+        writer.writeheader()
+        for row in truth[::40]:
+            source.set(cv2.CAP_PROP_POS_FRAMES, int(row["frame"]) - 1)
+            name = f"{row['frame']}.jpg"
+            cv2.imwrite(str(root / "images" / name), source.read()[1])
+            writer.writerow({"image": name, **row})
+        writer.writerow({"image": "gone.jpg", **truth[0]})
+    source.release()
+    assert main(["prepare", "rendered", "--root", str(root), "--out", str(tmp_path / "chips")]) == 0
+    assert "16 used, 0 no face found, 1 unreadable image" in capsys.readouterr().out
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('name = "small"\ntrained_on = "sixteen renders"\n')
+    settings = [f"data.labelled={tmp_path / 'chips'}", "optim.epochs=1", "optim.labelled_batch=4", "network.width=8"]
+    flags = [part for setting in settings for part in ("--set", setting)]
+    assert main(["train", str(recipe), "--out", str(tmp_path / "run"), *flags]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(tmp_path / "run" / "small.safetensors")
+    assert "epoch 1/1" in printed.err
+    card = json.loads((tmp_path / "run" / "small.json").read_text())
+    assert card["trained_on"] == "sixteen renders"
+    assert main(["prepare", "rendered", "--root", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
+    assert "holds no labels.csv" in capsys.readouterr().err

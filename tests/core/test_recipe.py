@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtatl_core.errors import RecipeError
+from rtatl_core.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "r.toml"
+    path.write_text('name = "x"\ntrained_on = "y"\n' + text)
+    return path
+
+
+def test_every_recipe_that_ships_is_valid() -> None:
+    recipes = sorted((ROOT / "runs").glob("*.toml"))
+    assert recipes
+    for path in recipes:
+        assert load_recipe(path).name
+
+
+def test_overrides(tmp_path: Path) -> None:
+    path = write(tmp_path, "[optim]\nepochs = 3\n")
+    recipe = load_recipe(path, ("optim.epochs=7", "data.labelled=some/folder", "optim.bfloat16=false", "tasks.flow=1"))
+    assert (recipe.optim.epochs, recipe.data.labelled, recipe.optim.bfloat16) == (7, "some/folder", False)
+    assert recipe.tasks.flow == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[optim]\nepoch = 3\n", "unknown key optim.epoch; did you mean epochs"),
+        ("[optim]\nepochs = 'many'\n", "optim.epochs must be int"),
+        ("[optim]\nepochs = true\n", "optim.epochs must be int"),
+        ("optim = 3\n", "optim is a section"),
+        ("[optim\n", "not valid TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        load_recipe(write(tmp_path, text))
+
+
+def test_missing_file_and_missing_key(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"cannot be read"):
+        load_recipe(tmp_path / "none.toml")
+    path = tmp_path / "r.toml"
+    path.write_text('name = "x"\n')
+    with pytest.raises(RecipeError, match="trained_on is missing"):
+        load_recipe(path)
+    with pytest.raises(RecipeError, match="write key=value"):
+        load_recipe(write(tmp_path, ""), ("optim.epochs",))

@@ -1,0 +1,224 @@
+"""A few tiny epochs on made-up chips: the loop learns, resumes exactly, and leaves a model that loads."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
+from rtatl_core.datasets.chips import PREPARED_LAYOUT, ChipStore, ChipWriter
+from rtatl_core.errors import RecipeError, TrainingError
+from rtatl_core.evaluation import teacher_agreement
+from rtatl_core.face.align import ChipLayout
+from rtatl_core.face.mesh import mean_face, mirror_index
+from rtatl_core.handoffs import Float32
+from rtatl_core.publish import MAX_GAIN, fit_calibration, publish
+from rtatl_core.recipe import Recipe, load_recipe
+from rtatl_core.training import Trainer, frame_pairs, split_subjects
+from rtatl_core.weights import load_model
+
+AUS = (12, 25)
+
+
+def face(smile: float, rng: np.random.Generator) -> tuple[np.ndarray, Float32]:
+    """A grey picture whose mouth corners move up and whose brightness tells nothing; landmarks in pixels."""
+    points = np.concatenate([mean_face(), np.zeros((10, 3))]).astype(np.float32)
+    points[468:] = points[33]
+    points[[61, 291], 1] -= 8 * smile
+    points += rng.normal(0, 0.2, points.shape).astype(np.float32)
+    points[:, :2] += (120, 80)
+    image = np.full((240, 240, 3), int(rng.integers(80, 160)), np.uint8)
+    for x, y in points[[61, 291], :2].astype(int):
+        image[y - 4 : y + 4, x - 4 : x + 4] = 255
+    return image, points
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    labelled, videos, selection = ChipWriter(aus=AUS), ChipWriter(), ChipWriter()
+    for k in range(60):
+        smile = float(rng.uniform(0, 1))
+        image, points = face(smile, rng)
+        intensity = np.array([5 * smile, np.nan if k % 3 else 1.0], np.float32)
+        labelled.add(image, points, name=f"{k}", subject=f"s{k % 10}", intensity=intensity)
+    for k in range(24):
+        smile = 0.5 + 0.5 * np.sin(k / 3)
+        image, points = face(float(smile), rng)
+        clip, time = f"c{k // 12}", k % 12 / 10
+        videos.add(image, points, name=f"{k}", subject=clip, clip=clip, time=time)
+        teacher = np.full(18, smile, np.float32)
+        selection.add(image, points, name=f"{k}", subject=clip, clip=clip, time=time, teacher=teacher)
+    for name, writer in (("labelled", labelled), ("videos", videos), ("selection", selection)):
+        writer.write(folder / name, {"kind": "test"})
+    return folder
+
+
+def recipe(data: Path, *overrides: str) -> Recipe:
+    path = data / "recipe.toml"
+    path.write_text(
+        f'name = "tiny"\ntrained_on = "made-up faces"\n[data]\nlabelled = "{(data / "labelled").as_posix()}"\n'
+        f'videos = "{(data / "videos").as_posix()}"\nselection = "{(data / "selection").as_posix()}"\n'
+        "[network]\nwidth = 8\ntoken = 16\ngeometry = 16\n"
+        "[optim]\nepochs = 2\nlabelled_batch = 16\nvideo_batch = 4\nbfloat16 = false\nwarmup_steps = 2\n"
+        '[card.trust]\n12 = "good"\n'
+    )
+    return load_recipe(path, overrides)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path) -> None:
+    whole = Trainer(recipe(data), tmp_path / "whole")
+    whole.run()
+    half = Trainer(recipe(data), tmp_path / "half")
+    with pytest.raises(KeyboardInterrupt):
+        half.run(interrupt)
+    again = Trainer(recipe(data), tmp_path / "half")
+    again.resume()
+    again.run()
+    assert rows(tmp_path / "half" / "log.csv") == rows(tmp_path / "whole" / "log.csv")
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value, rtol=0, atol=0)
+    assert {"loss_intensity", "loss_occurrence", "loss_inpainting", "loss_flow"} <= set(
+        rows(tmp_path / "whole" / "log.csv")[0]
+    )
+    model = load_model(publish(whole))
+    assert model.card["trust"] == {"12": "good", "25": "experimental"}
+    assert set(model.card["measured"]) == {"held_out_labelled", "selection_video"}
+
+
+def interrupt(report: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_nan_loss_stops_and_names_the_task(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(recipe(data), tmp_path)
+    with torch.no_grad():
+        trainer.network.flow.out.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="loss of flow is not finite"):
+        trainer.run()
+
+
+def test_unusable_data_is_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no prepared data folder"):
+        Trainer(recipe(data, f"data.labelled={tmp_path.as_posix()}"), tmp_path)
+    with pytest.raises(RecipeError, match="no AU labels"):
+        Trainer(recipe(data, f"data.labelled={(data / 'videos').as_posix()}"), tmp_path)
+    with pytest.raises(RecipeError, match="no teacher values"):
+        Trainer(recipe(data, f"data.selection={(data / 'videos').as_posix()}"), tmp_path)
+    with pytest.raises(RecipeError, match="fewer than optim"):
+        Trainer(recipe(data, "optim.labelled_batch=500"), tmp_path)
+    with pytest.raises(RecipeError, match="nothing to resume"):
+        Trainer(recipe(data), tmp_path / "none").resume()
+    Trainer(recipe(data, "optim.epochs=1"), tmp_path / "other").run()
+    with pytest.raises(RecipeError, match="another network"):
+        Trainer(recipe(data, "network.width=16"), tmp_path / "other").resume()
+
+
+def test_no_subject_is_on_both_sides() -> None:
+    subjects = np.array([f"s{k % 7}" for k in range(70)])
+    train, held_out = split_subjects(subjects, 0.3, seed=1)
+    assert not set(subjects[train]) & set(subjects[held_out])
+    assert len(train) + len(held_out) == 70
+    assert len(set(subjects[held_out])) == 2
+    with pytest.raises(RecipeError, match="two subjects"):
+        split_subjects(np.array(["a", "a"]), 0.5, seed=0)
+
+
+def test_pairs_stay_in_their_clip_and_gap(data: Path) -> None:
+    store = ChipStore.open(data / "videos")
+    pairs = frame_pairs(store, 0.2)
+    assert len(pairs) == 20
+    for a, b in pairs:
+        assert store.clips[a] == store.clips[b]
+        assert store.times[b] - store.times[a] == pytest.approx(0.2, abs=0.05)
+
+
+def test_agreement_is_per_clip(data: Path) -> None:
+    store = ChipStore.open(data / "selection")
+    smile = store.teacher[:, 8]
+    shifted = np.stack([smile + 10 * (store.clips == "c1"), -smile], axis=1).astype(np.float32)
+    agreement = teacher_agreement(store, shifted, AUS)
+    assert agreement[12] == pytest.approx(1)  # an offset between people does not matter
+    assert agreement[25] == pytest.approx(-1)
+
+
+def test_store_round_trip_and_its_central_chip(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    assert store.chips.shape == (60, 144, 144, 3)
+    assert store.intensity is not None
+    assert np.isnan(store.intensity[1, 1])
+    assert store.intensity[0, 1] == 1.0
+    assert centre_crop(store.chips[0], PREPARED_LAYOUT).shape == (112, 112, 3)
+
+
+def test_augmentation_without_change_is_the_central_chip(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    off = AugmentConfig(*([0.0] * len(AugmentConfig.__slots__)))
+    made = augment(*one(store), store.layout, off, np.random.default_rng(0))
+    assert np.abs(made.chip.astype(int) - centre_crop(store.chips[0], store.layout)).mean() < 0.5
+    np.testing.assert_allclose(made.landmarks, store.landmarks[0, :468].astype(np.float32), atol=1e-3)
+
+
+def test_flip_mirrors_picture_landmarks_and_geometry(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0)
+    plain = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(0))
+    flipped = augment(*one(store), store.layout, AugmentConfig(**(settings | {"flip": 1.0})), np.random.default_rng(0))
+    assert flipped.flipped
+    assert np.abs(flipped.chip.astype(int) - plain.chip[:, ::-1]).mean() < 1.0
+    mirror = list(mirror_index())
+    edge = (112 - 1) / 112  # pixel centres: x of the mirrored pixel
+    expected = plain.landmarks[mirror] * (-1, 1) + (edge, 0)
+    np.testing.assert_allclose(flipped.landmarks, expected, atol=1e-3)
+    np.testing.assert_allclose(flipped.geometry, plain.geometry[mirror] * (-1, 1, 1), atol=1e-6)
+
+
+def test_landmarks_move_with_the_pixels(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0) | {"rotation_rad": 0.3, "scale": 0.1, "shift": 0.05}
+    for seed in range(5):
+        made = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(seed))
+        x, y = (made.landmarks[61] * 112).astype(int)
+        assert made.chip[y, x].min() > 240  # the white mark at the mouth corner
+
+
+def one(store: ChipStore) -> tuple[np.ndarray, Float32, Float32]:
+    return (
+        np.ascontiguousarray(store.chips[0]),
+        store.landmarks[0].astype(np.float32),
+        store.geometry[0].astype(np.float32),
+    )
+
+
+def test_calibration_undoes_shrinking_and_rests_at_zero() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
+    raw = np.stack([0.5 * truth[:, 0] + 0.1, 0.05 * truth[:, 1]], axis=1)
+    real = np.stack([np.full(100, 0.2), np.zeros(100)], axis=1).astype(np.float32)
+    calibration = fit_calibration(raw, truth, real)
+    assert calibration.gain[0] == pytest.approx(2, rel=0.01)
+    assert calibration.gain[1] == MAX_GAIN
+    assert calibration.offset[0] == pytest.approx(0.2)
+    without = fit_calibration(raw, np.where(truth < 0.3, 0, truth).astype(np.float32), None)
+    assert 0.1 < without.offset[0] < 0.25
+
+
+def test_damaged_store_is_named(data: Path, tmp_path: Path) -> None:
+    writer = ChipWriter()
+    image, points = face(0, np.random.default_rng(0))
+    writer.add(image, points, name="a", subject="a")
+    writer.write(tmp_path, {})
+    np.save(tmp_path / "geometry.npy", np.zeros((3, 468, 3), np.float16))
+    with pytest.raises(RecipeError, match="damaged"):
+        ChipStore.open(tmp_path)
+    assert ChipLayout(112, 16).canvas == 144

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from rtatl_core import weights
+from rtatl_core.errors import WeightsError
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.weights import Calibration, calibrate, load_model, save_model
+
+CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
+PLAIN = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+DESCRIPTION = {"name": "tiny", "trained_on": "nothing", "trust": {"1": "experimental", "12": "experimental"}}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_model(tmp_path / "tiny", RTATL(CONFIG, inpainting=True), PLAIN, DESCRIPTION)
+    return tmp_path / "tiny.safetensors"
+
+
+def test_round_trip(model: Path) -> None:
+    loaded = load_model(model)
+    assert loaded.name == "tiny"
+    assert loaded.aus == (1, 12)
+    assert not loaded.network.training
+    assert loaded.network.inpainting is None  # training's decoder is not shipped
+    assert load_model(model.with_suffix(".json")).card == loaded.card
+
+
+def test_the_bundled_model_is_whole() -> None:
+    model = load_model()
+    assert model.card["trained_on"] == "synthetic faces"
+    assert set(model.aus) <= set(ACTION_UNITS)
+    assert set(model.card["trust"]) == {str(au) for au in model.aus}
+    assert set(model.card["trust"].values()) <= {"good", "usable", "experimental"}
+
+
+def test_missing(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(WeightsError, match=r"nothing\.json is missing; name a \.safetensors file"):
+        load_model(tmp_path / "nothing.safetensors")
+    with pytest.raises(WeightsError, match=r"one of: .*rtatl-first"):
+        load_model("unknown-name")
+    model.unlink()
+    with pytest.raises(WeightsError, match=r"tiny\.safetensors is missing"):
+        load_model(model)
+
+
+def test_changed_file_has_the_wrong_hash(model: Path) -> None:
+    data = bytearray(model.read_bytes())
+    data[-1] ^= 1
+    model.write_bytes(data)
+    with pytest.raises(WeightsError, match="sha256 differs"):
+        load_model(model)
+
+
+def rehash(model: Path, **changes: object) -> None:
+    card = json.loads(model.with_suffix(".json").read_text())
+    card["sha256"] = weights._sha256(model)
+    model.with_suffix(".json").write_text(json.dumps(card | changes))
+
+
+def test_corrupt_file_with_a_fitting_hash(model: Path) -> None:
+    model.write_bytes(b"no tensors here")
+    rehash(model)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_model(model)
+
+
+def test_wrong_shape_is_named(model: Path) -> None:
+    tensors = load_file(model)
+    tensors["backbone.conv1.weight"] = torch.zeros(4, 3, 7, 7)
+    save_file(tensors, model)
+    rehash(model)
+    with pytest.raises(WeightsError, match=r"backbone\.conv1\.weight is \(4, 3, 7, 7\), expected \(8, 3, 7, 7\)"):
+        load_model(model)
+
+
+def test_wrong_answer_is_noticed(model: Path) -> None:
+    rehash(model, golden_intensity=[5.0, 5.0])
+    with pytest.raises(WeightsError, match="golden input"):
+        load_model(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"format": 99}, "has format 99"),
+        ({"network": {}}, "damaged"),
+        ({"landmark_backend": "dlib"}, "needs landmarks"),
+    ],
+)
+def test_unfit_cards(model: Path, change: dict[str, object], sentence: str) -> None:
+    rehash(model, **change)
+    with pytest.raises(WeightsError, match=sentence):
+        load_model(model)
+
+
+def test_broken_json(model: Path) -> None:
+    model.with_suffix(".json").write_text("{")
+    with pytest.raises(WeightsError, match="damaged"):
+        load_model(model)
+
+
+def test_calibration_rule() -> None:
+    calibration = Calibration(np.array([2, 1], np.float32), np.array([0.1, 0], np.float32))
+    raw = np.array([[0.1, 0.5], [0.3, -1], [9, 9]], np.float32)
+    np.testing.assert_allclose(calibrate(raw, calibration), [[0, 2.5], [2, 0], [5, 5]], atol=1e-6)

@@ -1,0 +1,33 @@
+"""The house rules that a machine can check."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_import_contracts() -> None:
+    command = [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_exactly_one_opencv() -> None:
+    """Two OpenCV distributions overwrite each other's cv2 at random."""
+    names = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
+    installed = {d.metadata["Name"] for d in metadata.distributions() if d.metadata["Name"] in names}
+    assert installed == {"opencv-contrib-python"}
+
+
+def test_no_file_outgrows_its_reader() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}: {count}"
+        for package in ("rtatl_core", "au_desktop")
+        for path in (ROOT / package).rglob("*.py")
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 420
+    ]
+    assert not long, long
