@@ -11,7 +11,7 @@ from rtatl_core.errors import InputError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import AlignedFace, AUPrediction, Float32
-from rtatl_core.models.backbone import to_tensor
+from rtatl_core.models.backbone import fold_batch_norms, to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.weights import Model, calibrate
 
@@ -31,12 +31,13 @@ def pick_device(device: str = "auto") -> torch.device:
 
 
 class Predictor:
-    """Holds a model on a device. One thread at a time."""
+    """Takes over a model and holds it on a device. One thread at a time."""
 
     def __init__(self, model: Model, device: str = "auto") -> None:
         self.device = pick_device(device)
         self.model = model
         self.layout = ChipLayout(side=model.network.config.chip_side)
+        fold_batch_norms(model.network)
         self._network = model.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()

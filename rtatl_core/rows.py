@@ -1,5 +1,4 @@
-"""Frames as rows of text: AnalysedFrames in, lines of frames.csv out, and back to numbers. No files, no
-threads.
+"""Frames as rows of text: AnalysedFrames in, lines of frames.csv out, and back to numbers. No files, no threads.
 
 Column names are OpenFace's wherever the meaning is the same, so scripts written for it read our files. Where
 OpenFace writes 0 for a lost face, the fields are empty here: a zero would pass for a measured rest.
@@ -60,8 +59,7 @@ def records(frame: AnalysedFrame) -> tuple[FrameRecord, ...]:
 
 
 def describe_columns(aus: Sequence[int]) -> dict[str, dict[str, str]]:
-    """Name -> description and unit of every column, in their order. AUs that the model lacks have no
-    column."""
+    """Name -> description and unit of every column, in their order. AUs that the model lacks have no column."""
     units = [(ACTION_UNITS[number].label, ACTION_UNITS[number].name) for number in aus]
     columns = {
         "frame": ("number of the captured frame, from 1", ""),
@@ -105,8 +103,7 @@ def lines(record: FrameRecord, n_aus: int) -> list[str]:
 def parse(text: str) -> tuple[dict[str, Float64], int]:
     """A whole frames.csv -> its columns with NaN for empty fields, and how many rows at its end were cut off.
 
-    Only what a line break ends is complete. Raises ValueError when there is no header or a row in the middle
-    is bad.
+    Only what a line break ends is complete. Raises ValueError when there is no header or a row in the middle is bad.
     """
     header, *body = text.split("\n")
     names = header.split(",")

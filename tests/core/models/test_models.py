@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtatl_core.models.backbone import ResNet, standardise, to_tensor
+from rtatl_core.models.backbone import ResNet, fold_batch_norms, standardise, to_tensor
 from rtatl_core.models.decoders import cut_patches
 from rtatl_core.models.relation import POOL, pool_regions
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -135,6 +135,21 @@ def test_relation_lets_aus_inform_each_other() -> None:
     changed[0, 0] = torch.randn(16)  # not a shift, which the layer norm would remove
     difference = (network.relation(changed) - network.relation(tokens)).abs().amax(dim=-1)[0]
     assert (difference[1:] > 1e-5).all()
+
+
+def test_folding_batch_norms_changes_nothing_but_speed() -> None:
+    torch.manual_seed(0)
+    network = RTATL(SMALL).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -1, 1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    before = network(*inputs())
+    fold_batch_norms(network)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    after = network(*inputs())
+    torch.testing.assert_close(after.intensity, before.intensity, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(after.coarse, before.coarse, atol=1e-3, rtol=1e-3)
 
 
 def test_config_round_trip() -> None:

@@ -1,0 +1,214 @@
+"""The analysis thread ("GPU worker"): loads the engine, takes frames from a capture's box, hands results on.
+
+In: FramePackets of the current Capture. Out: AnalysedFrames to a listener. The engine lives in this thread only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from au_desktop.runtime.capture import Capture
+from au_desktop.runtime.slots import Taken
+from rtatl_core.errors import AUError, WeightsError
+from rtatl_core.handoffs import AnalysedFrame
+
+if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
+    from rtatl_core.engine import Engine
+
+RATE_WINDOW_S = 2.0
+STAGE_SAMPLES = 4096
+"""Frames whose stage times are kept: more than two minutes at 30 per second."""
+STOP_S = 8.0
+"""Loading the engine cannot be interrupted and takes a few seconds."""
+
+
+class AnalysisState(Enum):
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisStats:
+    """A snapshot; the counts are of the current capture."""
+
+    state: AnalysisState
+    analysed: int
+    failed: int
+    """Frames on which the engine raised; they count as dropped."""
+    fps: float
+    """Analysed per second over the last two seconds."""
+    timestamp: float | None
+    """Of the last analysed frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What is called in the analysis thread."""
+
+    on_frame: Callable[[Capture, AnalysedFrame], None]
+    on_failed_frame: Callable[[Capture, Taken | None, str], None]
+    on_end: Callable[[Capture], None]
+    """The capture has ended and its last frame is done."""
+    on_broken: Callable[[str], None]
+    """The engine cannot be used; no frame will be analysed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the engine says about itself once it is loaded."""
+
+    aus: tuple[int, ...]
+    model: dict[str, Any]
+    device: str
+    max_faces: int
+
+
+class Analysis:
+    """One thread around one engine."""
+
+    def __init__(self, make_engine: Callable[[], Engine], listener: Listener) -> None:
+        self.ready = threading.Event()
+        """Set once the engine is loaded."""
+        self.facts: EngineFacts | None = None
+        self._make_engine = make_engine
+        self._listener = listener
+        self._engine: Engine | None = None
+        self._wishes: dict[str, Any] = {}
+        self._capture: Capture | None = None
+        self._finished: Capture | None = None
+        self._stop = threading.Event()
+        self._changed = threading.Event()
+        self._state = AnalysisState.LOADING
+        self._lock = threading.Lock()  # around the figures below
+        self._analysed = self._failed = 0
+        self._timestamp: float | None = None
+        self._done_at: deque[float] = deque(maxlen=1024)
+        self._stages: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=STAGE_SAMPLES))
+        self._thread = threading.Thread(target=self._run, name="analysis", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def follow(self, capture: Capture | None) -> None:
+        """Analyse the frames of this capture from now on."""
+        with self._lock:
+            self._capture = capture
+            self._analysed = self._failed = 0
+            self._timestamp = None
+            self._done_at.clear()
+        self._changed.set()
+
+    def wish(self, name: str, value: Any) -> None:
+        """Sets one of the engine's plain attributes (want_flow, smoothing_s), now or when it is loaded."""
+        self._wishes[name] = value
+        if self._engine is not None:
+            setattr(self._engine, name, value)
+
+    def wished(self, name: str) -> Any:
+        """The present value of such an attribute; None before the engine is loaded, unless it was wished for."""
+        return self._wishes.get(name) if self._engine is None else getattr(self._engine, name)
+
+    def stats(self) -> AnalysisStats:
+        with self._lock:
+            return AnalysisStats(self._state, self._analysed, self._failed, self._rate(), self._timestamp)
+
+    def stage_stats(self) -> dict[str, dict[str, float]]:
+        """Median and 95th percentile of every stage in ms, over the last STAGE_SAMPLES frames."""
+        with self._lock:
+            samples = {name: np.array(times) for name, times in self._stages.items()}
+        return {
+            name: {"median_ms": float(np.median(times)), "p95_ms": float(np.percentile(times, 95))}
+            for name, times in samples.items()
+        }
+
+    def stop(self, timeout: float = STOP_S) -> bool:
+        """Analyses what lies in the box and ends; False when the thread still works after `timeout` seconds."""
+        self._stop.set()
+        self._changed.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            engine = self._loaded()
+        except AUError as error:
+            self._break(str(error))
+            return
+        except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading
+            self._break(f"The analysis cannot start ({type(error).__name__}: {error}); run: rtatl doctor")
+            return
+        try:
+            self._serve(engine)
+        finally:
+            engine.close()
+
+    def _loaded(self) -> Engine:
+        engine = self._make_engine()
+        self.facts = EngineFacts(engine.aus, dict(engine.model), engine.device, engine.max_faces)
+        self._engine = engine
+        for name, value in self._wishes.items():
+            setattr(engine, name, value)
+        self._state = AnalysisState.READY
+        self.ready.set()
+        return engine
+
+    def _break(self, text: str) -> None:
+        self._listener.on_broken(text)  # first, so that whoever sees the state finds the reason
+        self._state = AnalysisState.FAILED
+
+    def _serve(self, engine: Engine) -> None:
+        followed: Capture | None = None
+        while True:
+            stopping = self._stop.is_set()
+            capture, taken = self._capture, None
+            if capture is None or capture is self._finished:
+                if stopping:
+                    return
+                self._changed.wait()
+                self._changed.clear()
+                continue
+            try:
+                if capture is not followed:
+                    followed = capture
+                    engine.reset()
+                taken = capture.box.take(0.0 if stopping else 0.2)
+                if taken is not None:
+                    self._deliver(capture, engine.process(taken.packet, taken.dropped))
+                elif capture.box.exhausted:
+                    self._finished = capture
+                    self._listener.on_end(capture)
+                elif stopping:
+                    return
+            except WeightsError as error:  # some weights show only at the first frame that they do not fit
+                self._break(str(error))
+                return
+            except Exception as error:  # the top of the loop: this frame is lost, the next may do
+                with self._lock:
+                    self._failed += taken is not None and capture is self._capture
+                text = f"A frame could not be analysed ({type(error).__name__}: {error}); the next ones are tried."
+                self._listener.on_failed_frame(capture, taken, text)
+
+    def _deliver(self, capture: Capture, frame: AnalysedFrame) -> None:
+        with self._lock:
+            for name, milliseconds in frame.stage_ms.items():
+                self._stages[name].append(milliseconds)
+            if capture is self._capture:
+                self._analysed += 1
+                self._timestamp = frame.packet.timestamp
+                self._done_at.append(time.perf_counter())
+        self._listener.on_frame(capture, frame)
+
+    def _rate(self) -> float:
+        since = time.perf_counter() - RATE_WINDOW_S
+        recent = [at for at in self._done_at if at > since]
+        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0

@@ -1,0 +1,307 @@
+"""The one object the window talks to: capture -> analysis -> view, history, recorder. Knows no Qt.
+
+In: a source, and what the person asks for. Out: the newest AnalysedFrame in `view`, curves in `history`, a
+Status, and recordings. Every method may be called from the window's thread and returns at once, except where
+it says otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from au_desktop.runtime.analysis import Analysis, Listener
+from au_desktop.runtime.capture import Capture, CaptureState, Report
+from au_desktop.runtime.slots import Slot, Taken
+from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
+from au_desktop.sinks.history import History
+from au_desktop.sinks.recorder import Recorder, RecordingStatus
+from au_desktop.sources import FrameSource, SourceSpec, open_source
+from rtatl_core.errors import SessionError
+from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.rows import FrameRecord, records
+from rtatl_core.session import ClockPair, SessionWriter, make_folder
+
+if TYPE_CHECKING:
+    from rtatl_core.engine import Engine
+
+__all__ = ["Notice", "Pipeline", "RecordingStatus", "State", "Status"]
+
+log = logging.getLogger(__name__)
+
+NO_FACE_S = 3.0
+"""After this time without any face the person gets a hint."""
+
+
+class Pipeline:
+    """Owns the threads: one capture per source, one analysis for good, one recorder per recording."""
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        *,
+        history_s: float = 60.0,
+        open_source: Callable[[SourceSpec], FrameSource] = open_source,
+        retry_s: float = 1.0,
+    ) -> None:
+        """`make_engine` is called in the analysis thread; `retry_s`: first wait before a lost source is tried again."""
+        self.view: Slot[AnalysedFrame] = Slot()
+        self.history = History(history_s)
+        self._open_source = open_source
+        self._retry_s = retry_s
+        self._lock = threading.RLock()
+        self._notices = Notices()
+        self._capture: Capture | None = None
+        self._recorder: Recorder | None = None
+        self._before: Capture | None = None
+        self._ended: Capture | None = None
+        self._faces_seen = False
+        self._broken = False
+        self._analysis = Analysis(
+            make_engine,
+            Listener(self._on_frame, self._on_failed_frame, self._on_end, self._on_broken),
+        )
+
+    def start(self) -> None:
+        """Starts the analysis thread, which loads the engine."""
+        self._analysis.start()
+
+    def set_source(self, spec: SourceSpec | None) -> None:
+        """Plays another source, or none. It is opened in its own thread; faults appear as status().notice."""
+        with self._lock:
+            if self._capture is not None:
+                self._capture.stop(discard=True)
+                self._before = self._capture  # the next one lets it close its device first
+            self._end_recording()
+            for key in ("source", "faces", "frames"):
+                self._notices.withdraw(key)
+            self._faces_seen = False
+            self._ended = None
+            self.history.clear()
+            self.view.take_nowait()
+            self._capture = None
+            if spec is not None:
+                self._capture = Capture(
+                    spec,
+                    self._open_source,
+                    self._on_report,
+                    self._analysis.ready,
+                    self._before,
+                    self._retry_s,
+                )
+            self._analysis.follow(self._capture)
+            if self._capture is not None and not self._broken:
+                self._capture.start()
+
+    def pause(self) -> None:
+        """A file stands still; a live source runs on unseen and uncounted."""
+        with self._lock:
+            if self._capture is not None and not self._capture.paused:
+                self._capture.pause()
+                self._note("pause", "paused")
+
+    def resume(self) -> None:
+        """Goes on after a pause; plays a finished file again, and tries a failed source again."""
+        with self._lock:
+            capture = self._capture
+            if capture is None:
+                return
+            if self._ended is capture or capture.stats().state is CaptureState.FAILED:
+                self.set_source(capture.spec)
+            elif capture.paused:
+                capture.resume()
+                self._note("resume", "resumed")
+
+    def set_flow(self, on: bool) -> None:
+        self._analysis.wish("want_flow", on)
+
+    def set_smoothing(self, seconds: float) -> None:
+        self._analysis.wish("smoothing_s", seconds)
+        self._note("setting", f"smoothing_s = {seconds:g}")
+
+    def start_recording(self, root: Path) -> Path:
+        """Makes the session folder in `root` and records from the next frame on; the folder of a recording
+        that runs already is returned as it is. Raises SessionError."""
+        with self._lock:
+            capture = self._capture
+            if capture is None:
+                raise SessionError("There is nothing to record yet; choose a camera or a video first.")
+            if self._recorder is not None and self._recorder.active:
+                return self._recorder.folder
+            if self._ended is capture or self.status().state is State.FAILED:
+                raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
+            folder = make_folder(Path(root), _stem(capture.spec))
+            self._notices.withdraw("recording")
+            self._recorder = Recorder(
+                folder,
+                lambda started: self._open_session(capture, folder, started),
+                self._on_recording_fault,
+                live=capture.spec.live,
+            )
+            self._recorder.start()
+            return folder
+
+    def stop_recording(self) -> Path | None:
+        """Ends the recording and waits until its files are closed; its folder, or None when nothing was recording."""
+        with self._lock:
+            recorder = self._recorder
+            if recorder is None or not recorder.active:
+                return None
+            recorder.finish()
+        if not recorder.join():
+            self._on_recording_fault(f"The disk with {recorder.folder} does not answer; check it before you unplug it.")
+        return recorder.folder
+
+    def status(self) -> Status:
+        with self._lock:
+            capture, recorder, ended = self._capture, self._recorder, self._ended
+        analysis, facts = self._analysis.stats(), self._analysis.facts
+        source = capture.stats() if capture else None
+        is_file = capture is not None and capture.spec.kind == "file"
+        return Status(
+            state=state_of(analysis, capture, ended is capture),
+            source=capture.spec if capture else None,
+            source_size=source.size if source else None,
+            model_name=facts.model["name"] if facts else None,
+            trained_on=facts.model["trained_on"] if facts else None,
+            device=facts.device if facts else None,
+            aus=facts.aus if facts else (),
+            captured=source.captured if source else 0,
+            analysed=analysis.analysed,
+            dropped=analysis.failed + (capture.box.dropped if capture else 0),
+            fps=analysis.fps,
+            notice=self._notices.current(),
+            recording=recorder.status() if recorder and recorder.active else None,
+            position_s=analysis.timestamp if is_file else None,
+            duration_s=source.duration_s if source and is_file else None,
+        )
+
+    def stage_stats(self) -> dict[str, dict[str, float]]:
+        """{"observe": {"median_ms": .., "p95_ms": ..}, ...} over the last few thousand frames."""
+        return self._analysis.stage_stats()
+
+    def close(self) -> None:
+        """Ends capture, analysis and recorder in this order, each with a deadline, so that every captured
+        frame still gets its row. What does not end in time is left behind and logged."""
+        with self._lock:
+            capture, before, recorder = self._capture, self._before, self._recorder
+        for late in (capture, before):
+            if late is not None:
+                late.stop()
+                if not late.join():
+                    log.warning("%s did not stop in time", late.spec.name)
+        if not self._analysis.stop():
+            log.warning("the analysis did not stop in time")
+        if recorder is not None:
+            recorder.finish()
+            if not recorder.join():
+                log.warning("the disk with %s does not answer", recorder.folder)
+
+    def _on_frame(self, capture: Capture, frame: AnalysedFrame) -> None:
+        with self._lock:
+            if capture is not self._capture:
+                return
+            recorder = self._recorder
+            self.history.append(frame)
+            self.view.put(frame)
+            if frame.faces and not self._faces_seen:
+                self._faces_seen = True
+                self._notices.withdraw("faces")
+            elif not self._faces_seen and frame.packet.timestamp >= NO_FACE_S:
+                text = f"No face found in {capture.spec.name}; turn towards the camera or make more light."
+                self._notices.post("faces", "info", text)
+        if recorder is not None:  # outside the lock: for a file it may wait
+            recorder.put(records(frame), frame.packet.captured_at)
+
+    def _on_failed_frame(self, capture: Capture, taken: Taken | None, text: str) -> None:
+        log.exception("analysis")
+        with self._lock:
+            if capture is not self._capture:
+                return
+            recorder = self._recorder
+            self._tell("frames", "warning", text)
+        if recorder is not None and taken is not None:
+            packet = taken.packet
+            lost = (*taken.dropped, (packet.number, packet.timestamp))
+            recorder.put(tuple(FrameRecord(number, timestamp) for number, timestamp in lost), packet.captured_at)
+
+    def _on_end(self, capture: Capture) -> None:
+        stats = capture.stats()
+        with self._lock:
+            if capture is not self._capture or stats.state not in (CaptureState.ENDED, CaptureState.FAILED):
+                return
+            self._ended = capture
+            if stats.state is CaptureState.ENDED and not self._faces_seen:
+                text = f"No face was found in any frame of {capture.spec.name}; choose a video that shows a face."
+                self._tell("faces", "warning", text)
+            self._end_recording(stats.fault)
+
+    def _on_broken(self, text: str) -> None:
+        with self._lock:
+            self._broken = True
+            self._notices.post("engine", "error", text)
+            if self._capture is not None:
+                self._capture.stop(discard=True)
+            self._end_recording(text)
+
+    def _on_report(self, capture: Capture, kind: Report, text: str) -> None:
+        with self._lock:
+            if capture is not self._capture:
+                return
+            match kind:
+                case "lost":
+                    self._notices.post(
+                        "source", "warning", f"{text.rstrip('.')}, it goes on by itself when it is back."
+                    )
+                    self._note("source_lost", text)
+                case "back":
+                    self._notices.withdraw("source")
+                    self._note("source_back", text)
+                case "failed":
+                    self._tell("source", "error", text)
+                case "warning":
+                    self._tell("source", "warning", text)
+
+    def _on_recording_fault(self, text: str) -> None:
+        self._notices.post("recording", "error", f"Recording stopped: {text}")
+
+    def _end_recording(self, fault: str | None = None) -> None:
+        """The source is gone, so its recording ends; the files are closed in the recorder's thread."""
+        recorder = self._recorder
+        if recorder is not None and recorder.active:
+            recorder.finish("complete" if fault is None else f"stopped: {fault}")
+            self._notices.post("recording", "info", f"The recording is saved in {recorder.folder}.")
+
+    def _tell(self, key: str, severity: Severity, text: str) -> None:
+        """A notice for the person, kept in the recording too."""
+        self._notices.post(key, severity, text)
+        self._note("notice", text)
+
+    def _note(self, kind: str, label: str) -> None:
+        recorder = self._recorder
+        if recorder is not None and recorder.active:
+            recorder.event(kind, label)
+
+    def _open_session(self, capture: Capture, folder: Path, started: ClockPair) -> SessionWriter:
+        """Called by the recorder when the first frame is there, so the engine is loaded and the source is open."""
+        spec, stats, facts = capture.spec, capture.stats(), self._analysis.facts
+        # Of a stream the name only: its address may hold a password.
+        source = {
+            "kind": spec.kind,
+            "name": spec.name,
+            "target": spec.target if spec.kind == "file" else spec.name,
+            "size": stats.size,
+            "fps": stats.fps,
+        }
+        settings = {"device": facts.device, "max_faces": facts.max_faces} if facts else {}
+        settings["smoothing_s"] = self._analysis.wished("smoothing_s")
+        return SessionWriter(
+            folder, None, facts.aus if facts else (), source, facts.model if facts else {}, settings, started
+        )
+
+
+def _stem(spec: SourceSpec) -> str:
+    return {"file": Path(spec.target).stem, "demo": "demo"}.get(spec.kind, spec.name)

@@ -1,0 +1,112 @@
+"""What stands between two threads: a slot where the newest wins, and the box from capture to analysis.
+
+Queued signals showed a picture 3 s old after 6 s with a slow window; a slot never shows more than the newest.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Generic, NamedTuple, TypeVar
+
+from rtatl_core.handoffs import FramePacket
+
+T = TypeVar("T")
+
+
+class Slot(Generic[T]):
+    """Room for one item; a newer one replaces an older one that nobody took."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._item: T | None = None
+        self._overwritten = 0
+
+    @property
+    def overwritten(self) -> int:
+        """How many items were replaced before anybody took them."""
+        return self._overwritten
+
+    def put(self, item: T) -> None:
+        with self._lock:
+            self._overwritten += self._item is not None
+            self._item = item
+
+    def take_nowait(self) -> T | None:
+        with self._lock:
+            item, self._item = self._item, None
+            return item
+
+
+class Taken(NamedTuple):
+    """One frame to analyse, and the captured ones given up just before it as (number, timestamp), oldest first."""
+
+    packet: FramePacket
+    dropped: tuple[tuple[int, float], ...]
+
+
+class FrameBox:
+    """From capture to analysis.
+
+    newest_wins: for live sources; `put` never waits, the frame it replaces is counted and remembered by
+    number and time, so that the recording keeps its row. Otherwise, for files: `put` waits while `room`
+    frames lie in the box.
+    """
+
+    def __init__(self, *, newest_wins: bool, room: int = 2) -> None:
+        self._newest_wins = newest_wins
+        self._room = room
+        self._change = threading.Condition()
+        self._packets: deque[FramePacket] = deque()
+        self._given_up: list[tuple[int, float]] = []
+        self._dropped = 0
+        self._ended = False
+
+    @property
+    def dropped(self) -> int:
+        """Frames replaced by newer ones so far."""
+        return self._dropped
+
+    @property
+    def exhausted(self) -> bool:
+        """True when no frame is left and none will come."""
+        with self._change:
+            return self._ended and not self._packets
+
+    def put(self, packet: FramePacket) -> bool:
+        """Hands a frame over. False: the box was ended, the frame is not taken."""
+        with self._change:
+            if not self._newest_wins:
+                self._change.wait_for(lambda: self._ended or len(self._packets) < self._room)
+            if self._ended:
+                return False
+            if self._newest_wins and self._packets:
+                old = self._packets.popleft()
+                self._given_up.append((old.number, old.timestamp))
+                self._dropped += 1
+            self._packets.append(packet)
+            self._change.notify_all()
+            return True
+
+    def take(self, timeout: float) -> Taken | None:
+        """The oldest frame; None when none came within `timeout` seconds, or at once when the box is exhausted."""
+        until = time.monotonic() + timeout
+        with self._change:
+            while not self._packets:
+                rest = until - time.monotonic()
+                if self._ended or rest <= 0:
+                    return None
+                self._change.wait(rest)
+            taken = Taken(self._packets.popleft(), tuple(self._given_up))
+            self._given_up.clear()
+            self._change.notify_all()
+            return taken
+
+    def end(self, *, discard: bool = False) -> None:
+        """No more frames come. Those inside can still be taken, unless they are discarded."""
+        with self._change:
+            self._ended = True
+            if discard:
+                self._packets.clear()
+            self._change.notify_all()

@@ -1,0 +1,102 @@
+"""What the window is told besides pictures: the state, the counts, one sentence for the person, the recording."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from au_desktop.runtime.analysis import AnalysisState, AnalysisStats
+from au_desktop.runtime.capture import Capture, CaptureState
+from au_desktop.sinks.recorder import RecordingStatus
+from au_desktop.sources import SourceSpec
+
+Severity = Literal["info", "warning", "error"]
+_GRAVITY: dict[Severity, int] = {"info": 0, "warning": 1, "error": 2}
+
+
+class State(Enum):
+    LOADING = "loading"
+    EMPTY = "empty"
+    STARTING = "starting"
+    LIVE = "live"
+    PAUSED = "paused"
+    RECONNECTING = "reconnecting"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence for the person; `serial` grows with every new one."""
+
+    severity: Severity
+    text: str
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A snapshot of everything but pictures. Counts are of the current source."""
+
+    state: State
+    source: SourceSpec | None
+    source_size: tuple[int, int] | None
+    model_name: str | None
+    trained_on: str | None
+    device: str | None
+    aus: tuple[int, ...]
+    captured: int
+    analysed: int
+    dropped: int
+    fps: float
+    """Analysed frames per second over the last two seconds."""
+    notice: Notice | None
+    recording: RecordingStatus | None
+    position_s: float | None
+    """Of a file, as is duration_s."""
+    duration_s: float | None
+
+
+class Notices:
+    """What the person should know now: one sentence per subject; the gravest is shown, of equals the newest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_key: dict[str, Notice] = {}
+        self._serial = 0
+
+    def post(self, key: str, severity: Severity, text: str) -> None:
+        with self._lock:
+            standing = self._by_key.get(key)
+            if standing is None or standing.text != text:
+                self._serial += 1
+                self._by_key[key] = Notice(severity, text, self._serial)
+
+    def withdraw(self, key: str) -> None:
+        with self._lock:
+            self._by_key.pop(key, None)
+
+    def current(self) -> Notice | None:
+        with self._lock:
+            return max(self._by_key.values(), key=lambda n: (_GRAVITY[n.severity], n.serial), default=None)
+
+
+def state_of(analysis: AnalysisStats, capture: Capture | None, ended: bool) -> State:
+    if analysis.state is AnalysisState.FAILED:
+        return State.FAILED
+    if capture is None:
+        return State.EMPTY
+    source = capture.stats().state
+    if source is CaptureState.FAILED:
+        return State.FAILED
+    if analysis.state is AnalysisState.LOADING:
+        return State.LOADING
+    if source is CaptureState.RECONNECTING:
+        return State.RECONNECTING
+    if ended:
+        return State.FINISHED
+    if capture.paused:
+        return State.PAUSED
+    return State.LIVE if analysis.analysed else State.STARTING

@@ -1,0 +1,135 @@
+"""The user's choices: one frozen dataclass, one JSON file in the platform's folder for settings.
+
+In: settings.json (or nothing). Out: Settings, and one line for the person when the file could not be used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from rtatl_core.facs import ACTION_UNITS
+
+VERSION = 1
+THEMES = ("dark", "light", "system")
+LAYERS = ("box", "landmarks", "regions", "flow", "pose")
+CURVE_SECONDS = (5, 10, 30, 60)
+MOST_FACES = 8
+
+
+def _record_root() -> str:
+    return str(Path(platformdirs.user_documents_dir()) / "AU Desktop")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every choice that survives a restart. Raises ValueError for a value the program could not live with."""
+
+    version: int = VERSION
+    source: str | None = None
+    """As a person would type it (see sources.parse_source); None: nothing chosen yet."""
+    model: str | None = None
+    """Path of weights; None: the ones that come with the program."""
+    device: str = "auto"
+    theme: str = "dark"
+    mirror: bool = True
+    """Show live cameras like a mirror; recorded numbers are never mirrored."""
+    layers: tuple[str, ...] = ("box", "regions")
+    curve_aus: tuple[int, ...] = (1, 4, 12, 25, 26, 43)
+    curve_seconds: int = 10
+    smoothing_s: float = 0.06
+    """Time constant of the smoothing; 0 turns it off."""
+    max_faces: int = 1
+    record_root: str = field(default_factory=_record_root)
+    window_geometry: str | None = None
+    """Base64 of what Qt saves; the same for window_state."""
+    window_state: str | None = None
+
+    def __post_init__(self) -> None:
+        checks = {
+            "version": self.version == VERSION,
+            "source": _is_text_or_none(self.source),
+            "model": _is_text_or_none(self.model),
+            "device": isinstance(self.device, str) and bool(self.device),
+            "theme": self.theme in THEMES,
+            "mirror": isinstance(self.mirror, bool),
+            "layers": set(self.layers) <= set(LAYERS),
+            "curve_aus": set(self.curve_aus) <= set(ACTION_UNITS),
+            "curve_seconds": self.curve_seconds in CURVE_SECONDS,
+            "smoothing_s": isinstance(self.smoothing_s, (int, float)) and 0 <= self.smoothing_s <= 5,
+            "max_faces": isinstance(self.max_faces, int) and 1 <= self.max_faces <= MOST_FACES,
+            "record_root": isinstance(self.record_root, str) and bool(self.record_root),
+            "window_geometry": _is_text_or_none(self.window_geometry),
+            "window_state": _is_text_or_none(self.window_state),
+        }
+        for name, good in checks.items():
+            if not good:
+                raise ValueError(f"{name} cannot be {getattr(self, name)!r}")
+
+
+def folder() -> Path:
+    """Where settings live; AU_DESKTOP_HOME overrides the platform's place."""
+    override = os.environ.get("AU_DESKTOP_HOME")
+    return Path(override) if override else Path(platformdirs.user_config_dir("au-desktop", appauthor=False))
+
+
+def load() -> tuple[Settings, str | None]:
+    """The saved settings, or the defaults together with the reason why.
+
+    A file that cannot be used is kept aside as settings.json.bad, so nothing a person set by hand is lost.
+    """
+    path = folder() / "settings.json"
+    try:
+        return _from_json(json.loads(path.read_text(encoding="utf-8"))), None
+    except FileNotFoundError:
+        return Settings(), None
+    except OSError as error:
+        return Settings(), f"{path} cannot be read ({error.strerror}); the defaults are used."
+    except (ValueError, TypeError) as error:  # JSON and Unicode errors are ValueErrors
+        kept = _keep_aside(path)
+        return Settings(), f"{path} cannot be used ({error}); the defaults are used{kept}."
+
+
+def save(settings: Settings) -> str | None:
+    """Writes the settings in one step, so that a crash leaves either the old or the new file. Returns the
+    reason if that was not possible: a full disk must not keep the window from closing."""
+    path = folder() / "settings.json"
+    temporary = path.with_suffix(".json.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        reason = f"The settings cannot be saved in {path.parent} ({error.strerror})"
+        return f"{reason}; set AU_DESKTOP_HOME to a folder that can be written."
+    return None
+
+
+def _from_json(data: Any) -> Settings:
+    if not isinstance(data, dict):
+        raise ValueError("it holds no settings")
+    known = {f.name for f in fields(Settings)}
+    if data.get("version") != VERSION:
+        raise ValueError(f"its version is {data.get('version')!r}, this program knows {VERSION}")
+    if unknown := sorted(data.keys() - known):
+        raise ValueError(f"unknown entry {unknown[0]!r}")
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+    return Settings(**values)
+
+
+def _keep_aside(path: Path) -> str:
+    bad = path.with_suffix(".json.bad")
+    try:
+        path.replace(bad)
+    except OSError:
+        return ""
+    return f", the old file is kept as {bad.name}"
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)

@@ -1,0 +1,194 @@
+"""The recorder thread: frames of one source in, one session folder out. It never makes a live picture wait.
+
+What waits in its queue are records of a few hundred bytes, not pictures, so a disk that hangs for minutes
+costs no rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from rtatl_core.errors import SessionError
+from rtatl_core.rows import FrameRecord
+from rtatl_core.session import ClockPair, SessionWriter
+
+ROOM = 20_000
+"""Frames that may wait for the disk: eleven minutes at 30 per second, about 30 MB."""
+STOP_S = 5.0
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    folder: Path
+    elapsed_s: float
+    bytes: int
+    rows: int
+
+
+class _Rows(NamedTuple):
+    records: tuple[FrameRecord, ...]
+    captured_at: float
+    """Of the last record."""
+
+
+class _Event(NamedTuple):
+    kind: str
+    label: str
+    at: float
+
+
+class Recorder:
+    """Writes one session in a thread of its own.
+
+    The files are made by `open_writer` when the first frame comes, because only then all columns and the
+    clock are known. Recordings of a live source begin at frame 1 and 0 s; those of a file keep the file's
+    numbers and times. `on_fault(text)` is called in the recorder's thread when the recording had to stop.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_writer: Callable[[ClockPair], SessionWriter],
+        on_fault: Callable[[str], None],
+        *,
+        live: bool,
+        room: int = ROOM,
+    ) -> None:
+        self.folder = folder
+        self.live = live
+        self._open_writer = open_writer
+        self._on_fault = on_fault
+        self._queue: queue.Queue[_Rows | _Event | None] = queue.Queue(room)
+        self._started_at = time.perf_counter()
+        self._ending: str | None = None
+        self._writer: SessionWriter | None = None
+        self._early: list[_Event] = []
+        self._first: FrameRecord | None = None
+        self._last: FrameRecord | None = None
+        self._last_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    @property
+    def active(self) -> bool:
+        """False once it was told to finish or had to stop."""
+        return self._ending is None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def status(self) -> RecordingStatus:
+        writer, elapsed_s = self._writer, time.perf_counter() - self._started_at
+        return RecordingStatus(self.folder, elapsed_s, writer.bytes if writer else 0, writer.rows if writer else 0)
+
+    def put(self, records: tuple[FrameRecord, ...], captured_at: float) -> None:
+        """Hands over the records of one frame; `captured_at` is that of the last of them.
+
+        A file's frame waits for room. A live one never does: should the disk hang until the queue is full, the
+        recording ends with what was written and says so.
+        """
+        rows = _Rows(records, captured_at)
+        while self.active:
+            try:
+                self._queue.put(rows, timeout=0 if self.live else _TICK_S)
+                return
+            except queue.Full:
+                if self.live:
+                    text = f"{self.folder} takes no more data; record to a disk that answers."
+                    self._ending = f"stopped: {text}"
+                    self._on_fault(text)
+
+    def event(self, kind: str, label: str) -> None:
+        """Notes something that happens now."""
+        with contextlib.suppress(queue.Full):  # full for minutes: the recording is about to stop anyway
+            self._queue.put_nowait(_Event(kind, label, time.perf_counter()))
+
+    def finish(self, status: str = "complete") -> None:
+        """Write what waits, then close the files with this status; returns at once."""
+        if self.active:
+            self.event("recording_stop", status)
+            self._ending = status
+            with contextlib.suppress(queue.Full):
+                self._queue.put_nowait(None)
+
+    def join(self, timeout: float = STOP_S) -> bool:
+        """Waits until the files are closed; False when the disk has not answered by then."""
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while self.active or not self._queue.empty():
+                self._serve()
+            self._close(self._ending or "complete")
+        except SessionError as error:
+            self._stop_because(str(error))
+        except Exception as error:  # the top of the loop
+            self._stop_because(f"{self.folder} cannot be written ({type(error).__name__}: {error}); record elsewhere.")
+
+    def _serve(self) -> None:
+        try:
+            item = self._queue.get(timeout=_TICK_S)
+        except queue.Empty:
+            item = None
+        match item:
+            case _Rows():
+                self._write(item)
+            case _Event():
+                self._note(item)
+        if self._writer is not None:
+            self._writer.tick()
+
+    def _write(self, rows: _Rows) -> None:
+        first = self._first or rows.records[0]
+        self._first, self._last, self._last_at = first, rows.records[-1], rows.captured_at
+        # Wall time of a live row = utc + timestamp. A file plays when one likes: there the pair tells when it
+        # began.
+        zero_at = rows.captured_at - (self._last.timestamp - first.timestamp if self.live else 0.0)
+        writer = self._writer or self._open(zero_at)
+        for record in rows.records:
+            writer.write(self._rebased(record))
+
+    def _open(self, zero_at: float) -> SessionWriter:
+        self._writer = writer = self._open_writer(ClockPair.at(zero_at))
+        writer.event("recording_start", "started", self._rebased(self._first).timestamp if self._first else 0.0, None)
+        for event in self._early:
+            self._note(event)
+        return writer
+
+    def _note(self, event: _Event) -> None:
+        if self._writer is None:
+            self._early.append(event)
+            return
+        timestamp, frame = 0.0, None
+        if self._last is not None:
+            last = self._rebased(self._last)
+            since_s = max(0.0, event.at - self._last_at) if self.live else 0.0
+            timestamp, frame = last.timestamp + since_s, last.number
+        self._writer.event(event.kind, event.label, timestamp, frame)
+
+    def _rebased(self, record: FrameRecord) -> FrameRecord:
+        if not self.live or self._first is None:
+            return record
+        number, timestamp = record.number - self._first.number + 1, record.timestamp - self._first.timestamp
+        return replace(record, number=number, timestamp=timestamp)
+
+    def _close(self, status: str) -> None:
+        writer = self._writer or self._open(self._started_at)  # no frame ever came: leave a valid, empty session
+        writer.close(status)
+
+    def _stop_because(self, text: str) -> None:
+        if self._ending is None:
+            self._ending = f"stopped: {text}"
+        if self._writer is not None:
+            with contextlib.suppress(SessionError):
+                self._writer.close(self._ending)
+        self._on_fault(text)

@@ -1,0 +1,328 @@
+"""Where frames come from: what a person typed in, a FrameSource out.
+
+Four kinds: a camera (by name or number), a video file, a network stream (http, rtsp), and the demo clip. All
+faults are SourceError, or SourceLost when a live source that was working went away.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+
+from rtatl_core.assets import asset
+from rtatl_core.errors import SourceError, SourceLost
+from rtatl_core.handoffs import FramePacket
+from rtatl_core.video import VideoReader
+
+Kind = Literal["camera", "file", "stream", "demo"]
+MakeCapture = Callable[..., cv2.VideoCapture]
+"""Opens a device or URL as cv2.VideoCapture does; tests pass their own."""
+
+CAMERA_SIZE = (1280, 720)
+"""Asked of a camera; it delivers the nearest it can."""
+CAMERA_FPS = 30
+_BACKEND = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_MSMF, "darwin": cv2.CAP_AVFOUNDATION}.get(sys.platform, cv2.CAP_ANY)
+_STREAM_SCHEMES = ("http", "https", "rtsp")
+_STREAM_TIMEOUTS_MS = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 5000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 3000)
+_FAILED_READS = 3
+"""Reads in a row that may fail before a live source counts as lost: a single broken JPEG is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Which source, before it is opened."""
+
+    kind: Kind
+    target: str
+    """Number of the camera, path, URL, or "demo"."""
+    name: str
+    """What a person reads; a camera is found again by it, because numbers move after a replug."""
+
+    @property
+    def live(self) -> bool:
+        """Newest frame wins and a loss is waited out; otherwise every frame waits its turn."""
+        return self.kind in ("camera", "stream")
+
+
+class FrameSource(Protocol):
+    """An opened source. `read` may block; everything is called by one thread."""
+
+    spec: SourceSpec
+    live: bool
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    fps: float | None
+    frame_count: int | None
+    """None: unknown, or it never ends."""
+    warning: str | None
+    """After the end: what was wrong with the file, for the person."""
+
+    def read(self) -> FramePacket | None:
+        """The next frame, None at the end. Raises SourceLost (live sources only) or SourceError."""
+
+    def close(self) -> None: ...
+
+
+def list_cameras() -> tuple[SourceSpec, ...]:
+    """The cameras of this machine by number; () when there are none. Namesakes get " (2)", " (3)", ..."""
+    # Imported here: on Windows and macOS it loads system frameworks, which the window need not wait for.
+    from cv2_enumerate_cameras import enumerate_cameras, supported_backends
+
+    if _BACKEND not in supported_backends:
+        return ()
+    seen: Counter[str] = Counter()
+    cameras = []
+    for info in sorted(enumerate_cameras(_BACKEND), key=lambda info: info.index):
+        name = info.name or f"Camera {info.index}"
+        seen[name] += 1
+        unique = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        cameras.append(SourceSpec("camera", str(info.index), unique))
+    return tuple(cameras)
+
+
+def parse_source(text: str) -> SourceSpec:
+    """What a person typed -> the source they mean: "demo", a camera's number, (part of) its name, a path, a
+    URL.
+
+    Raises SourceError when nothing fits, or more than one camera does.
+    """
+    text = text.strip()
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
+    if not text:
+        raise SourceError("No source is named; write a camera's name or number, a video file, or demo.")
+    if text.lower() == "demo":
+        return SourceSpec("demo", "demo", "Demo clip")
+    if scheme in _STREAM_SCHEMES:
+        return _stream(text)
+    if scheme:
+        raise SourceError(f"Streams of the kind {scheme}:// are not read; use {', '.join(_STREAM_SCHEMES)}.")
+    if text.isdigit():
+        return _camera_by_number(text)
+    path = Path(text).expanduser()
+    if path.exists() or path.suffix or "/" in text or "\\" in text:
+        found = None if path.exists() else _camera_by_name(text)
+        return found or _file(path)
+    if camera := _camera_by_name(text):
+        return camera
+    names = ", ".join(camera.name for camera in list_cameras()) or "none"
+    raise SourceError(f"There is no camera or file {text!r} (cameras found: {names}); plug it in or write demo.")
+
+
+def open_source(spec: SourceSpec) -> FrameSource:
+    """Opens what `spec` names. Raises SourceError with the remedy."""
+    if spec.kind == "camera":
+        return open_camera(spec)
+    if spec.kind == "stream":
+        return open_stream(spec)
+    if spec.kind == "demo":
+        clip = asset("demo.mp4")
+        if not clip.exists():
+            raise SourceError(f"The demo clip {clip} is missing; install the program again, or choose a video file.")
+        return LoopedFile(spec, clip)
+    return VideoFile(spec)
+
+
+class VideoFile:
+    """A video file, read as fast as it decodes; whoever shows it keeps to the timestamps."""
+
+    live = False
+
+    def __init__(self, spec: SourceSpec) -> None:
+        self.spec = spec
+        self._reader = VideoReader(spec.target)
+        self.size = self._reader.size
+        self.fps = self._reader.fps
+        self.frame_count = self._reader.frame_count
+        self.warning: str | None = None
+
+    def read(self) -> FramePacket | None:
+        packet = self._reader.read()
+        self.warning = self._reader.warning
+        return packet
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class LoopedFile:
+    """A clip that begins again at its end; numbers and timestamps go on increasing."""
+
+    live = False
+    frame_count: int | None = None
+    warning: str | None = None
+
+    def __init__(self, spec: SourceSpec, path: Path) -> None:
+        self.spec = spec
+        self._reader = VideoReader(path)
+        self.size = self._reader.size
+        self.fps = self._reader.fps
+        self._number = 0
+        self._loop_starts_s = 0.0
+        self._next_s = 0.0
+
+    def read(self) -> FramePacket:
+        packet = self._reader.read()
+        if packet is None:
+            self._reader.close()
+            self._reader = VideoReader(self._reader.path)
+            self._loop_starts_s = self._next_s
+            packet = self._reader.read()
+            if packet is None:  # the file was replaced while it played; VideoReader itself refuses an empty one
+                raise SourceError(f"{self._reader.path} holds no picture any more; install the program again.")
+        self._number += 1
+        timestamp = self._loop_starts_s + packet.timestamp
+        self._next_s = timestamp + 1 / (self.fps or 25)
+        return replace(packet, number=self._number, timestamp=timestamp)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class LiveSource:
+    """A camera or stream behind a cv2.VideoCapture; frames are stamped the moment they arrive, before decoding."""
+
+    live = True
+    frame_count: int | None = None
+    warning: str | None = None
+
+    def __init__(self, spec: SourceSpec, capture: cv2.VideoCapture, size: tuple[int, int]) -> None:
+        self.spec = spec
+        self._capture = capture
+        self.size = size
+        said = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = said if 0 < said <= 1000 else None
+        self._number = 0
+        self._first_at = 0.0
+
+    def read(self) -> FramePacket:
+        for _ in range(_FAILED_READS):
+            try:
+                arrived = self._capture.grab()
+                captured_at = time.perf_counter()
+                decoded, image = self._capture.retrieve() if arrived else (False, None)
+            except cv2.error:  # some drivers raise where others return False
+                continue
+            if decoded and image is not None and image.ndim == 3:
+                self._number += 1
+                self._first_at = self._first_at or captured_at
+                timestamp = captured_at - self._first_at
+                return FramePacket(np.asarray(image, np.uint8), self._number, timestamp, captured_at)
+        raise SourceLost(f"{self.spec.name} stopped delivering pictures; check its plug or connection.")
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def open_camera(
+    spec: SourceSpec,
+    make_capture: MakeCapture = cv2.VideoCapture,
+    cameras: Callable[[], Sequence[SourceSpec]] = list_cameras,
+) -> LiveSource:
+    """Opens a camera by its name, wherever it is plugged in now. Raises SourceError that tells missing from busy."""
+    index = _index_now(spec, cameras())
+    if index is None:
+        raise SourceError(f"{spec.name} is not connected; plug it in, or choose another source.")
+    capture = make_capture(index, _BACKEND)
+    if capture.isOpened():
+        # Compressed: raw, USB 2 carries pictures of this size at 10 per second only.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, CAMERA_SIZE[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, CAMERA_SIZE[1])
+        capture.set(cv2.CAP_PROP_FPS, CAMERA_FPS)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # else a busy program analyses pictures that are several frames old
+        # Some drivers open a busy camera and fail only here.
+        if size := _first_size(capture):
+            return LiveSource(spec, capture, size)
+    capture.release()
+    raise SourceError(_why_not(spec.name, index))
+
+
+def open_stream(spec: SourceSpec, make_capture: MakeCapture = cv2.VideoCapture) -> LiveSource:
+    """Opens a stream by its URL. Raises SourceError."""
+    capture = make_capture(spec.target, cv2.CAP_FFMPEG, _STREAM_TIMEOUTS_MS)
+    if capture.isOpened() and (size := _first_size(capture)):
+        return LiveSource(spec, capture, size)
+    capture.release()
+    raise SourceError(f"The stream {spec.name} does not answer; check the address and that it is switched on.")
+
+
+def _first_size(capture: cv2.VideoCapture) -> tuple[int, int] | None:
+    for _ in range(_FAILED_READS):
+        found, image = capture.read()
+        if found and image is not None:
+            return image.shape[1], image.shape[0]
+    return None
+
+
+def _index_now(spec: SourceSpec, cameras: Sequence[SourceSpec]) -> int | None:
+    """The camera's number at this moment; None when it is not there."""
+    for camera in cameras:
+        if camera.name == spec.name:
+            return int(camera.target)
+    nameless = spec.name == _nameless(spec.target)
+    if nameless and (not cameras or any(camera.target == spec.target for camera in cameras)):
+        return int(spec.target)  # it never had a name here, so its number is all there is
+    return None
+
+
+def _why_not(name: str, index: int) -> str:
+    """One sentence on why a camera could not be opened."""
+    device = _device(index)
+    if sys.platform == "linux" and not device.exists():
+        return f"{name} is not connected ({device} does not exist); plug it in, or choose another source."
+    if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
+        return f"{name} may not be opened; run: sudo usermod -aG video $USER, then log in again."
+    if sys.platform == "darwin":
+        return f"{name} cannot be opened; close what uses it and allow the camera in System Settings > Privacy."
+    return f"{name} is in use by another program; close that program, or choose another source."
+
+
+def _device(index: int) -> Path:
+    return Path(f"/dev/video{index}")
+
+
+def _camera_by_number(number: str) -> SourceSpec:
+    for camera in list_cameras():
+        if int(camera.target) == int(number):
+            return camera
+    return SourceSpec("camera", str(int(number)), _nameless(number))
+
+
+def _nameless(number: str) -> str:
+    return f"Camera {int(number)}"
+
+
+def _camera_by_name(text: str) -> SourceSpec | None:
+    cameras = list_cameras()
+    wanted = text.casefold()
+    exact = [camera for camera in cameras if camera.name.casefold() == wanted]
+    fitting = exact or [camera for camera in cameras if wanted in camera.name.casefold()]
+    if len(fitting) > 1:
+        names = ", ".join(camera.name for camera in fitting)
+        raise SourceError(f"{text!r} fits several cameras ({names}); write more of the name, or the number.")
+    return fitting[0] if fitting else None
+
+
+def _file(path: Path) -> SourceSpec:
+    if not path.exists():
+        raise SourceError(f"There is no file {path}; check the name and the folder.")
+    return SourceSpec("file", str(path), path.name)
+
+
+def _stream(url: str) -> SourceSpec:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise SourceError(f"{url!r} names no computer; write it like rtsp://192.168.1.20/stream.")
+    host = parts.netloc.rpartition("@")[2]  # a password in the address is for the camera, not for the screen or a file
+    return SourceSpec("stream", url, re.sub(r"/$", "", f"{host}{parts.path}"))

@@ -1,0 +1,51 @@
+"""Little videos for tests. The grey of each picture tells its number, so order and content can be checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+_DARKEST, _STEP, _CYCLE = 30, 8, 25
+
+
+def write_clip(
+    path: Path, frames: int = 20, fps: float = 25.0, size: tuple[int, int] = (96, 64), codec: str = "mp4v"
+) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
+    assert writer.isOpened(), f"this OpenCV cannot write {codec}"
+    for number in range(1, frames + 1):
+        writer.write(np.full((size[1], size[0], 3), _DARKEST + _STEP * (number % _CYCLE), np.uint8))
+    writer.release()
+    return path
+
+
+def number_of(image: np.ndarray) -> int:
+    """The number (modulo 25) of a picture of write_clip, whatever the codec did to it."""
+    return int((float(image.mean()) - _DARKEST + 5) // _STEP)  # mp4v comes out up to 4 levels darker
+
+
+def rotate_in_header(path: Path) -> None:
+    """Marks an MP4 as recorded upright by a phone held sideways: a matrix of 90 degrees in the track header."""
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40
+    values = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    data[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
+    path.write_bytes(data)
+
+
+def halve_first_durations(path: Path, count: int) -> None:
+    """Makes an MP4 of constant frame rate a variable one: the first `count` frames are shown half as long."""
+    data = bytearray(path.read_bytes())
+    stts = data.index(b"stts")
+    entries = int.from_bytes(data[stts + 8 : stts + 12], "big")
+    frames = int.from_bytes(data[stts + 12 : stts + 16], "big")
+    delta = int.from_bytes(data[stts + 16 : stts + 20], "big")
+    assert entries == 1
+    table = (2, count, delta // 2, frames - count, delta)
+    data[stts + 8 : stts + 20] = b"".join(value.to_bytes(4, "big") for value in table)
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):  # each has grown by one entry
+        size = data.index(box) - 4
+        data[size : size + 4] = (int.from_bytes(data[size : size + 4], "big") + 8).to_bytes(4, "big")
+    path.write_bytes(data)

@@ -1,0 +1,34 @@
+"""For all tests: no screen, no settings of the person who runs them, and nothing that outlives a test."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AU_DESKTOP_HOME", str(tmp_path / "au-desktop-home"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_outlives_a_test() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    until = time.monotonic() + 2
+    while threads := [t.name for t in threading.enumerate() if t not in before and t.is_alive()]:
+        assert time.monotonic() < until, f"threads outlive the test: {threads}"
+        time.sleep(0.01)
+    if widgets := sys.modules.get("PySide6.QtWidgets"):
+        windows = [w for w in widgets.QApplication.topLevelWidgets() if w.isVisible()]
+        for window in windows:
+            window.close()
+        assert not windows, f"windows outlive the test: {windows}"

@@ -1,0 +1,152 @@
+"""VideoReader against little videos whose pictures tell their number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.errors import SourceError
+from rtatl_core.video import VideoReader
+from tests.clips import halve_first_durations, number_of, rotate_in_header, write_clip
+
+
+def test_every_frame_comes_once_in_order_with_its_media_time(tmp_path: Path) -> None:
+    with VideoReader(write_clip(tmp_path / "clip.mp4", frames=20, fps=25)) as reader:
+        assert reader.size == (96, 64)
+        assert reader.fps == pytest.approx(25)
+        assert reader.frame_count == 20
+        assert reader.duration_s == pytest.approx(0.8)
+        packets = list(reader)
+        assert reader.read() is None
+    assert [packet.number for packet in packets] == list(range(1, 21))
+    assert [number_of(packet.image) for packet in packets] == list(range(1, 21))
+    assert [packet.timestamp for packet in packets] == pytest.approx([n / 25 for n in range(20)])
+    assert not reader.truncated
+    assert reader.warning is None
+
+
+def test_variable_frame_rate_keeps_the_times_of_the_container(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "phone.mp4", frames=20, fps=25)
+    halve_first_durations(path, 10)
+    with VideoReader(path) as reader:
+        times = [packet.timestamp for packet in reader]
+    assert times == pytest.approx([0.02 * n for n in range(10)] + [0.2 + 0.04 * n for n in range(10)], abs=1e-3)
+
+
+def test_rotation_of_a_phone_is_obeyed(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "phone.mp4", size=(96, 64))
+    rotate_in_header(path)
+    with VideoReader(path) as reader:
+        packet = reader.read()
+        assert reader.size == (64, 96)
+    assert packet is not None
+    assert packet.image.shape == (96, 64, 3)
+
+
+class _Timeless:
+    """A cv2.VideoCapture whose container has no times, or times that stand still or jump back."""
+
+    def __init__(self, times_ms: list[float]) -> None:
+        self._times = times_ms
+        self._read = 0
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return True
+
+    def set(self, key: int, value: float) -> None: ...
+
+    def get(self, key: int) -> float:
+        if key == cv2.CAP_PROP_POS_MSEC:
+            return self._times[self._read - 1]
+        return {cv2.CAP_PROP_FPS: 50.0}.get(key, float("nan"))
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        self._read += 1
+        return (True, np.zeros((4, 4, 3), np.uint8)) if self._read <= len(self._times) else (False, None)
+
+    def release(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("container_ms", "expected_s"),
+    [
+        ([0, 0, 0], [0, 0.02, 0.04]),
+        ([500, 540, 580], [0, 0.04, 0.08]),
+        ([0, 40, 20, 100], [0, 0.04, 0.06, 0.1]),
+    ],
+    ids=["none at all", "begins later", "jumps back"],
+)
+def test_times_begin_at_zero_and_always_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container_ms: list[float], expected_s: list[float]
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: _Timeless(container_ms))
+    with VideoReader(tmp_path / "clip.mp4") as reader:
+        assert reader.frame_count is None
+        assert reader.duration_s is None
+        assert [packet.timestamp for packet in reader] == pytest.approx(expected_s)
+
+
+def test_a_file_that_was_cut_off_gives_its_frames_and_a_warning(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "cut.avi", frames=60, codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with VideoReader(path) as reader:
+        frames = len(list(reader))
+    assert 20 <= frames < 40
+    assert reader.truncated
+    assert reader.warning is not None
+    assert "cut.avi" in reader.warning
+    assert "of 2.4 s" in reader.warning
+
+
+def _missing(path: Path) -> Path:
+    return path
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _empty(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+def _text(path: Path) -> Path:
+    path.write_text("no video")
+    return path
+
+
+def _unfinished(path: Path) -> Path:
+    """An MP4 whose writer was killed: its index, at the end of the file, is missing."""
+    write_clip(path)
+    path.write_bytes(path.read_bytes()[:-400])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (_missing, "There is no file"),
+        (_folder, "is a folder"),
+        (_empty, "is empty"),
+        (_text, "cannot be read as a video"),
+        (_unfinished, "cannot be read as a video"),
+    ],
+)
+def test_an_unusable_file_is_named_with_what_is_wrong(tmp_path: Path, make, says: str) -> None:
+    path = make(tmp_path / "clip.mp4")
+    with pytest.raises(SourceError, match=says) as caught:
+        VideoReader(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_video_without_a_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: _Timeless([]))
+    with pytest.raises(SourceError, match="no picture"):
+        VideoReader(tmp_path / "clip.mp4")

@@ -1,0 +1,103 @@
+"""Qt for the tests that need it, offscreen; and a whole window around a fake engine and fake sources."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from au_desktop.bridge import Bridge
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.settings import Settings
+from au_desktop.sources import FrameSource, SourceSpec
+from au_desktop.ui.main_window import MainWindow
+from au_desktop.ui.theme import Look, load_fonts
+from tests.desktop.fakes import FakeEngine, camera_opener
+
+
+@pytest.fixture(scope="session")
+def qapp() -> QApplication:
+    app = QApplication.instance() or QApplication(["tests"])
+    assert isinstance(app, QApplication)
+    app.setStyle("Fusion")
+    load_fonts(app)
+    return app
+
+
+@pytest.fixture
+def look(qapp: QApplication) -> Iterator[Look]:
+    made = Look(qapp, "dark")
+    yield made
+    made.detach()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Runs Qt's events until the condition holds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        QCoreApplication.processEvents()
+        time.sleep(0.002)
+
+
+@dataclass(slots=True)
+class Desk:
+    """A window with everything behind it."""
+
+    window: MainWindow
+    bridge: Bridge
+    pipeline: Pipeline
+    opened: list[Path]
+    """Folders that a click wanted to see."""
+
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def make_desk(look: Look, tmp_path: Path) -> Iterator[MakeDesk]:
+    """``make_desk(settings=..., engine=..., cameras=..., open_source=...)``; all of it is closed after the test."""
+    desks: list[Desk] = []
+
+    def make(
+        settings: Settings | None = None,
+        engine: dict[str, Any] | None = None,
+        cameras: Sequence[SourceSpec] = (),
+        open_source: Callable[[SourceSpec], FrameSource] | None = None,
+    ) -> Desk:
+        pipeline = Pipeline(
+            lambda: FakeEngine(**(engine or {})),  # type: ignore[arg-type,return-value]
+            open_source=open_source or camera_opener(fps=60.0),
+        )
+        bridge = Bridge(pipeline)
+        opened: list[Path] = []
+        window = MainWindow(
+            bridge,
+            look,
+            settings or Settings(record_root=str(tmp_path / "recordings")),
+            cameras=lambda: cameras,
+            open_folder=opened.append,
+        )
+        desk = Desk(window, bridge, pipeline, opened)
+        desks.append(desk)
+        window.show()
+        window.activateWindow()  # keys reach an active window only
+        assert QTest.qWaitForWindowActive(window)
+        pipeline.start()
+        bridge.start()
+        return desk
+
+    yield make
+    for desk in desks:
+        desk.window.close()
+        desk.bridge.stop()
+        desk.pipeline.close()
+        desk.window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

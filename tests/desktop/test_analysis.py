@@ -1,0 +1,175 @@
+"""The analysis thread: loading, delivering, failing frames, and the figures it keeps."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from au_desktop.runtime.analysis import Analysis, AnalysisState, Listener
+from au_desktop.runtime.capture import Capture
+from au_desktop.runtime.slots import Taken
+from rtatl_core.errors import WeightsError
+from rtatl_core.handoffs import AnalysedFrame, FramePacket
+from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, file_spec, picture
+
+
+class Running:
+    """An analysis whose calls are written down."""
+
+    def __init__(self, make_engine: Callable[[], Any]) -> None:
+        self.frames: list[AnalysedFrame] = []
+        self.failed: list[tuple[Taken | None, str]] = []
+        self.ended: list[Capture] = []
+        self.broken: list[str] = []
+        listener = Listener(
+            on_frame=lambda capture, frame: self.frames.append(frame),
+            on_failed_frame=lambda capture, taken, text: self.failed.append((taken, text)),
+            on_end=self.ended.append,
+            on_broken=self.broken.append,
+        )
+        self.analysis = Analysis(make_engine, listener)
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        limit = time.monotonic() + 3
+        while not condition():
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+
+
+def still(numbers: list[int], live: bool = False) -> Capture:
+    """A capture that was never started: its box already holds the frames."""
+    spec = CAMERA if live else file_spec()
+    capture = Capture(spec, FakeSource, lambda *_: None, threading.Event())
+    capture.box._room = len(numbers)
+    for number in numbers:
+        capture.box.put(FramePacket(picture((32, 24)), number, number / 25, time.perf_counter()))
+    capture.box.end()
+    return capture
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Callable[[], Any]], Running]]:
+    started: list[Running] = []
+
+    def make(make_engine: Callable[[], Any]) -> Running:
+        started.append(Running(make_engine))
+        started[-1].analysis.start()
+        return started[-1]
+
+    yield make
+    for running in started:
+        assert running.analysis.stop(3)
+
+
+def test_frames_are_analysed_in_order_and_the_end_is_told_once(start: Any) -> None:
+    engine = FakeEngine()
+    running = start(lambda: engine)
+    capture = still([1, 2, 3])
+    running.analysis.follow(capture)
+    running.until(lambda: running.ended)
+    time.sleep(0.05)
+    assert [frame.packet.number for frame in running.frames] == [1, 2, 3]
+    assert running.ended == [capture]
+    assert running.analysis.stats().analysed == 3
+    assert running.analysis.stats().timestamp == pytest.approx(3 / 25)
+    assert running.analysis.facts.aus == engine.aus
+    assert engine.thread is not threading.current_thread()
+    running.analysis.stop(3)
+    assert engine.closed
+
+
+def test_dropped_frames_travel_with_the_next(start: Any) -> None:
+    running = start(FakeEngine)
+    running.analysis.follow(still([1, 2, 3], live=True))
+    running.until(lambda: running.ended)
+    (frame,) = running.frames
+    assert (frame.packet.number, frame.dropped) == (3, ((1, 1 / 25), (2, 2 / 25)))
+
+
+def test_every_source_begins_with_a_fresh_engine_and_fresh_counts(start: Any) -> None:
+    engine = FakeEngine()
+    running = start(lambda: engine)
+    for _ in range(2):
+        running.analysis.follow(still([1, 2]))
+        running.until(lambda: running.analysis.stats().analysed == 2)
+    assert engine.resets == 2
+    assert len(running.frames) == 4
+
+
+def test_a_frame_that_fails_is_told_and_the_next_is_tried(start: Any) -> None:
+    running = start(lambda: FakeEngine(fails={2: RuntimeError("out of memory")}))
+    running.analysis.follow(still([1, 2, 3]))
+    running.until(lambda: running.ended)
+    assert [frame.packet.number for frame in running.frames] == [1, 3]
+    ((taken, text),) = running.failed
+    assert taken.packet.number == 2
+    assert text == "A frame could not be analysed (RuntimeError: out of memory); the next ones are tried."
+    assert running.analysis.stats().failed == 1
+    assert running.analysis.stats().state is AnalysisState.READY
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (WeightsError("assets/x.safetensors has another hash than its card; install it again."), "another hash"),
+        (ImportError("no module named torch"), r"The analysis cannot start \(ImportError.*rtatl doctor"),
+    ],
+)
+def test_an_engine_that_cannot_load_is_a_state_not_a_crash(start: Any, error: Exception, says: str) -> None:
+    def refuse() -> FakeEngine:
+        raise error
+
+    running = start(refuse)
+    running.until(lambda: running.broken)
+    assert running.analysis.stats().state is AnalysisState.FAILED
+    assert not running.analysis.ready.is_set()
+    assert re.search(says, running.broken[0])
+
+
+def test_weights_that_fail_at_the_first_frame_end_the_analysis(start: Any) -> None:
+    engine = FakeEngine(fails={1: WeightsError("The weights are of another shape; install them again.")})
+    running = start(lambda: engine)
+    running.analysis.follow(still([1, 2]))
+    running.until(lambda: running.broken)
+    assert running.broken == ["The weights are of another shape; install them again."]
+    assert running.frames == []
+    running.until(lambda: engine.closed)
+
+
+def test_wishes_reach_the_engine_before_and_after_it_is_loaded(start: Any) -> None:
+    engine, gate = FakeEngine(), threading.Event()
+
+    def load() -> FakeEngine:
+        gate.wait(3)
+        return engine
+
+    running = start(load)
+    running.analysis.wish("want_flow", True)
+    assert running.analysis.wished("want_flow") is True
+    gate.set()
+    assert running.analysis.ready.wait(3)
+    running.until(lambda: engine.want_flow)
+    running.analysis.wish("smoothing_s", 0.5)
+    assert engine.smoothing_s == running.analysis.wished("smoothing_s") == 0.5
+
+
+def test_figures_are_those_of_the_frames(start: Any) -> None:
+    running = start(lambda: FakeEngine(work_s=0.01))
+    running.analysis.follow(still(list(range(1, 31))))
+    running.until(lambda: running.ended)
+    stages = running.analysis.stage_stats()
+    assert stages["predict"] == {"median_ms": 9.0, "p95_ms": 9.0}
+    assert 5 < running.analysis.stats().fps <= 100
+
+
+def test_stopping_analyses_what_is_left_in_the_box() -> None:
+    running = Running(FakeEngine)
+    running.analysis.follow(still([1, 2]))
+    running.analysis.start()
+    assert running.analysis.stop(3)
+    assert [frame.packet.number for frame in running.frames] == [1, 2]

@@ -1,0 +1,66 @@
+"""The window and ``rtatl analyze`` give identical AU values for the same file, because they call the same engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.assets import asset
+from rtatl_core.session import read_session
+
+SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of the demo with a smile in them."""
+    path = tmp_path_factory.mktemp("clip") / "smile.mp4"
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480))
+    for _ in range(SECONDS * 25):
+        writer.write(source.read()[1])
+    writer.release()
+    source.release()
+    return path
+
+
+def run(folder: Path, *command: str) -> Path:
+    """Run in a process of its own, as a person does; the session folder it left."""
+    environment = os.environ | {
+        "QT_QPA_PLATFORM": "offscreen",
+        "AU_DESKTOP_HOME": str(folder / "home"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (session,) = (path for path in folder.iterdir() if path.name.startswith("smile_"))
+    return session
+
+
+@pytest.mark.slow
+def test_window_and_command_line_give_identical_values(clip: Path, tmp_path: Path) -> None:
+    window, line = tmp_path / "window", tmp_path / "line"
+    window.mkdir()
+    line.mkdir()
+    stats = str(window / "stats.json")
+    live = run(
+        window, "au_desktop", "--source", str(clip), "--record", str(window), "--stats", stats, "--device", "cpu"
+    )
+    batch = run(line, "rtatl_core", "analyze", str(clip), "--out", str(line), "--device", "cpu")
+    meta, seen = read_session(live)
+    other, analysed = read_session(batch)
+    assert meta["counts"]["dropped"] == 0
+    assert meta["model"] == other["model"]
+    assert list(seen) == list(analysed)
+    assert len(seen["frame"]) == SECONDS * 25
+    for name, values in seen.items():
+        np.testing.assert_array_equal(values, analysed[name], err_msg=name)
+    assert np.nanmax(seen["AU12_r"]) > 0

@@ -1,0 +1,464 @@
+"""The window, driven by clicks and keys as a person would."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication
+
+from au_desktop.runtime.pipeline import State
+from au_desktop.settings import Settings
+from au_desktop.sources import FrameSource, SourceSpec
+from au_desktop.ui.au_rows import grade
+from au_desktop.ui.controls import clock, readable_size
+from au_desktop.ui.icons import app_icon
+from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT
+from rtatl_core.errors import SourceError
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.session import read_session
+from tests.desktop.conftest import Desk, MakeDesk, wait_until
+from tests.desktop.fakes import CAMERA, camera_opener
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def live(desk: Desk) -> Desk:
+    """Starts the fake camera and waits for its first picture."""
+    desk.window.open_source(CAMERA)
+    wait_until(lambda: desk.bridge.latest is not None and desk.bridge.status.state is State.LIVE)
+    return desk
+
+
+def press(desk: Desk, key: Qt.Key) -> None:
+    QTest.keyClick(desk.window, key)
+
+
+def click_row(desk: Desk, au: int) -> None:
+    rows = desk.window.panel.rows
+    QTest.mouseClick(rows, LEFT, pos=rows.row_rect(rows.aus.index(au)).center())
+
+
+# -- layers and curves ----------------------------------------------------------------------------------------
+
+
+def test_layers_are_switched_by_chip_and_by_key(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    assert stage.layers == {"box", "regions"}
+    QTest.mouseClick(stage.chips["landmarks"], LEFT)
+    press(desk, Qt.Key.Key_1)
+    press(desk, Qt.Key.Key_4)
+    assert stage.layers == {"landmarks", "regions", "flow"}
+    assert desk.window.settings.layers == ("landmarks", "regions", "flow")
+
+
+def test_a_layer_changes_the_picture(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=())))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    bare = desk.window.stage.video.grab().toImage()
+    press(desk, Qt.Key.Key_1)
+    assert desk.window.stage.video.grab().toImage() != bare
+    press(desk, Qt.Key.Key_1)
+    assert desk.window.stage.video.grab().toImage() == bare
+
+
+def test_the_engine_predicts_flow_only_while_it_is_shown(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=())))
+    assert desk.bridge.latest is not None
+    assert desk.bridge.latest.faces[0].prediction.flow is None
+    press(desk, Qt.Key.Key_4)
+    wait_until(lambda: desk.bridge.latest.faces[0].prediction.flow is not None)
+
+
+def test_a_click_on_a_row_shows_and_hides_its_curve(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(curve_aus=(1, 12))))
+    assert desk.window.traces.lanes == (1, 12)
+    click_row(desk, 26)
+    click_row(desk, 1)
+    assert desk.window.traces.lanes == (12, 26)
+    assert desk.window.settings.curve_aus == (12, 26)
+
+
+def test_rows_take_the_keyboard(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(curve_aus=(12,))))
+    rows = desk.window.panel.rows
+    rows.setFocus()
+    QTest.keyClick(rows, Qt.Key.Key_Down)
+    QTest.keyClick(rows, Qt.Key.Key_Space)
+    assert desk.window.traces.lanes == (2, 12)
+    assert "AU2 Outer brow raiser" in rows.accessibleDescription()
+    assert desk.bridge.status.state is State.LIVE, "space toggled the row and did not pause"
+
+
+def test_the_time_span_is_chosen_by_click(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    QTest.mouseClick(desk.window.traces._span.button(2), LEFT)
+    assert desk.window.traces.seconds == 30
+    assert desk.window.settings.curve_seconds == 30
+
+
+def test_rows_fit_800_pixels_without_scrolling(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.window.resize(1280, 800)
+    QApplication.processEvents()
+    rows = desk.window.panel.rows
+    assert len(rows.aus) == 23
+    assert rows.row_height * 23 <= rows.parentWidget().height()
+
+
+def test_row_tells_muscle_grade_and_presence(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    told = desk.window.panel.rows.describe(desk.window.panel.rows.aus.index(12))
+    face = desk.bridge.latest.faces[0]
+    value = float(face.result.intensity[desk.bridge.latest.aus.index(12)])
+    assert "AU12 Lip corner puller" in told
+    assert "zygomaticus major" in told
+    assert f"{value:.1f} of 5, {grade(value)}" in told
+
+
+def test_experimental_aus_are_marked(make_desk: MakeDesk) -> None:
+    panel = make_desk().window.panel
+    panel.set_aus((4, 12), {"4": "experimental", "12": "good"})
+    assert panel.rows.experimental == {4}
+    assert "Experimental" in panel.rows.describe(0)
+    assert "Experimental" not in panel.rows.describe(1)
+    assert panel._legend.isVisible()
+
+
+# -- running and recording ------------------------------------------------------------------------------------
+
+
+def test_space_pauses_and_goes_on(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    assert desk.window.top.run.label == "Pause"
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.window.top.run.label == "Start")
+    assert "Paused" in desk.window.line.text
+    QTest.mouseClick(desk.window.top.run, LEFT)
+    wait_until(lambda: desk.window.top.run.label == "Pause")
+
+
+def test_space_on_a_focused_button_presses_the_button(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    chip = desk.window.stage.chips["pose"]
+    chip.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(chip, Qt.Key.Key_Space)
+    assert chip.isChecked()
+    QTest.qWait(150)
+    assert desk.bridge.status.state is State.LIVE
+
+
+def test_record_and_stop_leaves_a_readable_session(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    button = desk.window.top.record
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.bridge.status.recording is not None and desk.bridge.status.recording.rows > 5)
+    assert button.accessibleName().startswith("Stop recording, 0:0")
+    folder = desk.bridge.status.recording.folder
+    QTest.mouseClick(button, LEFT)
+    banner = desk.window.stage.banner
+    assert folder.name in banner.text
+    wait_until(lambda: button.accessibleName() == "Record")
+    rows, _facts = read_session(folder)
+    assert len(rows) > 5
+    QTest.mouseClick(banner._button, LEFT)
+    assert desk.opened == [folder]
+    assert not banner.isVisible()
+
+
+def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    desk = live(make_desk(Settings(record_root=str(blocked))))
+    QTest.mouseClick(desk.window.top.record, LEFT)
+    wait_until(desk.window.stage.banner.isVisible)
+    assert desk.window.stage.banner.severity == "error"
+    assert str(blocked) in desk.window.stage.banner.text
+    wait_until(lambda: desk.bridge.status.recording is None)
+
+
+def test_nothing_to_record_is_said(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    wait_until(lambda: desk.bridge.status.state is State.EMPTY)
+    assert not desk.window.top.record.isEnabled()
+    press(desk, Qt.Key.Key_R)
+    assert "choose a camera or a video" in desk.window.stage.banner.text
+
+
+def test_a_file_that_ended_plays_again(make_desk: MakeDesk) -> None:
+    desk = make_desk(open_source=camera_opener(frames=8, fps=60.0))
+    desk.window.open_file("clip.mp4")
+    wait_until(lambda: desk.window.top.run.label == "Play again")
+    assert "Ended" in desk.window.line.text
+    opened = threading.Event()
+    desk.bridge.add_view(lambda frame: opened.set())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(opened.is_set)
+
+
+def test_the_status_line_has_the_numbers(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    wait_until(lambda: "ms to screen" in desk.window.line.text and "CPU" in desk.window.line.text)
+    for expected in ("Live", "frames/s", "0 dropped", "320 \N{MULTIPLICATION SIGN} 240"):
+        assert expected in desk.window.line.text
+
+
+# -- sources --------------------------------------------------------------------------------------------------
+
+
+def test_empty_state_offers_demo_and_file(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = make_desk()
+    wait_until(desk.window.stage.empty.isVisible)
+    wanted: list[SourceSpec] = []
+    monkeypatch.setattr(desk.pipeline, "set_source", wanted.append)
+    monkeypatch.setattr(
+        "au_desktop.ui.main_window.QFileDialog.getOpenFileName", lambda *_args: ("/films/smile.mp4", "")
+    )
+    QTest.mouseClick(desk.window.stage.empty.demo, LEFT)
+    QTest.mouseClick(desk.window.stage.empty.file, LEFT)
+    assert [(spec.kind, spec.name) for spec in wanted] == [("demo", "Demo clip"), ("file", "smile.mp4")]
+
+
+def test_empty_state_starts_a_camera_by_name(make_desk: MakeDesk) -> None:
+    desk = make_desk(cameras=(CAMERA,))
+    wait_until(desk.window.stage.empty.isVisible)
+    buttons = desk.window.stage.empty.findChildren(QAbstractButton)
+    (button,) = (b for b in buttons if b.accessibleName() == CAMERA.name)
+    QTest.mouseClick(button, LEFT)
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
+    assert desk.window.settings.source == CAMERA.name
+    assert desk.window.windowTitle().startswith(CAMERA.name)
+
+
+def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
+    cameras: list[SourceSpec] = []
+    desk = make_desk(cameras=cameras)
+    menu = desk.window.top.source.menu_of_sources
+    desk.window.top.source.fill_menu()
+    assert "No camera found" in [action.text() for action in menu.actions()]
+    cameras.append(CAMERA)
+    QTest.mouseClick(desk.window.top.source, LEFT)
+    (action,) = (action for action in menu.actions() if action.text() == CAMERA.name)
+    action.trigger()
+    menu.close()
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
+
+
+def test_a_source_that_cannot_be_opened_shows_why(make_desk: MakeDesk) -> None:
+    def refuse(spec: SourceSpec) -> FrameSource:
+        raise SourceError(f"{spec.name} is in use by another program; close that program.")
+
+    desk = make_desk(open_source=refuse)
+    desk.window.open_source(CAMERA)
+    banner = desk.window.stage.banner
+    wait_until(banner.isVisible)
+    assert (banner.severity, banner.text) == (
+        "error",
+        "Fake camera is in use by another program; close that program.",
+    )
+    wait_until(lambda: desk.window.top.run.label == "Try again")
+    assert desk.window.stage.empty.isVisible()
+    QTest.mouseClick(banner._close, LEFT)
+    assert not banner.isVisible()
+
+
+def test_a_lost_camera_is_told_and_taken_back(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(open_source=camera_opener(fps=60.0, lost_after=15)))
+    wait_until(lambda: desk.window.stage.banner.isVisible())
+    assert desk.window.stage.banner.severity == "warning"
+    assert "Fake camera" in desk.window.stage.banner.text
+    wait_until(lambda: not desk.window.stage.banner.isVisible())
+
+
+def test_a_dropped_file_is_opened(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    desk = make_desk()
+    wanted: list[SourceSpec] = []
+    monkeypatch.setattr(desk.pipeline, "set_source", wanted.append)
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "clip.mp4"))])
+    action, none = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
+    entered = QDragEnterEvent(QPoint(300, 300), action, mime, LEFT, none)
+    QApplication.sendEvent(desk.window, entered)
+    assert entered.isAccepted()
+    QApplication.sendEvent(desk.window, QDropEvent(QPointF(300, 300), action, mime, LEFT, none))
+    assert [spec.target for spec in wanted] == [str(tmp_path / "clip.mp4")]
+
+
+def test_loading_is_shown_quietly(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.pipeline.set_source(None)
+    wait_until(lambda: desk.bridge.status.state is State.EMPTY)
+    desk.window.stage.show_status(
+        type("Loading", (), {"state": State.LOADING, "source": CAMERA})(),  # type: ignore[arg-type]
+        has_picture=False,
+    )
+    assert desk.window.stage.waiting.isVisible()
+    assert desk.window.stage.waiting.text == "Loading the model\N{HORIZONTAL ELLIPSIS}"
+
+
+# -- faces and mirror -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_click_selects_the_face_under_it(make_desk: MakeDesk, mirror: bool) -> None:
+    desk = live(make_desk(Settings(max_faces=2, mirror=mirror), engine={"faces": 2}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    video = desk.window.stage.video
+    centre = desk.bridge.latest.faces[1].observation.landmarks[:, :2].mean(axis=0)
+    x, y = video._to_screen(centre).tolist()
+    assert (x > video.width() / 2) != mirror, "the second face stands on the right, mirrored on the left"
+    QTest.mouseClick(video, LEFT, pos=QPoint(round(x), round(y)))
+    assert desk.window.panel._face.text() == "Face 1"
+
+
+def test_a_camera_is_mirrored_pixel_by_pixel(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=(), mirror=True)))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    video = desk.window.stage.video
+    mirrored = video.grab().toImage()
+    desk.window.options.mirror.click()
+    plain = video.grab().toImage()
+    assert plain != mirrored
+    inner = video._target.adjusted(20, 20, -20, -20).toRect()
+    difference = np.abs(grey(plain.copy(inner))[:, ::-1].astype(int) - grey(mirrored.copy(inner)))
+    assert np.median(difference) <= 2
+
+
+def grey(image: QImage) -> np.ndarray:
+    flat = image.convertToFormat(QImage.Format.Format_Grayscale8)
+    rows = np.frombuffer(flat.constBits(), np.uint8).reshape(flat.height(), flat.bytesPerLine())
+    return rows[:, : flat.width()].copy()
+
+
+def test_a_picture_without_a_face_leaves_the_panel_empty(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(engine={"faces": 0}))
+    assert desk.window.panel.rows._intensity is None
+    assert desk.window.stage._faces.text() == "No face in the picture"
+
+
+# -- options, theme, restart ----------------------------------------------------------------------------------
+
+
+def test_options_act_at_once(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    options = desk.window.options
+    assert options.isVisible()
+    options.smoothing.setValue(20)
+    assert desk.window.settings.smoothing_s == pytest.approx(0.2)
+    wanted: list[int] = []
+    desk.window.faces_wanted.connect(wanted.append)
+    QTest.mouseClick(options.faces.button(2), LEFT)
+    assert wanted == [3]
+    assert desk.window.settings.max_faces == 3
+    options.close()
+
+
+def test_the_theme_goes_round(make_desk: MakeDesk) -> None:
+    desk = make_desk(Settings(theme="dark"))
+    dark = desk.window.grab().toImage()
+    press(desk, Qt.Key.Key_T)
+    assert desk.window.settings.theme == "light"
+    light = desk.window.grab().toImage()
+    assert light.pixelColor(4, 4).name().upper() == LIGHT.surface
+    assert dark.pixelColor(4, 4).name().upper() == DARK.surface
+    QTest.mouseClick(desk.window.top.theme, LEFT)
+    assert desk.window.settings.theme == "system"
+
+
+def test_layout_and_choices_survive_a_restart(make_desk: MakeDesk) -> None:
+    first = make_desk()
+    first.window.resize(900, 700)  # an offscreen screen is 800 pixels high
+    first.window._body.setSizes([500, 399])
+    press(first, Qt.Key.Key_2)
+    click_row(first, 9)
+    QApplication.processEvents()
+    width = first.window.panel.width()
+    first.window.close()
+    second = make_desk(first.window.settings)
+    QApplication.processEvents()
+    assert second.window.size() == QSize(900, 700)
+    assert second.window.panel.width() == width
+    assert second.window.stage.layers == {"box", "landmarks", "regions"}
+    assert 9 in second.window.traces.lanes
+
+
+def test_edited_geometry_does_no_harm(make_desk: MakeDesk) -> None:
+    desk = make_desk(Settings(window_geometry="not base64!", window_state="neither.this"))
+    assert desk.window.size() == QSize(1280, 800)
+
+
+def test_every_control_has_a_name_and_a_tip(make_desk: MakeDesk) -> None:
+    desk = make_desk(cameras=(CAMERA,))
+    wait_until(desk.window.stage.empty.isVisible)
+    for button in desk.window.findChildren(QAbstractButton):
+        if button is desk.window.stage.banner._button:
+            continue  # gets its name together with its message
+        assert button.accessibleName(), button
+    tips = {key: desk.window.stage.chips[name].toolTip() for name, key in (("box", "(1)"), ("pose", "(5)"))}
+    assert all(tip.endswith(key) for key, tip in tips.items())
+
+
+def test_the_model_is_named(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    wait_until(lambda: desk.bridge.status.model_name)
+    assert desk.window.top.model.toolTip() == "Model fake-1, trained on nothing: arithmetic"
+
+
+def test_full_screen_and_back(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    press(desk, Qt.Key.Key_F11)
+    assert desk.window.isFullScreen()
+    press(desk, Qt.Key.Key_Escape)
+    assert not desk.window.isFullScreen()
+
+
+# -- small things ---------------------------------------------------------------------------------------------
+
+
+def test_readable_figures() -> None:
+    assert [clock(s) for s in (0, 65.4, 3665)] == ["0:00", "1:05", "1:01:05"]
+    assert [readable_size(n) for n in (0, 820_000, 3_400_000, 2_500_000_000)] == [
+        "0 kB",
+        "820 kB",
+        "3.4 MB",
+        "2.50 GB",
+    ]
+    assert [grade(v) for v in (0.2, 1.0, 2.6, 5.0)] == ["absent", "A trace", "C marked", "E maximum"]
+
+
+def test_every_au_has_its_own_colour() -> None:
+    assert set(AU_COLOURS) == set(ACTION_UNITS)
+    for column in range(2):
+        assert len({pair[column] for pair in AU_COLOURS.values()}) == len(AU_COLOURS)
+
+
+def test_default_curves_differ_for_colour_blind_eyes() -> None:
+    """Machado et al. 2009, severity 1, in linear RGB: the six default AUs stay apart for red- and green-blind eyes."""
+    machado = {
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    }
+    colours = [AU_COLOURS[au][0] for au in Settings().curve_aus]
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+    for matrix in machado.values():
+        seen = (np.clip(rgb**2.2 @ np.array(matrix).T, 0, 1)) ** (1 / 2.2)
+        distance = np.linalg.norm(seen[:, None] - seen[None], axis=2) + 9 * np.eye(len(seen))
+        assert distance.min() > 0.15
+
+
+def test_the_app_icon_is_drawn(qapp: QApplication) -> None:
+    image = app_icon().pixmap(64, 64).toImage()
+    assert image.pixelColor(32, 20).alpha() == 255
+    assert image.pixelColor(0, 0).alpha() == 0
