@@ -15,6 +15,9 @@ from rtatl_core.metrics import pcc
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.rtatl import RTATL
 
+TEACHER_MOVES = 0.02
+"""Standard deviation within a clip from which on the teacher says something about its AU."""
+
 
 @torch.inference_mode()
 def predict_store(
@@ -37,19 +40,38 @@ def predict_store(
     return mixture, pixels, shape
 
 
-def teacher_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, float]:
-    """AU -> mean over clips of the PCC between prediction and teacher. Clips where the teacher hardly moves
-    do not count."""
+def clip_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, list[float]]:
+    """AU -> PCC between prediction and teacher in each clip where the teacher moves; AUs that never move are
+    left out."""
     assert store.teacher is not None
-    result: dict[int, float] = {}
+    result: dict[int, list[float]] = {}
     for column, au in enumerate(TEACHER_SHAPES):
         if au not in aus:
             continue
         scores = [
             pcc(values[rows, aus.index(au)], store.teacher[rows, column])
             for clip in np.unique(store.clips)
-            if store.teacher[rows := np.flatnonzero(store.clips == clip), column].std() > 0.02
+            if store.teacher[rows := np.flatnonzero(store.clips == clip), column].std() > TEACHER_MOVES
         ]
+        scores = [
+            score if np.isfinite(score) else 0.0 for score in scores
+        ]  # a prediction that never moves follows nothing
         if scores:
-            result[au] = float(np.nanmean(scores))
+            result[au] = scores
     return result
+
+
+def teacher_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, float]:
+    """AU -> mean of ``clip_agreement``."""
+    return {au: float(np.mean(scores)) for au, scores in clip_agreement(store, values, aus).items()}
+
+
+def pooled_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, float]:
+    """AU -> PCC between prediction and teacher over the frames of all clips together; differences between
+    people count here."""
+    assert store.teacher is not None
+    return {
+        au: pcc(values[:, aus.index(au)], store.teacher[:, column])
+        for column, au in enumerate(TEACHER_SHAPES)
+        if au in aus
+    }

@@ -49,8 +49,8 @@ class Predictor:
         chips = torch.from_numpy(np.stack([face.chip for face in faces])).to(self.device)
         geometry = torch.from_numpy(np.stack([face.geometry for face in faces])).to(self.device)
         output = network(to_tensor(chips), torch.from_numpy(centres).to(self.device), geometry)
-        intensity = calibrate(output.intensity.cpu().numpy(), self.model.calibration)
-        occurrence = output.occurrence.sigmoid().cpu().numpy()
+        raw, logits = output.intensity.cpu().numpy(), output.occurrence.cpu().numpy()
+        intensity, occurrence = calibrate(raw, logits, self.model.calibration)
         flows: Sequence[Float32 | None] = [None] * len(faces)
         if want_flow and network.flow is not None:
             flow = network.flow(output.coarse) / FLOW_SCALE

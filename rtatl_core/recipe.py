@@ -26,6 +26,8 @@ class DataConfig:
     selection: str = ""
     """Prepared folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out
     labels choose."""
+    aside: str = ""
+    """Prepared folder like ``selection``, of other clips: only measured for the card, never chosen by; sets the AUs' trust."""
     held_out: float = 0.1
     """Share of subjects of ``labelled`` kept for validation."""
 

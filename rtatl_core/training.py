@@ -68,8 +68,10 @@ class Trainer:
             raise RecipeError(f"{recipe.data.labelled} has no AU labels; data.labelled needs some")
         self.videos = ChipStore.open(Path(recipe.data.videos)) if recipe.data.videos else None
         self.selection = ChipStore.open(Path(recipe.data.selection)) if recipe.data.selection else None
-        if self.selection is not None and self.selection.teacher is None:
-            raise RecipeError(f"{recipe.data.selection} has no teacher values; prepare it with --teacher")
+        self.aside = ChipStore.open(Path(recipe.data.aside)) if recipe.data.aside else None
+        for store in (self.selection, self.aside):
+            if store is not None and store.teacher is None:
+                raise RecipeError(f"{store.folder} has no teacher values; prepare it with --teacher")
         self.train_rows, self.held_out_rows = split_subjects(self.labelled.subjects, recipe.data.held_out, optim.seed)
         torch.manual_seed(optim.seed)
         network = {key: getattr(recipe.network, key) for key in recipe.network.__slots__}

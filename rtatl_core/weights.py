@@ -28,6 +28,7 @@ from rtatl_core.models.rtatl import RTATL, RTATLConfig
 
 CARD_FORMAT = 1
 DEFAULT_MODEL = "rtatl-first"
+_OCCURRENCE_RULES = {"logistic(4 * (5 * gain * (raw - offset) - 1))": True, "occurrence head": False}
 _GOLDEN_TOLERANCE = 0.02
 """Largest difference in intensity (0-5) that another CPU's or torch version's arithmetic may make."""
 
@@ -38,6 +39,10 @@ class Calibration:
 
     gain: Float32
     offset: Float32
+    occurrence_from_intensity: bool = True
+    """True: probability = logistic(4 * (unclipped intensity - 1)), so an AU is present from FACS A on and
+    never contradicts its intensity. False: the network's occurrence head, for models whose training data code
+    occurrence only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
             "rule": "intensity = clip(5 * gain * (raw - offset), 0, 5)",
             "gain": _rounded(calibration.gain),
             "offset": _rounded(calibration.offset),
+            "occurrence": next(k for k, v in _OCCURRENCE_RULES.items() if v == calibration.occurrence_from_intensity),
         },
         "golden_intensity": _rounded(answer),
     }
@@ -138,7 +144,8 @@ def load_model(model: str | Path | None = None) -> Model:
                 "update the program or the model"
             )
         config = RTATLConfig.from_json(card["network"])
-        calibration = Calibration(*(np.array(card["calibration"][key], np.float32) for key in ("gain", "offset")))
+        gain, offset = (np.array(card["calibration"][key], np.float32) for key in ("gain", "offset"))
+        calibration = Calibration(gain, offset, _OCCURRENCE_RULES[card["calibration"]["occurrence"]])
         expected, golden = str(card["sha256"]), np.array(card["golden_intensity"], np.float32)
         with_flow = bool(card["flow"])
         str(card["name"]), str(card["trained_on"])
@@ -190,13 +197,16 @@ def _golden_answer(network: RTATL, calibration: Calibration) -> Float32:
     network.eval()
     output = network(images, torch.from_numpy(centres)[None], torch.from_numpy(geometry)[None])
     network.train(was_training)
-    return calibrate(output.intensity.numpy()[0], calibration)
+    return calibrate(output.intensity.numpy()[0], output.occurrence.numpy()[0], calibration)[0]
 
 
-def calibrate(raw: Float32, calibration: Calibration) -> Float32:
-    """(..., n_aus) raw output -> intensity 0-5."""
-    value: Float32 = (5 * calibration.gain * (raw - calibration.offset)).clip(0, 5).astype(np.float32)
-    return value
+def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[Float32, Float32]:
+    """(..., n_aus) raw intensity and occurrence logits -> intensity 0-5, probability of occurrence 0-1."""
+    intensity = 5 * calibration.gain * (raw - calibration.offset)
+    if calibration.occurrence_from_intensity:
+        logits = (4 * (intensity - 1)).astype(np.float32)
+    probability = 1 / (1 + np.exp(-logits.clip(-60, 60)))
+    return intensity.clip(0, 5).astype(np.float32), probability.astype(np.float32)
 
 
 def _rounded(values: Float32) -> list[float]:

@@ -16,7 +16,7 @@ from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mean_face, mirror_index
 from rtatl_core.handoffs import Float32
-from rtatl_core.publish import MAX_GAIN, fit_calibration, publish
+from rtatl_core.publish import MAX_GAIN, fit_calibration, publish, trust_levels
 from rtatl_core.recipe import Recipe, load_recipe
 from rtatl_core.training import Trainer, frame_pairs, split_subjects
 from rtatl_core.weights import load_model
@@ -63,6 +63,7 @@ def recipe(data: Path, *overrides: str) -> Recipe:
     path = data / "recipe.toml"
     path.write_text(
         f'name = "tiny"\ntrained_on = "made-up faces"\n[data]\nlabelled = "{(data / "labelled").as_posix()}"\n'
+        f'aside = "{(data / "selection").as_posix()}"\n'
         f'videos = "{(data / "videos").as_posix()}"\nselection = "{(data / "selection").as_posix()}"\n'
         "[network]\nwidth = 8\ntoken = 16\ngeometry = 16\n"
         "[optim]\nepochs = 2\nlabelled_batch = 16\nvideo_batch = 4\nbfloat16 = false\nwarmup_steps = 2\n"
@@ -93,7 +94,7 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     )
     model = load_model(publish(whole))
     assert model.card["trust"] == {"12": "good", "25": "experimental"}
-    assert set(model.card["measured"]) == {"held_out_labelled", "selection_video"}
+    assert set(model.card["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
 
 
 def interrupt(report: object) -> None:
@@ -205,12 +206,21 @@ def test_calibration_undoes_shrinking_and_rests_at_zero() -> None:
     truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
     raw = np.stack([0.5 * truth[:, 0] + 0.1, 0.05 * truth[:, 1]], axis=1)
     real = np.stack([np.full(100, 0.2), np.zeros(100)], axis=1).astype(np.float32)
-    calibration = fit_calibration(raw, truth, real)
+    calibration = fit_calibration(raw, truth, [real, real + 0.01, real - 0.05])
     assert calibration.gain[0] == pytest.approx(2, rel=0.01)
     assert calibration.gain[1] == MAX_GAIN
     assert calibration.offset[0] == pytest.approx(0.2)
-    without = fit_calibration(raw, np.where(truth < 0.3, 0, truth).astype(np.float32), None)
+    without = fit_calibration(raw, np.where(truth < 0.3, 0, truth).astype(np.float32), [])
     assert 0.1 < without.offset[0] < 0.25
+
+
+def test_trust_needs_agreement_in_two_clips() -> None:
+    measured = {
+        "pcc": {"AU12": 0.9, "AU25": 0.9, "AU26": 0.6, "AU43": 0.3},
+        "clips_where_it_moves": {"AU12": 3, "AU25": 1, "AU26": 2, "AU43": 5},
+    }
+    expected = {"AU12": "good", "AU25": "experimental", "AU26": "usable", "AU43": "experimental"}
+    assert trust_levels(measured) == expected
 
 
 def test_damaged_store_is_named(data: Path, tmp_path: Path) -> None:

@@ -112,4 +112,10 @@ def test_broken_json(model: Path) -> None:
 def test_calibration_rule() -> None:
     calibration = Calibration(np.array([2, 1], np.float32), np.array([0.1, 0], np.float32))
     raw = np.array([[0.1, 0.5], [0.3, -1], [9, 9]], np.float32)
-    np.testing.assert_allclose(calibrate(raw, calibration), [[0, 2.5], [2, 0], [5, 5]], atol=1e-6)
+    logits = np.zeros_like(raw)
+    intensity, probability = calibrate(raw, logits, calibration)
+    np.testing.assert_allclose(intensity, [[0, 2.5], [2, 0], [5, 5]], atol=1e-6)
+    np.testing.assert_array_equal(probability >= 0.5, [[False, True], [True, False], [True, True]])
+    assert np.isfinite(probability).all()
+    from_head = Calibration(calibration.gain, calibration.offset, occurrence_from_intensity=False)
+    np.testing.assert_allclose(calibrate(raw, logits, from_head)[1], 0.5)
