@@ -26,8 +26,8 @@ SHARES = (0.5, 0.75, 0.9)
 
 _REFERENCE = "mean per-clip PCC with MediaPipe's blendshapes"
 TRUST_RULE = (
-    "good: agrees with its blendshape at .8 or more on clips kept aside, in at least two clips where it moves; usable: .5; "
-    "experimental: less, or no reference"
+    "good: agrees with its blendshape at .8 or more on clips kept aside, in at least two clips where it moves; "
+    "usable: .5; experimental: less, or no reference"
 )
 
 

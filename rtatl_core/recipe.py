@@ -27,7 +27,8 @@ class DataConfig:
     """Prepared folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out
     labels choose."""
     aside: str = ""
-    """Prepared folder like ``selection``, of other clips: only measured for the card, never chosen by; sets the AUs' trust."""
+    """Prepared folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the card and sets
+    the AUs' trust."""
     held_out: float = 0.1
     """Share of subjects of ``labelled`` kept for validation."""
 

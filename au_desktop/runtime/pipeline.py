@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from au_desktop.runtime.analysis import Analysis, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
@@ -178,6 +178,12 @@ class Pipeline:
             position_s=analysis.timestamp if is_file else None,
             duration_s=source.duration_s if source and is_file else None,
         )
+
+    @property
+    def model(self) -> dict[str, Any] | None:
+        """The card of the loaded model; None until the engine is ready."""
+        facts = self._analysis.facts
+        return facts.model if facts else None
 
     def stage_stats(self) -> dict[str, dict[str, float]]:
         """{"observe": {"median_ms": .., "p95_ms": ..}, ...} over the last few thousand frames."""

@@ -38,7 +38,7 @@ def look(qapp: QApplication) -> Iterator[Look]:
     made.detach()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Runs Qt's events until the condition holds."""
     until = time.monotonic() + seconds
     while not condition():

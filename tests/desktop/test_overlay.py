@@ -61,6 +61,7 @@ def test_pick_face() -> None:
     frame = frame_of(a_face(0, 2), a_face(1, 2))
     assert pick_face(frame, 1) is frame.faces[1]
     assert pick_face(frame, None) is frame.faces[0]
+    assert pick_face(frame, 7, 1) is frame.faces[1]
     assert pick_face(frame_of(), 0) is None
 
 

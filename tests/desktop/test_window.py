@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,8 +169,9 @@ def test_record_and_stop_leaves_a_readable_session(make_desk: MakeDesk) -> None:
     banner = desk.window.stage.banner
     assert folder.name in banner.text
     wait_until(lambda: button.accessibleName() == "Record")
-    rows, _facts = read_session(folder)
-    assert len(rows) > 5
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert len(columns["AU12_r"]) > 5
     QTest.mouseClick(banner._button, LEFT)
     assert desk.opened == [folder]
     assert not banner.isVisible()
@@ -306,6 +308,18 @@ def test_loading_is_shown_quietly(make_desk: MakeDesk) -> None:
 
 
 # -- faces and mirror -----------------------------------------------------------------------------------------
+
+
+def test_faces_of_like_size_do_not_take_turns(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(engine={"faces": 2}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    frame = desk.bridge.latest
+    assert desk.window.panel._face.text() == "Face 0"
+    desk.window._settle(replace(frame, faces=frame.faces[::-1]))
+    assert desk.window.panel._face.text() == "Face 0"
+    desk.window._settle(replace(frame, faces=frame.faces[1:]))
+    assert desk.window.stage.video._selected == 1
 
 
 @pytest.mark.parametrize("mirror", [False, True])

@@ -1,0 +1,174 @@
+"""The ``au-desktop`` command: flags, and what must be in order before Qt starts.
+
+Enters: the command line and the environment; leaves: ``app.run`` with a ``Launch``, or one sentence on stderr and exit
+code 2 when the machine lacks something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from au_desktop.app import Launch
+
+HEADLESS_SECONDS = 20.0
+HEADLESS_SIZE = (1280, 800)
+HEADLESS_FOLDER = Path("sessions")
+
+# What a window on X11 needs beyond the wheels, by the Debian and Ubuntu package that brings it. Qt ends the whole
+# process when one is missing, with a message that names none of them, so they are tried first.
+_XCB_LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
+}
+_APT_LINE = (
+    "sudo apt-get install -y --no-install-recommends libgl1 libegl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 "
+    "libfontconfig1 " + " ".join(name for name in _XCB_LIBRARIES.values() if name != "libegl1")
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    if arguments.settings is not None:
+        os.environ["AU_DESKTOP_HOME"] = str(arguments.settings)
+    headless = _is_headless()
+    if headless:
+        _say("there is no screen (DISPLAY and WAYLAND_DISPLAY are not set); running offscreen instead.")
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    missing = _missing_libraries()
+    if missing:
+        return _lacking(", ".join(missing))
+    try:
+        # OpenCV points Qt at plugins of its own, older Qt. Importing it here and taking that back leaves Qt's own
+        # messages true, whoever imports cv2 later.
+        import cv2  # noqa: F401
+
+        os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
+        os.environ.pop("QT_QPA_FONTDIR", None)
+        from au_desktop import app
+    except ImportError as error:
+        if "shared object" not in str(error):
+            raise
+        return _lacking(str(error).partition(":")[0])
+    return app.run(_launch(arguments, headless))
+
+
+def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
+    from au_desktop.app import Launch
+
+    launch = Launch(
+        source=arguments.source,
+        model=arguments.model,
+        device=arguments.device,
+        record=arguments.record,
+        duration=arguments.duration,
+        screenshot=arguments.screenshot,
+        stats=arguments.stats,
+        theme=arguments.theme,
+        faces=arguments.faces,
+        size=arguments.size,
+    )
+    return _for_nobody(launch) if headless else launch
+
+
+def _for_nobody(launch: Launch) -> Launch:
+    """Without a screen the program shows that it works: the demo, for a while, recorded and photographed."""
+    from dataclasses import replace
+
+    return replace(
+        launch,
+        source=launch.source or "demo",
+        duration=launch.duration or HEADLESS_SECONDS,
+        record=launch.record or HEADLESS_FOLDER,
+        screenshot=launch.screenshot or HEADLESS_FOLDER / "au-desktop.png",
+        size=launch.size or HEADLESS_SIZE,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="au-desktop", description="Facial action units, live.")
+    add = parser.add_argument
+    add("--source", metavar="SRC", help="camera name or number, video file, stream address, or demo")
+    add("--model", metavar="M", help="weights to use instead of the built-in ones")
+    add("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
+    add("--faces", metavar="N", type=_count, help="how many faces to follow (1-8)")
+    add("--theme", choices=("dark", "light", "system"))
+    add("--size", metavar="WxH", type=_size, help="size of the window, for example 1280x800")
+    add("--settings", metavar="DIR", type=Path, help="folder of the settings instead of the usual one")
+    script = parser.add_argument_group("scripted use")
+    script.add_argument("--record", metavar="DIR", type=Path, help="record at once; session folder in DIR")
+    script.add_argument("--duration", metavar="S", type=_seconds, help="close after so many seconds")
+    script.add_argument("--screenshot", metavar="PNG", type=Path, help="save the window before closing")
+    script.add_argument("--stats", metavar="JSON", type=Path, help="write counters, delays and costs")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 8:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of faces; write 1 to 8")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write seconds, for example 20")
+    return seconds
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no window size; write it like 1280x800")
+    return int(width), int(height)
+
+
+def _is_headless() -> bool:
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens)
+
+
+def _missing_libraries() -> list[str]:
+    """Libraries an X11 window needs and this machine lacks; empty on other platforms."""
+    if not sys.platform.startswith("linux"):
+        return []
+    platform = os.environ.get("QT_QPA_PLATFORM", "")
+    on_wayland = bool(os.environ.get("WAYLAND_DISPLAY")) and platform != "xcb"
+    if on_wayland or platform not in ("", "xcb"):
+        return []
+    return [name for name in _XCB_LIBRARIES if not _can_load(name)]
+
+
+def _can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _lacking(what: str) -> int:
+    _say(f"this machine lacks {what}; install what the window needs with: {_APT_LINE}")
+    return 2
+
+
+def _say(text: str) -> None:
+    print(f"au-desktop: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,307 @@
+"""The composition root: builds everything, starts sinks -> analysis -> capture, stops in reverse.
+
+Enters: a ``Launch`` (the command line); leaves: an exit code, and what the flags asked for: a screenshot, a file of
+statistics, a session folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QLockFile, QTimer
+from PySide6.QtWidgets import QApplication
+
+from au_desktop import settings as settings_file
+from au_desktop.bridge import Bridge
+from au_desktop.faults import Hooks, logging_to
+from au_desktop.meter import ProcessMeter
+from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.settings import Settings
+from au_desktop.sources import SourceSpec, list_cameras, parse_source
+from au_desktop.ui.main_window import MainWindow
+from au_desktop.ui.theme import Look, load_fonts
+from rtatl_core.errors import InputError, SessionError
+
+if TYPE_CHECKING:  # torch and mediapipe are imported by the analysis thread, after the window is on the screen
+    from rtatl_core.engine import Engine
+
+log = logging.getLogger("au_desktop")
+
+SAVE_AFTER_MS = 500
+SAMPLE_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the command line asked for; None leaves the choice to the settings."""
+
+    source: str | None = None
+    model: str | None = None
+    device: str | None = None
+    record: Path | None = None
+    duration: float | None = None
+    screenshot: Path | None = None
+    stats: Path | None = None
+    theme: str | None = None
+    faces: int | None = None
+    size: tuple[int, int] | None = None
+
+    @property
+    def scripted(self) -> bool:
+        """Nobody is watching: faults end the program, and the person's settings are left as they are."""
+        return self.duration is not None or self.screenshot is not None or self.stats is not None
+
+
+def run(launch: Launch, make_engine: Callable[[Settings], Engine] | None = None) -> int:
+    """Shows the window until it is closed. Returns the exit code: 0, or 2 for unusable input (said on stderr)."""
+    try:
+        spec = parse_source(launch.source) if launch.source is not None else None
+    except InputError as error:
+        return _refuse(str(error))
+    folder = settings_file.folder()
+    lock = _lock(folder)
+    if lock is None:
+        return _refuse(
+            f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
+            "another folder."
+        )
+    qt = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(qt, QApplication)
+    try:
+        with logging_to(folder):
+            return App(qt, launch, spec, make_engine or load_engine).run()
+    finally:
+        lock.unlock()
+
+
+def load_engine(settings: Settings) -> Engine:
+    """Called in the analysis thread; takes a second or two."""
+    from rtatl_core.engine import Engine
+
+    return Engine(
+        settings.model,
+        device=settings.device,
+        max_faces=settings.max_faces,
+        smoothing_s=settings.smoothing_s,
+    )
+
+
+class App:
+    """One run of the program."""
+
+    def __init__(
+        self,
+        qt: QApplication,
+        launch: Launch,
+        spec: SourceSpec | None,
+        make_engine: Callable[[Settings], Engine],
+    ) -> None:
+        self._qt = qt
+        self._launch = launch
+        self._make_engine = make_engine
+        self._exit_code = 0
+        self._session: Path | None = None
+        self._first_seen: tuple[float, int] | None = None
+        self._meter = ProcessMeter()
+        saved, self._complaint = settings_file.load()
+        self._settings = _with_flags(saved, launch)
+        self._spec = spec
+
+        qt.setApplicationName("AU Desktop")
+        qt.setStyle("Fusion")
+        load_fonts(qt)
+        self._look = Look(qt, self._settings.theme)
+        self._pipeline = self._make_pipeline()
+        self._bridge = Bridge(self._pipeline)
+        self._window = MainWindow(self._bridge, self._look, self._settings)
+        if launch.size is not None:
+            self._window.resize(*launch.size)
+        self._window.settings_changed.connect(self._settings_changed)
+        self._window.faces_wanted.connect(self._rebuild)
+        self._bridge.status_changed.connect(self._watch)
+        self._save_soon = QTimer(singleShot=True, interval=SAVE_AFTER_MS)
+        self._save_soon.timeout.connect(self._save)
+        self._sampler = QTimer(interval=SAMPLE_MS)
+        self._sampler.timeout.connect(self._meter.sample)
+        self._hooks = Hooks(self._window.close, self._bridge.fault.emit)
+
+    def run(self) -> int:
+        self._window.show()
+        self._bridge.start()
+        self._sampler.start()
+        self._pipeline.start()
+        if self._complaint is not None:
+            self._window.stage.banner.show_message("warning", self._complaint)
+        self._begin()
+        if self._launch.duration is not None:
+            QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._finish)
+        with self._hooks:
+            self._qt.exec()
+            self._stop()
+        return self._exit_code
+
+    # -- beginning ------------------------------------------------------------------------------------------
+
+    def _make_pipeline(self) -> Pipeline:
+        settings = self._settings
+        return Pipeline(lambda: self._make_engine(settings))
+
+    def _begin(self) -> None:
+        spec = self._spec or _camera_to_start(self._settings)
+        if spec is None:
+            return
+        self._window.open_source(spec)
+        if self._launch.record is None:
+            return
+        try:
+            self._session = self._pipeline.start_recording(self._launch.record)
+        except SessionError as error:
+            self._fail(str(error))
+
+    def _rebuild(self, faces: int) -> None:
+        """Another number of faces takes another engine: the old pipeline ends, so that its camera is free, and a new
+        one goes on with the same source."""
+        spec = self._pipeline.status().source
+        self._pipeline.close()
+        self._settings = replace(self._settings, max_faces=faces)
+        self._pipeline = self._make_pipeline()
+        self._bridge.replace_pipeline(self._pipeline)
+        self._pipeline.set_flow("flow" in self._settings.layers)
+        self._pipeline.start()
+        if spec is not None:
+            self._window.open_source(spec)
+
+    # -- while it runs --------------------------------------------------------------------------------------
+
+    def _watch(self, status: Status) -> None:
+        if status.analysed and self._first_seen is None:
+            self._first_seen = (time.perf_counter(), status.analysed)
+        if status.recording is not None:
+            self._session = status.recording.folder
+        if not self._launch.scripted:
+            return
+        if status.state is State.FAILED:
+            self._fail(status.notice.text if status.notice else "The source cannot be read.")
+        elif status.state is State.FINISHED and self._launch.duration is None:
+            self._finish()
+
+    def _fail(self, text: str) -> None:
+        """Scripted, a fault ends the program with a sentence and code 2; a person sees it in the banner."""
+        if self._launch.scripted:
+            self._exit_code = _refuse(text)
+            # Not at once: this may be called in the middle of showing a frame.
+            QTimer.singleShot(0, self._window, self._window.close)
+        else:
+            self._window.stage.banner.show_message("error", text)
+
+    def _settings_changed(self, settings: Settings) -> None:
+        self._settings = settings
+        if not self._launch.scripted:
+            self._save_soon.start()
+
+    def _save(self) -> None:
+        problem = settings_file.save(self._settings)
+        if problem is not None:
+            log.warning(problem)
+            self._bridge.fault.emit(problem)
+
+    # -- ending ---------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """The end of a scripted run: what the flags asked for, then close."""
+        launch = self._launch
+        try:
+            if launch.screenshot is not None:
+                launch.screenshot.parent.mkdir(parents=True, exist_ok=True)
+                if not self._window.grab().save(str(launch.screenshot)):
+                    raise OSError(f"{launch.screenshot} cannot be written; choose a name that ends in .png")
+                print(f"Screenshot: {launch.screenshot}")
+            if launch.stats is not None:
+                launch.stats.parent.mkdir(parents=True, exist_ok=True)
+                launch.stats.write_text(json.dumps(self.stats(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            self._exit_code = _refuse(f"{error}; choose another place for --screenshot or --stats.")
+        self._window.close()
+
+    def _stop(self) -> None:
+        self._sampler.stop()
+        self._bridge.stop()
+        folder = self._pipeline.stop_recording() or self._session
+        self._pipeline.close()
+        if folder is not None and self._launch.scripted:
+            print(f"Session: {folder}")
+        self._save_soon.stop()
+        if not self._launch.scripted:
+            self._save()
+        self._look.detach()
+        self._window.deleteLater()
+
+    def _fps(self, status: Status) -> float:
+        """Analysed frames per second since the first one was seen."""
+        if self._first_seen is None:
+            return 0.0
+        seen_at, analysed = self._first_seen
+        return (status.analysed - analysed) / max(time.perf_counter() - seen_at, 1e-3)
+
+    def stats(self) -> dict[str, Any]:
+        """Counters, delays and costs of this run so far, under the names that ``rtatl bench`` uses too."""
+        status = self._pipeline.status()
+        stats: dict[str, Any] = {
+            "frames_captured": status.captured,
+            "frames_analysed": status.analysed,
+            "frames_dropped": status.dropped,
+            "fps": round(self._fps(status), 2),
+            "stages": self._pipeline.stage_stats() | self._bridge.paint_stats(),
+            **self._meter.figures(),
+            "model": status.model_name,
+            "device": status.device,
+            "source": status.source.name if status.source else None,
+        }
+        delays = self._bridge.delay_stats()
+        if delays is not None:
+            stats["delay_ms"] = delays
+        return stats
+
+
+def _with_flags(saved: Settings, launch: Launch) -> Settings:
+    flags: dict[str, Any] = {
+        "model": launch.model,
+        "device": launch.device,
+        "theme": launch.theme,
+        "max_faces": launch.faces,
+        "record_root": str(launch.record) if launch.record is not None else None,
+    }
+    return replace(saved, **{name: value for name, value in flags.items() if value is not None})
+
+
+def _camera_to_start(settings: Settings) -> SourceSpec | None:
+    """The camera used last if it is there, else the first one, else none."""
+    cameras = list_cameras()
+    for camera in cameras:
+        if camera.name == settings.source:
+            return camera
+    return cameras[0] if cameras else None
+
+
+def _lock(folder: Path) -> QLockFile | None:
+    """Held while the program runs; None if another one holds it. A folder nobody may write needs no lock."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = QLockFile(str(folder / "au-desktop.lock"))
+    lock.setStaleLockTime(0)  # a lock is stale when its process is gone, not when it is old
+    if lock.tryLock(0) or lock.error() == QLockFile.LockError.PermissionError:
+        return lock
+    return None
+
+
+def _refuse(text: str) -> int:
+    print(f"au-desktop: {text}", file=sys.stderr)
+    return 2

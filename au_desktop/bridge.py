@@ -1,0 +1,141 @@
+"""Where threads meet Qt, and the only place.
+
+Enters: the pipeline's view slot and status, polled by one timer in the window's thread. Leaves: direct
+calls of the registered views with the newest frame, signals for what changes rarely (status, notices), and
+the measured delay from capture to screen.
+
+No frame ever travels on a signal: queued signals pile up behind a slow window (measured at 720p30 with a 50
+ms repaint: a picture 3 s old after 6 s), a slot that is polled cannot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+
+import numpy as np
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+
+from au_desktop.runtime.pipeline import Notice, Pipeline, Status
+from rtatl_core.handoffs import AnalysedFrame
+
+TICK_MS = 16
+STATUS_EVERY_S = 0.1
+DELAY_WINDOW_S = 2.0
+SAMPLES = 36_000
+"""Delays and paint times kept for the statistics: the last 20 minutes at 30 per second."""
+
+FrameView = Callable[[AnalysedFrame], None]
+
+
+class Bridge(QObject):
+    """Carries frames and news from the pipeline's threads into the window's."""
+
+    status_changed = Signal(object)
+    """A new ``Status`` whenever it differs from the last one, at most ten times a second."""
+    notice_changed = Signal(object)
+    """The ``Notice`` a person should see now, or None when the last one has become untrue."""
+    fault = Signal(str)
+    """A sentence about a fault outside the pipeline; may be emitted from any thread."""
+
+    def __init__(self, pipeline: Pipeline, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.pipeline = pipeline
+        self.latest: AnalysedFrame | None = None
+        """The frame on the screen."""
+        self.status = pipeline.status()
+        self._views: list[FrameView] = []
+        self._notice: Notice | None = None
+        self._status_at = 0.0
+        self._delays: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
+        self._paint_ms: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SAMPLES))
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self.tick)
+
+    def add_view(self, show: FrameView) -> None:
+        """``show`` is called with every new frame, in the window's thread."""
+        self._views.append(show)
+
+    def start(self) -> None:
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+    def replace_pipeline(self, pipeline: Pipeline) -> None:
+        """Another pipeline takes over, for an engine with other abilities; the old one is closed by its
+        owner."""
+        self.pipeline = pipeline
+        self.forget()
+
+    def forget(self) -> None:
+        """Another source: the frame on the screen and its delays are no longer true."""
+        self.latest = None
+        self._delays.clear()
+
+    def tick(self) -> None:
+        """One look at the slot; one at the status if the last is old enough."""
+        frame = self.pipeline.view.take_nowait()
+        if frame is not None:
+            self.latest = frame
+            for show in self._views:
+                show(frame)
+        now = time.perf_counter()
+        if now - self._status_at >= STATUS_EVERY_S:
+            self._status_at = now
+            self._look_at(self.pipeline.status())
+
+    def _look_at(self, status: Status) -> None:
+        if status != self.status:
+            self.status = status
+            self.status_changed.emit(status)
+        if status.notice != self._notice:
+            self._notice = status.notice
+            self.notice_changed.emit(status.notice)
+
+    # -- measuring ---------------------------------------------------------------------------------------
+
+    def painted(self, frame: AnalysedFrame, milliseconds: float) -> None:
+        """The video view has put this frame on the screen for the first time, in so many milliseconds."""
+        now = time.perf_counter()
+        self._delays.append((now, 1000 * (now - frame.packet.captured_at)))
+        self._paint_ms["paint_video"].append(milliseconds)
+
+    def note_paint(self, stage: str) -> Callable[[float], None]:
+        """A function that takes the paint times of that stage, for a widget to call."""
+        return self._paint_ms[stage].append
+
+    def delay_ms(self) -> float | None:
+        """Median delay from capture to screen over the last two seconds; None when nothing was painted."""
+        since = time.perf_counter() - DELAY_WINDOW_S
+        recent: list[float] = []
+        for painted_at, delay in reversed(self._delays):
+            if painted_at < since:
+                break
+            recent.append(delay)
+        return float(np.median(recent)) if recent else None
+
+    def delay_stats(self) -> dict[str, float] | None:
+        """Median, 95th percentile and maximum of all delays kept; None when nothing was painted."""
+        if not self._delays:
+            return None
+        delays = np.array([delay for _, delay in self._delays])
+        return {
+            "median": round(float(np.median(delays)), 2),
+            "p95": round(float(np.percentile(delays, 95)), 2),
+            "max": round(float(delays.max()), 2),
+        }
+
+    def paint_stats(self) -> dict[str, dict[str, float]]:
+        """Milliseconds per paint stage, in the shape of ``Pipeline.stage_stats``."""
+        return {
+            stage: {
+                "median_ms": round(float(np.median(times)), 3),
+                "p95_ms": round(float(np.percentile(times, 95)), 3),
+            }
+            for stage, times in self._paint_ms.items()
+            if times
+        }

@@ -1,0 +1,78 @@
+"""Faults that nobody caught, and signals: to the log in the settings folder, to the banner, or to a clean end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from au_desktop import settings as settings_file
+
+log = logging.getLogger("au_desktop")
+
+
+def log_file() -> Path:
+    return settings_file.folder() / "au-desktop.log"
+
+
+@contextlib.contextmanager
+def logging_to(folder: Path) -> Iterator[None]:
+    """Warnings and worse go to a rotating file in that folder meanwhile; nowhere if the folder cannot be written."""
+    if not os.access(folder, os.W_OK):
+        yield
+        return
+    handler = logging.handlers.RotatingFileHandler(log_file(), maxBytes=500_000, backupCount=2, delay=True)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(threadName)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+class Hooks:
+    """Signals and uncaught exceptions while the window is open; put back afterwards."""
+
+    def __init__(self, close: Callable[[], object], tell: Callable[[str], object]) -> None:
+        self._close, self._tell = close, tell
+        self._before: tuple[Any, ...] = ()
+
+    def __enter__(self) -> None:
+        self._before = (
+            sys.excepthook,
+            threading.excepthook,
+            signal.signal(signal.SIGINT, self._on_signal),
+            signal.signal(signal.SIGTERM, self._on_signal),
+        )
+        sys.excepthook = self._on_exception
+        threading.excepthook = lambda args: self._on_exception(
+            args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback
+        )
+
+    def __exit__(self, *_: object) -> None:
+        sys.excepthook, threading.excepthook, interrupt, terminate = self._before
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, terminate)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # Python runs this between two ticks of the display timer, in the window's thread.
+        self._close()
+
+    def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            self._close()
+            return
+        sys.__excepthook__(kind, error, trace)
+        log.error("uncaught", exc_info=(kind, error, trace))
+        self._tell(f"Something unexpected happened ({kind.__name__}: {error}); details are in {log_file()}.")

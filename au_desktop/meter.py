@@ -1,0 +1,47 @@
+"""What a run costs: memory and processor time of this process, for ``--stats``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psutil
+
+RSS_MARKS_S = (20, 60)
+"""Memory is noted at these times as well: a leak shows between them."""
+
+
+class ProcessMeter:
+    """Memory and processor time of this process since the meter was made."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._began = time.perf_counter()
+        self._cpu = self._cpu_seconds()
+        self._start = self._most = self._rss_mb()
+        self._marks: dict[str, float] = {}
+
+    def sample(self) -> None:
+        rss, elapsed = self._rss_mb(), time.perf_counter() - self._began
+        self._most = max(self._most, rss)
+        for mark in RSS_MARKS_S:
+            if elapsed >= mark:
+                self._marks.setdefault(f"at_{mark}_s", rss)
+
+    def figures(self) -> dict[str, Any]:
+        self.sample()
+        elapsed = time.perf_counter() - self._began
+        rss = {"start": self._start, "end": self._rss_mb(), "max": self._most, **self._marks}
+        return {
+            "rss_mb": {name: round(value, 1) for name, value in rss.items()},
+            # 100 is one core.
+            "cpu_percent": round(100 * (self._cpu_seconds() - self._cpu) / elapsed, 1),
+            "duration_s": round(elapsed, 2),
+        }
+
+    def _rss_mb(self) -> float:
+        return float(self._process.memory_info().rss) / 1e6
+
+    def _cpu_seconds(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)

@@ -1,0 +1,107 @@
+"""A message over the picture: coloured by severity, never modal, dismissed by a click or, if it only
+informs, by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QRectF, Qt, QTimer
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
+
+from au_desktop.ui.controls import Button
+from au_desktop.ui.icons import pixmap
+from au_desktop.ui.theme import Look
+
+INFO_STAYS_MS = 8000
+
+
+class Banner(QWidget):
+    """Hidden until ``show_message``."""
+
+    def __init__(self, look: Look, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._look = look
+        self._severity = "info"
+        self._action: Callable[[], object] | None = None
+        self._sign = QLabel()
+        self._sign.setFixedSize(20, 20)
+        self._text = QLabel()
+        self._text.setWordWrap(True)
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
+        self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._button = Button(look, "")
+        self._button.clicked.connect(self._act)
+        self._close = Button(look, icon_name="close", kind="icon", tip="Dismiss this message")
+        self._close.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(18, 8, 8, 8)
+        row.setSpacing(12)
+        row.addWidget(self._sign)
+        row.addWidget(self._text, 1)
+        row.addWidget(self._button)
+        row.addWidget(self._close)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(INFO_STAYS_MS)
+        self._timer.timeout.connect(self.hide)
+        look.changed.connect(self._restyle)
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        return self._text.text()
+
+    @property
+    def severity(self) -> str:
+        return self._severity
+
+    def show_message(
+        self, severity: str, text: str, *, action: str = "", on_action: Callable[[], object] | None = None
+    ) -> None:
+        """severity: "info", "warning" or "error". ``action``: text of a button that calls ``on_action``."""
+        self._severity, self._action = severity, on_action
+        self._text.setText(text)
+        self._button.setText(action)
+        self._button.setAccessibleName(action)
+        self._button.setVisible(bool(action))
+        self.setAccessibleName(f"{severity}: {text}")
+        self._restyle()
+        self.show()
+        self.raise_()
+        parent = self.parentWidget()
+        if parent is not None:
+            self.fit(parent.width())
+        if severity == "info":
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def fit(self, width: int) -> None:
+        """Centres itself near the top of a parent of that width."""
+        own = min(width - 48, 720)
+        height = max(self.heightForWidth(own), self.sizeHint().height(), 50)
+        self.setGeometry((width - own) // 2, 24, own, height)
+
+    def _act(self) -> None:
+        self.hide()
+        if self._action is not None:
+            self._action()
+
+    def _restyle(self) -> None:
+        self._sign.setPixmap(pixmap(self._severity, self._look.colour(self._severity), 20))
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            body = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+            painter.setPen(QPen(self._look.colour("line"), 1))
+            painter.setBrush(self._look.colour("raised"))
+            painter.drawRoundedRect(body, 10, 10)
+            # A bar of the severity's colour along the left edge.
+            colour = QColor(self._look.colour(self._severity))
+            painter.setClipRect(QRectF(0, 0, 5, self.height()))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colour)
+            painter.drawRoundedRect(body, 10, 10)

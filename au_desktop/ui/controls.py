@@ -1,0 +1,213 @@
+"""The small controls all parts share: buttons with an icon, layer chips, a segmented choice, the record
+button.
+
+All take the keyboard (Tab, then Space or Enter) without a click giving them the focus, so that the window's
+single-key shortcuts go on working while a person uses the mouse.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QIcon, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+from au_desktop.ui.icons import icon
+from au_desktop.ui.theme import Look, font
+
+
+def is_space(event: QEvent) -> bool:
+    """Whether Qt asks if the focused widget wants the space bar for itself; if so, it now has it."""
+    if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+        return False
+    if event.key() != Qt.Key.Key_Space:
+        return False
+    event.accept()
+    return True
+
+
+class Button(QPushButton):
+    """A push button that knows its icon by name and its kind by the style sheet's vocabulary."""
+
+    def __init__(self, look: Look, text: str = "", *, icon_name: str = "", kind: str = "", tip: str = "") -> None:
+        super().__init__()
+        self._look = look
+        self._icon_name = icon_name
+        self.set_label(text)
+        self.setProperty("kind", kind)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setToolTip(tip)
+        self.setAccessibleName(text or tip)
+        self.setIconSize(QSize(18, 18))
+        look.changed.connect(self._show_icon)
+        self._show_icon()
+
+    def set_label(self, text: str) -> None:
+        # Style sheets cannot set the gap between icon and text; an en space is a good one.
+        self.setText(f"\N{EN SPACE}{text}" if text and self._icon_name else text)
+
+    @property
+    def label(self) -> str:
+        return self.text().strip()
+
+    def set_icon(self, name: str) -> None:
+        if name != self._icon_name:
+            self._icon_name = name
+            self._show_icon()
+
+    def event(self, event: QEvent) -> bool:
+        # Space on a focused button presses it; without this the window's own Space would win.
+        return is_space(event) or super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+    def _show_icon(self) -> None:
+        self.setIcon(icon(self._icon_name, self._icon_colour()) if self._icon_name else QIcon())
+
+    def _icon_colour(self) -> QColor:
+        primary = str(self.property("kind")).endswith("primary")
+        return self._look.colour("on_accent" if primary else "text")
+
+
+class Chip(Button):
+    """A small switch with icon and name."""
+
+    def __init__(self, look: Look, text: str, *, icon_name: str, tip: str) -> None:
+        super().__init__(look, text, icon_name=icon_name, kind="chip", tip=tip)
+        self.setCheckable(True)
+        self.setIconSize(QSize(16, 16))
+        self.toggled.connect(lambda _on: self._show_icon())
+
+    def _icon_colour(self) -> QColor:
+        return self._look.colour("accent" if self.isChecked() else "faint")
+
+
+class Segmented(QWidget):
+    """One choice out of a few, side by side."""
+
+    chosen = Signal(int)
+    """Index of the choice a person made."""
+
+    def __init__(self, look: Look, labels: Sequence[str], *, name: str, tips: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.setObjectName("Segmented")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2, 2, 2, 2)
+        row.setSpacing(1)
+        self._group = QButtonGroup(self)
+        for i, label in enumerate(labels):
+            button = Button(look, label, kind="segment", tip=tips[i] if tips else "")
+            button.setCheckable(True)
+            button.setAccessibleName(f"{name}: {label}")
+            self._group.addButton(button, i)
+            row.addWidget(button)
+        self._group.idClicked.connect(self.chosen)
+
+    def choose(self, index: int) -> None:
+        """Shows that choice without announcing it."""
+        self._group.button(index).setChecked(True)
+
+    def button(self, index: int) -> QAbstractButton:
+        return self._group.button(index)
+
+
+class RecordButton(Button):
+    """ "Record" with a red dot; while recording the dot pulses and the button shows elapsed time and size."""
+
+    PULSE_MS = 80
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look, "Record", tip="Record AU values of every frame to a new session folder (R)")
+        self._timer = QTimer(self)
+        self._timer.setInterval(self.PULSE_MS)
+        self._timer.timeout.connect(self.update)
+        self._running = ""
+
+    def show_recording(self, elapsed_s: float, size: int) -> None:
+        self._running = f"{clock(elapsed_s)}   {readable_size(size)}"
+        self.setAccessibleName(f"Stop recording, {self._running}")
+        self.setToolTip("Stop recording and close the files (R)")
+        if not self._timer.isActive():
+            self._timer.start()
+        self.updateGeometry()
+        self.update()
+
+    def show_idle(self) -> None:
+        if not self._running:
+            return
+        self._timer.stop()
+        self._running = ""
+        self.setAccessibleName("Record")
+        self.setToolTip("Record AU values of every frame to a new session folder (R)")
+        self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        if not self._running:
+            return QSize(100, 34)
+        # In steps, so that the neighbours do not move with every digit.
+        width = QFontMetrics(font(13, QFont.Weight.Medium)).horizontalAdvance(self._running) + 48
+        return QSize(16 * math.ceil(width / 16), 34)
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            red = self._look.colour("record")
+            body = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+            ground = self._look.colour("raised" if self.isEnabled() else "surface")
+            border = self._look.colour("line")
+            if self._running:
+                ground = QColor(red)
+                ground.setAlphaF(0.14)
+                border = QColor(red)
+                border.setAlphaF(0.55)
+            elif self.underMouse() and self.isEnabled():
+                ground = self._look.colour("hover")
+            if self.hasFocus():
+                border = self._look.colour("accent")
+            painter.setPen(border)
+            painter.setBrush(ground)
+            painter.drawRoundedRect(body, 8, 8)
+
+            dot = QColor(red if self.isEnabled() else self._look.colour("faint"))
+            if self._running:
+                dot.setAlphaF(0.45 + 0.55 * (0.5 + 0.5 * math.cos(2 * math.pi * (time.monotonic() % 1.4) / 1.4)))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(dot)
+            painter.drawEllipse(QPointF(19, self.height() / 2), 5.5, 5.5)
+
+            painter.setPen(self._look.colour("text" if self.isEnabled() else "faint"))
+            painter.setFont(font(13, QFont.Weight.Medium))
+            inside = self.rect().adjusted(33, 0, -10, 0)
+            painter.drawText(
+                inside, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self._running or "Record"
+            )
+
+
+def clock(seconds: float) -> str:
+    """65.4 -> "1:05", 3665 -> "1:01:05"."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def readable_size(size: int) -> str:
+    """Bytes as a person reads them: 820 kB, 3.4 MB."""
+    if size < 1_000_000:
+        return f"{max(size, 0) / 1000:.0f} kB"
+    if size < 1_000_000_000:
+        return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e9:.2f} GB"

@@ -1,0 +1,143 @@
+"""What stands in the place of the picture when there is none: an invitation, or a quiet word that something
+is on its way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPen, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from au_desktop.sources import SourceSpec
+from au_desktop.ui.controls import Button
+from au_desktop.ui.icons import pixmap
+from au_desktop.ui.theme import Look
+
+MOST_CAMERAS = 3
+
+
+class EmptyState(QWidget):
+    """Two big ways in, and a button for each camera that is plugged in."""
+
+    demo_wanted = Signal()
+    file_wanted = Signal()
+    camera_wanted = Signal(object)
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self._look = look
+        self._picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        headline = QLabel("See faces move, muscle by muscle", alignment=Qt.AlignmentFlag.AlignCenter)
+        headline.setObjectName("Headline")
+        self._lead = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        self._lead.setObjectName("Lead")
+        self._lead.setWordWrap(True)
+
+        self.demo = Button(look, "Watch the demo", icon_name="demo", kind="big-primary", tip="Play the built-in clip")
+        self.file = Button(look, "Open a video file…", icon_name="film", kind="big", tip="Analyse a video file (O)")
+        self.demo.clicked.connect(self.demo_wanted)
+        self.file.clicked.connect(self.file_wanted)
+        ways = QHBoxLayout()
+        ways.setSpacing(12)
+        ways.addStretch()
+        ways.addWidget(self.demo)
+        ways.addWidget(self.file)
+        ways.addStretch()
+        self._cameras = QHBoxLayout()
+        self._cameras.setSpacing(12)
+        self._hint = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        self._hint.setObjectName("Faint")
+
+        column = QVBoxLayout(self)
+        column.setContentsMargins(32, 24, 32, 24)
+        column.addStretch(4)
+        column.addWidget(self._picture)
+        column.addSpacing(14)
+        column.addWidget(headline)
+        column.addSpacing(4)
+        column.addWidget(self._lead)
+        column.addSpacing(22)
+        column.addLayout(ways)
+        column.addSpacing(12)
+        column.addLayout(self._cameras)
+        column.addSpacing(6)
+        column.addWidget(self._hint)
+        column.addStretch(5)
+        look.changed.connect(self._restyle)
+        self._restyle()
+        self.show_cameras(())
+
+    def show_cameras(self, cameras: Sequence[SourceSpec]) -> None:
+        """One button per camera by name; without any, a word on how to get one."""
+        while (item := self._cameras.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.deleteLater()
+        self._lead.setText(
+            "Choose a camera, the demo or a video file."
+            if cameras
+            else "No camera is connected. Start with the demo clip or a video of your own."
+        )
+        self._hint.setText(
+            "Drop a video file anywhere on this window to open it."
+            if cameras
+            else "Plug a camera in: it appears here by name. Or drop a video file on this window."
+        )
+        self._cameras.addStretch()
+        for camera in cameras[:MOST_CAMERAS]:
+            tip = f"Start the camera {camera.name}"
+            button = Button(self._look, camera.name, icon_name="camera", kind="big", tip=tip)
+            button.clicked.connect(lambda _on=False, spec=camera: self.camera_wanted.emit(spec))
+            self._cameras.addWidget(button)
+        self._cameras.addStretch()
+
+    def _restyle(self) -> None:
+        self._picture.setPixmap(pixmap("app", self._look.colour("accent"), 84))
+
+
+class Waiting(QWidget):
+    """A turning arc and one line of text. The arc moves only while the widget is seen."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self._look = look
+        self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        self._text.setObjectName("Quiet")
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
+        column = QVBoxLayout(self)
+        column.addStretch()
+        column.addSpacing(64)
+        column.addWidget(self._text)
+        column.addStretch()
+        self._timer = QTimer(self)
+        self._timer.setInterval(33)
+        self._timer.timeout.connect(self.update)
+
+    def say(self, text: str) -> None:
+        if text != self._text.text():
+            self._text.setText(text)
+
+    @property
+    def text(self) -> str:
+        return self._text.text()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        self._timer.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._timer.stop()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            ring = QRectF(self.width() / 2 - 14, self._text.y() - 44, 28, 28)
+            painter.setPen(QPen(self._look.colour("line"), 2.5))
+            painter.drawEllipse(ring)
+            pen = QPen(self._look.colour("accent"), 2.5)
+            pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+            painter.setPen(pen)
+            start = int(-(time.monotonic() % 1.1) / 1.1 * 360 * 16)
+            painter.drawArc(ring, start, int(16 * (80 + 30 * math.sin(2 * time.monotonic()))))

@@ -1,0 +1,401 @@
+"""The one window: puts the parts together, and turns what a person does into calls of the pipeline.
+
+Enters: a ``Bridge`` and the ``Settings``; leaves: ``settings_changed`` whenever a choice changes, which
+somebody else saves, and ``faces_wanted``, because following more faces takes another engine.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
+
+from au_desktop.bridge import Bridge
+from au_desktop.overlay import pick_face
+from au_desktop.runtime.pipeline import Notice, State, Status
+from au_desktop.settings import LAYERS, THEMES, Settings
+from au_desktop.sources import SourceSpec, list_cameras
+from au_desktop.ui.au_panel import AUPanel
+from au_desktop.ui.icons import app_icon
+from au_desktop.ui.options import Options
+from au_desktop.ui.stage import Stage
+from au_desktop.ui.status_line import StatusLine
+from au_desktop.ui.theme import Look
+from au_desktop.ui.top_bar import TopBar
+from au_desktop.ui.trace_plot import TracePlot
+from rtatl_core.errors import SessionError
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
+
+CAMERAS_EVERY_MS = 2000
+"""How often the empty state looks for a camera that was plugged in."""
+_STANDSTILL = (State.PAUSED, State.FINISHED)
+_VIDEOS = "Videos (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.mpg *.mpeg *.wmv);;All files (*)"
+
+
+class MainWindow(QMainWindow):
+    settings_changed = Signal(object)
+    faces_wanted = Signal(int)
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        look: Look,
+        settings: Settings,
+        *,
+        cameras: Callable[[], Sequence[SourceSpec]] = list_cameras,
+        open_folder: Callable[[Path], object] = lambda path: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))),
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._bridge = bridge
+        self._look = look
+        self._cameras = cameras
+        self._open_folder = open_folder
+        self._selected: int | None = None
+        self._followed: int | None = None
+        self._source: SourceSpec | None = None
+        self._state: State | None = None
+        self._aus = tuple(ACTION_UNITS)
+        self._model_name: str | None = None
+        self._notice: Notice | None = None
+        self._film_folder = ""
+        self.setWindowTitle("AU Desktop")
+        self.setWindowIcon(app_icon())
+        self.setAcceptDrops(True)
+        self.setMinimumSize(900, 600)
+
+        self.top = TopBar(look, cameras)
+        self.stage = Stage(look, bridge.painted)
+        self.panel = AUPanel(look, bridge.note_paint("paint_panel"))
+        self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
+        self.line = StatusLine(look)
+        self.options = Options(look, self)
+        self._lay_out()
+        self._connect()
+        self._add_keys()
+        self._show_settings()
+        self._camera_watch = QTimer(self)
+        self._camera_watch.setInterval(CAMERAS_EVERY_MS)
+        self._camera_watch.timeout.connect(self._look_for_cameras)
+        bridge.add_view(self._show_frame)
+        bridge.status_changed.connect(self._show_status)
+        bridge.notice_changed.connect(self._show_notice)
+        bridge.fault.connect(lambda text: self.stage.banner.show_message("error", text))
+        self.panel.set_aus(self._aus)
+        self.traces.set_aus(self._aus)
+        self._show_status(bridge.status)
+
+    # -- building ----------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        self._left = QSplitter(Qt.Orientation.Vertical)
+        self._left.addWidget(self.stage)
+        self._left.addWidget(self.traces)
+        self._left.setStretchFactor(0, 1)
+        self._left.setSizes([468, 248])
+        self._body = QSplitter(Qt.Orientation.Horizontal)
+        self._body.addWidget(self._left)
+        self._body.addWidget(self.panel)
+        self._body.setStretchFactor(0, 1)
+        self._body.setSizes([872, 408])
+        for splitter in (self._left, self._body):
+            splitter.setHandleWidth(1)
+            splitter.setChildrenCollapsible(False)
+        desk = QWidget()
+        desk.setObjectName("Desk")
+        # Takes the focus at the start and after a click beside the controls, so that Space pauses.
+        desk.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        column = QVBoxLayout(desk)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.top)
+        column.addWidget(self._body, 1)
+        column.addWidget(self.line)
+        self.setCentralWidget(desk)
+        desk.setFocus()
+
+    def _connect(self) -> None:
+        top, stage, options = self.top, self.stage, self.options
+        for sender in (top.source, stage.empty):
+            sender.camera_wanted.connect(self.open_source)
+            sender.file_wanted.connect(self.choose_file)
+            sender.demo_wanted.connect(self.open_demo)
+        top.run_toggled.connect(self.toggle_run)
+        top.record_toggled.connect(self.toggle_recording)
+        top.folder_wanted.connect(self.open_recordings)
+        top.theme_toggled.connect(self.next_theme)
+        top.options.clicked.connect(lambda: options.open_below(top.options))
+        stage.layers_chosen.connect(self._set_layers)
+        stage.video.face_clicked.connect(self.select_face)
+        self.panel.curves_chosen.connect(self._set_curves)
+        self.traces.seconds_chosen.connect(lambda seconds: self._change(curve_seconds=seconds))
+        options.smoothing_chosen.connect(self._set_smoothing)
+        options.mirror_chosen.connect(self._set_mirror)
+        options.faces_chosen.connect(self._set_faces)
+        options.folder_wanted.connect(self._choose_record_root)
+
+    def _add_keys(self) -> None:
+        keys: dict[str, Callable[[], object]] = {
+            "Space": self.toggle_run,
+            "R": self.toggle_recording,
+            "O": self.choose_file,
+            "T": self.next_theme,
+            "F11": self.toggle_full_screen,
+            "Esc": self._leave_full_screen,
+            "Ctrl+Q": self.close,
+        }
+        keys |= {str(i): self.stage.chips[name].click for i, name in enumerate(LAYERS, start=1)}
+        for key, act in keys.items():
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setAutoRepeat(False)
+            shortcut.activated.connect(act)
+
+    def _show_settings(self) -> None:
+        settings = self.settings
+        self._look.choose(settings.theme)
+        self.stage.set_layers(frozenset(settings.layers))
+        self.panel.set_chosen(frozenset(settings.curve_aus))
+        self.traces.set_chosen(frozenset(settings.curve_aus))
+        self.traces.set_seconds(settings.curve_seconds)
+        self.options.show_settings(settings, recording=False)
+        self._bridge.pipeline.set_flow("flow" in settings.layers)
+        self.resize(QSize(1280, 800))
+        if settings.window_geometry is not None:
+            self.restoreGeometry(_unpack(settings.window_geometry))
+        if settings.window_state is not None:
+            left, _, body = settings.window_state.partition(".")
+            self._left.restoreState(_unpack(left))
+            self._body.restoreState(_unpack(body))
+
+    # -- what a person does ------------------------------------------------------------------------------
+
+    def open_source(self, spec: SourceSpec) -> None:
+        """Plays that camera, file or demo from now on."""
+        if spec.kind == "camera":
+            self._change(source=spec.name)
+        self._source = spec
+        self._show_other_source(spec)
+        self._bridge.pipeline.set_source(spec)
+
+    def open_demo(self) -> None:
+        self.open_source(SourceSpec("demo", "demo", "Demo clip"))
+
+    def open_file(self, path: str) -> None:
+        self.open_source(SourceSpec("file", path, Path(path).name))
+
+    def choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a video file", self._film_folder, _VIDEOS)
+        if path:
+            self._film_folder = str(Path(path).parent)
+            self.open_file(path)
+
+    def toggle_run(self) -> None:
+        """Pause, go on, play again or try again, whichever makes sense now."""
+        status = self._bridge.pipeline.status()
+        if status.state in (State.LIVE, State.STARTING, State.RECONNECTING):
+            self._bridge.pipeline.pause()
+        elif status.state is not State.LOADING:
+            self._bridge.pipeline.resume()
+
+    def toggle_recording(self) -> None:
+        pipeline = self._bridge.pipeline
+        folder = pipeline.stop_recording()
+        if folder is not None:
+            self.stage.banner.show_message(
+                "info",
+                f"Recorded to {folder.name}",
+                action="Open folder",
+                on_action=lambda: self._open_folder(folder),
+            )
+            return
+        try:
+            pipeline.start_recording(Path(self.settings.record_root))
+        except SessionError as error:
+            self.stage.banner.show_message("error", str(error))
+
+    def open_recordings(self) -> None:
+        root = Path(self.settings.record_root)
+        if root.is_dir():
+            self._open_folder(root)
+        else:
+            self.stage.banner.show_message("info", f"Nothing is recorded yet; sessions will be in {root}.")
+
+    def next_theme(self) -> None:
+        choice = THEMES[(THEMES.index(self.settings.theme) + 1) % len(THEMES)]
+        self._look.choose(choice)
+        self._change(theme=choice)
+
+    def toggle_full_screen(self) -> None:
+        if self.isFullScreen():
+            self.showNormal()
+        else:
+            self.showFullScreen()
+
+    def _leave_full_screen(self) -> None:
+        if self.isFullScreen():
+            self.showNormal()
+
+    def select_face(self, face_id: int | None) -> None:
+        """Panel, curves and region labels follow this face; None: the largest."""
+        self._selected = face_id
+        if self._bridge.latest is not None:
+            self._settle(self._bridge.latest)
+
+    def _set_layers(self, layers: frozenset[str]) -> None:
+        self._bridge.pipeline.set_flow("flow" in layers)
+        self._change(layers=tuple(name for name in LAYERS if name in layers))
+
+    def _set_curves(self, aus: frozenset[int]) -> None:
+        self.traces.set_chosen(aus)
+        self._draw_curves()
+        self._change(curve_aus=tuple(sorted(aus)))
+
+    def _set_smoothing(self, seconds: float) -> None:
+        self._bridge.pipeline.set_smoothing(seconds)
+        self._change(smoothing_s=seconds)
+
+    def _set_mirror(self, on: bool) -> None:
+        self._change(mirror=on)
+        self._show_mirrored()
+
+    def _set_faces(self, count: int) -> None:
+        if count != self.settings.max_faces:
+            self._change(max_faces=count)
+            self.faces_wanted.emit(count)
+
+    def _choose_record_root(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for recordings", self.settings.record_root)
+        if folder:
+            self._change(record_root=folder)
+
+    def _change(self, **changes: object) -> None:
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        self.settings_changed.emit(self.settings)
+        self.options.show_settings(self.settings, recording=self._bridge.status.recording is not None)
+
+    # -- what the pipeline brings ------------------------------------------------------------------------
+
+    def _show_frame(self, frame: AnalysedFrame) -> None:
+        face = self._follow(frame)
+        self.stage.video.show_frame(frame)
+        self.stage.show_faces(len(frame.faces))
+        self.panel.show_face(face, len(frame.faces))
+        if self.traces.is_due():
+            self._draw_curves()
+
+    def _settle(self, frame: AnalysedFrame) -> None:
+        """The picture stands still: everything shows exactly this frame."""
+        self.panel.settle(self._follow(frame), len(frame.faces))
+        self._draw_curves()
+
+    def _follow(self, frame: AnalysedFrame) -> AnalysedFace | None:
+        """The face a person chose, else the one followed so far, else the largest: two faces of like size must not
+        take turns in the panel."""
+        face = pick_face(frame, self._selected, self._followed)
+        if face is not None and face.observation.face_id != self._followed:
+            self._followed = face.observation.face_id
+            self.stage.video.select(self._followed)
+        return face
+
+    def _draw_curves(self) -> None:
+        """Curves of the face followed last: when it is lost they show a gap, not an empty plot."""
+        if self._followed is None:
+            self.traces.clear()
+            return
+        times, values = self._bridge.pipeline.history.curves(self._followed, self.traces.seconds)
+        self.traces.show_curves(times, values)
+
+    def _show_status(self, status: Status) -> None:
+        if status.source != self._source:
+            self._source = status.source
+            self._show_other_source(status.source)
+        if status.aus and status.model_name != self._model_name:
+            self._model_name, self._aus = status.model_name, status.aus
+            model = self._bridge.pipeline.model or {}
+            self.panel.set_aus(status.aus, model.get("trust"))
+            self.traces.set_aus(status.aus)
+        if status.state is not self._state:
+            self._state = status.state
+            if status.state in _STANDSTILL and self._bridge.latest is not None:
+                self._settle(self._bridge.latest)
+        self.top.show_status(status)
+        self.line.show_status(status, self._bridge.delay_ms())
+        self.stage.show_status(status, self._bridge.latest is not None)
+        self._watch_cameras(self.stage.empty.isVisibleTo(self.stage))
+        self.options.faces.setEnabled(status.recording is None)
+
+    def _show_other_source(self, spec: SourceSpec | None) -> None:
+        self._bridge.forget()
+        self._selected = None
+        self._followed = None
+        self.stage.video.select(None)
+        self.stage.video.clear()
+        self.stage.show_faces(1)
+        self.panel.show_face(None)
+        self.traces.clear()
+        self._show_mirrored()
+        self.setWindowTitle(f"{spec.name} \N{EM DASH} AU Desktop" if spec else "AU Desktop")
+
+    def _show_mirrored(self) -> None:
+        is_camera = self._source is not None and self._source.kind == "camera"
+        self.stage.video.set_mirrored(is_camera and self.settings.mirror)
+
+    def _show_notice(self, notice: Notice | None) -> None:
+        banner = self.stage.banner
+        if notice is not None:
+            banner.show_message(notice.severity, notice.text)
+        elif self._notice is not None and banner.text == self._notice.text:
+            banner.hide()
+        self._notice = notice
+
+    def _watch_cameras(self, on: bool) -> None:
+        if on and not self._camera_watch.isActive():
+            self._look_for_cameras()
+            self._camera_watch.start()
+        elif not on:
+            self._camera_watch.stop()
+
+    def _look_for_cameras(self) -> None:
+        self.stage.empty.show_cameras(tuple(self._cameras()))
+
+    # -- the window itself -------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped_file(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        path = _dropped_file(event)
+        if path:
+            event.acceptProposedAction()
+            self.open_file(path)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._camera_watch.stop()
+        layout = f"{_pack(self._left.saveState())}.{_pack(self._body.saveState())}"
+        self._change(window_geometry=_pack(self.saveGeometry()), window_state=layout)
+        super().closeEvent(event)
+
+
+def _dropped_file(event: QDropEvent) -> str:
+    urls = event.mimeData().urls()
+    return urls[0].toLocalFile() if len(urls) == 1 and urls[0].isLocalFile() else ""
+
+
+def _pack(state: QByteArray) -> str:
+    return base64.b64encode(state.data()).decode("ascii")
+
+
+def _unpack(text: str) -> QByteArray:
+    """What ``_pack`` made; empty, which Qt ignores, if somebody edited it."""
+    try:
+        return QByteArray(base64.b64decode(text, validate=True))
+    except binascii.Error:
+        return QByteArray()

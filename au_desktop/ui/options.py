@@ -1,0 +1,154 @@
+"""The settings pop-up: smoothing, number of faces, mirror, folder of recordings. Choices act at once."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from au_desktop.settings import Settings
+from au_desktop.ui.controls import Button, Segmented
+from au_desktop.ui.theme import Look
+
+MOST_FACES = 4
+MOST_SMOOTHING_MS = 500
+_STEP_MS = 10
+
+
+class Switch(QAbstractButton):
+    """On or off."""
+
+    def __init__(self, look: Look, name: str) -> None:
+        super().__init__()
+        self._look = look
+        self.setCheckable(True)
+        self.setAccessibleName(name)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def sizeHint(self) -> QSize:
+        return QSize(36, 22)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            body = QRectF(1, 1, 34, 20)
+            on = self.isChecked()
+            painter.setPen(self._look.colour("text") if self.hasFocus() else Qt.PenStyle.NoPen)
+            painter.setBrush(self._look.colour("accent" if on else "track"))
+            painter.drawRoundedRect(body, 10, 10)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self._look.colour("surface" if on else "dim"))
+            painter.drawEllipse(QRectF(18 if on else 4, 4, 14, 14))
+
+
+class Options(QFrame):
+    """Opens below its button; closes when a click falls outside."""
+
+    smoothing_chosen = Signal(float)
+    faces_chosen = Signal(int)
+    mirror_chosen = Signal(bool)
+    folder_wanted = Signal()
+
+    def __init__(self, look: Look, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.setObjectName("Popover")
+        self.smoothing = QSlider(Qt.Orientation.Horizontal)
+        self.smoothing.setRange(0, MOST_SMOOTHING_MS // _STEP_MS)
+        self.smoothing.setFixedWidth(150)
+        self.smoothing.setAccessibleName("Smoothing in hundredths of a second")
+        self.smoothing.valueChanged.connect(self._smoothing_moved)
+        self._smoothing_text = QLabel()
+        self._smoothing_text.setObjectName("Quiet")
+        self._smoothing_text.setFixedWidth(54)
+        self._smoothing_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.faces = Segmented(look, [str(n) for n in range(1, MOST_FACES + 1)], name="Faces followed")
+        self.faces.chosen.connect(lambda index: self.faces_chosen.emit(index + 1))
+        self.mirror = Switch(look, "Mirror live cameras")
+        self.mirror.toggled.connect(self.mirror_chosen)
+        self._folder = QLabel()
+        self._folder.setObjectName("Quiet")
+        change = Button(look, "Change…", tip="Choose where session folders are made")
+        change.clicked.connect(self.folder_wanted)
+
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(28)
+        grid.setVerticalSpacing(16)
+        smoothing = QHBoxLayout()
+        smoothing.addWidget(self.smoothing)
+        smoothing.addWidget(self._smoothing_text)
+        end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
+            ("Smoothing", "Time constant; raw values are recorded as well", smoothing),
+            ("Faces", "How many faces are followed at once", self.faces),
+            ("Mirror", "Show live cameras like a mirror", self.mirror),
+        )
+        for i, (title, hint, control) in enumerate(rows):
+            grid.addWidget(_caption(title, hint), i, 0)
+            if isinstance(control, QWidget):
+                grid.addWidget(control, i, 1, end)
+            else:
+                grid.addLayout(control, i, 1, end)
+        folder = QHBoxLayout()
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(QLabel("Recordings"))
+        words.addWidget(self._folder)
+        folder.addLayout(words, 1)
+        folder.addWidget(change)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 18, 20, 18)
+        column.setSpacing(18)
+        column.addLayout(grid)
+        column.addLayout(folder)
+
+    def show_settings(self, settings: Settings, *, recording: bool) -> None:
+        """Shows what is chosen. While recording the number of faces stays as it is: changing it reloads the
+        model."""
+        for control in (self.smoothing, self.mirror):
+            control.blockSignals(True)
+        self.smoothing.setValue(round(settings.smoothing_s * 1000 / _STEP_MS))
+        self._show_smoothing()
+        self.mirror.setChecked(settings.mirror)
+        for control in (self.smoothing, self.mirror):
+            control.blockSignals(False)
+        self.faces.choose(min(settings.max_faces, MOST_FACES) - 1)
+        self.faces.setEnabled(not recording)
+        self.faces.setToolTip("Stop recording first" if recording else "")
+        shown = QFontMetrics(self._folder.font()).elidedText(settings.record_root, Qt.TextElideMode.ElideMiddle, 260)
+        self._folder.setText(shown)
+        self._folder.setToolTip(settings.record_root)
+
+    def open_below(self, button: QWidget) -> None:
+        self.adjustSize()
+        corner = button.mapToGlobal(QPoint(button.width(), button.height() + 6))
+        self.move(corner.x() - self.width(), corner.y())
+        self.show()
+
+    def _smoothing_moved(self) -> None:
+        self._show_smoothing()
+        self.smoothing_chosen.emit(self.smoothing.value() * _STEP_MS / 1000)
+
+    def _show_smoothing(self) -> None:
+        value = self.smoothing.value() * _STEP_MS
+        self._smoothing_text.setText(f"{value} ms" if value else "off")
+
+
+def _caption(title: str, hint: str) -> QWidget:
+    box = QWidget()
+    column = QVBoxLayout(box)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(2)
+    column.addWidget(QLabel(title))
+    below = QLabel(hint)
+    below.setObjectName("Faint")
+    column.addWidget(below)
+    return box

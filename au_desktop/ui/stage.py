@@ -1,0 +1,112 @@
+"""The place of the picture: video, empty state or waiting, the banner above them, and the layer chips
+below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+
+from au_desktop.runtime.pipeline import State, Status
+from au_desktop.settings import LAYERS
+from au_desktop.ui.banner import Banner
+from au_desktop.ui.controls import Chip
+from au_desktop.ui.empty_state import EmptyState, Waiting
+from au_desktop.ui.theme import Look
+from au_desktop.ui.video_view import VideoView
+from rtatl_core.handoffs import AnalysedFrame
+
+_CHIPS = {
+    "box": ("Box", "Face box with id and confidence"),
+    "landmarks": ("Landmarks", "Face mesh and contours"),
+    "regions": ("AU regions", "Where the network looks for each AU, tinted by intensity"),
+    "flow": ("Predicted flow", "Motion the network expects of this single picture, drawn four times longer"),
+    "pose": ("Head pose", "Three axes of the head: right, up and forward"),
+}
+
+
+class Stage(QWidget):
+    layers_chosen = Signal(object)
+    """The new set of layer names."""
+
+    def __init__(self, look: Look, painted: Callable[[AnalysedFrame, float], None] | None = None) -> None:
+        super().__init__()
+        self.video = VideoView(look, painted)
+        self.empty = EmptyState(look)
+        self.waiting = Waiting(look)
+        self._pages = QStackedWidget()
+        self._pages.setObjectName("Stage")
+        for page in (self.waiting, self.empty, self.video):
+            self._pages.addWidget(page)
+        self.banner = Banner(look, self)
+
+        self.chips = {name: self._chip(look, name, key) for key, name in enumerate(LAYERS, start=1)}
+        row = QHBoxLayout()
+        row.setContentsMargins(14, 5, 14, 5)
+        row.setSpacing(4)
+        for chip in self.chips.values():
+            row.addWidget(chip)
+        row.addStretch()
+        self._faces = QLabel()
+        self._faces.setObjectName("Faint")
+        row.addWidget(self._faces)
+        bar = QWidget()
+        bar.setObjectName("Card")
+        bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        bar.setLayout(row)
+
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._pages, 1)
+        column.addWidget(bar)
+
+    def _chip(self, look: Look, name: str, key: int) -> Chip:
+        text, tip = _CHIPS[name]
+        chip = Chip(look, text, icon_name=name, tip=f"{tip} ({key})")
+        chip.clicked.connect(lambda: self._announce())
+        return chip
+
+    @property
+    def layers(self) -> frozenset[str]:
+        return frozenset(name for name, chip in self.chips.items() if chip.isChecked())
+
+    def set_layers(self, layers: frozenset[str]) -> None:
+        for name, chip in self.chips.items():
+            chip.setChecked(name in layers)
+        self.video.set_layers(layers)
+
+    def _announce(self) -> None:
+        self.video.set_layers(self.layers)
+        self.layers_chosen.emit(self.layers)
+
+    def show_status(self, status: Status, has_picture: bool) -> None:
+        """Chooses what stands here: the picture as soon as there is one, else why there is none."""
+        name = status.source.name if status.source else ""
+        if status.state in (State.EMPTY, State.FAILED):
+            page: QWidget = self.empty
+        elif has_picture:
+            page = self.video
+        else:
+            page = self.waiting
+            self.waiting.say(
+                {
+                    State.LOADING: "Loading the model…",
+                    State.RECONNECTING: f"{name} went away; it continues as soon as it is back…",
+                    State.FINISHED: f"{name} has ended.",
+                    State.PAUSED: "Paused",
+                }.get(status.state, f"Opening {name}…")
+            )
+        self.video.set_dimmed(status.state is State.RECONNECTING)
+        if self._pages.currentWidget() is not page:
+            self._pages.setCurrentWidget(page)
+
+    def show_faces(self, count: int) -> None:
+        text = {0: "No face in the picture", 1: ""}.get(count, f"{count} faces, click one to follow it")
+        if text != self._faces.text():
+            self._faces.setText(text)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.banner.fit(self.width())

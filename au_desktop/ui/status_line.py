@@ -1,0 +1,108 @@
+"""The line at the bottom: what the program does now, and the numbers that tell whether it keeps up."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from au_desktop.runtime.pipeline import State, Status
+from au_desktop.ui.controls import clock
+from au_desktop.ui.theme import Look, font
+
+_STATES = {
+    State.LOADING: ("Loading the model", "faint"),
+    State.EMPTY: ("No source", "faint"),
+    State.STARTING: ("Opening", "faint"),
+    State.LIVE: ("Live", "accent"),
+    State.PAUSED: ("Paused", "warning"),
+    State.RECONNECTING: ("Reconnecting", "warning"),
+    State.FINISHED: ("Ended", "dim"),
+    State.FAILED: ("Not working", "error"),
+}
+
+
+class StatusLine(QWidget):
+    """Painted as a row of caption and figure. Fields keep their width, so that nothing moves when a digit
+    changes."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.setObjectName("StatusLine")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFixedHeight(30)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._look = look
+        self._state = ("", "faint")
+        self._left: list[tuple[str, str, str]] = []
+        self._right = ""
+        self._figure_font = font(12, QFont.Weight.Medium)
+        self._caption_font = font(12)
+        self._advance = QFontMetricsF(self._figure_font).horizontalAdvance
+        self._advance_caption = QFontMetricsF(self._caption_font).horizontalAdvance
+        self.setToolTip(
+            "Analysed frames per second; median time from capture to screen over the last two seconds;\n"
+            "frames that were captured but given up because a newer one was there"
+        )
+        look.changed.connect(self.update)
+
+    @property
+    def text(self) -> str:
+        """All that is shown, as one line (for screen readers and tests)."""
+        fields = [self._state[0], *(f"{figure} {caption}" for figure, caption, _ in self._left), self._right]
+        return "  ".join(field for field in fields if field)
+
+    def show_status(self, status: Status, delay_ms: float | None) -> None:
+        name, colour = _STATES[status.state]
+        if status.state is State.LIVE and status.source is not None and not status.source.live:
+            name = "Playing"
+        self._state = (name, colour)
+        running = status.source is not None and status.analysed > 0
+        self._left = []
+        if running:
+            delay = "\N{EN DASH}" if delay_ms is None else f"{delay_ms:.0f}"
+            self._left = [
+                (f"{status.fps:.1f}", "frames/s", "text"),
+                (delay, "ms to screen", "text"),
+                (f"{status.dropped}", "dropped", "warning" if status.dropped else "text"),
+            ]
+            if status.position_s is not None and status.duration_s:
+                self._left.append((clock(status.position_s), f"of {clock(status.duration_s)}", "text"))
+        size = status.source_size
+        parts = [f"{size[0]} \N{MULTIPLICATION SIGN} {size[1]}" if size else "", (status.device or "").upper()]
+        self._right = "   ".join(part for part in parts if part)
+        self.setAccessibleName(self.text)
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(600, 30)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            look = self._look
+            painter.fillRect(self.rect(), look.colour("surface"))
+            painter.fillRect(0, 0, self.width(), 1, look.colour("line"))
+            state, colour = self._state
+            middle = self.height() / 2 + 0.5
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(look.colour(colour))
+            painter.drawEllipse(QPointF(23, middle), 4, 4)
+            line = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+            painter.setFont(self._figure_font)
+            painter.setPen(look.colour("text"))
+            painter.drawText(QRectF(36, 0, 160, self.height()), line, state)
+            x = 36 + max(74.0, self._advance(state) + 20)
+            for figure, caption, ink in self._left:
+                width = max(self._advance(figure), self._advance("00.0"))
+                painter.setFont(self._figure_font)
+                painter.setPen(look.colour(ink))
+                place = QRectF(x, 0, width, self.height())
+                painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, figure)
+                painter.setFont(self._caption_font)
+                painter.setPen(look.colour("faint"))
+                painter.drawText(QRectF(x + width + 5, 0, 140, self.height()), line, caption)
+                x += width + 5 + self._advance_caption(caption) + 24
+            painter.setPen(look.colour("faint"))
+            right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
+            painter.drawText(QRectF(x, 0, self.width() - 20 - x, self.height()), right, self._right)

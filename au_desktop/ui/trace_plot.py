@@ -1,0 +1,260 @@
+"""Scrolling AU curves: the chosen AUs as lanes above each other, time to the right, "now" at the right
+edge.
+
+Enters: times and values as ``History.curves`` gives them; leaves: nothing but pixels and the wish for
+another time span. All lanes live in one pyqtgraph plot, each curve lifted by its lane: 17 stacked plots
+cost 4.3 ms a repaint, one plot 2.6; wider pens, auto range or OpenGL would cost several times as much.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from au_desktop.settings import CURVE_SECONDS
+from au_desktop.ui.controls import Segmented
+from au_desktop.ui.theme import Look, font
+from rtatl_core.facs import ACTION_UNITS, MAX_INTENSITY
+from rtatl_core.handoffs import Float32, Float64
+
+LANE = MAX_INTENSITY * 1.16
+"""Height of a lane: the scale 0-5 and a little air, so that a 5 does not touch the lane above."""
+REPAINT_EVERY_S = 0.05
+GUTTER = 64
+
+
+class _Plot(pg.PlotWidget):
+    """A PlotWidget that says how long its painting took, and leaves the mouse alone."""
+
+    def __init__(self, painted: Callable[[float], None] | None) -> None:
+        super().__init__(useOpenGL=False)
+        self._painted = painted
+        self.setMouseEnabled(False, False)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self.setFrameShape(pg.QtWidgets.QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        # Files dropped on the plot belong to the window.
+        self.setAcceptDrops(False)
+        self.viewport().setAcceptDrops(False)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        started = time.perf_counter()
+        super().paintEvent(event)
+        if self._painted is not None:
+            self._painted(1000 * (time.perf_counter() - started))
+
+    def wheelEvent(self, event: object) -> None:
+        """The time span is chosen above the plot; a wheel here would only scroll by accident."""
+
+
+class _Curve(pg.PlotCurveItem):
+    """A curve one pixel wide; two passes on a dense screen, since a wider pen costs four times as much."""
+
+    def paint(self, painter: QPainter, option: object, widget: QWidget) -> None:
+        super().paint(painter, option, widget)
+        if widget.devicePixelRatioF() > 1.5:
+            painter.translate(0, 0.5 * (self.pixelHeight() or 0))
+            super().paint(painter, option, widget)
+
+
+class _Lanes(QWidget):
+    """Names of the lanes, left of the plot, in the colour of their AU."""
+
+    def __init__(self, look: Look, plot: TracePlot) -> None:
+        super().__init__()
+        self._look, self._plot = look, plot
+        self.setFixedWidth(GUTTER)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            small = self._plot.lane_pixels() < 18
+            painter.setFont(font(10 if small else 12, QFont.Weight.DemiBold))
+            for au, top, height in self._plot.lane_places():
+                painter.setPen(self._look.au_colour(au))
+                place = QRectF(0, top, self.width() - 12, height)
+                painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, f"AU{au}")
+
+
+class TracePlot(QWidget):
+    """Heading with the choice of time span, lane names and the plot."""
+
+    seconds_chosen = Signal(int)
+
+    def __init__(self, look: Look, painted: Callable[[float], None] | None = None) -> None:
+        super().__init__()
+        self.setObjectName("Card")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName("AU curves")
+        self._look = look
+        self._aus: tuple[int, ...] = ()
+        self._chosen: tuple[int, ...] = ()
+        self._seconds = 10
+        self._shown_at = 0.0
+        self._curves: dict[int, _Curve] = {}
+
+        title = QLabel("Curves")
+        title.setObjectName("Title")
+        self._hint = QLabel("Click an action unit to show or hide its curve")
+        self._hint.setObjectName("Faint")
+        self._span = Segmented(
+            look,
+            [f"{seconds} s" for seconds in CURVE_SECONDS],
+            name="Time span",
+            tips=[f"Show the last {seconds} seconds" for seconds in CURVE_SECONDS],
+        )
+        self._span.chosen.connect(lambda index: self._choose_span(CURVE_SECONDS[index]))
+        heading = QHBoxLayout()
+        heading.setContentsMargins(20, 8, 16, 6)
+        heading.setSpacing(12)
+        heading.addWidget(title)
+        heading.addWidget(self._hint)
+        heading.addStretch()
+        heading.addWidget(self._span)
+
+        self._plot = _Plot(painted)
+        self._box: pg.ViewBox = self._plot.getViewBox()
+        self._box.disableAutoRange()
+        self._box.setDefaultPadding(0)
+        self._plot.hideAxis("left")
+        self._axis: pg.AxisItem = self._plot.getAxis("bottom")
+        self._axis.setHeight(24)
+        self._plot.getPlotItem().layout.setContentsMargins(GUTTER, 0, 18, 0)
+        self._grid = pg.PlotCurveItem(connect="pairs", skipFiniteCheck=True)
+        self._plot.addItem(self._grid, ignoreBounds=True)
+        self._lanes = _Lanes(look, self)
+
+        body = QGridLayout()
+        body.setContentsMargins(0, 0, 0, 8)
+        body.setSpacing(0)
+        body.addWidget(self._plot, 0, 0)
+        body.addWidget(self._lanes, 0, 0, Qt.AlignmentFlag.AlignLeft)
+        self._lanes.raise_()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(heading)
+        column.addLayout(body, 1)
+        look.changed.connect(self._restyle)
+        self.set_seconds(10)
+        self._restyle()
+
+    def sizeHint(self) -> QSize:
+        return QSize(640, 240)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(320, 150)
+
+    # -- choices -----------------------------------------------------------------------------------------
+
+    def set_aus(self, aus: tuple[int, ...]) -> None:
+        """The order of the columns that ``show_curves`` will bring."""
+        self._aus = aus
+        self._rebuild()
+
+    def set_chosen(self, aus: frozenset[int]) -> None:
+        """Which AUs get a lane; lanes follow the order of the AU numbers, the lowest on top."""
+        self._chosen = tuple(sorted(aus))
+        self._rebuild()
+
+    def set_seconds(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._span.choose(CURVE_SECONDS.index(seconds))
+        step = {5: 1, 10: 2, 30: 5, 60: 10}[seconds]
+        # A tick exactly on the border is left out by a rounding error.
+        ticks = [(-0.9999 * t, "now" if t == 0 else f"\N{MINUS SIGN}{t} s") for t in range(0, seconds + 1, step)]
+        self._axis.setTicks([ticks])
+        self._set_range()
+
+    @property
+    def seconds(self) -> int:
+        return self._seconds
+
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """AUs that have a lane, from top to bottom."""
+        return tuple(self._curves)
+
+    def _choose_span(self, seconds: int) -> None:
+        self.set_seconds(seconds)
+        self._shown_at = 0.0
+        self.seconds_chosen.emit(seconds)
+
+    # -- data --------------------------------------------------------------------------------------------
+
+    def is_due(self) -> bool:
+        """Whether the last repaint is long enough ago; reading the history is not worth it otherwise."""
+        return time.perf_counter() - self._shown_at >= REPAINT_EVERY_S
+
+    def show_curves(self, times: Float64, values: Float32) -> None:
+        """times (n,) seconds up to now (<= 0), values (n, n_aus) in the order of ``set_aus``, NaN where
+        there is a gap."""
+        self._shown_at = time.perf_counter()
+        if values.shape[1] != len(self._aus):
+            self.clear()
+            return
+        for lane, (au, curve) in enumerate(reversed(self._curves.items())):
+            height = np.clip(values[:, self._aus.index(au)], 0, MAX_INTENSITY) + lane * LANE
+            curve.setData(times, height, skipFiniteCheck=True, connect="finite")
+
+    def clear(self) -> None:
+        for curve in self._curves.values():
+            curve.clear()
+
+    # -- looks -------------------------------------------------------------------------------------------
+
+    def lane_pixels(self) -> float:
+        return float(self._box.height()) / max(1, len(self._curves))
+
+    def lane_places(self) -> list[tuple[int, float, float]]:
+        """(AU, top, height) of each lane in pixels of the plot widget."""
+        top = self._plot.mapFromScene(self._box.sceneBoundingRect().topLeft()).y()
+        height = self.lane_pixels()
+        return [(au, top + i * height, height) for i, au in enumerate(self._curves)]
+
+    def _rebuild(self) -> None:
+        for curve in self._curves.values():
+            self._plot.removeItem(curve)
+        self._curves = {}
+        for au in self._chosen:
+            if au in self._aus:
+                curve = _Curve(antialias=True, skipFiniteCheck=True, connect="finite")
+                self._plot.addItem(curve, ignoreBounds=True)
+                self._curves[au] = curve
+        self._shown_at = 0.0
+        self._restyle()
+        self._set_range()
+
+    def _set_range(self) -> None:
+        lanes = max(1, len(self._curves))
+        self._box.setRange(xRange=(-self._seconds, 0), yRange=(-0.12 * LANE, lanes * LANE - 0.05 * LANE), padding=0)
+        # One base line per lane.
+        base = np.repeat(np.arange(lanes) * LANE, 2) if self._curves else np.empty(0)
+        self._grid.setData(np.tile([-float(self._seconds), 0.0], len(base) // 2), base, connect="pairs")
+        self._lanes.update()
+
+    def _restyle(self) -> None:
+        look = self._look
+        self._plot.setBackground(look.colour("surface"))
+        line = QPen(look.colour("line"), 1)
+        line.setCosmetic(True)
+        self._grid.setPen(line)
+        self._axis.setPen(QPen(QColor(0, 0, 0, 0)))
+        self._axis.setTextPen(look.colour("faint"))
+        self._axis.setStyle(tickFont=font(11), tickLength=0, tickAlpha=0, tickTextOffset=6, hideOverlappingLabels=24)
+        for au, curve in self._curves.items():
+            pen = QPen(look.au_colour(au), 1)
+            pen.setCosmetic(True)
+            curve.setPen(pen)
+        self._lanes.update()
+
+    def name_of_lanes(self) -> str:
+        """For screen readers: which curves are shown."""
+        return ", ".join(f"AU{au} {ACTION_UNITS[au].name}" for au in self._curves if au in ACTION_UNITS)

@@ -1,0 +1,314 @@
+"""The program from the command line to the exit code, with a fake engine on the real demo clip."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QLockFile, Qt, QTimer
+from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from au_desktop import __main__ as command
+from au_desktop import app as program
+from au_desktop import settings as settings_file
+from au_desktop.app import Launch
+from au_desktop.settings import Settings
+from rtatl_core.errors import WeightsError
+from rtatl_core.session import read_session
+from tests.desktop.fakes import FakeEngine
+
+
+@pytest.fixture(autouse=True)
+def _no_camera(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "list_cameras", lambda: ())
+
+
+def fake(settings: Settings) -> FakeEngine:
+    return FakeEngine(max_faces=settings.max_faces, device=settings.device)
+
+
+def run(launch: Launch, make: Callable[[Settings], FakeEngine] = fake) -> int:
+    return program.run(launch, make)  # type: ignore[arg-type]
+
+
+def test_a_scripted_run_leaves_all_that_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    launch = Launch(
+        source="demo",
+        duration=1.5,
+        record=tmp_path / "sessions",
+        screenshot=tmp_path / "window.png",
+        stats=tmp_path / "stats.json",
+        theme="light",
+        size=(1024, 700),
+    )
+    assert run(launch) == 0
+    image = QImage(str(launch.screenshot))
+    assert (image.width(), image.height()) == (1024, 700)
+
+    stats = json.loads(launch.stats.read_text())
+    assert set(stats) == {
+        "frames_captured",
+        "frames_analysed",
+        "frames_dropped",
+        "fps",
+        "delay_ms",
+        "stages",
+        "rss_mb",
+        "cpu_percent",
+        "model",
+        "device",
+        "source",
+        "duration_s",
+    }
+    assert set(stats["delay_ms"]) == {"median", "p95", "max"}
+    assert {"paint_video", "paint_curves", "paint_panel"} <= set(stats["stages"])
+    assert {"median_ms", "p95_ms"} == set(stats["stages"]["paint_video"])
+    assert {"start", "end", "max"} == set(stats["rss_mb"])
+    assert stats["frames_analysed"] > 10
+    assert stats["frames_dropped"] == 0
+    assert (stats["model"], stats["source"]) == ("fake-1", "Demo clip")
+    assert stats["duration_s"] == pytest.approx(1.5, abs=1)
+
+    (folder,) = (tmp_path / "sessions").iterdir()
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert len(columns["frame"]) > 10
+    printed = capsys.readouterr().out
+    assert f"Session: {folder}" in printed
+    assert f"Screenshot: {launch.screenshot}" in printed
+    assert not (settings_file.folder() / "settings.json").exists(), "a script leaves the person's settings alone"
+
+
+def test_a_scripted_file_ends_the_program_at_its_end(tmp_path: Path, short_clip: Path) -> None:
+    assert run(Launch(source=str(short_clip), stats=tmp_path / "stats.json")) == 0
+    assert json.loads((tmp_path / "stats.json").read_text())["frames_analysed"] == 10
+
+
+@pytest.fixture
+def short_clip(tmp_path: Path) -> Path:
+    import cv2
+
+    from tests.desktop.fakes import picture
+
+    path = tmp_path / "short.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (320, 240))
+    for number in range(10):
+        writer.write(picture(number=number))
+    writer.release()
+    return path
+
+
+def test_a_missing_file_is_refused_before_any_window(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(Launch(source=str(tmp_path / "nothing.mp4"), duration=5)) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("au-desktop: ")
+    assert "nothing.mp4" in told
+
+
+def test_an_unusable_file_ends_a_script_with_its_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.write_bytes(b"")
+    assert run(Launch(source=str(empty), duration=10)) == 2
+    assert "empty.mp4" in capsys.readouterr().err
+
+
+def test_unusable_weights_end_a_script_with_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(settings: Settings) -> FakeEngine:
+        raise WeightsError("The weights nowhere.safetensors are missing; install the program again.")
+
+    assert run(Launch(source="demo", duration=10), refuse) == 2
+    assert "nowhere.safetensors are missing" in capsys.readouterr().err
+
+
+def test_a_recording_folder_that_cannot_be_made_ends_a_script(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run(Launch(source="demo", duration=10, record=tmp_path / "file")) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_second_instance_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = settings_file.folder()
+    folder.mkdir(parents=True)
+    first = QLockFile(str(folder / "au-desktop.lock"))
+    assert first.tryLock(0)
+    try:
+        assert run(Launch(duration=1)) == 2
+    finally:
+        first.unlock()
+    assert "already running" in capsys.readouterr().err
+
+
+def windows() -> list[program.MainWindow]:
+    return [w for w in QApplication.topLevelWidgets() if isinstance(w, program.MainWindow) and w.isVisible()]
+
+
+def soon(act: Callable[[program.MainWindow], object], after_ms: int = 400) -> None:
+    """Does something to the window once it runs."""
+    QTimer.singleShot(after_ms, lambda: act(windows()[0]))
+
+
+def test_closing_the_window_keeps_the_choices() -> None:
+    def act(window: program.MainWindow) -> None:
+        QTest.mouseClick(window.stage.chips["pose"], Qt.MouseButton.LeftButton)
+        window.close()
+
+    soon(act)
+    assert run(Launch()) == 0
+    saved, complaint = settings_file.load()
+    assert complaint is None
+    assert saved.layers == ("box", "regions", "pose")
+    assert saved.window_geometry
+
+
+def test_without_any_camera_the_empty_state_is_shown() -> None:
+    seen: list[bool] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window.stage.empty.isVisible())
+        window.close()
+
+    soon(act)
+    assert run(Launch()) == 0
+    assert seen == [True]
+
+
+def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
+    QTimer.singleShot(1000, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert run(Launch(source="demo", record=tmp_path / "sessions")) == 0
+    (folder,) = (tmp_path / "sessions").iterdir()
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert len(columns["frame"]) > 5
+
+
+def test_more_faces_take_another_engine() -> None:
+    made: list[FakeEngine] = []
+
+    def make(settings: Settings) -> FakeEngine:
+        made.append(FakeEngine(faces=settings.max_faces, max_faces=settings.max_faces))
+        return made[-1]
+
+    seen: list[str] = []
+
+    def act(window: program.MainWindow) -> None:
+        window.options.faces.button(1).click()
+        soon(look)
+
+    def look(window: program.MainWindow) -> None:
+        seen.append(window.stage._faces.text())
+        window.close()
+
+    soon(act)
+    assert run(Launch(source="demo"), make) == 0
+    assert [engine.max_faces for engine in made] == [1, 2]
+    assert made[0].closed
+    assert seen == ["2 faces, click one to follow it"]
+
+
+def test_uncaught_exceptions_are_logged_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[str] = []
+
+    def act(window: program.MainWindow) -> None:
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+        soon(look, 100)
+
+    def look(window: program.MainWindow) -> None:
+        seen.append(window.stage.banner.text)
+        window.close()
+
+    soon(act)
+    hook = sys.excepthook
+    assert run(Launch()) == 0
+    assert sys.excepthook is hook
+    assert "ZeroDivisionError" in seen[0]
+    log = settings_file.folder() / "au-desktop.log"
+    assert str(log) in seen[0]
+    assert "division by zero" in log.read_text()
+    assert "division by zero" in capsys.readouterr().err
+
+
+def test_settings_that_cannot_be_used_are_told() -> None:
+    path = settings_file.folder() / "settings.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    seen: list[str] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window.stage.banner.text)
+        window.close()
+
+    soon(act)
+    assert run(Launch()) == 0
+    assert "settings.json" in seen[0]
+    assert path.with_suffix(".json.bad").read_text() == "{"
+
+
+# -- the command line -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--size", "wide"], ["--duration", "-1"], ["--faces", "0"], ["--theme", "pink"], ["--unknown"]]
+)
+def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments)
+    assert stopped.value.code == 2
+    assert "au-desktop: error" in capsys.readouterr().err
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
+    launches: list[Launch] = []
+    monkeypatch.setattr(program, "run", lambda launch: launches.append(launch) or 0)
+    return launches
+
+
+def test_flags_reach_the_program(launched: list[Launch], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AU_DESKTOP_HOME", "elsewhere")
+    flags = ["--source", "demo", "--faces", "3", "--size", "1280x800", "--duration", "2", "--settings", str(tmp_path)]
+    assert command.main(flags) == 0
+    assert launched == [Launch(source="demo", faces=3, size=(1280, 800), duration=2.0)]
+    assert settings_file.folder() == tmp_path
+
+
+def test_without_a_screen_the_demo_is_recorded_offscreen(
+    launched: list[Launch], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "")
+    assert command.main([]) == 0
+    assert os.environ["QT_QPA_PLATFORM"] == "offscreen"
+    (launch,) = launched
+    assert (launch.source, launch.duration, launch.record) == ("demo", 20.0, Path("sessions"))
+    assert launch.screenshot == Path("sessions/au-desktop.png")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_missing_library_is_named_with_its_package(
+    launched: list[Launch], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+    monkeypatch.setattr(command, "_can_load", lambda name: name != "libxcb-icccm.so.4")
+    assert command.main([]) == 2
+    told = capsys.readouterr().err
+    assert "lacks libxcb-icccm.so.4;" in told
+    assert "apt-get install" in told
+    assert "libxcb-icccm4" in told
+    assert launched == []
