@@ -20,7 +20,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from au_desktop.runtime.pipeline import Notice, Pipeline, Status
 from rtatl_core.handoffs import AnalysedFrame
 
-TICK_MS = 16
+TICK_MS = 8
 STATUS_EVERY_S = 0.1
 DELAY_WINDOW_S = 2.0
 SAMPLES = 36_000

@@ -27,8 +27,8 @@ class DataConfig:
     """Prepared folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out
     labels choose."""
     aside: str = ""
-    """Prepared folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the card and sets
-    the AUs' trust."""
+    """Prepared folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the
+    card and sets the AUs' trust."""
     held_out: float = 0.1
     """Share of subjects of ``labelled`` kept for validation."""
 
@@ -59,6 +59,11 @@ class TaskWeights:
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
+    init: str = ""
+    """Checkpoint (best.pt of another run) to start from; empty = random weights."""
+    only: str = ""
+    """Train this part of the network (flow, inpainting, geometry, head, ...) and leave the rest as it is;
+    empty = all of it."""
     epochs: int = 30
     labelled_batch: int = 48
     video_batch: int = 16

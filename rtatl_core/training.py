@@ -86,6 +86,10 @@ class Trainer:
         if weights.flow > 0:
             self.tasks.append(OpticalFlow())
         self._fit_geometry_scale()
+        if optim.init:
+            self._start_from(Path(optim.init))
+        if optim.only:
+            self._freeze_all_but(optim.only)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), optim.learning_rate, weight_decay=optim.weight_decay
         )
@@ -106,6 +110,23 @@ class Trainer:
         flat = self.labelled.geometry[self.train_rows].astype(np.float32).reshape(len(self.train_rows), -1)
         stream.feature_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
         stream.feature_spread.copy_(torch.from_numpy(flat.std(axis=0)) + 0.004)
+
+    def _start_from(self, checkpoint: Path) -> None:
+        """Take over another run's weights; decoders that this run has no use for are left out."""
+        if not checkpoint.is_file():
+            raise RecipeError(f"optim.init names {checkpoint}, which is missing; name the best.pt of a finished run")
+        state = torch.load(checkpoint, weights_only=True)
+        if state["config"] != self.network.config.to_json():
+            raise RecipeError(f"{checkpoint} holds another network than the recipe describes; make [network] equal")
+        wanted = self.network.state_dict()
+        self.network.load_state_dict({name: state["network"].get(name, wanted[name]) for name in wanted})
+
+    def _freeze_all_but(self, part: str) -> None:
+        names = [name for name, _ in self.network.named_children()]
+        if part not in names:
+            raise RecipeError(f"optim.only names {part!r}, which the network lacks; it has {', '.join(names)}")
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name.startswith(f"{part}."))
 
     # ---- data --------------------------------------------------------------------------------
 
@@ -157,7 +178,7 @@ class Trainer:
             self.epoch += 1
             held_out, selection = self._validate()
             report = EpochReport(self.epoch, losses, held_out, selection, time.perf_counter() - start)
-            if selection > self.best:
+            if selection >= self.best:
                 self.best = selection
                 self._save("best.pt")
             self._save("last.pt")
@@ -170,7 +191,9 @@ class Trainer:
         optim = self.recipe.optim
         generator = torch.Generator().manual_seed(optim.seed * 100_003 + epoch)
         torch.manual_seed(optim.seed * 100_003 + epoch)  # dropout and geometry noise
-        self.network.train()
+        self.network.train(not optim.only)
+        if optim.only:
+            self.network.get_submodule(optim.only).train()
         sums: dict[str, float] = {}
         for step, batch in enumerate(self._batches(epoch)):
             rate = self._learning_rate(epoch * self.steps_per_epoch + step)

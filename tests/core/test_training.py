@@ -97,6 +97,21 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     assert set(model.card["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
 
 
+def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: Path) -> None:
+    first = Trainer(recipe(data, "optim.epochs=1"), tmp_path / "first")
+    checkpoint = first.run()
+    before = {name: value.clone() for name, value in first.network.state_dict().items()}
+    overrides = ("optim.epochs=1", f"optim.init={checkpoint.as_posix()}", "optim.only=flow", "tasks.inpainting=0")
+    second = Trainer(recipe(data, *overrides), tmp_path / "second")
+    second.run()
+    for name, value in second.network.state_dict().items():
+        assert torch.equal(value, before[name]) != name.startswith("flow."), name
+    with pytest.raises(RecipeError, match=r"flows.*which the network lacks; it has backbone"):
+        Trainer(recipe(data, "optim.only=flows"), tmp_path)
+    with pytest.raises(RecipeError, match="which is missing"):
+        Trainer(recipe(data, "optim.init=nowhere.pt"), tmp_path)
+
+
 def interrupt(report: object) -> None:
     raise KeyboardInterrupt
 

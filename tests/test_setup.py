@@ -1,0 +1,192 @@
+"""The house in order: what is installed, pinned, written and executable agrees with pyproject.toml and with itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
+DEVELOPMENT = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
+SCRIPTS = ("run.sh", "test.sh", ".ci/run")
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _load_bootstrap() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "scripts" / "bootstrap.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bootstrap = _load_bootstrap()
+
+
+# What is installed
+
+
+def test_exactly_one_opencv_is_installed() -> None:
+    # Two of them share the folder cv2: the later wins at random, and removing one leaves an empty namespace.
+    four = [f"opencv-{contrib}python{headless}" for contrib in ("", "contrib-") for headless in ("", "-headless")]
+    assert [name for name in four if _is_installed(name)] == ["opencv-contrib-python"]
+
+
+@pytest.mark.parametrize("requirement", RUNTIME, ids=lambda requirement: requirement.name)
+def test_installed_version_is_in_the_range(requirement: Requirement) -> None:
+    # PySide6 above all: 6.12 aborts Python 3.11 in a live view.
+    assert requirement.specifier.contains(importlib.metadata.version(requirement.name))
+
+
+# What is pinned
+
+
+def test_constraints_pin_plain_versions_inside_the_ranges() -> None:
+    lines = [line for line in _text("constraints.txt").splitlines() if not line.startswith("#")]
+    for line in lines:
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line), line
+    pins = dict(line.split("==") for line in lines)
+    for requirement in RUNTIME + DEVELOPMENT:
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement.name
+
+
+def test_bootstrap_knows_the_same_pythons_as_the_project() -> None:
+    allowed = Requirement(f"python{PROJECT['requires-python']}").specifier
+    minors = [f"3.{minor}" for minor in range(8, 20) if allowed.contains(f"3.{minor}.0")]
+    assert sorted(bootstrap.PYTHONS) == minors
+
+
+# What is written
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/setup.md"])
+def test_page_gives_the_apt_line_once(page: str) -> None:
+    line = " ".join(["sudo", *bootstrap.APT_INSTALL, *bootstrap.APT_PACKAGES])
+    unfolded = " ".join(_text(page).replace("\\\n", " ").split())
+    assert unfolded.count(line) == 1
+
+
+def test_ci_runs_the_readme_s_test_command() -> None:
+    command = _text(".ci/run").splitlines()[-1]
+    assert command == "./test.sh"
+    assert re.search(r"^\./test\.sh( +#.*)?$", _text("README.md"), re.MULTILINE)
+
+
+def test_notices_name_every_dependency_and_every_contained_work() -> None:
+    notices = _text("THIRD_PARTY_NOTICES.md")
+    assert [one.name for one in RUNTIME + DEVELOPMENT if one.name not in notices] == []
+    assert "Copyright (c) 2020 USC Institute for Creative Technologies" in notices
+    for contained in ("assets/demo.mp4", "assets/fonts/OFL.txt", "rtatl_core/face/mean_face.npy"):
+        assert contained in notices
+        assert (ROOT / contained).is_file()
+
+
+def test_licence_is_apache_2() -> None:
+    licence = _text("LICENSE")
+    assert "Version 2.0, January 2004" in licence
+    assert "Copyright 2026 The AU Desktop authors" in licence
+    assert PROJECT["license"] == "Apache-2.0"
+
+
+# What is executable
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX scripts")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_is_executable_and_parses(script: str) -> None:
+    assert os.access(ROOT / script, os.X_OK)
+    assert subprocess.run([shutil.which("bash") or "bash", "-n", ROOT / script], check=False).returncode == 0
+
+
+# What the scripts do before pip
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with the files that decide whether to install, and a `.venv` that was stamped for running."""
+    (tmp_path / ".venv").mkdir()
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text("as before")
+    bootstrap.write_stamp(tmp_path, dev=False)
+    return tmp_path
+
+
+def test_second_start_installs_nothing(checkout: Path) -> None:
+    assert bootstrap.is_ready(checkout, dev=False)
+
+
+def test_tests_after_a_plain_start_install_their_tools_and_serve_both(checkout: Path) -> None:
+    assert not bootstrap.is_ready(checkout, dev=True)
+    bootstrap.write_stamp(checkout, dev=True)
+    assert bootstrap.is_ready(checkout, dev=True)
+    assert bootstrap.is_ready(checkout, dev=False)
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+def test_changed_dependencies_install_again(checkout: Path, changed: str) -> None:
+    (checkout / changed).write_text("otherwise")
+    assert not bootstrap.is_ready(checkout, dev=False)
+
+
+def test_moved_folder_installs_again(checkout: Path) -> None:
+    # The console scripts in .venv hold absolute paths.
+    moved = checkout.rename(checkout.with_name("moved"))
+    assert not bootstrap.is_ready(moved, dev=False)
+
+
+def test_missing_library_is_named() -> None:
+    def load(name: str) -> None:
+        if name == "libxcb-icccm.so.4":
+            raise OSError
+
+    assert bootstrap.missing_libraries(load) == ["libxcb-icccm.so.4"]
+
+
+def test_without_the_right_to_install_the_apt_line_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000, raising=False)
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None if name == "sudo" else f"/usr/bin/{name}")
+    with pytest.raises(SystemExit) as stop:
+        bootstrap.install_system_packages("this system lacks libGL.so.1", bootstrap.APT_PACKAGES)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "lacks libGL.so.1" in said
+    assert " ".join(["sudo", *bootstrap.APT_INSTALL, *bootstrap.APT_PACKAGES]) in said
+
+
+def test_unfit_python_without_uv_gets_a_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "find_python", lambda: "")
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit) as stop:
+        bootstrap.make_venv(tmp_path)
+    assert stop.value.code == 2
+    assert "Python 3.12 or 3.11" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
