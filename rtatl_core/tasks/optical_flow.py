@@ -25,6 +25,10 @@ from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch
 
 
+LONGEST = 0.05
+"""Motions are cut at this fraction of the chip; what is longer in a few tenths of a second is mostly a false match."""
+
+
 class OpticalFlow:
     name = "flow"
 
@@ -61,7 +65,8 @@ class FlowTarget:
         grey = [cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY) for chip in (first, second)]
         flow = self._dis.calc(grey[0], grey[1], None)
         flow = cv2.resize(flow, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
-        result: Float32 = ((flow - np.median(flow, axis=(0, 1))) / side).astype(np.float32)
+        motion = (flow - np.median(flow, axis=(0, 1))) / side
+        result: Float32 = motion.clip(-LONGEST, LONGEST).astype(np.float32)
         return result
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 
+from rtatl_core.handoffs import UInt8
 from tests.desktop.fakes import picture
 
 
 class MjpegCamera:
-    """Serves moving ramps at 50 frames per second while it is on; a context manager."""
+    """Serves moving ramps, or what ``picture_of`` gives for 1, 2, ..., while it is on; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, picture_of: Callable[[int], UInt8] | None = None, fps: float = 50) -> None:
+        self._picture_of = picture_of or (lambda number: picture((160, 120), number))
+        self._pause_s = 1 / fps
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
         self._on = threading.Event()
@@ -27,7 +31,7 @@ class MjpegCamera:
         return f"http://127.0.0.1:{self._port}/feed"
 
     def switch_on(self) -> None:
-        camera_on = self._on
+        camera_on, picture_of, pause_s = self._on, self._picture_of, self._pause_s
 
         class Feed(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -38,10 +42,10 @@ class MjpegCamera:
                 with contextlib.suppress(OSError):  # the viewer went away
                     while camera_on.is_set():
                         number += 1
-                        jpeg = cv2.imencode(".jpg", picture((160, 120), number))[1].tobytes()
+                        jpeg = cv2.imencode(".jpg", picture_of(number))[1].tobytes()
                         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                         self.wfile.write(head.encode() + jpeg + b"\r\n")
-                        time.sleep(0.02)
+                        time.sleep(pause_s)
                 self.close_connection = True
 
             def log_message(self, *_: object) -> None: ...

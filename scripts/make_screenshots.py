@@ -1,0 +1,88 @@
+"""Make the pictures of docs/images: the real program, offscreen, on the demo clip. No real person is shown.
+
+python scripts/make_screenshots.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from rtatl_core.assets import asset  # noqa: E402
+from tests.desktop.mjpeg import MjpegCamera  # noqa: E402
+
+ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")
+
+
+@dataclass(frozen=True)
+class Scene:
+    theme: str = "dark"
+    source: str | None = "demo"
+    seconds: float = 11.5
+    layers: tuple[str, ...] = ("box", "regions", "landmarks")
+    size: str = "1280x800"
+    scale: int = 1
+    record: bool = False
+
+
+SCENES = {
+    "live-dark": Scene(layers=ALL_LAYERS),
+    "live-light": Scene(theme="light", seconds=20.0),
+    "recording": Scene(record=True, seconds=9.0),
+    "recording-light": Scene(theme="light", record=True, seconds=9.0),
+    "empty": Scene(source=None, seconds=5.0),
+    "empty-light": Scene(theme="light", source=None, seconds=5.0),
+    "error": Scene(source="camera that is unplugged", record=True, seconds=16.0),
+    "error-light": Scene(theme="light", source="camera that is unplugged", record=True, seconds=16.0),
+    "live-4k": Scene(layers=ALL_LAYERS, size="1920x1080", scale=2),
+    "live-4k-light": Scene(theme="light", size="1920x1080", scale=2),
+}
+
+
+def take(name: str, scene: Scene) -> Path:
+    with tempfile.TemporaryDirectory() as folder:
+        home, picture = Path(folder) / "home", Path(folder) / "window.png"
+        home.mkdir()
+        (home / "settings.json").write_text(json.dumps({"version": 1, "layers": scene.layers}))
+        command = [sys.executable, "-m", "au_desktop", "--settings", str(home), "--theme", scene.theme]
+        command += ["--size", scene.size, "--duration", str(scene.seconds), "--screenshot", str(picture)]
+        if scene.record:
+            command += ["--record", str(Path(folder) / "sessions")]
+        environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scene.scale)}
+        if scene.source is not None and scene.source.startswith("camera"):
+            with unplugged_after(0.7 * scene.seconds) as camera:
+                subprocess.run([*command, "--source", camera.url], env=environment, cwd=ROOT, check=True)
+        else:
+            source = [] if scene.source is None else ["--source", scene.source]
+            subprocess.run([*command, *source], env=environment, cwd=ROOT, check=True)
+        out = ROOT / "docs" / "images" / f"{name}.webp"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(picture).convert("RGB").save(out, quality=82, method=6)
+    return out
+
+
+def unplugged_after(seconds: float) -> MjpegCamera:
+    """A network camera that shows the demo and goes away."""
+    clip = cv2.VideoCapture(str(asset("demo.mp4")))
+    camera = MjpegCamera(lambda _: clip.read()[1], fps=25)
+    timer = threading.Timer(seconds, camera.switch_off)
+    timer.daemon = True
+    timer.start()
+    return camera
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or SCENES:
+        print(take(wanted, SCENES[wanted]))
