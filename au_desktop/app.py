@@ -137,10 +137,10 @@ class App:
         self._window.show()
         self._bridge.start()
         self._sampler.start()
-        self._pipeline.start()
         if self._complaint is not None:
             self._window.stage.banner.show_message("warning", self._complaint)
-        self._begin()
+        self._begin()  # before the engine runs, so that a recording holds the first frame
+        self._pipeline.start()
         if self._launch.duration is not None:
             QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._finish)
         with self._hooks:

@@ -25,7 +25,12 @@ class Analysed:
 
 def engine_settings(engine: Engine) -> dict[str, Any]:
     """What of the engine's settings belongs into session.json."""
-    return {"smoothing_s": engine.smoothing_s, "max_faces": engine.max_faces, "device": engine.device}
+    return {
+        "smoothing_s": engine.smoothing_s,
+        "max_faces": engine.max_faces,
+        "device": engine.device,
+        "runtime": engine.runtime,
+    }
 
 
 def analyse_video(path: Path, out: Path, engine: Engine, *, quiet: bool = False) -> Analysed:

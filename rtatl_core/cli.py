@@ -81,6 +81,14 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
+def export(options: argparse.Namespace) -> int:
+    from rtatl_core.export import export_onnx
+
+    path, difference = export_onnx(options.model)
+    print(f"{path}: largest difference to torch {difference:.1e} (1 = FACS intensity 5)")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rtatl", description="Facial action unit analysis and training.")
     parser.add_argument("--version", action="version", version=f"rtatl {rtatl_core.__version__}")
@@ -116,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set optim.epochs=5")
     sub.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
     sub.set_defaults(run=train)
+    sub = commands.add_parser("export", help="write the network as an ONNX graph beside its weights, parity printed")
+    sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
+    sub.add_argument("--to", choices=("onnx",), default="onnx")
+    sub.set_defaults(run=export)
     return parser
 
 

@@ -46,11 +46,13 @@ class Engine:
         cv2.setNumThreads(1)  # its pool fights torch's for the same cores
         torch.set_num_threads(threads or max(1, (torch.get_num_threads() or 2) // 2))
         self._predictor = Predictor(load_model(model), device)
+        self._predictor.warm_up()
         self._observer = Observer(max_faces)
         self._smoother = Smoother(smoothing_s)
         self.aus = self._predictor.model.aus
         self.model: dict[str, Any] = self._predictor.model.card
         self.device = str(self._predictor.device)
+        self.runtime = self._predictor.runtime
         self.max_faces = max_faces
         self.smoothing_s = smoothing_s
         self.want_flow = False

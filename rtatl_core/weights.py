@@ -52,6 +52,8 @@ class Model:
     network: RTATL
     calibration: Calibration
     card: dict[str, Any]
+    onnx: Path | None = None
+    """The same network as an ONNX graph, for a fast CPU; None when the model has none."""
 
     @property
     def aus(self) -> tuple[int, ...]:
@@ -131,7 +133,7 @@ def find_model(model: str | Path | None) -> Path:
     return path
 
 
-def load_model(model: str | Path | None = None) -> Model:
+def load_model(model: str | Path | None = None, *, with_onnx: bool = True) -> Model:
     """Load strictly. Raises WeightsError when files are missing or damaged, the hash or a shape differs from
     the card, or the network does not give the card's golden answer."""
     path = find_model(model)
@@ -173,7 +175,17 @@ def load_model(model: str | Path | None = None) -> Model:
             f"model {path.stem} answers its golden input wrongly on this machine (off by {difference:.3f}); "
             "update torch or report this"
         )
-    return Model(network, calibration, card)
+    return Model(network, calibration, card, _checked_graph(path, card) if with_onnx else None)
+
+
+def _checked_graph(path: Path, card: dict[str, Any]) -> Path | None:
+    """The ONNX graph beside the card; None when the model was not exported."""
+    graph = path.with_suffix(".onnx")
+    if "onnx_sha256" not in card or not graph.is_file():
+        return None
+    if _sha256(graph) != card["onnx_sha256"]:
+        raise WeightsError(f"graph {graph} is not the one its card describes (sha256 differs); export the model again")
+    return graph
 
 
 def _check_shapes(file: Path, network: RTATL, tensors: dict[str, torch.Tensor]) -> None:

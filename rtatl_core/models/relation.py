@@ -49,7 +49,8 @@ class RegionEmbedding(nn.Module):
         """-> (B, n_aus, token)."""
         raised = functional.interpolate(self.middle(middle), size=fine.shape[-2:], mode="bilinear", align_corners=False)
         pooled = pool_regions(functional.relu(self.fine(fine) + raised), centres, self.window)
-        tokens = torch.einsum("bnp,npt->bnt", pooled, self.weight) + self.bias
+        # not einsum: ONNX Runtime would transpose the weights, 7 MB, in every frame
+        tokens = torch.matmul(pooled.transpose(0, 1), self.weight).transpose(0, 1) + self.bias
         return self.norm(tokens)  # type: ignore[no-any-return]
 
 

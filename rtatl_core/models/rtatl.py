@@ -75,7 +75,7 @@ class _PixelHead(nn.Module):
 
     def forward(self, tokens: Tensor, global_feature: Tensor) -> tuple[Tensor, Tensor]:
         local = torch.einsum("bnt,nto->bno", self.drop(tokens), self.local)
-        both = local + self.whole(self.drop(global_feature)).reshape(local.shape)
+        both = local + self.whole(self.drop(global_feature)).unflatten(1, (-1, 2))
         return both[..., 0], both[..., 1]
 
 
@@ -109,7 +109,7 @@ class _GeometryStream(nn.Module):
         x = (geometry.flatten(1) - self.feature_mean) / self.feature_spread
         if self.training:
             x = x + torch.randn_like(x) * self.noise
-        both = self.head(self.body(x)).reshape(len(x), -1, 2)
+        both = self.head(self.body(x)).unflatten(1, (-1, 2))
         return both[..., 0], both[..., 1]
 
 

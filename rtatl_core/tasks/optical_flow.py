@@ -24,7 +24,6 @@ from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch
 
-
 LONGEST = 0.05
 """Motions are cut at this fraction of the chip; what is longer in a few tenths of a second is mostly a false match."""
 
