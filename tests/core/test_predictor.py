@@ -23,10 +23,11 @@ def face(seed: int) -> AlignedFace:
     )
 
 
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_live_network_is_the_network(count: int) -> None:
-    """Folding, freezing and batching change nothing; flow has its axes and unit."""
-    model = load_model()
+def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
+    """Folding, freezing, exporting and batching change nothing; flow has its axes and unit."""
+    model = load_model(with_onnx=runtime == "onnxruntime")
     faces = [face(seed) for seed in range(count)]
     chips = torch.from_numpy(np.stack([f.chip for f in faces]))
     centres = torch.from_numpy(au_regions(np.stack([f.landmarks for f in faces]), model.aus))
@@ -36,7 +37,9 @@ def test_the_live_network_is_the_network(count: int) -> None:
         assert model.network.flow is not None
         flow = model.network.flow(output.coarse).numpy() / FLOW_SCALE
     expected = calibrate(output.intensity.numpy(), output.occurrence.numpy(), model.calibration)
-    predictions, regions = Predictor(model, "cpu")(faces, want_flow=True)
+    predictor = Predictor(model, "cpu")
+    assert predictor.runtime == runtime
+    predictions, regions = predictor(faces, want_flow=True)
     np.testing.assert_allclose(regions, centres.numpy())
     for i, prediction in enumerate(predictions):
         np.testing.assert_allclose(prediction.intensity, expected[0][i], atol=2e-3)
