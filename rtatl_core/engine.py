@@ -3,6 +3,7 @@ same numbers."""
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ class Engine:
         threads: int | None = None,
     ) -> None:
         cv2.setNumThreads(1)  # its pool fights torch's for the same cores
-        torch.set_num_threads(threads or max(1, (torch.get_num_threads() or 2) // 2))
+        # Half the cores: more threads wait for each other as soon as the window or another program wants a core.
+        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) // 2))
         self._predictor = Predictor(load_model(model), device)
         self._predictor.warm_up()
         self._observer = Observer(max_faces)
