@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.errors import RecipeError
+from rtatl_core.models.rtatl import NetworkConfig
 
 T = TypeVar("T")
 
@@ -31,20 +32,6 @@ class DataConfig:
     card and sets the AUs' trust."""
     held_out: float = 0.1
     """Share of subjects of ``labelled`` kept for validation."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkConfig:
-    """See RTATLConfig."""
-
-    backbone: str = "resnet18"
-    width: int = 32
-    token: int = 64
-    relation_layers: int = 2
-    relation_heads: int = 4
-    geometry: int = 256
-    dropout: float = 0.2
-    flow_gap_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)

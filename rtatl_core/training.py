@@ -10,6 +10,7 @@ gives the losses of an uninterrupted one.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -74,8 +75,8 @@ class Trainer:
                 raise RecipeError(f"{store.folder} has no teacher values; prepare it with --teacher")
         self.train_rows, self.held_out_rows = split_subjects(self.labelled.subjects, recipe.data.held_out, optim.seed)
         torch.manual_seed(optim.seed)
-        network = {key: getattr(recipe.network, key) for key in recipe.network.__slots__}
-        config = RTATLConfig(aus=self.labelled.aus, chip_side=self.labelled.layout.side, **network)
+        side = self.labelled.layout.side
+        config = RTATLConfig(aus=self.labelled.aus, chip_side=side, **dataclasses.asdict(recipe.network))
         weights = recipe.tasks
         self.network = RTATL(config, flow=weights.flow > 0, inpainting=weights.inpainting > 0)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -26,14 +26,13 @@ from rtatl_core.models.decoders import FlowDecoder, PatchDecoder
 from rtatl_core.models.relation import RegionEmbedding, RelationEncoder
 
 
-@dataclass(frozen=True, slots=True)
-class RTATLConfig:
-    """Shape of the network; saved with the weights."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """What a recipe may choose about the network."""
 
-    aus: tuple[int, ...]
     backbone: str = "resnet18"
     width: int = 32
-    chip_side: int = 112
+    """Channels of the first stage; 64 is the original ResNet."""
     token: int = 64
     relation_layers: int = 2
     relation_heads: int = 4
@@ -42,6 +41,14 @@ class RTATLConfig:
     dropout: float = 0.2
     flow_gap_s: float = 0.2
     """How far ahead the predicted flow looks, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RTATLConfig(NetworkConfig):
+    """The network's whole shape: a recipe's choices and what follows from its data; saved with the weights."""
+
+    aus: tuple[int, ...]
+    chip_side: int = 112
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"aus": list(self.aus)}
