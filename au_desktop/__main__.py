@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from au_desktop.settings import LAYERS
+
 if TYPE_CHECKING:
     from au_desktop.app import Launch
 
@@ -78,6 +80,7 @@ def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
         theme=arguments.theme,
         faces=arguments.faces,
         size=arguments.size,
+        layers=arguments.layers,
     )
     return _for_nobody(launch) if headless else launch
 
@@ -104,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
     add("--faces", metavar="N", type=_count, help="how many faces to follow (1-8)")
     add("--theme", choices=("dark", "light", "system"))
+    add("--layers", metavar="L", type=_layers, help=f"all, or some of {','.join(LAYERS)}")
     add("--size", metavar="WxH", type=_size, help="size of the window, for example 1280x800")
     add("--settings", metavar="DIR", type=Path, help="folder of the settings instead of the usual one")
     script = parser.add_argument_group("scripted use")
@@ -128,6 +132,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration; write seconds, for example 20")
     return seconds
+
+
+def _layers(text: str) -> tuple[str, ...]:
+    names = LAYERS if text == "all" else tuple(name for name in text.split(",") if name)
+    if not set(names) <= set(LAYERS):
+        raise argparse.ArgumentTypeError(f"{text!r} names no layers; write all, or some of {','.join(LAYERS)}")
+    return names
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -53,6 +53,7 @@ class Launch:
     theme: str | None = None
     faces: int | None = None
     size: tuple[int, int] | None = None
+    layers: tuple[str, ...] | None = None
 
     @property
     def scripted(self) -> bool:
@@ -277,6 +278,7 @@ def _with_flags(saved: Settings, launch: Launch) -> Settings:
         "device": launch.device,
         "theme": launch.theme,
         "max_faces": launch.faces,
+        "layers": launch.layers,
         "record_root": str(launch.record) if launch.record is not None else None,
     }
     return replace(saved, **{name: value for name, value in flags.items() if value is not None})

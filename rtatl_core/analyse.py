@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rtatl_core.engine import Engine
 from rtatl_core.progress import progress
@@ -21,16 +20,6 @@ class Analysed:
     frames_with_face: int
     warning: str | None
     """One sentence when the file was cut off or showed no face."""
-
-
-def engine_settings(engine: Engine) -> dict[str, Any]:
-    """What of the engine's settings belongs into session.json."""
-    return {
-        "smoothing_s": engine.smoothing_s,
-        "max_faces": engine.max_faces,
-        "device": engine.device,
-        "runtime": engine.runtime,
-    }
 
 
 def analyse_video(path: Path, out: Path, engine: Engine, *, quiet: bool = False) -> Analysed:
@@ -52,8 +41,7 @@ def analyse_video(path: Path, out: Path, engine: Engine, *, quiet: bool = False)
             for packet in bar:
                 if writer is None:
                     clock = ClockPair.at(packet.captured_at)
-                    settings = engine_settings(engine)
-                    writer = SessionWriter(out, path.stem, engine.aus, source, engine.model, settings, clock)
+                    writer = SessionWriter(out, path.stem, engine.aus, source, engine.model, engine.settings, clock)
                 frame = engine.process(packet)
                 writer.append(frame)
                 frames += 1

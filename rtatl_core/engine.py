@@ -59,6 +59,16 @@ class Engine:
         self.smoothing_s = smoothing_s
         self.want_flow = False
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of this engine belongs into session.json beside the model."""
+        return {
+            "smoothing_s": self.smoothing_s,
+            "max_faces": self.max_faces,
+            "device": self.device,
+            "runtime": self.runtime,
+        }
+
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         """``dropped``: (number, timestamp) of captured frames given up since the last call; they travel with
         the result."""

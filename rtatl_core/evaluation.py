@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from rtatl_core.datasets.augment import centre_crop
-from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import Float32
 from rtatl_core.metrics import pcc
-from rtatl_core.models.backbone import to_tensor
+from rtatl_core.models.backbone import standardise, to_tensor
+from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL
+from rtatl_core.tasks.optical_flow import FlowTarget, end_point_error, to_target
 
 TEACHER_MOVES = 0.02
 """Standard deviation within a clip from which on the teacher says something about its AU."""
@@ -75,3 +79,23 @@ def pooled_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
         for column, au in enumerate(TEACHER_SHAPES)
         if au in aus
     }
+
+
+@torch.inference_mode()
+def flow_error(network: RTATL, store: ChipStore) -> dict[str, Any]:
+    """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the
+    chip; over all pairs of frames that are ``flow_gap_s`` apart."""
+    network.eval()
+    target_of, side = FlowTarget(), store.layout.side
+    errors = []
+    for first, second in frame_pairs(store, network.config.flow_gap_s):
+        chips = [np.ascontiguousarray(centre_crop(store.chips[row], store.layout)) for row in (first, second)]
+        target = to_target(target_of(*chips))[None]
+        coarse = network.backbone(standardise(to_tensor(torch.from_numpy(chips[0])[None]))).coarse
+        assert network.flow is not None
+        predicted = network.flow(coarse) / FLOW_SCALE
+        errors.append([float(end_point_error(guess, target)) * side for guess in (predicted, torch.zeros_like(target))])
+    if not errors:
+        return {"pairs": 0}
+    ours, none = np.mean(errors, axis=0)
+    return {"pairs": len(errors), "end_point_error_px": round(ours, 3), "of_no_motion_px": round(none, 3)}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.evaluation import clip_agreement, pooled_agreement, predict_store, teacher_agreement
+from rtatl_core.evaluation import clip_agreement, flow_error, pooled_agreement, predict_store, teacher_agreement
 from rtatl_core.facs import MAX_INTENSITY, parse_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.metrics import icc31, mae, pcc
@@ -72,6 +72,8 @@ def publish(trainer: Trainer) -> Path:
         value_aside = calibrate(raw_aside, raw_aside, calibration)[0]
         aside = _against_teacher(trainer.aside, value_aside, aus)
         measured["aside_video"] = {"what": f"{_REFERENCE}, on real clips that chose nothing", **aside}
+        if network.flow is not None:
+            measured["aside_video"]["flow"] = flow_error(network, trainer.aside)
         trust |= {str(parse_label(label)): level for label, level in trust_levels(aside).items()}
     description = {
         "name": trainer.recipe.name,

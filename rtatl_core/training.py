@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtatl_core.datasets.augment import augment, warp
-from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import predict_store, teacher_agreement
 from rtatl_core.face.regions import au_regions
@@ -298,16 +298,3 @@ def split_subjects(
     kept_out = np.random.default_rng(seed).permutation(names)[:count]
     outside = np.isin(subjects, kept_out)
     return np.flatnonzero(~outside), np.flatnonzero(outside)
-
-
-def frame_pairs(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
-    """(n, 2) rows of frames of one clip that are ``gap_s`` apart, to within a quarter of it."""
-    pairs = []
-    for clip in np.unique(store.clips):
-        rows = np.flatnonzero(store.clips == clip)
-        times = store.times[rows]
-        later = np.searchsorted(times, times + gap_s - 1e-6)
-        for i, j in enumerate(later):
-            if j < len(rows) and abs(times[j] - times[i] - gap_s) <= gap_s / 4:
-                pairs.append((rows[i], rows[j]))
-    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -5,7 +5,6 @@ python scripts/make_screenshots.py [NAME ...]
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -54,9 +53,8 @@ SCENES = {
 def take(name: str, scene: Scene) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         home, picture = Path(folder) / "home", Path(folder) / "window.png"
-        home.mkdir()
-        (home / "settings.json").write_text(json.dumps({"version": 1, "layers": scene.layers}))
         command = [sys.executable, "-m", "au_desktop", "--settings", str(home), "--theme", scene.theme]
+        command += ["--layers", ",".join(scene.layers)]
         command += ["--size", scene.size, "--duration", str(scene.seconds), "--screenshot", str(picture)]
         if scene.record:
             command += ["--record", str(Path(folder) / "sessions")]

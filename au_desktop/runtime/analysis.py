@@ -69,7 +69,7 @@ class EngineFacts:
     aus: tuple[int, ...]
     model: dict[str, Any]
     device: str
-    max_faces: int
+    settings: dict[str, Any]
 
 
 class Analysis:
@@ -145,7 +145,8 @@ class Analysis:
             self._break(str(error))
             return
         except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading
-            self._break(f"The analysis cannot start ({type(error).__name__}: {error}); run: rtatl doctor")
+            cause = f"{type(error).__name__}: {error}"
+            self._break(f"The analysis cannot start ({cause}); install the program again, or choose another device.")
             return
         try:
             self._serve(engine)
@@ -154,7 +155,7 @@ class Analysis:
 
     def _loaded(self) -> Engine:
         engine = self._make_engine()
-        self.facts = EngineFacts(engine.aus, dict(engine.model), engine.device, engine.max_faces)
+        self.facts = EngineFacts(engine.aus, dict(engine.model), engine.device, engine.settings)
         self._engine = engine
         for name, value in self._wishes.items():
             setattr(engine, name, value)

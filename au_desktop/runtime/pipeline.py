@@ -302,8 +302,7 @@ class Pipeline:
             "size": stats.size,
             "fps": stats.fps,
         }
-        settings = {"device": facts.device, "max_faces": facts.max_faces} if facts else {}
-        settings["smoothing_s"] = self._analysis.wished("smoothing_s")
+        settings = (facts.settings if facts else {}) | {"smoothing_s": self._analysis.wished("smoothing_s")}
         return SessionWriter(
             folder, None, facts.aus if facts else (), source, facts.model if facts else {}, settings, started
         )

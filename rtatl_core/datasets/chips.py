@@ -144,3 +144,16 @@ class ChipWriter:
             "origin": origin,
         }
         (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+
+
+def frame_pairs(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
+    """(n, 2) rows of frames of one clip that are ``gap_s`` apart, to within a quarter of it."""
+    pairs = []
+    for clip in np.unique(store.clips):
+        rows = np.flatnonzero(store.clips == clip)
+        times = store.times[rows]
+        later = np.searchsorted(times, times + gap_s - 1e-6)
+        for i, j in enumerate(later):
+            if j < len(rows) and abs(times[j] - times[i] - gap_s) <= gap_s / 4:
+                pairs.append((rows[i], rows[j]))
+    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -46,18 +46,17 @@ class ChipLayout:
         return places
 
 
-def align_face(image: UInt8, landmarks: Float32, layout: ChipLayout, *, bgr: bool = True) -> AlignedFace:
+def align_face(image: UInt8, landmarks: Float32, layout: ChipLayout) -> AlignedFace:
     """Cut the chip of one face.
 
-    image: (h, w, 3) uint8, BGR unless ``bgr`` is False. landmarks: (478, 3) pixels. Raises ValueError when
+    image: (h, w, 3) uint8 BGR. landmarks: (478, 3) pixels. Raises ValueError when
     the landmarks coincide. Pixels outside the image repeat its border.
     """
     points = landmarks[list(ANCHORS), :2].astype(np.float64)
     scale, rotation, shift = fit_similarity(points, layout.places())
     matrix: Float64 = np.concatenate([scale * rotation, shift[:, None]], axis=1)
     chip = _warp(image, matrix, scale, layout.canvas)
-    if bgr:
-        chip = cv2.cvtColor(chip, cv2.COLOR_BGR2RGB)
+    chip = cv2.cvtColor(chip, cv2.COLOR_BGR2RGB)
     in_chip = (landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2] - layout.margin) / layout.side
     return AlignedFace(
         chip=chip, matrix=matrix, landmarks=in_chip.astype(np.float32), geometry=frontal_geometry(landmarks)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
-from rtatl_core.datasets.chips import PREPARED_LAYOUT, ChipStore, ChipWriter
+from rtatl_core.datasets.chips import PREPARED_LAYOUT, ChipStore, ChipWriter, frame_pairs
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
@@ -18,7 +18,7 @@ from rtatl_core.face.mesh import mean_face, mirror_index
 from rtatl_core.handoffs import Float32
 from rtatl_core.publish import MAX_GAIN, fit_calibration, publish, trust_levels
 from rtatl_core.recipe import Recipe, load_recipe
-from rtatl_core.training import Trainer, frame_pairs, split_subjects
+from rtatl_core.training import Trainer, split_subjects
 from rtatl_core.weights import load_model
 
 AUS = (12, 25)
@@ -94,6 +94,7 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     )
     model = load_model(publish(whole))
     assert model.card["trust"] == {"12": "good", "25": "experimental"}
+    assert model.card["measured"]["aside_video"]["flow"]["pairs"] == 20
     assert set(model.card["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
 
 

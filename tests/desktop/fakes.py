@@ -66,6 +66,10 @@ class FakeEngine:
         self._blind = blind
         self._fails = fails or {}
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"smoothing_s": self.smoothing_s, "max_faces": self.max_faces, "device": self.device, "runtime": "fake"}
+
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         self.thread = threading.current_thread()
         if self._work_s:

@@ -117,7 +117,7 @@ def test_a_frame_that_fails_is_told_and_the_next_is_tried(start: Any) -> None:
     ("error", "says"),
     [
         (WeightsError("assets/x.safetensors has another hash than its card; install it again."), "another hash"),
-        (ImportError("no module named torch"), r"The analysis cannot start \(ImportError.*rtatl doctor"),
+        (ImportError("no module named torch"), r"The analysis cannot start \(ImportError.*install the program again"),
     ],
 )
 def test_an_engine_that_cannot_load_is_a_state_not_a_crash(start: Any, error: Exception, says: str) -> None:

@@ -117,7 +117,7 @@ def test_every_frame_of_a_file_is_recorded_even_when_analysis_is_slow(make: Any,
         "fps": pytest.approx(100),
     }
     assert meta["model"]["name"] == "fake-1"
-    assert meta["settings"] == {"device": "cpu", "max_faces": 1, "smoothing_s": 0.06}
+    assert meta["settings"] == {"device": "cpu", "runtime": "fake", "max_faces": 1, "smoothing_s": 0.06}
     assert meta["status"] == "complete"
 
 

@@ -59,6 +59,7 @@ def test_window_and_command_line_give_identical_values(clip: Path, tmp_path: Pat
     other, analysed = read_session(batch)
     assert meta["counts"]["dropped"] == 0
     assert meta["model"] == other["model"]
+    assert meta["settings"] == other["settings"]
     assert list(seen) == list(analysed)
     assert len(seen["frame"]) == SECONDS * 25
     for name, values in seen.items():
