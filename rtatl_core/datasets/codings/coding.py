@@ -1,0 +1,197 @@
+"""One coded video, and how the readers of the formats build it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.datasets.codings.table import Row
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.handoffs import Float32, Float64
+
+POINT_S = 0.04
+"""Seconds that an event without duration lasts (BORIS POINT, onset = offset): one frame at 25 frames a second."""
+MATCH_S = 0.02
+"""A row with a time belongs to frames at most this many seconds away from it."""
+_SLACK_S = 0.001
+"""Coding programs write whole milliseconds; a frame that lies this little before an onset is in the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMarks:
+    """Coding with a row for each coded frame."""
+
+    keys: Float64
+    """(n,) ascending frame numbers, or seconds."""
+    by_time: bool
+    intensity: Float32
+    """(n, n_aus)"""
+    occurrence: Float32
+    """(n, n_aus)"""
+
+    def at(self, frame: int, time_s: float) -> tuple[Float32, Float32]:
+        wanted, reach = (time_s, MATCH_S + 1e-9) if self.by_time else (float(frame), 0.0)
+        right = int(np.searchsorted(self.keys, wanted))
+        beside = range(max(right - 1, 0), min(right + 1, len(self.keys)))
+        index = min(beside, key=lambda i: abs(self.keys[i] - wanted))
+        if abs(self.keys[index] - wanted) <= reach:
+            return self.intensity[index].copy(), self.occurrence[index].copy()
+        nothing = np.full(self.intensity.shape[1], np.nan, np.float32)
+        return nothing, nothing.copy()
+
+
+@dataclass(frozen=True, slots=True)
+class EventMarks:
+    """Coding with a row for each event; outside of events a coded AU is absent."""
+
+    coded: NDArray[np.bool_]
+    """(n_aus,)"""
+    column: NDArray[np.intp]
+    """(n_events,) place of the event's AU among ``aus``."""
+    onset: Float64
+    """(n_events,) seconds"""
+    offset: Float64
+    """(n_events,) seconds; the first moment at which the AU is gone."""
+    intensity: Float32
+    """(n_events,) NaN = unknown."""
+    occurrence: Float32
+    """(n_events,) NaN = not coded during the event."""
+
+    def at(self, frame: int, time_s: float) -> tuple[Float32, Float32]:
+        intensity = np.where(self.coded, np.float32(0), np.float32(np.nan))
+        occurrence = intensity.copy()
+        now = (self.onset - _SLACK_S <= time_s) & (time_s < self.offset - _SLACK_S)
+        known = now & ~np.isnan(self.occurrence)
+        for columns in (self.column[now & ~known], self.column[known]):
+            intensity[columns] = occurrence[columns] = np.nan
+        np.fmax.at(intensity, self.column[known], self.intensity[known])
+        np.fmax.at(occurrence, self.column[known], self.occurrence[known])
+        return intensity, occurrence
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCoding:
+    """What a human coder saw of one person in one video."""
+
+    video: str
+    """File name or path as written in the coding file, perhaps without suffix; empty when the file does not say (ELAN
+    exports of a single video): then ``source`` is named like the video."""
+    subject: str
+    """Person in the picture; the video's stem if the coding does not say."""
+    aus: tuple[int, ...]
+    """All AUs coded in this file set, ascending."""
+    source: Path
+    """The coding file."""
+    ignored: Mapping[str, int]
+    """Behaviours, tiers, modifiers and AUs that were passed over because they name no AU of ``ACTION_UNITS`` or no
+    intensity, as written -> how often."""
+    marks: FrameMarks | EventMarks
+
+    def at(self, frame: int, time_s: float) -> tuple[Float32, Float32]:
+        """intensity (n_aus,) on 0-5 and occurrence (n_aus,) 0/1 of a frame (number from 1, media time in seconds);
+        NaN = not coded."""
+        return self.marks.at(frame, time_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    au: int
+    onset: float
+    offset: float
+    intensity: float
+    occurrence: float
+
+
+Cells = dict[int, tuple[float, float]]
+"""AU -> (intensity, occurrence) in one frame."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A video's coding while its file is read; the AUs of the whole set are not known yet."""
+
+    first: Row
+    """Where the video appears first."""
+    video: str
+    subject: str = ""
+    by_time: bool | None = None
+    """None: coded by events."""
+    frames: dict[float, Cells] = field(default_factory=dict)
+    """Frame number or time -> values."""
+    events: list[Event] = field(default_factory=list)
+    coded: set[int] = field(default_factory=set)
+    """AUs that the coder looked for, seen or not."""
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def key(self) -> str:
+        return video_key(self.video or self.first.path.name)
+
+    def knows(self, au: int, label: str) -> bool:
+        """False for an AU that this program does not know; it is counted under its label."""
+        if au in ACTION_UNITS:
+            return True
+        self.ignored[label] += 1
+        return False
+
+    def add_event(self, row: Row, au: int, onset: float, offset: float, strength: tuple[float, float]) -> None:
+        if offset < onset:
+            raise row.error(f"AU{au} ends at {offset:g} s, before it begins at {onset:g} s; correct the two times")
+        self.events.append(Event(au, onset, offset if offset > onset else onset + POINT_S, *strength))
+        self.coded.add(au)
+
+    def set_subject(self, row: Row, subject: str) -> None:
+        """Raises RecipeError for a second person: nothing says which face is whose."""
+        if self.subject and subject and subject != self.subject:
+            raise row.error(
+                f"{self.video or self.first.path.name} is coded for {subject!r} and for {self.subject!r}; "
+                "keep one person a video"
+            )
+        self.subject = self.subject or subject
+
+    def finish(self, aus: tuple[int, ...]) -> VideoCoding:
+        marks = self._event_marks(aus) if self.by_time is None else self._frame_marks(aus, self.by_time)
+        subject = self.subject or stem(self.video or self.first.path.name)
+        return VideoCoding(self.video, subject, aus, self.first.path, dict(self.ignored), marks)
+
+    def _frame_marks(self, aus: tuple[int, ...], by_time: bool) -> FrameMarks:
+        keys = sorted(self.frames)
+        nothing = (np.nan, np.nan)
+        values = np.array([[self.frames[key].get(au, nothing) for au in aus] for key in keys], np.float32)
+        return FrameMarks(np.array(keys, np.float64), by_time, values[..., 0], values[..., 1])
+
+    def _event_marks(self, aus: tuple[int, ...]) -> EventMarks:
+        return EventMarks(
+            coded=np.array([au in self.coded for au in aus]),
+            column=np.array([aus.index(event.au) for event in self.events], np.intp),
+            onset=np.array([event.onset for event in self.events], np.float64),
+            offset=np.array([event.offset for event in self.events], np.float64),
+            intensity=np.array([event.intensity for event in self.events], np.float32),
+            occurrence=np.array([event.occurrence for event in self.events], np.float32),
+        )
+
+
+class Drafts(dict[str, Draft]):
+    """The videos of one file, by key."""
+
+    def of(self, row: Row, video: str) -> Draft:
+        """The draft of that video, a new one where there is none yet."""
+        draft = Draft(row, video)
+        return self.setdefault(draft.key, draft)
+
+
+def stem(video: str) -> str:
+    """File name without suffix, of a path as any system writes it: ``C:\\films\\p1.v2.mp4`` -> ``p1.v2``."""
+    return re.sub(r"\.[A-Za-z]\w{1,3}$", "", PureWindowsPath(video).name)
+
+
+def video_key(video: str) -> str:
+    """Equal for the same video however it is written: with or without suffix, in capitals, with \\ or /."""
+    path = PureWindowsPath(video)
+    return path.with_name(stem(video)).as_posix().casefold() if path.name else ""

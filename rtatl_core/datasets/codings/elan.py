@@ -1,0 +1,176 @@
+"""ELAN's tab-delimited text export, also saved as CSV.
+
+Rows are tier, participant (may be left out), begin, end and duration (may be left out), each in the chosen formats in
+the order hh:mm:ss.ms, ss.msec, msec, SMPTE, then the annotation; several files add file name and path. ELAN writes no
+column names there. With "Separate column for each tier" it does, in the language of its window: begin, end, duration,
+then a column named for each tier. Media and file names may stand before as lines that begin with #. So the times are
+found by what they look like, not by name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from rtatl_core.datasets.codings.coding import Draft, Drafts, stem
+from rtatl_core.datasets.codings.labels import parse_codes, parse_strength, seconds
+from rtatl_core.datasets.codings.table import Row
+from rtatl_core.errors import RecipeError
+from rtatl_core.facs import ACTION_UNITS
+
+_CLOCK = re.compile(r"\d+:\d\d:\d\d[.,]\d{1,3}")
+_DECIMAL = re.compile(r"\d+[.,]\d+")
+_WHOLE = re.compile(r"\d+")
+_TITLE = re.compile(r"hh:mm:ss|ss\.msec|\bmsec", re.IGNORECASE)
+_MEDIA = re.compile(r"#(?P<url>.+?) -- offset: (?P<offset>-?\d+)")
+_TIER = re.compile(r"AU|[LR][ _-]?\d|\d+[ _-]?[LR]\b", re.IGNORECASE)
+_TICKS = "export with Begin Time, End Time and the format ss.msec ticked"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    begin: int
+    end: int
+    value: int
+    """First column behind the times."""
+    unit_s: float
+    clock: bool
+
+    def times(self, row: Row) -> tuple[float, float]:
+        return seconds(row.cells[self.begin]) * self.unit_s, seconds(row.cells[self.end]) * self.unit_s
+
+
+def read_elan(rows: Sequence[Row]) -> Drafts | None:
+    """None when the rows are no ELAN export."""
+    lines = list(_sections(rows))
+    body = [row for row, _ in lines]
+    header = next((row for row in body[:1] if _is_header(row)), None)
+    data = [(row, video) for row, video in lines if row is not header]
+    signed = header is not None and any(_TITLE.search(cell) for cell in header.cells)
+    signed = signed or any(row.cells[0].startswith("#") for row in rows)
+    named = any(_TIER.match(row.cells[0]) and parse_codes(row.cells[0]) for row in body)
+    if not data:
+        return None
+    layout = _layout([row for row, _ in data], complain=signed or named)
+    if layout is None or not (signed or named or layout.clock):
+        return None
+    if layout.begin == 0 and header is None:
+        raise data[0][0].error("the names of the tiers are missing; export again with tier names")
+    # Columns of tiers without any annotation: looked for and never seen.
+    tiers = header.cells[layout.value :] if header is not None and layout.begin == 0 else ()
+    empty = {code.au for tier in tiers for code in parse_codes(tier) if code.au in ACTION_UNITS}
+    drafts = Drafts()
+    for row, video in data:
+        onset, offset = layout.times(row)
+        draft = drafts.of(row, video or next((stem(cell) for cell in row.cells if cell.endswith(".eaf")), ""))
+        draft.coded |= empty
+        for tier, value in _annotations(row, layout, header):
+            person = row.cells[1] if layout.begin >= 2 and row.cells[1] else tier.partition("@")[2]
+            _add(draft, row, tier, person, (onset, offset), value)
+    return drafts
+
+
+def _annotations(row: Row, layout: _Layout, header: Row | None) -> Iterator[tuple[str, str]]:
+    """Tier and annotation of each annotation in the row."""
+    if layout.begin > 0:
+        yield row.cells[0], row.cells[layout.value] if layout.value < len(row.cells) else ""
+    elif header is not None:
+        cells = list(zip(header.cells, row.cells, strict=False))
+        yield from ((tier, value) for tier, value in cells[layout.value :] if value and not value.endswith(".eaf"))
+
+
+def _add(draft: Draft, row: Row, tier: str, person: str, times: tuple[float, float], value: str) -> None:
+    codes = parse_codes(tier)
+    if not codes:
+        draft.ignored[tier] += 1
+    for code in codes:
+        if draft.knows(code.au, tier):
+            draft.set_subject(row, person)
+            draft.add_event(row, code.au, *times, _strength(row, code.au, value))
+
+
+def _strength(row: Row, au: int, value: str) -> tuple[float, float]:
+    """Of ``C``, ``3`` or ``12C``; any other text says that the AU is there."""
+    letters = [code.letter for code in parse_codes(value) if code.au == au and code.letter]
+    try:
+        return parse_strength(letters[0] if letters else value)
+    except OverflowError as error:
+        raise row.error(f"the annotation {error}; intensities are 0-5 or A-E") from None
+    except ValueError:
+        return math.nan, 1.0
+
+
+def _sections(rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+    """Each row that is no comment, with the video that the comments above it name (empty without)."""
+    video, in_comments = "", False
+    for row in rows:
+        text = row.cells[0]
+        alone = not any(row.cells[1:])
+        if not text.startswith("#") and not (alone and text.endswith(".eaf")):
+            in_comments = False
+            yield row, video
+            continue
+        if not in_comments:
+            video, in_comments, media_named = "", True, False
+        if media := _MEDIA.match(text):
+            if int(media["offset"]):
+                raise row.error(
+                    f"the video has an offset of {media['offset']} ms in ELAN, and the file does not say whether its "
+                    "times include it; export with the master media's offset added and without header lines"
+                )
+            if not media_named:  # the first is the master, to which the times belong
+                video, media_named = unquote(media["url"].removeprefix("file:///")), True
+        elif not media_named:
+            video = stem(text.removeprefix("#"))
+
+
+def _is_header(row: Row) -> bool:
+    return any(_TITLE.search(cell) for cell in row.cells) or not any(re.match(r"\d", cell) for cell in row.cells)
+
+
+def _layout(rows: Sequence[Row], complain: bool) -> _Layout | None:
+    """Where the times stand: begin is never after end, and a duration is their difference."""
+    for pattern, unit_s in ((_CLOCK, 1.0), (_DECIMAL, 1.0), (_WHOLE, 0.001)):
+        columns = _time_columns(rows, pattern)
+        pairs = [
+            (j - i, i, j)
+            for i in columns
+            for j in columns
+            if i < j and all(b <= e for b, e in zip(columns[i], columns[j], strict=True))
+        ]
+        durations = [pair for pair in pairs if _is_duration(columns, *pair[1:], unit_s)]
+        nearest = [pair for pair in pairs if pair[0] == min(pairs)[0]]
+        if durations:
+            step, begin, end = min(durations)
+            return _Layout(begin, end, begin + 3 * step, unit_s, pattern is _CLOCK)
+        if len(nearest) == 1:
+            step, begin, end = nearest[0]
+            return _Layout(begin, end, begin + 2 * step, unit_s, pattern is _CLOCK)
+        if nearest and complain:
+            raise rows[0].error(f"it is not clear which columns are begin and end; {_TICKS}")
+    if complain:
+        raise RecipeError(f"{rows[0].path} holds no begin and end of annotations; {_TICKS}")
+    return None
+
+
+def _time_columns(rows: Sequence[Row], pattern: re.Pattern[str]) -> dict[int, list[float]]:
+    """Columns of which every cell is such a time. Excel drops the decimals of whole seconds."""
+    columns = {}
+    for index in range(min(len(row.cells) for row in rows)):
+        cells = [row.cells[index] for row in rows]
+        if not any(pattern.fullmatch(cell) for cell in cells):
+            continue
+        if all(pattern.fullmatch(cell) or (pattern is _DECIMAL and _WHOLE.fullmatch(cell)) for cell in cells):
+            columns[index] = [seconds(cell) for cell in cells]
+    return columns
+
+
+def _is_duration(columns: dict[int, list[float]], begin: int, end: int, unit_s: float) -> bool:
+    third = columns.get(2 * end - begin)
+    if third is None:
+        return False
+    times = zip(columns[begin], columns[end], third, strict=True)
+    return all(abs(e - b - d) * unit_s < 0.002 for b, e, d in times)

@@ -1,0 +1,160 @@
+"""The program's own tables, described in docs/coding.md: frames, events, and the list of coded AUs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rtatl_core.datasets.codings.coding import Cells, Draft, Drafts
+from rtatl_core.datasets.codings.labels import NOT_CODED, number, parse_codes
+from rtatl_core.datasets.codings.table import Record, Row
+from rtatl_core.facs import ACTION_UNITS
+
+_AU_COLUMN = re.compile(r"au_?(?P<au>\d{1,2})(_(?P<kind>[rc]))?")
+_PROGRAM_COLUMNS = {"confidence", "success", "face_id"}
+"""Columns of OpenFace's and this program's measurements, which nobody coded."""
+
+
+def is_frames(columns: Mapping[str, int]) -> bool:
+    return bool({"frame", "time"} & set(columns)) and any(_AU_COLUMN.fullmatch(column) for column in columns)
+
+
+def is_events(columns: Mapping[str, int]) -> bool:
+    return {"au", "onset", "offset"} <= set(columns)
+
+
+def is_list(columns: Mapping[str, int]) -> bool:
+    return {"video", "coded"} <= set(columns)
+
+
+def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
+    """A row for each coded frame."""
+    if program := sorted(_PROGRAM_COLUMNS & set(columns)):
+        raise header.error(f"the column {program[0]!r} belongs to a program's measurement; give a human coding")
+    intensities, occurrences, unknown = _au_columns(header, columns)
+    drafts = Drafts()
+    by_time = "frame" not in columns
+    for row in rows:
+        record = Record(row, columns)
+        draft = _draft(drafts, record)
+        draft.by_time = by_time
+        key = record.seconds("time") if by_time else _frame_number(record)
+        if key in draft.frames:
+            raise row.error(f"{draft.video} has two rows for {'time' if by_time else 'frame'} {key:g}; keep one")
+        cells: Cells = {}
+        for au in sorted({*intensities, *occurrences}):
+            intensity, occurrence = _cell(record, intensities.get(au, ""))
+            if au in occurrences:
+                occurrence = _occurrence(record, occurrences[au])
+            cells[au] = intensity, occurrence
+        draft.frames[key] = cells
+        draft.coded.update(cells)
+        for column in unknown:
+            if record[column]:
+                draft.ignored[header.cells[columns[column]]] += 1
+    return drafts
+
+
+def read_events(rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
+    """A row for each event; one without onset and offset names an AU that was coded and not seen."""
+    drafts = Drafts()
+    for row in rows:
+        record = Record(row, columns)
+        draft = _draft(drafts, record)
+        codes = parse_codes(record["au"])
+        if not codes:
+            raise row.error(f"{record['au']!r} names no action unit; write AU12 or 12")
+        for code in codes:
+            if not draft.knows(code.au, f"AU{code.au}"):
+                continue
+            if not record["onset"] and not record["offset"]:
+                draft.coded.add(code.au)
+                continue
+            onset, offset = record.seconds("onset"), record.seconds("offset")
+            if onset < 0:
+                raise row.error(f"onset is {onset:g} s; times count from the start of the video")
+            if record["apex"] and not onset <= record.seconds("apex") <= offset:
+                raise row.error(f"the apex at {record['apex']} s lies outside of the event; correct the three times")
+            strength = record.strength(record["intensity"] or code.letter, f"the intensity of AU{code.au}")
+            draft.add_event(row, code.au, onset, offset, strength)
+    return drafts
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One row of a list of coded AUs."""
+
+    row: Row
+    video: str
+    """``*``: every video that no other row names."""
+    aus: frozenset[int]
+    unknown: tuple[str, ...]
+
+
+def read_list(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> list[Listing]:
+    """A row for each video: which AUs the coder looked for."""
+    listings = []
+    for row in rows:
+        record = Record(row, columns)
+        # Commas within the list make further cells where nothing protects them.
+        labels = re.split(r"[\s,;]+", " ".join([record["coded"], *row.cells[len(header.cells) :]]).strip())
+        codes = {label: parse_codes(label) for label in labels if label}
+        if bad := [label for label, found in codes.items() if not found]:
+            raise row.error(f"{bad[0]!r} names no action unit; write the numbers with blanks between, as in 1 2 4 12")
+        if not record["video"]:
+            raise row.error("the row names no video; write its file name, or * for all others")
+        numbers = {code.au for found in codes.values() for code in found}
+        unknown = tuple(f"AU{au}" for au in sorted(numbers - set(ACTION_UNITS)))
+        listings.append(Listing(row, record["video"], frozenset(numbers & set(ACTION_UNITS)), unknown))
+    return listings
+
+
+def _draft(drafts: Drafts, record: Record) -> Draft:
+    video = record["video"]
+    if not video and "video" in record.columns:
+        raise record.row.error("the row names no video; write its file name")
+    draft = drafts.of(record.row, video or record.row.path.stem)
+    draft.set_subject(record.row, record["subject"])
+    return draft
+
+
+def _au_columns(header: Row, columns: Mapping[str, int]) -> tuple[dict[int, str], dict[int, str], list[str]]:
+    """AU -> its column of intensities, AU -> its column of occurrences, columns of AUs that are not known."""
+    intensities: dict[int, str] = {}
+    occurrences: dict[int, str] = {}
+    unknown = []
+    for column in columns:
+        match = _AU_COLUMN.fullmatch(column)
+        if match is None or int(match["au"]) not in ACTION_UNITS:
+            if re.match(r"au_?\d", column):
+                unknown.append(column)
+            continue
+        kind = occurrences if match["kind"] == "c" else intensities
+        if kind.setdefault(int(match["au"]), column) != column:
+            raise header.error(f"AU{match['au']} has two columns, {kind[int(match['au'])]} and {column}; keep one")
+    return intensities, occurrences, unknown
+
+
+def _frame_number(record: Record) -> float:
+    try:
+        value = number(record["frame"])
+    except ValueError:
+        value = 0
+    if value < 1 or value != int(value):
+        raise record.row.error(f"frame is {record['frame']!r}; frames are whole numbers, the first is 1")
+    return value
+
+
+def _cell(record: Record, column: str) -> tuple[float, float]:
+    """(intensity, occurrence); an empty cell of a frame is not coded."""
+    return record.strength(record[column] or "NA", column)
+
+
+def _occurrence(record: Record, column: str) -> float:
+    text = record[column].upper()
+    if not text or text in NOT_CODED:
+        return float("nan")
+    if text.replace(",", ".") in {"0", "1", "0.0", "1.0"}:
+        return float(text.replace(",", "."))
+    raise record.row.error(f"{column} is {record[column]!r}; occurrences are 0 or 1, empty, 9 or NA is not coded")

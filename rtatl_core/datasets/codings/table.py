@@ -1,0 +1,111 @@
+"""Text files of rows and columns, whoever wrote them: encodings, separators, and where in the file a row stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtatl_core.datasets.codings.labels import STRENGTHS, parse_strength, seconds
+from rtatl_core.errors import RecipeError
+
+UNDERSTOOD = (
+    "a table of frames (video, frame or time, AU12 ...), a table of events (video, au, onset, offset), a list of coded "
+    "AUs (video, coded), BORIS tabular or aggregated events, or an ELAN tab-delimited export; see docs/coding.md"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of one line, blanks around them removed."""
+
+    path: Path
+    line: int
+    """Line in the file, from 1."""
+    cells: tuple[str, ...]
+
+    def error(self, problem: str) -> RecipeError:
+        return RecipeError(f"{self.path}, line {self.line}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row read by column names, which are compared in small letters."""
+
+    row: Row
+    columns: dict[str, int]
+
+    def __getitem__(self, column: str) -> str:
+        """Empty where the file lacks the column or the row ends before it."""
+        index = self.columns.get(column, len(self.row.cells))
+        return self.row.cells[index] if index < len(self.row.cells) else ""
+
+    def seconds(self, column: str) -> float:
+        try:
+            return seconds(self[column])
+        except ValueError:
+            raise self.row.error(f"{column} is {self[column]!r}; write seconds, as in 12.480") from None
+
+    def strength(self, text: str, of: str) -> tuple[float, float]:
+        """(intensity, occurrence) of a cell's text, see ``parse_strength``."""
+        try:
+            return parse_strength(text)
+        except (ValueError, OverflowError):
+            raise self.row.error(f"{of} is {text!r}; intensities are {STRENGTHS}") from None
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows that hold anything. Raises RecipeError when the file cannot be opened or is no text."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read ({error.strerror}); name a coding file or a folder of them") from None
+    text = _decode(data)
+    delimiter = _delimiter(text)
+    # ELAN does not quote what it separates by tabs, so a lone quotation mark there must not swallow the next lines.
+    lines = io.StringIO(text, newline="")
+    if delimiter == "\t":
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter)
+    rows = []
+    try:
+        for cells in reader:
+            cells = [_unquote(cell.strip()) if delimiter == "\t" else cell.strip() for cell in cells]
+            if any(cells) and not (len(cells) <= 2 and cells[0].lower().startswith("sep=")):
+                rows.append(Row(path, reader.line_num, tuple(cells)))
+    except csv.Error as error:
+        raise RecipeError(f"{path} is no table ({error}); understood are {UNDERSTOOD}") from None
+    return rows
+
+
+def header_columns(row: Row) -> dict[str, int]:
+    """Name in small letters -> place; of two columns of one name the first."""
+    columns: dict[str, int] = {}
+    for index, cell in enumerate(row.cells):
+        columns.setdefault(cell.lower(), index)
+    return columns
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's "Unicode text"
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:  # Excel's plain CSV in western Europe
+        return data.decode("cp1252", errors="replace")
+
+
+def _delimiter(text: str) -> str:
+    """By the first line that is neither blank nor a comment: a name in a header holds no separator."""
+    for line in text.splitlines():
+        if line.lower().startswith("sep=") and len(line.strip()) == 5:  # how Excel is told, and tells
+            return line.strip()[4]
+        if line.strip() and not line.lstrip('" ').startswith("#"):
+            return next((mark for mark in "\t;" if mark in line), ",")
+    return ","
+
+
+def _unquote(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if len(cell) >= 2 and cell[0] == cell[-1] == '"' else cell
