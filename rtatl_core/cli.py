@@ -7,6 +7,7 @@ stderr, data to files.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,44 +41,79 @@ def analyze(options: argparse.Namespace) -> int:
 
 
 def prepare(options: argparse.Namespace) -> int:
-    from rtatl_core.datasets.rendered import prepare_rendered
-    from rtatl_core.datasets.videos import prepare_videos
+    from rtatl_core.datasets.kinds import prepare_kind
 
-    if options.kind == "rendered":
-        report = prepare_rendered(options.root, options.out)
-    else:
-        report = prepare_videos(options.root, options.out, options.teacher)
-    print(f"{options.out}: " + ", ".join(f"{count} {what}" for what, count in report.items()))
+    lines = prepare_kind(
+        options.kind,
+        options.root,
+        options.out,
+        side=options.side,
+        margin=round(options.side / 7),
+        teacher=options.teacher,
+        flow=options.flow,
+        camera=options.camera,
+        codes=options.codes,
+        jobs=options.jobs,
+    )
+    for line in lines:
+        print(line)
     return 0
 
 
 def train(options: argparse.Namespace) -> int:
+    from rtatl_core import distributed
     from rtatl_core.publish import publish
     from rtatl_core.recipe import load_recipe
-    from rtatl_core.training import EpochReport, Trainer
+    from rtatl_core.runlog import EpochReport
+    from rtatl_core.training import Trainer
 
-    trainer = Trainer(load_recipe(options.recipe, tuple(options.set)), options.out)
-    if options.resume:
-        trainer.resume()
+    recipe = load_recipe(options.recipe, tuple(options.set))
 
     def show(report: EpochReport) -> None:
-        losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
-        left = report.seconds * (trainer.recipe.optim.epochs - report.epoch) / 60
+        measured = "  ".join(f"{name} {value:.3f}" for name, value in (report.losses | report.held_out).items())
+        left = report.seconds * (recipe.optim.epochs - report.epoch) / 60
         print(
-            f"epoch {report.epoch}/{trainer.recipe.optim.epochs}  {losses}  held out PCC {report.held_out['pcc']:.3f} "
-            f"ICC {report.held_out['icc31']:.3f}  selection {report.selection:.3f}  {left:.0f} min left",
+            f"epoch {report.epoch}/{recipe.optim.epochs}  {measured}  {report.chosen_by} {report.selection:.3f}  "
+            f"{report.faces_per_s:.0f} faces/s  {left:.0f} min left",
             file=sys.stderr,
         )
 
-    try:
-        trainer.run(show)
-    except KeyboardInterrupt:
-        print(
-            f"rtatl: stopped; go on with: rtatl train {options.recipe} --out {options.out} --resume",
-            file=sys.stderr,
-        )
-        return 130
-    print(publish(trainer))
+    with distributed.process_group(distributed.local_device(recipe.optim.device)):
+        trainer = Trainer(recipe, options.out)
+        if options.resume:
+            trainer.resume()
+        try:
+            best = trainer.run(show)
+        except KeyboardInterrupt:
+            if distributed.rank() == 0:
+                again = " ".join(["rtatl train", str(options.recipe), "--out", str(options.out)])
+                flags = "".join(f" --set {text}" for text in options.set)
+                print(f"rtatl: stopped and saved; go on with: {again}{flags} --resume", file=sys.stderr)
+            return 130
+        if distributed.rank() == 0:
+            print(publish(trainer) if trainer.data.labelled is not None else best)
+    return 0
+
+
+def ablate(options: argparse.Namespace) -> int:
+    from rtatl_core.ablation import ablate as run_grid
+
+    print(run_grid(options.recipe, options.out, tuple(options.set), options.jobs))
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from rtatl_core.published import published_for
+    from rtatl_core.report import evaluate as measure
+    from rtatl_core.report import write_report
+    from rtatl_core.scoring import score
+
+    scored, trained_on = score(options.model, options.data, options.protocol, fold=options.fold, device=options.device)
+    result = measure(scored, resamples=options.resamples)
+    title = f"{', '.join(Path(str(name)).stem for name in options.model)} on {', '.join(f.name for f in options.data)}"
+    published = published_for(options.protocol)
+    write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
+    print(options.out / "report.md")
     return 0
 
 
@@ -110,9 +146,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=analyze)
 
     sub = commands.add_parser("prepare", help="data sets -> aligned chips for training")
-    sub.add_argument("kind", choices=("rendered", "videos"))
-    sub.add_argument("--root", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("kind", choices=("bp4d", "disfa", "coded", "videos", "photos", "rendered"))
+    sub.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the data set lies")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
+    sub.add_argument("--codes", type=Path, metavar="PATH", help="coded: the coding file or folder (default: in --root)")
+    sub.add_argument("--side", type=_positive, default=112, metavar="PX", help="side of the chips (default 112)")
+    sub.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+    )
+    sub.add_argument("--flow", choices=("dis", "tvl1"), default="", help="store this optical flow with the chips")
+    sub.add_argument("--camera", choices=("left", "right"), default="left", help="disfa: which of its cameras")
     sub.add_argument(
         "--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes (videos)"
     )
@@ -124,6 +167,25 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set optim.epochs=5")
     sub.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
     sub.set_defaults(run=train)
+    sub = commands.add_parser("ablate", help="a grid of variants x label shares x seeds -> a table")
+    sub.add_argument("recipe", type=Path)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set optim.epochs=5")
+    sub.add_argument("--jobs", type=_positive, default=1, metavar="N", help="runs at a time (default 1)")
+    sub.set_defaults(run=ablate)
+
+    sub = commands.add_parser("evaluate", help="models x coded data -> report with intervals, tables and plots")
+    sub.add_argument("--model", nargs="+", required=True, metavar="M", help="one model, or one for each fold")
+    sub.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="folders of rtatl prepare")
+    sub.add_argument(
+        "--protocol", default="", metavar="P", help="bp4d, disfa, bp4d-fera or subjects:K; tests on its folds"
+    )
+    sub.add_argument("--fold", type=int, default=0, metavar="K", help="the fold to test on, if the card names none")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--resamples", type=_positive, default=1000, metavar="N", help="of the bootstrap (default 1000)")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    sub.set_defaults(run=evaluate)
+
     sub = commands.add_parser("export", help="write the network as an ONNX graph beside its weights, parity printed")
     sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
     sub.add_argument("--to", choices=("onnx",), default="onnx")

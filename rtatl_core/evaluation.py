@@ -2,46 +2,174 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtatl_core.datasets.augment import centre_crop
+from rtatl_core.datasets.augment import AugmentConfig, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
+from rtatl_core.datasets.loader import Source, StepPlan, load_steps
+from rtatl_core.datasets.split import TrainingData
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
+from rtatl_core.errors import RecipeError
 from rtatl_core.face.regions import au_regions
+from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
-from rtatl_core.metrics import pcc
-from rtatl_core.models.backbone import standardise, to_tensor
+from rtatl_core.metrics import auc, f1, icc31, pcc
+from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.tasks.optical_flow import FlowTarget, end_point_error, to_target
+from rtatl_core.recipe import Recipe
+from rtatl_core.tasks.base import Task
+from rtatl_core.tasks.optical_flow import end_point_error
 
 TEACHER_MOVES = 0.02
 """Standard deviation within a clip from which on the teacher says something about its AU."""
+_VALIDATION_STEPS = 20
+"""Batches of held-out unlabelled faces that judge a self-supervised run."""
+
+
+class Predicted(NamedTuple):
+    """What a network says of the rows of a store, before calibration; each (n, n_aus)."""
+
+    intensity: Float32
+    """1 = FACS intensity 5."""
+    occurrence: Float32
+    """Logits."""
+    pixels: Float32
+    """Intensity by the pixel stream alone."""
+    geometry: Float32
+    """Intensity by the geometry stream alone; the pixel stream's where there is none."""
 
 
 @torch.inference_mode()
-def predict_store(
-    network: RTATL, store: ChipStore, rows: NDArray[np.int64], batch: int = 128
-) -> tuple[Float32, Float32, Float32]:
-    """Intensity on 0-1 of the rows' central chips: mixture, pixel stream, geometry stream; each (n,
-    n_aus)."""
+def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], batch: int = 128) -> Predicted:
+    """Of the rows' central chips, on the network's device."""
     network.eval()
+    device = next(network.parameters()).device
     outputs: list[tuple[Float32, ...]] = []
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
-        chips = np.stack([centre_crop(store.chips[row], store.layout) for row in part])
-        centres = au_regions(store.landmarks[part].astype(np.float32), network.config.aus)
-        geometry = torch.from_numpy(store.geometry[part].astype(np.float32))
-        images = to_tensor(torch.from_numpy(chips)).contiguous(memory_format=torch.channels_last)
-        output = network(images, torch.from_numpy(centres), geometry)
-        streams = [stream[0].numpy() for stream in output.streams]
-        outputs.append((output.intensity.numpy(), streams[0], streams[-1]))
-    mixture, pixels, shape = (np.concatenate(part) for part in zip(*outputs, strict=True))
-    return mixture, pixels, shape
+        chips = np.stack([centre_crop(store.chips[int(row)], store.layout) for row in part])
+        centres = au_regions(store.landmarks.take(part).astype(np.float32), network.config.aus)
+        geometry = torch.from_numpy(store.geometry.take(part).astype(np.float32)).to(device)
+        images = to_tensor(torch.from_numpy(chips).to(device)).contiguous(memory_format=torch.channels_last)
+        output = network(images, torch.from_numpy(centres).to(device), geometry)
+        tensors = (output.intensity, output.occurrence, output.streams[0][0], output.streams[-1][0])
+        outputs.append(tuple(tensor.float().cpu().numpy() for tensor in tensors))
+    return Predicted(*(np.concatenate(part) for part in zip(*outputs, strict=True)))
+
+
+_CHOICES = ("teacher", "icc", "f1", "loss", "last")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What checkpoints are chosen by."""
+
+    by: str
+
+    @classmethod
+    def of(cls, wanted: str, data: TrainingData) -> Choice:
+        """Raises RecipeError when the data do not allow the wanted one."""
+        coded = _coded(data.validation) if data.labelled is not None and data.validation is not None else (False, False)
+        possible = {
+            "teacher": data.selection is not None,
+            "icc": coded[0],
+            "f1": coded[1],
+            "loss": data.validation is not None,
+            "last": True,
+        }
+        if wanted == "auto":
+            return cls(next(name for name in _CHOICES if possible[name]))
+        if wanted not in possible:
+            raise RecipeError(f"optim.choose is {wanted!r}; write auto, {', '.join(_CHOICES)}")
+        if not possible[wanted]:
+            raise RecipeError(f"optim.choose is {wanted}, but the data hold nothing to measure that by; write auto")
+        return cls(wanted)
+
+
+def _coded(source: Source) -> tuple[bool, bool]:
+    """Whether intensity and occurrence are coded."""
+    store, rows = source.store, source.rows
+    if store.intensity is None or store.occurrence is None:
+        return False, False
+    return bool(np.isfinite(store.intensity[rows]).any()), bool(np.isfinite(store.occurrence[rows]).any())
+
+
+def validate(
+    network: RTATL, data: TrainingData, choice: Choice, tasks: list[Task], recipe: Recipe
+) -> tuple[dict[str, float], float]:
+    """Measures on held-out subjects, and the one that checkpoints are chosen by (larger is better; NaN for "last")."""
+    measures: dict[str, float] = {}
+    if data.validation is not None and data.labelled is not None:
+        measures = coded_agreement(network, data.validation)
+    elif data.validation is not None:
+        measures = self_supervised_losses(network, data.validation, tasks, recipe)
+    if choice.by == "teacher":
+        assert data.selection is not None
+        values = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
+        return measures, float(np.nanmean(list(teacher_agreement(data.selection, values, data.aus).values())))
+    if choice.by == "loss":
+        return measures, -sum(getattr(recipe.tasks, name) * value for name, value in measures.items())
+    return measures, measures.get({"icc": "icc31", "f1": "f1"}.get(choice.by, ""), float("nan"))
+
+
+def coded_agreement(network: RTATL, source: Source) -> dict[str, float]:
+    """Means over AUs: pcc and icc31 of the intensity, f1 (threshold .5) and auc of the occurrence head; only what is
+    coded."""
+    store, rows = source.store, source.rows
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    said = predict_store(network, store, rows)
+    scores: dict[str, list[float]] = {"pcc": [], "icc31": [], "f1": [], "auc": []}
+    for j in range(len(store.aus)):
+        truth = store.intensity[rows, j] / MAX_INTENSITY
+        if np.isfinite(truth).any():
+            scores["pcc"].append(pcc(said.intensity[:, j], truth))
+            scores["icc31"].append(icc31(said.intensity[:, j], truth))
+        seen = np.isfinite(store.occurrence[rows, j])
+        if seen.any():
+            present, logit = store.occurrence[rows, j][seen] == 1, said.occurrence[seen, j]
+            scores["f1"].append(f1(logit >= 0, present))
+            scores["auc"].append(auc(logit, present))
+    return {name: float(np.nanmean(values)) for name, values in scores.items() if np.isfinite(values).any()}
+
+
+@torch.inference_mode()
+def self_supervised_losses(network: RTATL, source: Source, tasks: list[Task], recipe: Recipe) -> dict[str, float]:
+    """Mean losses on faces of held-out people, the same faces, views and patches each time."""
+    plan = StepPlan(
+        aus=network.config.aus,
+        labelled=None,
+        unlabelled=(source,),
+        labelled_batch=0,
+        unlabelled_batch=min(64, len(source.rows)),
+        steps=min(_VALIDATION_STEPS, -(-len(source.rows) // 64)),
+        seed=recipe.optim.seed,
+        augment=AugmentConfig.none(),
+        flow_gap_s=network.config.flow_gap_s,
+        want_flow=recipe.tasks.flow > 0,
+        want_plain=recipe.tasks.consistency > 0,
+    )
+    network.eval()
+    device = next(network.parameters()).device
+    sums: dict[str, float] = {}
+    for raw in load_steps(plan, 0, 0, 0):
+        batch = raw.to_batch(device)
+        inputs = batch.chips
+        for task in tasks:
+            changed = task.corrupt(batch)
+            inputs = changed if changed is not batch.chips else inputs
+        output = network(inputs, batch.centres, batch.geometry)
+        for task in tasks:
+            for name, loss in task.losses(batch, output, network).items():
+                sums[name] = sums.get(name, 0.0) + float(loss)
+    return {name: value / plan.steps for name, value in sums.items()}
 
 
 def clip_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, list[float]]:
@@ -82,20 +210,33 @@ def pooled_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
 
 
 @torch.inference_mode()
-def flow_error(network: RTATL, store: ChipStore) -> dict[str, Any]:
-    """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the
-    chip; over all pairs of frames that are ``flow_gap_s`` apart."""
+def flow_error(network: RTATL, store: ChipStore, most: int = 2000) -> dict[str, Any]:
+    """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the chip;
+    over pairs of frames that are ``flow_gap_s`` apart (evenly spread ones if there are over ``most``), and over their
+    quarter with the strongest motion."""
     network.eval()
+    if network.flow is None:
+        raise ValueError("the network has no flow decoder")
+    device = next(network.parameters()).device
     target_of, side = FlowTarget(), store.layout.side
+    crop = np.array([[1, 0, -store.layout.margin], [0, 1, -store.layout.margin]], np.float32)
+    pairs = frame_pairs(store, network.config.flow_gap_s)
     errors = []
-    for first, second in frame_pairs(store, network.config.flow_gap_s):
-        chips = [np.ascontiguousarray(centre_crop(store.chips[row], store.layout)) for row in (first, second)]
-        target = to_target(target_of(*chips))[None]
-        coarse = network.backbone(standardise(to_tensor(torch.from_numpy(chips[0])[None]))).coarse
-        assert network.flow is not None
-        predicted = network.flow(coarse) / FLOW_SCALE
+    for first, second in pairs[:: max(1, len(pairs) // most)]:
+        chips = [np.ascontiguousarray(centre_crop(store.chips[int(row)], store.layout)) for row in (first, second)]
+        if store.flow is not None:
+            field = warp_flow(store.flow[int(first)].astype(np.float32), crop, store.layout)
+        else:
+            field = target_of(*chips)
+        target = torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None].to(device)
+        image = network.standardise(to_tensor(torch.from_numpy(chips[0])[None].to(device)))
+        predicted = network.flow(network.backbone(image).coarse) / FLOW_SCALE
         errors.append([float(end_point_error(guess, target)) * side for guess in (predicted, torch.zeros_like(target))])
     if not errors:
         return {"pairs": 0}
-    ours, none = np.mean(errors, axis=0)
-    return {"pairs": len(errors), "end_point_error_px": round(ours, 3), "of_no_motion_px": round(none, 3)}
+    table = np.array(errors)
+    moving = table[table[:, 1] >= np.quantile(table[:, 1], 0.75)]
+    names = ("end_point_error_px", "of_no_motion_px")
+    result = {"pairs": len(table), **{n: round(float(v), 3) for n, v in zip(names, table.mean(axis=0), strict=True)}}
+    moving_values = zip(names, moving.mean(axis=0), strict=True)
+    return {**result, "moving_quarter": {name: round(float(value), 3) for name, value in moving_values}}

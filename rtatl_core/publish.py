@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 import torch
 
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
+from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation import clip_agreement, flow_error, pooled_agreement, predict_store, teacher_agreement
 from rtatl_core.facs import MAX_INTENSITY, parse_label
 from rtatl_core.handoffs import Float32
-from rtatl_core.metrics import icc31, mae, pcc
+from rtatl_core.initial import load_checkpoint
+from rtatl_core.metrics import f1, icc31, mae, pcc
 from rtatl_core.models.rtatl import RTATL
+from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
 from rtatl_core.weights import Calibration, calibrate, save_model
 
@@ -34,22 +39,35 @@ TRUST_RULE = (
 def publish(trainer: Trainer) -> Path:
     """Calibrate the best checkpoint of a finished run, measure it, and write ``<out>/<name>.safetensors`` and
     ``.json``."""
-    state = torch.load(trainer.out / "best.pt", weights_only=True)
-    network = trainer.network
+    data = trainer.data
+    if data.labelled is None or data.validation is None:
+        raise RecipeError(
+            "a self-supervised run has no AUs to publish; name its best.pt as optim.init of another recipe"
+        )
+    state = load_checkpoint(trainer.out / "best.pt")
+    decoders = {name: getattr(trainer.network, name) is not None for name in ("flow", "inpainting")}
+    network = RTATL(trainer.network.config, **decoders)
     network.load_state_dict(state["network"])
     aus = network.config.aus
-    assert trainer.labelled.intensity is not None
-    truth = trainer.labelled.intensity[trainer.held_out_rows]
-    if trainer.selection is not None and network.geometry is not None:
-        network.geometry_share.copy_(torch.from_numpy(fit_geometry_share(trainer.selection, network)))
-    raw = predict_store(network, trainer.labelled, trainer.held_out_rows)[0]
+    store, rows = data.validation.store, data.validation.rows
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    truth, present = store.intensity[rows], store.occurrence[rows]
+    if data.selection is not None and network.geometry is not None:
+        network.geometry_share.copy_(torch.from_numpy(fit_geometry_share(data.selection, network)))
+    said = predict_store(network, store, rows)
     real = np.empty((0, len(aus)), np.float32)
     clips: list[Float32] = []
-    if trainer.selection is not None:
-        real = predict_store(network, trainer.selection, np.arange(len(trainer.selection)))[0]
-        clips = [real[trainer.selection.clips == clip] for clip in np.unique(trainer.selection.clips)]
-    calibration = fit_calibration(raw, truth / np.float32(MAX_INTENSITY), clips)
-    value = calibrate(raw, raw, calibration)[0]
+    if data.selection is not None:
+        real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
+        clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
+    calibration = fit_calibration(said.intensity, truth / np.float32(MAX_INTENSITY), clips)
+    calibration = dataclasses.replace(
+        calibration,
+        occurrence_from_intensity=store.occurrence_rule == FACS_A,
+        intensity_from_occurrence=~np.isfinite(truth).any(axis=0),
+    )
+    value, probability = calibrate(said.intensity, said.occurrence, calibration)
     labels = [f"AU{au:02d}" for au in aus]
     measured: dict[str, Any] = {
         "held_out_labelled": {
@@ -59,21 +77,22 @@ def publish(trainer: Trainer) -> Path:
                 name: {label: _two(f(value[:, j], truth[:, j])) for j, label in enumerate(labels)}
                 for name, f in (("pcc", pcc), ("icc31", icc31), ("mae", mae))
             },
+            "f1": {label: _two(_f1(probability[:, j], present[:, j])) for j, label in enumerate(labels)},
         }
     }
-    if trainer.selection is not None:
+    if data.selection is not None:
         measured["selection_video"] = {
             "what": f"{_REFERENCE}, on the real clips that chose the checkpoint and the mixture",
-            **_against_teacher(trainer.selection, real, aus),
+            **_against_teacher(data.selection, real, aus),
         }
     trust = {str(au): "experimental" for au in aus}
-    if trainer.aside is not None:
-        raw_aside = predict_store(network, trainer.aside, np.arange(len(trainer.aside)))[0]
-        value_aside = calibrate(raw_aside, raw_aside, calibration)[0]
-        aside = _against_teacher(trainer.aside, value_aside, aus)
+    if data.aside is not None:
+        said_aside = predict_store(network, data.aside, np.arange(len(data.aside)))
+        value_aside = calibrate(said_aside.intensity, said_aside.occurrence, calibration)[0]
+        aside = _against_teacher(data.aside, value_aside, aus)
         measured["aside_video"] = {"what": f"{_REFERENCE}, on real clips that chose nothing", **aside}
         if network.flow is not None:
-            measured["aside_video"]["flow"] = flow_error(network, trainer.aside)
+            measured["aside_video"]["flow"] = flow_error(network, data.aside)
         trust |= {str(parse_label(label)): level for label, level in trust_levels(aside).items()}
     description = {
         "name": trainer.recipe.name,
@@ -84,7 +103,13 @@ def publish(trainer: Trainer) -> Path:
         "geometry_share": {
             label: _two(share) for label, share in zip(labels, network.geometry_share.tolist(), strict=True)
         },
-        "training": {"epoch": state["epoch"], "recipe": _without_card(trainer.recipe.to_json())},
+        "occurrence_rule": store.occurrence_rule,
+        "training": {
+            "epoch": state["epoch"],
+            "chosen_by": trainer.choice.by,
+            "recipe": _without_card(trainer.recipe.to_json()),
+            "subjects": state["subjects"],
+        },
         "measured": measured,
     }
     path = trainer.out / trainer.recipe.name
@@ -100,6 +125,11 @@ def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
         "pcc": {f"AU{au:02d}": _two(float(np.mean(score))) for au, score in scores.items()},
         "clips_where_it_moves": {f"AU{au:02d}": len(score) for au, score in scores.items()},
     }
+
+
+def _f1(probability: Float32, present: Float32) -> float:
+    coded = np.isfinite(present)
+    return f1(probability[coded] >= OCCURS, present[coded] == 1)
 
 
 def trust_levels(measured: dict[str, Any]) -> dict[str, str]:
@@ -118,7 +148,8 @@ def fit_geometry_share(selection: ChipStore, network: RTATL) -> Float32:
     person's looks as an expression loses there). AUs that the teacher cannot judge take the mean of the
     others."""
     aus = network.config.aus
-    _, pixels, shape = predict_store(network, selection, np.arange(len(selection)))
+    said = predict_store(network, selection, np.arange(len(selection)))
+    pixels, shape = said.pixels, said.geometry
     scores = []
     for share in SHARES:
         mixture = (1 - share) * pixels + share * shape
@@ -147,6 +178,9 @@ def fit_calibration(raw: Float32, truth: Float32, real: list[Float32]) -> Calibr
             offset[j] = np.median([np.quantile(clip[:, j], REST_QUANTILE) for clip in real])
         else:
             offset[j] = np.median(at_rest) if len(at_rest) else 0.0
+        if not known.any():
+            offset[j], gain[j] = 0.0, 1.0
+            continue
         spread = float(raw[known, j].std())
         gain[j] = np.clip(truth[known, j].std() / max(spread, 1e-6), 1.0, MAX_GAIN)
     return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import tomllib
@@ -14,24 +15,35 @@ from typing import Any, TypeVar
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.rtatl import NetworkConfig
+from rtatl_core.tasks.consistency import ConsistencyConfig
+from rtatl_core.tasks.roi_inpainting import InpaintingConfig
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    labelled: str = ""
-    """Prepared folder with AU labels."""
-    videos: str = ""
-    """Prepared folder of unlabelled video for the self-supervised tasks; empty = none."""
+    """Folders are those of ``rtatl prepare``."""
+
+    labelled: tuple[str, ...] = ()
+    """Folders with AU codes; empty = self-supervised pre-training alone."""
+    unlabelled: tuple[str, ...] = ()
+    """Folders of faces without codes, for the self-supervised tasks."""
     selection: str = ""
-    """Prepared folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out
-    labels choose."""
+    """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""
     aside: str = ""
-    """Prepared folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the
-    card and sets the AUs' trust."""
+    """Folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the card and sets the AUs'
+    trust."""
+    aus: tuple[int, ...] = ()
+    """AUs to learn; empty = all that the labelled data code. Needed where nothing is labelled."""
+    protocol: str = ""
+    """bp4d, disfa, bp4d-fera or subjects:K: keeps the test subjects of ``fold`` out of everything."""
+    fold: int = 0
+    """1, 2, ... with a protocol."""
     held_out: float = 0.1
-    """Share of subjects of ``labelled`` kept for validation."""
+    """Share of the remaining subjects kept for validation; never the test fold."""
+    label_share: float = 1.0
+    """Share of the training faces whose codes are used; the others join the unlabelled ones (limited-label studies)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +53,49 @@ class TaskWeights:
     intensity: float = 1.0
     occurrence: float = 0.05
     inpainting: float = 0.1
+    perceptual: float = 0.0
     flow: float = 0.1
+    consistency: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
     init: str = ""
-    """Checkpoint (best.pt of another run) to start from; empty = random weights."""
+    """Checkpoint (best.pt) or model (.safetensors) to start from; empty = random weights. What belongs to an AU goes to
+    the same AU, other AUs start anew."""
+    init_backbone: str = ""
+    """torchvision ImageNet checkpoint (.pth, .safetensors) for the backbone; set network.standardise to imagenet."""
     only: str = ""
-    """Train this part of the network (flow, inpainting, geometry, head, ...) and leave the rest as it is;
-    empty = all of it."""
+    """Train this part of the network (flow, inpainting, geometry, head, ...) and leave the rest as it is; empty = all
+    of it."""
     epochs: int = 30
+    steps: int = 0
+    """Steps of an epoch; 0 = once through the labelled faces (without any: through the unlabelled ones)."""
     labelled_batch: int = 48
-    video_batch: int = 16
+    """Over all processes."""
+    unlabelled_batch: int = 16
+    """Over all processes."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup_steps: int = 150
     clip_norm: float = 5.0
+    choose: str = "auto"
+    """What the checkpoint is chosen by: teacher (agreement on data.selection), icc, f1 (held-out subjects), loss
+    (self-supervised, held-out subjects), last (the final epoch); auto = the first of teacher, icc, f1, loss that the
+    data allow."""
+    patience: int = 0
+    """Stop after so many epochs without a better checkpoint; 0 = never."""
     seed: int = 0
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1."""
+    precision: str = "auto"
+    """float32, or bfloat16 (mixed; the weights stay float32); auto = bfloat16 on CUDA."""
+    compile: bool = False
+    """torch.compile the network; pays on GPUs in long runs."""
+    workers: int = -1
+    """Loader processes; -1 = all cores but one, 0 = none."""
     threads: int = 0
-    """0 leaves torch's own choice."""
-    bfloat16: bool = True
-    """Mixed precision; the weights stay float32."""
+    """Of torch; 0 leaves its own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +106,8 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     tasks: TaskWeights = field(default_factory=TaskWeights)
+    inpainting: InpaintingConfig = field(default_factory=InpaintingConfig)
+    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     card: dict[str, Any] = field(default_factory=dict)
@@ -83,32 +118,49 @@ class Recipe:
 
 
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe; ``overrides`` are ``section.key=value`` with TOML values (bare text is taken as a
-    string).
+    """Read a recipe; ``overrides`` are ``section.key=value`` with TOML values (bare text is taken as a string).
 
-    Raises RecipeError for a missing or broken file, unknown keys (naming the nearest known one) and values of
-    the wrong type.
+    Raises RecipeError for a missing or broken file, unknown keys (naming the nearest known one) and values of the wrong
+    type.
     """
+    return build_recipe(override(read_table(path), overrides))
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The TOML file as it stands. Raises RecipeError."""
     try:
-        table = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(
             f"recipe {path} cannot be read ({error.strerror}); name a .toml file, e.g. one of runs/"
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"recipe {path} is not valid TOML: {error}") from error
-    for override in overrides:
-        key, separator, text = override.partition("=")
+
+
+def override(table: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """A copy of ``table`` with ``section.key=value`` put in."""
+    table = copy.deepcopy(table)
+    for text in overrides:
+        key, separator, value = text.partition("=")
         if not separator:
-            raise RecipeError(f"--set {override}: write key=value, e.g. --set optim.epochs=5")
+            raise RecipeError(f"--set {text}: write key=value, e.g. --set optim.epochs=5")
         target = table
         *sections, last = key.strip().split(".")
         for section in sections:
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
-                raise RecipeError(f"--set {override}: {section} is a value, not a section")
-        target[last] = _toml_value(text.strip())
-    return _build(Recipe, table, where="")
+                raise RecipeError(f"--set {text}: {section} is a value, not a section")
+        target[last] = _toml_value(value.strip())
+    return table
+
+
+def build_recipe(table: dict[str, Any]) -> Recipe:
+    """Raises RecipeError, see ``load_recipe``."""
+    try:
+        return _build(Recipe, table, where="")
+    except ValueError as error:  # a config that checks its own values
+        raise RecipeError(f"recipe: {error}") from error
 
 
 def _toml_value(text: str) -> Any:
@@ -142,6 +194,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise RecipeError(f"recipe: {where} is a section, not a value")
         return _build(typing.cast("type[Any]", hint), value, f"{where}.")
     plain = typing.get_origin(hint) or hint
+    if plain is tuple:
+        item = typing.get_args(hint)[0]
+        values = value if isinstance(value, list) else [value]
+        return tuple(_convert(item, part, where) for part in values if part != "")
     if plain is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(plain, type) and not isinstance(plain, types.GenericAlias):

@@ -1,126 +1,118 @@
-"""Joint training of the RTATL tasks: one step takes labelled faces and unlabelled video frames together.
+"""Joint training of the RTATL tasks: one step takes labelled and unlabelled faces together.
 
-    recipe -> data (chips, augmented) -> network -> task losses -> AdamW -> after each epoch: validation,
-    checkpoint
+    recipe -> data (split, loader) -> network -> task losses -> AdamW -> after each epoch: validation, checkpoint
 
-Everything random in an epoch follows from (seed, epoch), so an interrupted run continued from its last epoch
-gives the losses of an uninterrupted one.
+Everything random in a step follows from (seed, epoch, step), so a run that was interrupted anywhere and continued
+gives the losses of an uninterrupted one, and several processes under ``torchrun`` train on the batches of one.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from rtatl_core.datasets.augment import augment, warp
-from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core import distributed
+from rtatl_core.datasets.loader import StepPlan, load_steps
+from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
-from rtatl_core.evaluation import predict_store, teacher_agreement
-from rtatl_core.face.regions import au_regions
+from rtatl_core.evaluation import Choice, validate
 from rtatl_core.facs import MAX_INTENSITY
-from rtatl_core.handoffs import Float32
-from rtatl_core.metrics import icc31, pcc
-from rtatl_core.models.backbone import to_tensor
+from rtatl_core.initial import difference_of, load_checkpoint, start_backbone, start_from
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.progress import progress
 from rtatl_core.recipe import Recipe
+from rtatl_core.runlog import EpochReport, RunLog
 from rtatl_core.tasks.au_recognition import AURecognition
 from rtatl_core.tasks.base import Batch, Task
-from rtatl_core.tasks.optical_flow import FlowTarget, OpticalFlow, to_target
+from rtatl_core.tasks.consistency import Consistency
+from rtatl_core.tasks.optical_flow import OpticalFlow
 from rtatl_core.tasks.roi_inpainting import RoIInpainting
 
 
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    epoch: int
-    losses: dict[str, float]
-    """Mean of each unweighted loss over the epoch."""
-    held_out: dict[str, float]
-    """Mean PCC and ICC(3,1) over AUs on held-out labelled faces."""
-    selection: float
-    """What the checkpoint is chosen by: mean over AUs of the mean per-clip PCC with the teacher on real
-    video, or the held-out ICC when the recipe names no selection data."""
-    seconds: float
+class Objective(nn.Module):
+    """Batch -> named losses of all tasks; one module, so that DistributedDataParallel sees the decoders too."""
+
+    def __init__(self, network: RTATL, tasks: list[Task]) -> None:
+        super().__init__()
+        self.network, self.tasks = network, tasks
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        inputs = batch.chips
+        for task in self.tasks:
+            changed = task.corrupt(batch)
+            inputs = changed if changed is not batch.chips else inputs
+        output = self.network(inputs.contiguous(memory_format=torch.channels_last), batch.centres, batch.geometry)
+        return {name: loss for task in self.tasks for name, loss in task.losses(batch, output, self.network).items()}
 
 
 class Trainer:
-    """One run: ``run()`` trains to the end, saving ``last.pt`` (to resume) and ``best.pt`` (to ship) in
-    ``out``."""
+    """One run: ``run()`` trains to the end, saving ``last.pt`` (to resume) and ``best.pt`` (to ship) in ``out``.
+
+    Under ``torchrun`` every process makes one, inside ``distributed.process_group``; the first one writes files.
+    """
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
         self.recipe, self.out = recipe, out
-        optim = recipe.optim
+        optim, weights = recipe.optim, recipe.tasks
         if optim.threads:
             torch.set_num_threads(optim.threads)
-        self.labelled = ChipStore.open(Path(recipe.data.labelled))
-        if self.labelled.intensity is None:
-            raise RecipeError(f"{recipe.data.labelled} has no AU labels; data.labelled needs some")
-        self.videos = ChipStore.open(Path(recipe.data.videos)) if recipe.data.videos else None
-        self.selection = ChipStore.open(Path(recipe.data.selection)) if recipe.data.selection else None
-        self.aside = ChipStore.open(Path(recipe.data.aside)) if recipe.data.aside else None
-        for store in (self.selection, self.aside):
-            if store is not None and store.teacher is None:
-                raise RecipeError(f"{store.folder} has no teacher values; prepare it with --teacher")
-        self.train_rows, self.held_out_rows = split_subjects(self.labelled.subjects, recipe.data.held_out, optim.seed)
+        self.device = distributed.local_device(optim.device)
+        self.precision = _precision(optim.precision, self.device)
+        self.data = split(recipe.data, optim.seed)
+        self.choice = Choice.of(optim.choose, self.data)
         torch.manual_seed(optim.seed)
-        side = self.labelled.layout.side
-        config = RTATLConfig(aus=self.labelled.aus, chip_side=side, **dataclasses.asdict(recipe.network))
-        weights = recipe.tasks
-        self.network = RTATL(config, flow=weights.flow > 0, inpainting=weights.inpainting > 0)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        labels = torch.from_numpy(self.labelled.intensity[self.train_rows] / MAX_INTENSITY)
-        self.tasks: list[Task] = [AURecognition(labels)]
-        if weights.inpainting > 0:
-            self.tasks.append(RoIInpainting())
-        if weights.flow > 0:
-            self.tasks.append(OpticalFlow())
+        config = RTATLConfig(aus=self.data.aus, chip_side=self.data.side, **dataclasses.asdict(recipe.network))
+        self.network = RTATL(config, flow=weights.flow > 0, inpainting=weights.inpainting > 0 or weights.perceptual > 0)
         self._fit_geometry_scale()
-        if optim.init:
-            self._start_from(Path(optim.init))
+        if optim.init_backbone:
+            start_backbone(self.network, Path(optim.init_backbone))
+        before = start_from(self.network, Path(optim.init)) if optim.init else []
+        self.subjects = sorted({*self.data.subjects, *before})
+        """Everybody trained on, by this run and the one it started from."""
+        self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        distributed.synchronise_batch_norms(self.network, self.device)
         if optim.only:
             self._freeze_all_but(optim.only)
+        self.objective = Objective(self.network, self._make_tasks())
+        if optim.compile:
+            self.network.compile()
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), optim.learning_rate, weight_decay=optim.weight_decay
+            [p for p in self.network.parameters() if p.requires_grad],
+            optim.learning_rate,
+            weight_decay=optim.weight_decay,
+            fused=self.device.type == "cuda",
         )
-        self.steps_per_epoch = len(self.train_rows) // optim.labelled_batch
-        if self.steps_per_epoch == 0:
-            raise RecipeError(
-                f"{recipe.data.labelled} holds {len(self.train_rows)} training faces, fewer than optim.labelled_batch"
-            )
-        self.pairs = frame_pairs(self.videos, config.flow_gap_s) if self.videos else None
-        self.epoch, self.best = 0, -math.inf
-        self._flow_target = FlowTarget()
+        self.plan = self._plan_steps()
+        self.epoch, self.step, self.best, self.best_epoch = 0, 0, -math.inf, 0
+        self._sums: dict[str, float] = {}
+        self._stop = False
+
+    # ---- set-up ------------------------------------------------------------------------------
 
     def _fit_geometry_scale(self) -> None:
-        """Mean and spread of each landmark coordinate over the training faces, and their mirror images."""
+        """Mean and spread of each landmark coordinate over the training faces."""
         stream = self.network.geometry
         if stream is None:
             return
-        flat = self.labelled.geometry[self.train_rows].astype(np.float32).reshape(len(self.train_rows), -1)
+        source = self.data.labelled or self.data.unlabelled[0]
+        rows = source.rows if len(source.rows) <= 20_000 else source.rows[:: len(source.rows) // 20_000 + 1]
+        flat = source.store.geometry.take(rows).astype(np.float32).reshape(len(rows), -1)
         stream.feature_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
         stream.feature_spread.copy_(torch.from_numpy(flat.std(axis=0)) + 0.004)
-
-    def _start_from(self, checkpoint: Path) -> None:
-        """Take over another run's weights; decoders that this run has no use for are left out."""
-        if not checkpoint.is_file():
-            raise RecipeError(f"optim.init names {checkpoint}, which is missing; name the best.pt of a finished run")
-        state = torch.load(checkpoint, weights_only=True)
-        if state["config"] != self.network.config.to_json():
-            raise RecipeError(f"{checkpoint} holds another network than the recipe describes; make [network] equal")
-        wanted = self.network.state_dict()
-        self.network.load_state_dict({name: state["network"].get(name, wanted[name]) for name in wanted})
 
     def _freeze_all_but(self, part: str) -> None:
         names = [name for name, _ in self.network.named_children()]
@@ -129,125 +121,220 @@ class Trainer:
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name.startswith(f"{part}."))
 
-    # ---- data --------------------------------------------------------------------------------
-
-    def _batches(self, epoch: int) -> Iterator[Batch]:
-        rng = np.random.default_rng((self.recipe.optim.seed, epoch))
-        size, video_size = self.recipe.optim.labelled_batch, self.recipe.optim.video_batch
-        order = rng.permutation(self.train_rows)
-        assert self.labelled.intensity is not None
-        for step in range(self.steps_per_epoch):
-            faces = [self._face(self.labelled, int(row), rng) for row in order[step * size : (step + 1) * size]]
-            labels = [self.labelled.intensity[row] for row in order[step * size : (step + 1) * size]]
-            if self.videos is not None and self.pairs is not None and len(self.pairs):
-                chosen = self.pairs[rng.integers(len(self.pairs), size=video_size)]
-                faces += [self._face(self.videos, int(a), rng, then=int(b)) for a, b in chosen]
-                labels += [np.full(len(self.labelled.aus), np.nan, np.float32)] * video_size
-            yield Batch(
-                chips=to_tensor(torch.from_numpy(np.stack([face[0] for face in faces]))),
-                centres=torch.from_numpy(au_regions(np.stack([face[1] for face in faces]), self.labelled.aus)),
-                geometry=torch.from_numpy(np.stack([face[2] for face in faces])),
-                intensity=torch.from_numpy(np.stack(labels) / np.float32(MAX_INTENSITY)),
-                flow=torch.stack([face[3] for face in faces]),
+    def _make_tasks(self) -> list[Task]:
+        weights, tasks = self.recipe.tasks, list[Task]()
+        if self.data.labelled is not None:
+            store, rows = self.data.labelled.store, self.data.labelled.rows
+            assert store.intensity is not None
+            assert store.occurrence is not None
+            tasks.append(
+                AURecognition(
+                    torch.from_numpy(store.intensity[rows] / MAX_INTENSITY), torch.from_numpy(store.occurrence[rows])
+                )
             )
+        if weights.inpainting > 0 or weights.perceptual > 0:
+            config = dataclasses.replace(self.recipe.inpainting, perceptual=weights.perceptual > 0)
+            tasks.append(RoIInpainting(config))
+        if weights.flow > 0:
+            tasks.append(OpticalFlow())
+        if weights.consistency > 0:
+            tasks.append(Consistency(self.recipe.consistency))
+        if not tasks:
+            raise RecipeError("nothing to train: no labelled data and no self-supervised task with a weight over 0")
+        return tasks
 
-    def _face(
-        self, store: ChipStore, row: int, rng: np.random.Generator, then: int | None = None
-    ) -> tuple[NDArray[np.uint8], Float32, Float32, Tensor]:
-        canvas = np.ascontiguousarray(store.chips[row])
-        landmarks = store.landmarks[row].astype(np.float32)
-        geometry = store.geometry[row].astype(np.float32)
-        made = augment(canvas, landmarks, geometry, store.layout, self.recipe.augment, rng)
-        quarter = store.layout.side // 4
-        if then is None:
-            flow = torch.full((2, quarter, quarter), math.nan)
+    def _plan_steps(self) -> StepPlan:
+        optim, weights, data = self.recipe.optim, self.recipe.tasks, self.data
+        world = distributed.world_size()
+        for key in ("labelled_batch", "unlabelled_batch"):
+            if getattr(optim, key) % world:
+                raise RecipeError(f"optim.{key} is {getattr(optim, key)}, not a multiple of the {world} processes")
+        self_supervised = max(weights.inpainting, weights.perceptual, weights.flow, weights.consistency) > 0
+        unlabelled = data.unlabelled if self_supervised and optim.unlabelled_batch else ()
+        if data.labelled is not None:
+            steps = optim.steps or len(data.labelled.rows) // optim.labelled_batch
+            if steps == 0:
+                raise RecipeError(
+                    f"{data.labelled.store.folder} holds {len(data.labelled.rows)} training faces, fewer than "
+                    "optim.labelled_batch; lower it or set optim.steps"
+                )
         else:
-            pair = (warp(frame, made.matrix, store.layout.side) for frame in (canvas, store.chips[then]))
-            flow = to_target(self._flow_target(*pair))
-        return made.chip, made.landmarks, made.geometry, flow
+            count = sum(len(source.rows) for source in unlabelled)
+            steps = optim.steps or max(1, count // max(1, optim.unlabelled_batch))
+            if not count:
+                raise RecipeError("without labelled data optim.unlabelled_batch must be over 0")
+        return StepPlan(
+            aus=data.aus,
+            labelled=data.labelled,
+            unlabelled=unlabelled,
+            labelled_batch=optim.labelled_batch if data.labelled is not None else 0,
+            unlabelled_batch=optim.unlabelled_batch if unlabelled else 0,
+            steps=steps,
+            seed=optim.seed,
+            augment=self.recipe.augment,
+            flow_gap_s=self.network.config.flow_gap_s,
+            want_flow=weights.flow > 0,
+            want_plain=weights.consistency > 0,
+            rank=distributed.rank(),
+            world=world,
+        )
 
-    # ---- training --------------------------------------------------------------------------------
+    @property
+    def _workers(self) -> int:
+        wanted = self.recipe.optim.workers
+        return wanted if wanted >= 0 else max(0, (os.cpu_count() or 1) // distributed.world_size() - 1)
+
+    # ---- training ------------------------------------------------------------------------------
 
     def run(self, on_epoch: Callable[[EpochReport], None] | None = None) -> Path:
-        """Train until the recipe's last epoch. Returns the best checkpoint's path. Raises TrainingError on a
-        NaN loss."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / "recipe.json").write_text(json.dumps(self.recipe.to_json(), indent=2) + "\n")
-        while self.epoch < self.recipe.optim.epochs:
-            start = time.perf_counter()
-            losses = self._train_epoch(self.epoch)
-            self.epoch += 1
-            held_out, selection = self._validate()
-            report = EpochReport(self.epoch, losses, held_out, selection, time.perf_counter() - start)
-            if selection >= self.best:
-                self.best = selection
-                self._save("best.pt")
-            self._save("last.pt")
-            self._log(report)
-            if on_epoch:
-                on_epoch(report)
+        """Train until the recipe's last epoch, or its patience ends. Returns the best checkpoint's path.
+
+        Raises TrainingError when a loss is not finite or a checkpoint cannot be written; the last good one is kept.
+        Ctrl-C and SIGTERM end the current step, save ``last.pt`` and raise KeyboardInterrupt.
+        """
+        first = distributed.rank() == 0
+        if first:
+            self._write_recipe()
+        log = RunLog(self.out) if first else None
+        # static graph off: which decoder takes part may differ from step to step
+        objective: nn.Module = self.objective
+        if distributed.world_size() > 1:
+            objective = DistributedDataParallel(self.objective, find_unused_parameters=True)
+        try:
+            with self._stopping_gently():
+                while self.epoch < self.recipe.optim.epochs and not self._out_of_patience():
+                    report = self._run_epoch(objective)
+                    if log:
+                        log.write(report)
+                        if on_epoch:
+                            on_epoch(report)
+        finally:
+            if log:
+                log.close()
         return self.out / "best.pt"
 
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
+    def _run_epoch(self, objective: nn.Module) -> EpochReport:
+        start, first_step = time.perf_counter(), self.step
+        losses = self._train_epoch(objective)
+        seconds = time.perf_counter() - start
+        faces = (self.plan.steps - first_step) * (self.plan.labelled_batch + self.plan.unlabelled_batch)
+        self.epoch, self.step, self._sums = self.epoch + 1, 0, {}
+        held_out, selection = self._validate()
+        better = selection >= self.best
+        if better:
+            self.best, self.best_epoch = selection, self.epoch
+        if distributed.rank() == 0:
+            for name in ("best.pt", "last.pt") if better else ("last.pt",):
+                self._save(name)
+        distributed.wait_for_all()
+        return EpochReport(
+            epoch=self.epoch,
+            losses=losses,
+            held_out=held_out,
+            selection=selection,
+            chosen_by=self.choice.by,
+            learning_rate=self._learning_rate(self.epoch * self.plan.steps - 1),
+            faces_per_s=faces / max(seconds, 1e-9),
+            seconds=time.perf_counter() - start,
+        )
+
+    def _train_epoch(self, objective: nn.Module) -> dict[str, float]:
         optim = self.recipe.optim
-        generator = torch.Generator().manual_seed(optim.seed * 100_003 + epoch)
-        torch.manual_seed(optim.seed * 100_003 + epoch)  # dropout and geometry noise
         self.network.train(not optim.only)
         if optim.only:
             self.network.get_submodule(optim.only).train()
-        sums: dict[str, float] = {}
-        for step, batch in enumerate(self._batches(epoch)):
-            rate = self._learning_rate(epoch * self.steps_per_epoch + step)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            inputs = batch.chips
-            for task in self.tasks:
-                changed = task.corrupt(batch, generator)
-                inputs = changed if changed is not batch.chips else inputs
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=optim.bfloat16):
-                output = self.network(inputs, batch.centres, batch.geometry)
-                losses = {k: v for task in self.tasks for k, v in task.losses(batch, output, self.network).items()}
-            total = torch.stack(
-                [getattr(self.recipe.tasks, name) * loss.float() for name, loss in losses.items()]
-            ).sum()
-            if not torch.isfinite(total):
-                bad = [name for name, loss in losses.items() if not torch.isfinite(loss)]
-                raise TrainingError(
-                    f"the loss of {', '.join(bad) or 'the step'} is not finite in epoch {epoch + 1}; the last good "
-                    f"state is in {self.out / 'last.pt'}; lower optim.learning_rate and resume"
-                )
-            self.optimiser.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
-            self.optimiser.step()
-            for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(loss.detach())
-        return {name: value / self.steps_per_epoch for name, value in sums.items()}
+        steps = load_steps(self.plan, self.epoch, self.step, self._workers)
+        left, quiet = self.plan.steps - self.step, distributed.rank() > 0
+        for raw in progress(steps, desc=f"epoch {self.epoch + 1}", unit="step", total=left, quiet=quiet):
+            losses = self.train_step(objective, raw.to_batch(self.device))
+            for name, value in losses.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
+            self.step += 1
+            if self._asked_to_stop():
+                if distributed.rank() == 0:
+                    self._save("last.pt")
+                raise KeyboardInterrupt
+        return {name: value / self.plan.steps for name, value in self._sums.items()}
+
+    def train_step(self, objective: nn.Module, batch: Batch) -> dict[str, float]:
+        """One update. Returns the losses, means over all processes. Raises TrainingError before the weights change when
+        one is not finite."""
+        optim = self.recipe.optim
+        seed = (optim.seed * 1_000_003 + self.epoch) * 1_000_003 + self.step
+        torch.manual_seed((seed * 1_009 + distributed.rank()) % 2**63)  # dropout and geometry noise
+        rate = self._learning_rate(self.epoch * self.plan.steps + self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            losses = objective(batch)
+            total = torch.stack([getattr(self.recipe.tasks, name) * loss for name, loss in losses.items()]).sum()
+        values = distributed.summed(torch.stack(list(losses.values())).detach()) / distributed.world_size()
+        named = dict(zip(losses, values.tolist(), strict=True))
+        if bad := [name for name, value in named.items() if not math.isfinite(value)]:
+            raise TrainingError(
+                f"the loss of {', '.join(bad)} is not finite in epoch {self.epoch + 1}, step {self.step + 1}; the last "
+                f"good state is in {self.out / 'last.pt'}; lower optim.learning_rate and resume"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
+        self.optimiser.step()
+        return named
 
     def _learning_rate(self, step: int) -> float:
         optim = self.recipe.optim
-        total = optim.epochs * self.steps_per_epoch
+        total = optim.epochs * self.plan.steps
         warm = min(1.0, (step + 1) / max(1, optim.warmup_steps))
         return optim.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
 
-    # ---- validation --------------------------------------------------------------------------------
-
     def _validate(self) -> tuple[dict[str, float], float]:
-        assert self.labelled.intensity is not None
-        predicted = predict_store(self.network, self.labelled, self.held_out_rows)[0]
-        truth = self.labelled.intensity[self.held_out_rows] / MAX_INTENSITY
-        columns = range(truth.shape[1])
-        held_out = {
-            "pcc": float(np.nanmean([pcc(predicted[:, j], truth[:, j]) for j in columns])),
-            "icc31": float(np.nanmean([icc31(predicted[:, j], truth[:, j]) for j in columns])),
-        }
-        if self.selection is None:
-            return held_out, held_out["icc31"]
-        values = predict_store(self.network, self.selection, np.arange(len(self.selection)))[0]
-        return held_out, float(np.nanmean(list(teacher_agreement(self.selection, values, self.labelled.aus).values())))
+        """The first process measures; all learn what came out, so that they stop together."""
+        held_out: dict[str, float] = {}
+        selection = 0.0
+        if distributed.rank() == 0:
+            held_out, selection = validate(self.network, self.data, self.choice, self.objective.tasks, self.recipe)
+            if self.choice.by == "last":
+                selection = float(self.epoch)
+            if not math.isfinite(selection):
+                selection = -math.inf
+        return held_out, distributed.from_first(selection)
 
-    # ---- files --------------------------------------------------------------------------------
+    # ---- stopping ------------------------------------------------------------------------------
+
+    def _out_of_patience(self) -> bool:
+        patience = self.recipe.optim.patience
+        return patience > 0 and self.epoch - self.best_epoch >= patience
+
+    def _asked_to_stop(self) -> bool:
+        """In any process: all must stop at the same step."""
+        if distributed.world_size() == 1:
+            return self._stop
+        return bool(distributed.summed(torch.tensor(float(self._stop), device=self.device)) > 0)
+
+    @contextmanager
+    def _stopping_gently(self) -> Iterator[None]:
+        def ask(number: int, frame: FrameType | None) -> None:
+            self._stop = True
+
+        try:
+            before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not in the main thread: whoever runs it there stops it otherwise
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    # ---- files ------------------------------------------------------------------------------
+
+    def _write_recipe(self) -> None:
+        """The recipe as resolved, before the first step."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / "recipe.json").write_text(json.dumps(self.recipe.to_json(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise RecipeError(f"{self.out} cannot be written ({error.strerror}); name another --out") from error
 
     def _save(self, name: str) -> None:
         state: dict[str, Any] = {
@@ -255,46 +342,44 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "config": self.network.config.to_json(),
             "recipe": self.recipe.to_json(),
+            "subjects": self.subjects,
             "epoch": self.epoch,
+            "step": self.step,
+            "sums": self._sums,
             "best": self.best,
+            "best_epoch": self.best_epoch,
         }
         temporary = self.out / f"{name}.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.out / name)
+        try:
+            torch.save(state, temporary)
+            os.replace(temporary, self.out / name)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            temporary.unlink(missing_ok=True)
+            raise TrainingError(
+                f"{self.out / name} cannot be written ({error}); the one before is kept; make room and use --resume"
+            ) from error
 
     def resume(self) -> None:
         """Go on from ``last.pt``. Raises RecipeError when there is none or it belongs to another network."""
         path = self.out / "last.pt"
         if not path.is_file():
             raise RecipeError(f"{path} is missing, there is nothing to resume; leave --resume out")
-        state = torch.load(path, weights_only=True)
-        if state["config"] != self.network.config.to_json():
-            raise RecipeError(f"{path} holds another network than the recipe describes; train into another folder")
+        state = load_checkpoint(path)
+        config = RTATLConfig.from_json(state["config"])
+        if config != self.network.config:
+            difference = difference_of(config, self.network.config) or "they differ in AUs, dropout or flow gap"
+            raise RecipeError(
+                f"{path} holds another network than the recipe describes: {difference}; train into another folder"
+            )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.best = state["epoch"], state["best"]
-
-    def _log(self, report: EpochReport) -> None:
-        row = {"epoch": report.epoch, **{f"loss_{k}": v for k, v in report.losses.items()}}
-        row |= {f"held_out_{k}": v for k, v in report.held_out.items()}
-        row |= {"selection": report.selection, "seconds": report.seconds}
-        path = self.out / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow({k: v if isinstance(v, int) else f"{v:.5f}" for k, v in row.items()})
+        self.epoch, self.step, self._sums = state["epoch"], state["step"], state["sums"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
 
 
-def split_subjects(
-    subjects: NDArray[np.str_], held_out: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows for training and for validation; no subject is in both."""
-    names = np.unique(subjects)
-    if len(names) < 2:
-        raise RecipeError("at least two subjects are needed to hold some out")
-    count = min(len(names) - 1, max(1, round(len(names) * held_out)))
-    kept_out = np.random.default_rng(seed).permutation(names)[:count]
-    outside = np.isin(subjects, kept_out)
-    return np.flatnonzero(~outside), np.flatnonzero(outside)
+def _precision(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if wanted not in ("float32", "bfloat16"):
+        raise RecipeError(f"optim.precision is {wanted!r}; write float32, bfloat16 or auto")
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32

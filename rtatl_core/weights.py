@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -42,7 +43,10 @@ class Calibration:
     occurrence_from_intensity: bool = True
     """True: probability = logistic(4 * (unclipped intensity - 1)), so an AU is present from FACS A on and
     never contradicts its intensity. False: the network's occurrence head, for models whose training data code
-    occurrence only."""
+    occurrence only, or by another rule."""
+    intensity_from_occurrence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), np.bool_))
+    """(n_aus,) or () AUs whose intensity was never coded in training: shown is 5 times the probability that the
+    occurrence head gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
             "gain": _rounded(calibration.gain),
             "offset": _rounded(calibration.offset),
             "occurrence": next(k for k, v in _OCCURRENCE_RULES.items() if v == calibration.occurrence_from_intensity),
+            "intensity_is_5_times_probability": _numbers(network.config.aus, calibration.intensity_from_occurrence),
         },
         "golden_intensity": _rounded(answer),
     }
@@ -147,7 +152,10 @@ def load_model(model: str | Path | None = None, *, with_onnx: bool = True) -> Mo
             )
         config = RTATLConfig.from_json(card["network"])
         gain, offset = (np.array(card["calibration"][key], np.float32) for key in ("gain", "offset"))
-        calibration = Calibration(gain, offset, _OCCURRENCE_RULES[card["calibration"]["occurrence"]])
+        uncoded = card["calibration"].get("intensity_is_5_times_probability", [])
+        calibration = Calibration(
+            gain, offset, _OCCURRENCE_RULES[card["calibration"]["occurrence"]], np.isin(config.aus, uncoded)
+        )
         expected, golden = str(card["sha256"]), np.array(card["golden_intensity"], np.float32)
         with_flow = bool(card["flow"])
         str(card["name"]), str(card["trained_on"])
@@ -215,10 +223,16 @@ def _golden_answer(network: RTATL, calibration: Calibration) -> Float32:
 def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[Float32, Float32]:
     """(..., n_aus) raw intensity and occurrence logits -> intensity 0-5, probability of occurrence 0-1."""
     intensity = 5 * calibration.gain * (raw - calibration.offset)
+    uncoded = calibration.intensity_from_occurrence
     if calibration.occurrence_from_intensity:
-        logits = (4 * (intensity - 1)).astype(np.float32)
+        logits = np.where(uncoded, logits, 4 * (intensity - 1)).astype(np.float32)
     probability = 1 / (1 + np.exp(-logits.clip(-60, 60)))
+    intensity = np.where(uncoded, 5 * probability, intensity)
     return intensity.clip(0, 5).astype(np.float32), probability.astype(np.float32)
+
+
+def _numbers(aus: tuple[int, ...], chosen: NDArray[np.bool_]) -> list[int]:
+    return [au for au, is_chosen in zip(aus, np.broadcast_to(chosen, len(aus)), strict=True) if is_chosen]
 
 
 def _rounded(values: Float32) -> list[float]:

@@ -36,10 +36,17 @@ class AugmentConfig:
     cutout: float = 0.15
     flip: float = 0.5
 
+    @classmethod
+    def none(cls) -> AugmentConfig:
+        """The central chip as it is."""
+        return cls(**dict.fromkeys(cls.__slots__, 0.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Augmented:
     chip: UInt8
+    plain: UInt8
+    """The same view before light, colour and sharpness were changed."""
     landmarks: Float32
     """(468, 2) fractions of the chip."""
     geometry: Float32
@@ -84,7 +91,7 @@ def augment(
         mirror = list(mirror_index())
         points = points[mirror]
         geometry = geometry[mirror] * np.array([-1, 1, 1], np.float32)
-    return Augmented(_degrade(chip, config, rng), points, geometry, matrix, flipped)
+    return Augmented(_degrade(chip.copy(), config, rng), chip, points, geometry, matrix, flipped)
 
 
 def _random_matrix(layout: ChipLayout, config: AugmentConfig, flipped: bool, rng: np.random.Generator) -> Float32:

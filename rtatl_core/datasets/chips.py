@@ -2,20 +2,30 @@
 
 A folder with
 
-    chips.npy      (N, C, C, 3) uint8 RGB, C = side + 2 * margin (memory-mapped when read)
-    landmarks.npy  (N, 478, 2) float16, fractions of the chip's side without margin
-    geometry.npy   (N, 468, 3) float16, see AlignedFace.geometry
-    intensity.npy  (N, n_aus) float16 on 0-5, NaN = not labelled; absent for unlabelled data
-    teacher.npy    (N, n) float16 blendshape stand-ins, see teacher.py; absent unless asked for
-    index.csv      one row a chip: image, subject, clip, time (seconds in the clip; clip empty for stills)
-    meta.json      layout, aus, landmark backend, where the data came from
+    meta.json            layout, aus, landmark backend, origin; written last, so its presence says "complete"
+    report.json          frames used and lost, by reason, and the positive rates of the labels
+    parts/<unit>/        one folder for each sequence, video or batch of photos:
+        chips.npy        (N, C, C, 3) uint8 RGB, C = side + 2 * margin
+        landmarks.npy    (N, 478, 2) float16, fractions of the chip's side without margin
+        geometry.npy     (N, 468, 3) float16, see AlignedFace.geometry
+        intensity.npy    (N, n_aus) float16 on 0-5, NaN = not coded        } absent for
+        occurrence.npy   (N, n_aus) float16, 0 absent, 1 present, NaN      } unlabelled data
+        teacher.npy      (N, n) float16 blendshape stand-ins, see teacher.py; absent unless asked for
+        flow.npy         (N, C/4, C/4, 2) float16 motion to the frame in flow_to.npy; absent unless known or asked for
+        flow_to.npy      (N,) int32 row of that frame in this part, -1 = none
+        index.csv        one row a chip: image, subject, clip (empty for stills), time (s), yaw (degrees)
+
+Arrays are memory-mapped; a store may be several such folders read as one.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,137 +33,228 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.errors import RecipeError
-from rtatl_core.face.align import ChipLayout, align_face
+from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.observe import BACKEND
-from rtatl_core.handoffs import AlignedFace, Float32, UInt8
+from rtatl_core.handoffs import Float32
 
-PREPARED_LAYOUT = ChipLayout(side=112, margin=16)
-_INDEX = ("image", "subject", "clip", "time")
+INDEX = ("image", "subject", "clip", "time", "yaw")
+_META, _PARTS = "meta.json", "parts"
+
+
+class Rows:
+    """Equal arrays of several .npy files as one along their first axis, read from disk row by row.
+
+    Only paths travel when it is pickled, so loader processes map the files themselves instead of receiving a copy.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = tuple(files)
+
+    def __reduce__(self) -> tuple[type[Rows], tuple[tuple[Path, ...]]]:
+        return Rows, (self._files,)
+
+    @cached_property
+    def _arrays(self) -> list[NDArray[Any]]:
+        return [np.load(file, mmap_mode="r") for file in self._files]
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(len(array) for array in self._arrays)])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (int(self._starts[-1]), *self._arrays[0].shape[1:])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        part = int(np.searchsorted(self._starts, row, side="right")) - 1
+        item: NDArray[Any] = self._arrays[part][row - self._starts[part]]
+        return item
+
+    def take(self, rows: Iterable[int]) -> NDArray[Any]:
+        """(len(rows), ...) a copy of these rows."""
+        return np.stack([self[int(row)] for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
 class ChipStore:
-    """A prepared folder, opened for reading. Arrays are aligned on their first axis."""
+    """Prepared folders, opened for reading. Arrays are aligned on their first axis."""
 
     folder: Path
+    """The first of the folders, to name the store in messages."""
     layout: ChipLayout
     aus: tuple[int, ...]
-    chips: UInt8
-    landmarks: NDArray[np.float16]
-    geometry: NDArray[np.float16]
+    occurrence_rule: str
+    """What counts as present in ``occurrence``, in words."""
+    chips: Rows
+    landmarks: Rows
+    geometry: Rows
     intensity: Float32 | None
+    """(N, n_aus) on 0-5, NaN = not coded; None for unlabelled data."""
+    occurrence: Float32 | None
+    """(N, n_aus) 0 or 1, NaN = not coded; None for unlabelled data."""
     teacher: Float32 | None
+    flow: Rows | None
+    flow_to: NDArray[np.int64]
+    """(N,) row of the frame that ``flow`` leads to; -1 = no stored flow."""
     subjects: NDArray[np.str_]
     clips: NDArray[np.str_]
+    """Clip of each row, unique over the store; empty for stills."""
     times: NDArray[np.float64]
+    yaw: Float32
+    """(N,) head yaw in degrees, + towards the subject's right."""
 
     def __len__(self) -> int:
-        return len(self.chips)
+        return len(self.subjects)
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """(N,) rows with at least one coded AU."""
+        if self.intensity is None or self.occurrence is None:
+            return np.zeros(len(self), np.bool_)
+        known: NDArray[np.bool_] = np.isfinite(self.intensity).any(axis=1) | np.isfinite(self.occurrence).any(axis=1)
+        return known
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Raises RecipeError when the folder was not prepared by ``rtatl prepare``, or is damaged."""
-        try:
-            meta = json.loads((folder / "meta.json").read_text())
-            arrays = {
-                name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("chips", "landmarks", "geometry")
-            }
-            intensity = np.load(folder / "intensity.npy").astype(np.float32) if meta["aus"] else None
-            teacher = folder / "teacher.npy"
-            with (folder / "index.csv").open(newline="") as file:
-                rows = list(csv.DictReader(file))
-            layout = ChipLayout(**meta["layout"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RecipeError(
-                f"{folder} is no prepared data folder ({error}); make one with 'rtatl prepare'"
-            ) from error
-        lengths = {name: len(array) for name, array in arrays.items()} | {"index": len(rows)}
-        if len(set(lengths.values())) != 1:
-            raise RecipeError(f"{folder} is damaged, its files differ in length ({lengths}); prepare it again")
-        if meta["landmark_backend"] != BACKEND:
-            raise RecipeError(
-                f"{folder} was prepared with landmarks of {meta['landmark_backend']}, this version uses {BACKEND}; "
-                "prepare it again"
+    def open(cls, *folders: Path) -> Self:
+        """Raises RecipeError when a folder was not prepared by ``rtatl prepare``, is unfinished or damaged, or when
+        several do not fit together."""
+        metas = [_read_meta(folder) for folder in folders]
+        for folder, meta in zip(folders, metas, strict=True):
+            for key in ("layout", "aus", "occurrence_rule"):
+                if meta[key] != metas[0][key]:
+                    raise RecipeError(
+                        f"{folder} and {folders[0]} differ in {key} ({meta[key]} and {metas[0][key]}); "
+                        "prepare them alike or train on one of them"
+                    )
+        parts = [(folder, part) for folder in folders for part in sorted((folder / _PARTS).iterdir()) if part.is_dir()]
+        aus = tuple(metas[0]["aus"])
+        names = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if aus else ())]
+        paths = [part for _, part in parts if _usable(part, names)]
+        if not paths:
+            raise RecipeError(f"{folders[0]} holds no face; prepare it again")
+        index = [row for path in paths for row in _read_index(path)]
+        optional = {name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("teacher", "flow")}
+        starts = np.cumsum([0, *(len(np.load(path / "landmarks.npy", mmap_mode="r")) for path in paths)])
+        flow_to = np.full(len(index), -1, np.int64)
+        if optional["flow"]:
+            within = [np.load(path / "flow_to.npy") for path in paths]
+            flow_to = np.concatenate(
+                [np.where(to < 0, -1, to + start) for to, start in zip(within, starts, strict=False)]
             )
         return cls(
-            folder=folder,
-            layout=layout,
-            aus=tuple(meta["aus"]),
-            intensity=intensity,
-            teacher=np.load(teacher).astype(np.float32) if teacher.is_file() else None,
-            subjects=np.array([row["subject"] for row in rows]),
-            clips=np.array([row["clip"] for row in rows]),
-            times=np.array([float(row["time"] or 0) for row in rows]),
-            **arrays,
+            folder=folders[0],
+            layout=ChipLayout(**metas[0]["layout"]),
+            aus=aus,
+            occurrence_rule=metas[0]["occurrence_rule"],
+            chips=_rows(paths, "chips"),
+            landmarks=_rows(paths, "landmarks"),
+            geometry=_rows(paths, "geometry"),
+            intensity=_whole(paths, "intensity") if aus else None,
+            occurrence=_whole(paths, "occurrence") if aus else None,
+            teacher=_whole(paths, "teacher") if optional["teacher"] else None,
+            flow=_rows(paths, "flow") if optional["flow"] else None,
+            flow_to=flow_to,
+            subjects=np.array([row["subject"] for row in index]),
+            clips=np.array([row["clip"] for row in index]),
+            times=np.array([float(row["time"] or 0) for row in index]),
+            yaw=np.array([float(row["yaw"]) for row in index], np.float32),
         )
 
 
-@dataclass
-class ChipWriter:
-    """Collects aligned faces and writes a ``ChipStore`` folder in one go."""
+def write_meta(
+    folder: Path, *, layout: ChipLayout, aus: tuple[int, ...], occurrence_rule: str, origin: dict[str, Any]
+) -> None:
+    """Declare a prepared folder complete."""
+    meta = {
+        "layout": {"side": layout.side, "margin": layout.margin},
+        "aus": list(aus),
+        "occurrence_rule": occurrence_rule,
+        "landmark_backend": BACKEND,
+        "origin": origin,
+    }
+    (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
-    aus: tuple[int, ...] = ()
-    layout: ChipLayout = PREPARED_LAYOUT
-    _faces: list[AlignedFace] = field(default_factory=list)
-    _intensity: list[Float32] = field(default_factory=list)
-    _teacher: list[Float32] = field(default_factory=list)
-    _rows: list[tuple[str, str, str, str]] = field(default_factory=list)
 
-    def add(
-        self,
-        image: UInt8,
-        landmarks: Float32,
-        *,
-        name: str,
-        subject: str,
-        clip: str = "",
-        time: float = 0.0,
-        intensity: Float32 | None = None,
-        teacher: Float32 | None = None,
-    ) -> None:
-        """image: BGR; landmarks: (478, 3) pixels; intensity: (n_aus,) on 0-5, NaN = unknown."""
-        self._faces.append(align_face(image, landmarks, self.layout))
-        self._rows.append((name, subject, clip, f"{time:.4f}"))
-        if self.aus:
-            if intensity is None or intensity.shape != (len(self.aus),):
-                raise ValueError(f"{name}: labels for {len(self.aus)} AUs are needed")
-            self._intensity.append(intensity)
-        if teacher is not None:
-            self._teacher.append(teacher)
+def is_complete(folder: Path) -> bool:
+    return (folder / _META).is_file()
 
-    def __len__(self) -> int:
-        return len(self._faces)
 
-    def write(self, folder: Path, origin: dict[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "chips.npy", np.stack([face.chip for face in self._faces]))
-        np.save(folder / "landmarks.npy", np.stack([face.landmarks for face in self._faces]).astype(np.float16))
-        np.save(folder / "geometry.npy", np.stack([face.geometry for face in self._faces]).astype(np.float16))
-        if self.aus:
-            np.save(folder / "intensity.npy", np.stack(self._intensity).astype(np.float16))
-        if self._teacher:
-            np.save(folder / "teacher.npy", np.stack(self._teacher).astype(np.float16))
-        with (folder / "index.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(_INDEX)
-            writer.writerows(self._rows)
-        meta = {
-            "layout": {"side": self.layout.side, "margin": self.layout.margin},
-            "aus": list(self.aus),
-            "landmark_backend": BACKEND,
-            "origin": origin,
-        }
-        (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+def part_folder(folder: Path, unit: str) -> Path:
+    return folder / _PARTS / unit
 
 
 def frame_pairs(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
     """(n, 2) rows of frames of one clip that are ``gap_s`` apart, to within a quarter of it."""
-    pairs = []
-    for clip in np.unique(store.clips):
-        rows = np.flatnonzero(store.clips == clip)
-        times = store.times[rows]
-        later = np.searchsorted(times, times + gap_s - 1e-6)
-        for i, j in enumerate(later):
-            if j < len(rows) and abs(times[j] - times[i] - gap_s) <= gap_s / 4:
-                pairs.append((rows[i], rows[j]))
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    partner = partners(store, gap_s)
+    first = np.flatnonzero(partner >= 0)
+    return np.stack([first, partner[first]], axis=1)
+
+
+def partners(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
+    """(N,) for each row the row of its clip that is ``gap_s`` later, to within a quarter of it; -1 = none. A store
+    with flow of its own says itself where that leads."""
+    return store.flow_to if store.flow is not None else later_rows(store.clips, store.times, gap_s)
+
+
+def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
+    """(N,) for each row the row of the same clip (empty = a still, has none) that is ``gap_s`` later; -1 = none."""
+    result = np.full(len(clips), -1, np.int64)
+    order = np.lexsort((times, clips))
+    bounds = np.flatnonzero(np.r_[True, clips[order][1:] != clips[order][:-1], True])
+    for start, stop in pairwise(bounds):
+        rows = order[start:stop]
+        if not clips[rows[0]]:
+            continue
+        at = times[rows]
+        later = np.searchsorted(at, at + gap_s - 1e-6)
+        found = later < len(rows)
+        found[found] &= np.abs(at[later[found]] - at[found] - gap_s) <= gap_s / 4
+        result[rows[found]] = rows[later[found]]
+    return result
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta: dict[str, Any] = json.loads((folder / _META).read_text(encoding="utf-8"))
+        meta["layout"]["side"], meta["aus"], meta["occurrence_rule"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if (folder / _PARTS).is_dir() and not (folder / _META).is_file():
+            raise RecipeError(f"{folder} is not prepared to the end; run its 'rtatl prepare' again to go on") from error
+        raise RecipeError(f"{folder} is no prepared data folder ({error}); make one with 'rtatl prepare'") from error
+    if meta["landmark_backend"] != BACKEND:
+        raise RecipeError(
+            f"{folder} was prepared with landmarks of {meta['landmark_backend']}, this version uses {BACKEND}; "
+            "prepare it again"
+        )
+    return meta
+
+
+def _usable(part: Path, names: list[str]) -> bool:
+    """Whether a part holds faces. Raises RecipeError when it is damaged."""
+    try:
+        rows = len(_read_index(part))
+        if rows == 0:
+            return False
+        lengths = {name: len(np.load(part / f"{name}.npy", mmap_mode="r")) for name in names}
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(f"{part} is damaged ({error}); delete that folder and prepare again") from error
+    if set(lengths.values()) != {rows}:
+        raise RecipeError(f"{part} is damaged, its files differ in length ({lengths}, index {rows}); prepare it again")
+    return True
+
+
+def _read_index(part: Path) -> list[dict[str, str]]:
+    with (part / "index.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _rows(paths: list[Path], name: str) -> Rows:
+    return Rows([path / f"{name}.npy" for path in paths])
+
+
+def _whole(paths: list[Path], name: str) -> Float32:
+    whole: Float32 = np.concatenate([np.load(path / f"{name}.npy") for path in paths]).astype(np.float32)
+    return whole

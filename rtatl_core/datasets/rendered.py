@@ -1,58 +1,95 @@
-"""Rendered faces with exact AU intensities -> chips.
+"""Rendered faces with exact AU intensities, stills and clips -> frames.
 
-Reads a folder with ``images/`` and ``labels.csv`` (columns image, identity, ``AUnn_L`` and ``AUnn_R`` on 0-1
-= FACS 0-5). Landmarks are found by the same FaceMesh as in the live program, because its errors belong to the
-input; the file's own are not used.
+Reads a folder with ``images/`` and ``labels.csv``: columns image, identity, ``AUnn_L`` and ``AUnn_R`` on 0-1 (= FACS
+0-5), and for clips also clip and time (s). ``flow/<image stem>.npz``, where it exists, holds the exact motion: ``flow``
+(h/step, w/step, 2) in pixels of the image, x right, y down, NaN where there is no face; ``to`` the image it leads to;
+``step`` its cell in pixels. Landmarks are found by FaceMesh as in the live program, because its errors belong to the
+input; a file's own are not used.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from rtatl_core.datasets.chips import ChipWriter
+from rtatl_core.datasets.prepare import Frame
 from rtatl_core.errors import RecipeError
-from rtatl_core.face.observe import FaceMesh
-from rtatl_core.facs import MAX_INTENSITY, parse_label
-from rtatl_core.progress import progress
+from rtatl_core.facs import MAX_INTENSITY, action_unit, parse_label
+from rtatl_core.handoffs import Float32, UInt8
+
+OCCURRENCE_RULE = "intensity 1 (FACS A) or more"
+ROWS_PER_UNIT = 500
 
 
-def prepare_rendered(root: Path, out: Path) -> dict[str, int]:
-    """Returns counts of images used and lost, by reason. Raises RecipeError when the folder is not of that
-    kind."""
+@dataclass(frozen=True, slots=True)
+class Renders:
+    """Rows of one labels.csv that belong together: a clip, or a batch of stills."""
+
+    name: str
+    root: Path
+    aus: tuple[int, ...]
+    rows: tuple[dict[str, str], ...]
+
+    @property
+    def tracking(self) -> bool:
+        return False
+
+    def frames(self) -> Iterator[Frame]:
+        for row in self.rows:
+            image = cv2.imread(str(self.root / "images" / row["image"]))
+            sides = np.array([[float(row[f"AU{au:02d}_{side}"]) for side in "LR"] for au in self.aus], np.float32)
+            intensity = (sides.mean(axis=1) * MAX_INTENSITY).clip(0, MAX_INTENSITY)
+            flow, to = _read_flow(self.root, row["image"], image) if image is not None else (None, "")
+            yield Frame(
+                name=row["image"],
+                subject=row["identity"],
+                image=image,
+                clip=row.get("clip", ""),
+                time=float(row.get("time") or 0),
+                intensity=intensity,
+                occurrence=(intensity >= 1).astype(np.float32),
+                flow=flow,
+                flow_to=to,
+            )
+
+
+def find_renders(root: Path) -> tuple[tuple[int, ...], list[Renders]]:
+    """(AUs, units). Raises RecipeError when the folder is not of that kind."""
     labels = root / "labels.csv"
     if not labels.is_file():
         raise RecipeError(f"{root} holds no labels.csv; name a folder of rendered faces (images/ and labels.csv)")
-    with labels.open(newline="") as file:
+    with labels.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or "identity" not in rows[0]:
         raise RecipeError(f"{labels} has no column 'identity'; name a folder of rendered faces")
     aus = tuple(sorted({parse_label(column) for column in rows[0] if column.endswith(("_L", "_R"))}))
-    writer = ChipWriter(aus=aus)
-    report = {"used": 0, "no face found": 0, "unreadable image": 0}
-    with FaceMesh(tracking=False) as mesh:
-        for row in progress(rows, desc=f"preparing {root.name}", unit="face"):
-            image = cv2.imread(str(root / "images" / row["image"]))
-            if image is None:
-                report["unreadable image"] += 1
-                continue
-            faces = mesh(image)
-            if not faces:
-                report["no face found"] += 1
-                continue
-            sides = np.array([[float(row[f"AU{au:02d}_{side}"]) for side in "LR"] for au in aus], np.float32)
-            writer.add(
-                image,
-                faces[0],
-                name=row["image"],
-                subject=row["identity"],
-                intensity=(sides.mean(axis=1) * MAX_INTENSITY).clip(0, MAX_INTENSITY),
-            )
-            report["used"] += 1
-    if not len(writer):
-        raise RecipeError(f"no face was found in any image of {root}")
-    writer.write(out, {"kind": "rendered", "faces": report["used"]})
-    return report
+    for au in aus:
+        action_unit(au)
+    clips: dict[str, list[dict[str, str]]] = {}
+    stills = [row for row in rows if not row.get("clip")]
+    for row in rows:
+        if row.get("clip"):
+            clips.setdefault(row["clip"], []).append(row)
+    units = [
+        Renders(f"stills-{start:06d}", root, aus, tuple(stills[start : start + ROWS_PER_UNIT]))
+        for start in range(0, len(stills), ROWS_PER_UNIT)
+    ]
+    return aus, units + [Renders(f"clip-{name}", root, aus, tuple(part)) for name, part in sorted(clips.items())]
+
+
+def _read_flow(root: Path, image: str, picture: UInt8) -> tuple[Float32 | None, str]:
+    path = root / "flow" / f"{Path(image).stem}.npz"
+    if not path.is_file():
+        return None, ""
+    with np.load(path) as stored:
+        flow, step = stored["flow"].astype(np.float32), int(stored.get("step", 1))
+        to = str(stored["to"])
+    if step != 1:
+        height, width = picture.shape[:2]
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_NEAREST)
+    return flow, to

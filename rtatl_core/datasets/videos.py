@@ -1,53 +1,88 @@
-"""Unlabelled videos -> chips in time order, for the self-supervised tasks."""
+"""Unlabelled videos and photos -> frames, for the self-supervised tasks and as real data to choose by."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from rtatl_core.datasets.chips import ChipWriter
-from rtatl_core.datasets.teacher import Teacher
+import cv2
+
+from rtatl_core.datasets.prepare import Frame
 from rtatl_core.errors import RecipeError, SourceError
-from rtatl_core.face.observe import FaceMesh
-from rtatl_core.progress import progress
 from rtatl_core.video import VideoReader
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+PHOTOS_PER_UNIT = 256
 
 
-def prepare_videos(root: Path, out: Path, teacher_file: Path | None = None) -> dict[str, int]:
-    """Every video below ``root`` (or the one file ``root``), its largest face. Each file counts as one
-    subject. With a teacher file its blendshapes are stored beside. Returns counts of frames used and lost, by
-    reason. Raises RecipeError when nothing could be used."""
-    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One file; it counts as one subject."""
+
+    name: str
+    path: Path
+
+    @property
+    def tracking(self) -> bool:
+        return True
+
+    def frames(self) -> Iterator[Frame]:
+        try:
+            reader = VideoReader(self.path)
+        except SourceError:
+            yield Frame(self.name, self.name, None)
+            return
+        with reader:
+            for packet in reader:
+                yield Frame(
+                    name=f"{self.name}@{packet.timestamp:.3f}",
+                    subject=self.name,
+                    image=packet.image,
+                    clip=self.name,
+                    time=packet.timestamp,
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """A batch of pictures; each counts as one subject."""
+
+    name: str
+    root: Path
+    paths: tuple[Path, ...]
+
+    @property
+    def tracking(self) -> bool:
+        return False
+
+    def frames(self) -> Iterator[Frame]:
+        for path in self.paths:
+            name = path.relative_to(self.root).as_posix() if path != self.root else path.name
+            yield Frame(name, name, cv2.imread(str(path)))
+
+
+def find_videos(root: Path) -> list[Video]:
+    """Every video below ``root``, or the one file ``root``. Raises RecipeError when there is none."""
+    return [Video(unit_name(path, root), path) for path in find_files(root, VIDEO_SUFFIXES, "video")]
+
+
+def find_photos(root: Path) -> list[Photos]:
+    """Every picture below ``root``, or the one file ``root``. Raises RecipeError when there is none."""
+    paths = find_files(root, PHOTO_SUFFIXES, "photo")
+    starts = range(0, len(paths), PHOTOS_PER_UNIT)
+    return [Photos(f"{start:06d}", root, tuple(paths[start : start + PHOTOS_PER_UNIT])) for start in starts]
+
+
+def find_files(root: Path, suffixes: frozenset[str], what: str) -> list[Path]:
+    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix.lower() in suffixes)
     if not paths:
-        raise RecipeError(f"{root} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))})")
-    writer = ChipWriter()
-    report = {"used": 0, "no face found": 0, "unreadable file": 0}
-    with Teacher(teacher_file) if teacher_file else nullcontext() as teacher:
-        for path in progress(paths, desc=f"preparing {root.name}", unit="video"):
-            try:
-                reader = VideoReader(path)
-            except SourceError:
-                report["unreadable file"] += 1
-                continue
-            with FaceMesh() as mesh, reader:
-                for packet in reader:
-                    faces = mesh(packet.image)
-                    if not faces:
-                        report["no face found"] += 1
-                        continue
-                    writer.add(
-                        packet.image,
-                        faces[0],
-                        name=f"{path.stem}@{packet.timestamp:.3f}",
-                        subject=path.stem,
-                        clip=path.stem,
-                        time=packet.timestamp,
-                        teacher=teacher(packet.image) if teacher else None,
-                    )
-                    report["used"] += 1
-    if not len(writer):
-        raise RecipeError(f"no face was found in any video of {root}")
-    writer.write(out, {"kind": "videos", "files": [path.name for path in paths]})
-    return report
+        raise RecipeError(f"{root} holds no {what} ({', '.join(sorted(suffixes))})")
+    return paths
+
+
+def unit_name(path: Path, root: Path) -> str:
+    """A file's place below ``root`` as the name of one folder: ``day1/anna.mp4`` -> ``day1--anna.mp4``. The suffix
+    stays, so that ``a.mp4`` and ``a.avi`` differ."""
+    return "--".join(path.relative_to(root).parts) if path != root else path.name

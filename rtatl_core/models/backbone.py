@@ -1,11 +1,13 @@
-"""ResNet backbones with torchvision's parameter names, so that ImageNet checkpoints load from a file.
+"""Backbones with torchvision's parameter names, so that ImageNet checkpoints load from a file.
 
-Source: He et al., "Deep residual learning for image recognition", CVPR 2016. ``width`` scales all channels;
-64 is the original.
+Sources: He et al., "Deep residual learning for image recognition", CVPR 2016; Sandler et al., "MobileNetV2: inverted
+residuals and linear bottlenecks", CVPR 2018. ``width`` scales all channels; 64 is the original ResNet, 32 the original
+MobileNetV2.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -77,12 +79,12 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
-_LAYOUTS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+_RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
 }
-BACKBONES = tuple(_LAYOUTS)
+BACKBONES = (*_RESNETS, "mobilenet_v2")
 
 
 class ResNet(nn.Module):
@@ -90,9 +92,7 @@ class ResNet(nn.Module):
 
     def __init__(self, name: str = "resnet18", width: int = 64) -> None:
         super().__init__()
-        if name not in _LAYOUTS:
-            raise ValueError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
-        block, depths = _LAYOUTS[name]
+        block, depths = _RESNETS[name]
         self._inputs = width
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -115,11 +115,110 @@ class ResNet(nn.Module):
             self._inputs = planes * block.expansion
         return nn.Sequential(*blocks)
 
+    @property
+    def stem(self) -> nn.Module:
+        """The first layers, up to stride 2: what sees edges and texture."""
+        return nn.Sequential(OrderedDict(conv1=self.conv1, bn1=self.bn1, relu=self.relu))
+
     def forward(self, x: Tensor) -> Features:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         fine = self.layer2(self.layer1(x))
         middle = self.layer3(fine)
         return Features(fine, middle, self.layer4(middle))
+
+
+class _InvertedResidual(nn.Module):
+    def __init__(self, inputs: int, outputs: int, stride: int, expand: int) -> None:
+        super().__init__()
+        hidden = inputs * expand
+        layers: list[nn.Module] = [] if expand == 1 else [_conv_bn_relu6(inputs, hidden, 1)]
+        layers += [_conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden)]
+        layers += [nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs)]
+        self.conv = nn.Sequential(*layers)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return x + out if self.shortcut else out
+
+
+def _conv_bn_relu6(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU6(inplace=True))
+
+
+class MobileNetV2(nn.Module):
+    """(B, 3, S, S) standardised chips -> Features; a third of ResNet-18's arithmetic at its original width. The last
+    1x1 convolution to 1280 channels is left out, it serves ImageNet's classes."""
+
+    _STAGES = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
+    """Expansion, channels, blocks, stride (table 2 of the paper)."""
+    _FINE, _MIDDLE = 7, 14
+    """Blocks after which the maps of stride 8 and 16 are taken."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+
+        def scaled(channels: int) -> int:
+            return max(8, round(channels * width / 32 / 8) * 8)
+
+        blocks: list[nn.Module] = [_conv_bn_relu6(3, scaled(32), 3, 2)]
+        inputs, widths = scaled(32), [scaled(32)]
+        for expand, channels, count, stride in self._STAGES:
+            for i in range(count):
+                blocks.append(_InvertedResidual(inputs, scaled(channels), stride if i == 0 else 1, expand))
+                inputs = scaled(channels)
+                widths.append(inputs)
+        self.features = nn.Sequential(*blocks)
+        self.channels = (widths[self._FINE - 1], widths[self._MIDDLE - 1], widths[-1])
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    @property
+    def stem(self) -> nn.Module:
+        """The first layers, up to stride 2: what sees edges and texture."""
+        return self.features[:2]
+
+    def forward(self, x: Tensor) -> Features:
+        fine: Tensor = self.features[: self._FINE](x)
+        middle: Tensor = self.features[self._FINE : self._MIDDLE](fine)
+        return Features(fine, middle, self.features[self._MIDDLE :](middle))
+
+
+def build_backbone(name: str, width: int) -> ResNet | MobileNetV2:
+    """Raises ValueError for an unknown name."""
+    if name not in BACKBONES:
+        raise ValueError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
+    return MobileNetV2(width) if name == "mobilenet_v2" else ResNet(name, width)
+
+
+_CLASSIFIER = ("fc.", "classifier.", "features.18.")
+"""Parts of an ImageNet checkpoint that a feature extractor has no use for."""
+
+
+def load_imagenet(backbone: ResNet | MobileNetV2, tensors: dict[str, Tensor]) -> None:
+    """Take over a torchvision checkpoint of the same backbone. Raises ValueError with the first tensor that does not
+    fit."""
+    given = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CLASSIFIER)}
+    wanted = backbone.state_dict()
+    for name, tensor in wanted.items():
+        if name.endswith("num_batches_tracked"):
+            given.setdefault(name, tensor)
+        elif name not in given or given[name].shape != tensor.shape:
+            there = tuple(given[name].shape) if name in given else "missing"
+            raise ValueError(f"{name} is {there}, the backbone needs {tuple(tensor.shape)}")
+    if extra := sorted(given.keys() - wanted.keys()):
+        raise ValueError(f"{extra[0]} has no place in the backbone")
+    backbone.load_state_dict(given)
 
 
 def fold_batch_norms(module: nn.Module) -> None:
@@ -132,6 +231,16 @@ def fold_batch_norms(module: nn.Module) -> None:
         if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
             setattr(module, first_name, fuse_conv_bn_eval(first, second))
             setattr(module, second_name, nn.Identity())
+
+
+_IMAGENET_MEAN, _IMAGENET_SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def standardise_imagenet(chips: Tensor) -> Tensor:
+    """(B, 3, S, S) in 0-1 -> as torchvision's ImageNet checkpoints expect it."""
+    mean, spread = chips.new_tensor([_IMAGENET_MEAN, _IMAGENET_SPREAD])[:, None, :, None, None]
+    result: Tensor = (chips - mean) / spread
+    return result
 
 
 def standardise(chips: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from rtatl_core.face.mesh import MESH_POINTS
 from rtatl_core.face.regions import WINDOW
-from rtatl_core.models.backbone import ResNet, standardise
+from rtatl_core.models.backbone import Features, build_backbone, standardise, standardise_imagenet
 from rtatl_core.models.decoders import FlowDecoder, PatchDecoder
 from rtatl_core.models.relation import RegionEmbedding, RelationEncoder
 
@@ -31,16 +31,31 @@ class NetworkConfig:
     """What a recipe may choose about the network."""
 
     backbone: str = "resnet18"
+    """resnet18, resnet34, resnet50, or mobilenet_v2 (the light one)."""
     width: int = 32
-    """Channels of the first stage; 64 is the original ResNet."""
+    """Channels of the first stage; 64 is the original ResNet, 32 the original MobileNetV2."""
+    standardise: str = "chip"
+    """chip: zero mean and unit spread per picture, which removes exposure and contrast; imagenet: fixed numbers, for a
+    backbone that starts from an ImageNet checkpoint."""
     token: int = 64
     relation_layers: int = 2
+    """0 leaves AU tokens unrelated (for ablations)."""
     relation_heads: int = 4
     geometry: int = 256
     """Width of the geometry stream; 0 leaves landmarks out."""
     dropout: float = 0.2
     flow_gap_s: float = 0.2
     """How far ahead the predicted flow looks, in seconds."""
+    geometry_noise: float = 0.10
+    """Training noise on the landmarks in units of each coordinate's spread; without it the geometry stream learns one
+    rig's mesh by heart."""
+
+    def __post_init__(self) -> None:
+        if self.standardise not in _STANDARDISE:
+            raise ValueError(f"standardise {self.standardise!r} is unknown; known are {', '.join(_STANDARDISE)}")
+
+
+_STANDARDISE = {"chip": standardise, "imagenet": standardise_imagenet}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +107,13 @@ class _GeometryStream(nn.Module):
     feature_mean: Tensor
     feature_spread: Tensor
 
-    def __init__(self, n_aus: int, width: int, dropout: float) -> None:
+    def __init__(self, n_aus: int, config: NetworkConfig) -> None:
         super().__init__()
+        width, dropout = config.geometry, config.dropout
         inputs = MESH_POINTS * 3
         self.register_buffer("feature_mean", torch.zeros(inputs))
         self.register_buffer("feature_spread", torch.ones(inputs))
-        self.noise = 0.10
-        """Training noise in units of each feature's spread; without it the stream learns one rig's mesh by
-        heart."""
+        self.noise = config.geometry_noise
         self.body = nn.Sequential(
             nn.Linear(inputs, width),
             nn.LayerNorm(width),
@@ -129,20 +143,24 @@ class RTATL(nn.Module):
         super().__init__()
         self.config = config
         n = len(config.aus)
-        self.backbone = ResNet(config.backbone, config.width)
+        self.backbone = build_backbone(config.backbone, config.width)
         channels = self.backbone.channels
         self.regions = RegionEmbedding(channels, n, config.token, WINDOW)
         self.relation = RelationEncoder(n, config.token, config.relation_layers, config.relation_heads, config.dropout)
         self.head = _PixelHead(n, config.token, channels[-1], config.dropout)
-        self.geometry = _GeometryStream(n, config.geometry, config.dropout) if config.geometry else None
+        self.geometry = _GeometryStream(n, config) if config.geometry else None
         self.register_buffer("geometry_share", torch.full((n,), 0.5))
         self.flow = FlowDecoder(channels[-1], config.chip_side) if flow else None
         self.inpainting = PatchDecoder(config.token, round(WINDOW * config.chip_side / 4) * 4) if inpainting else None
 
+    def standardise(self, chips: Tensor) -> Tensor:
+        """(B, 3, S, S) in 0-1 -> what the backbone takes."""
+        return _STANDARDISE[self.config.standardise](chips)
+
     def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> RTATLOutput:
         """chips: (B, 3, S, S) in 0-1. centres: (B, n_aus, 2, 2) fractions of the chip. geometry: (B, 468,
         3)."""
-        features = self.backbone(standardise(chips))
+        features: Features = self.backbone(self.standardise(chips))
         tokens = self.relation(self.regions(features.fine, features.middle, centres))
         pixel = self.head(tokens, features.coarse.mean(dim=(2, 3)))
         if self.geometry is None:

@@ -1,8 +1,8 @@
 """What a training task is.
 
-A step takes one batch of labelled faces and one of unlabelled video frames, joined on the first axis
-(labelled first). Each task may change the network's input (``corrupt``) and gives named losses from the
-network's output. The trainer adds them up with the recipe's weights.
+A step takes one batch of labelled faces and one of unlabelled ones, joined on the first axis (labelled first). Each
+task may change the network's input (``corrupt``) and gives named losses from the network's output. The trainer adds
+them up with the recipe's weights.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
@@ -27,19 +26,32 @@ class Batch:
     geometry: Tensor
     """(B, 468, 3)."""
     intensity: Tensor
-    """(B, n_aus) on 0-1 (1 = FACS 5); NaN where there is no label."""
+    """(B, n_aus) on 0-1 (1 = FACS 5); NaN = not coded."""
+    occurrence: Tensor
+    """(B, n_aus) 0 or 1; NaN = not coded."""
     flow: Tensor
-    """(B, 2, S/4, S/4) in chip sides; NaN where there is no next frame."""
+    """(B, 2, S/4, S/4) in chip sides; NaN = unknown, everywhere where there is no next frame."""
+    seeds: Tensor
+    """(B,) int64: what is random about one face in this step follows from its seed, however faces are spread over
+    processes."""
+    plain: Tensor | None = None
+    """(B, 3, S, S) the same view before its light, colour and sharpness were changed; only if a task asks for it."""
+
+    @property
+    def unlabelled(self) -> Tensor:
+        """(B,) faces without any coded AU."""
+        return self.intensity.isnan().all(dim=1) & self.occurrence.isnan().all(dim=1)
 
 
 class Task(Protocol):
     name: str
 
-    def corrupt(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def corrupt(self, batch: Batch) -> Tensor:
         """(B, 3, S, S) the network's input; the batch itself stays intact. Tasks that change nothing return
         ``batch.chips``."""
         ...
 
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
-        """Named scalar losses, unweighted."""
+        """Named scalar losses, unweighted, means over the batches of all processes (``distributed.global_count``).
+        Always the same names, 0 where a batch has nothing to learn from."""
         ...

@@ -1,60 +1,93 @@
-"""RoI inpainting (RTATL's regional task): AU patches are removed from the input at random and must be
-recovered from the relation-embedded features of the AUs they belong to.
+"""RoI inpainting (RTATL's regional task): AU patches are removed from the input at random and must be recovered from
+the relation-embedded features of the AUs they belong to.
 
-Source: Yan et al., ACM MM 2021, abstract ("randomly cropped AU patches", "region features with AU relation
-embedding"). How many patches, the decoder and the loss are our choice: k of 1-3 AUs per face, both regions
-erased with the chip's mean colour, L1 on the standardised pixels of the erased patches. Other AUs that share
-a region lose it too, so the answer can only come from relations and surroundings.
+Source: Yan et al., ACM MM 2021, abstract ("randomly cropped AU patches", "region features with AU relation embedding").
+How many patches, the decoder and the loss are our choice: k of 1-3 AUs per face, both regions erased with the chip's
+mean colour, L1 on the standardised pixels of the erased patches. Other AUs that share a region lose it too, so the
+answer can only come from relations and surroundings.
+
+Optional, off by default: a perceptual term, the L1 distance of the backbone's own first-stage maps of recovered and
+true patch; its weights get no gradient from it, so they cannot make it small by going blind.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional
 
+from rtatl_core.distributed import global_count
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.models.backbone import standardise
 from rtatl_core.models.decoders import cut_patches
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch
 
-MAX_ERASED = 3
+
+@dataclass(frozen=True, slots=True)
+class InpaintingConfig:
+    share: float = 0.5
+    """Share of the faces in a batch that lose patches; the others stay intact, as all are at test time."""
+    most: int = 3
+    """At most so many AUs lose their patches in one face."""
+    perceptual: bool = False
+    """Give the loss ``perceptual``; its weight is tasks.perceptual."""
 
 
 class RoIInpainting:
     name = "inpainting"
 
-    def __init__(self, share: float = 0.5) -> None:
-        """share: of the faces in a batch that lose patches; the others stay intact, as all are at test
-        time."""
-        self.share = share
+    def __init__(self, config: InpaintingConfig | None = None) -> None:
+        self.config = config or InpaintingConfig()
         self._erased: Tensor | None = None
 
-    def corrupt(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Erases k ~ U{1..3} AUs in the chosen faces; remembers which for the losses of the same step."""
-        count, n = batch.centres.shape[:2]
-        most = min(MAX_ERASED, n)
-        order = torch.rand(count, n, generator=generator).argsort(dim=1)[:, :most]
-        keep = torch.arange(most) < torch.randint(1, most + 1, (count, 1), generator=generator)
-        keep &= torch.rand(count, 1, generator=generator) < self.share
-        self._erased = torch.where(keep, order, -1)
+    def corrupt(self, batch: Batch) -> Tensor:
+        """Erases k ~ U{1..most} AUs in the chosen faces; remembers which for the losses of the same step."""
+        n = batch.centres.shape[1]
+        most = min(self.config.most, n)
+        erased = np.full((len(batch.seeds), most), -1)
+        for face, seed in enumerate(batch.seeds.tolist()):
+            rng = np.random.default_rng((seed, 1))
+            if rng.random() < self.config.share:
+                count = int(rng.integers(1, most + 1))
+                erased[face, :count] = rng.choice(n, count, replace=False)
+        self._erased = torch.from_numpy(erased).to(batch.chips.device)
         mask = region_mask(batch.centres, self._erased, batch.chips.shape[-1])
         mean = batch.chips.mean(dim=(2, 3), keepdim=True)
         return torch.where(mask, mean, batch.chips)
 
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
-        if network.inpainting is None or self._erased is None:
+        decoder = network.inpainting
+        if decoder is None or self._erased is None:
             raise ValueError("inpainting needs a network with its decoder, and corrupt() before losses()")
-        if not (self._erased >= 0).any():
-            return {"inpainting": output.tokens.new_zeros(())}
         face, slot = torch.nonzero(self._erased >= 0, as_tuple=True)
+        total = global_count(torch.tensor(float(len(face)), device=batch.chips.device))
+        names = ["inpainting", *(["perceptual"] if self.config.perceptual else [])]
+        if len(face) == 0:
+            return {name: output.tokens.float().sum() * 0 for name in names}
         au = self._erased[face, slot]
-        target = cut_patches(
-            standardise(batch.chips)[face], batch.centres[face, au][:, None], WINDOW, network.inpainting.side
-        )[:, 0]
-        recovered = network.inpainting(output.tokens[face, au])
-        return {"inpainting": functional.l1_loss(recovered, target)}
+        whole, centres = standardise(batch.chips)[face], batch.centres[face, au][:, None]
+        target = cut_patches(whole, centres, WINDOW, decoder.side)[:, 0]
+        recovered = decoder(output.tokens[face, au]).float()
+        losses = {"inpainting": (recovered - target).abs().mean(dim=(1, 2, 3, 4)).sum() / total}
+        if self.config.perceptual:
+            losses["perceptual"] = self._perceptual(recovered, target, network).sum() / total
+        return losses
+
+    def _perceptual(self, recovered: Tensor, target: Tensor, network: RTATL) -> Tensor:
+        """(k, 2, 3, side, side) twice -> (k,)."""
+        stem = network.backbone.stem
+        frozen = {name: tensor.detach() for name, tensor in [*stem.named_parameters(), *stem.named_buffers()]}
+        was_training = stem.training
+        stem.eval()
+        ours, theirs = (functional_call(stem, frozen, (patch.flatten(0, 1),)) for patch in (recovered, target))
+        stem.train(was_training)
+        distance: Tensor = functional.l1_loss(ours, theirs, reduction="none").mean(dim=(1, 2, 3))
+        return distance.reshape(len(recovered), 2).mean(dim=1)
 
 
 def region_mask(centres: Tensor, erased: Tensor, side: int) -> Tensor:

@@ -25,8 +25,8 @@ def test_every_recipe_that_ships_is_valid() -> None:
 
 def test_overrides(tmp_path: Path) -> None:
     path = write(tmp_path, "[optim]\nepochs = 3\n")
-    recipe = load_recipe(path, ("optim.epochs=7", "data.labelled=some/folder", "optim.bfloat16=false", "tasks.flow=1"))
-    assert (recipe.optim.epochs, recipe.data.labelled, recipe.optim.bfloat16) == (7, "some/folder", False)
+    recipe = load_recipe(path, ("optim.epochs=7", "data.labelled=some/folder", "optim.compile=false", "tasks.flow=1"))
+    assert (recipe.optim.epochs, recipe.data.labelled, recipe.optim.compile) == (7, ("some/folder",), False)
     assert recipe.tasks.flow == 1.0
 
 

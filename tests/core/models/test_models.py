@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtatl_core.models.backbone import ResNet, fold_batch_norms, standardise, to_tensor
+from rtatl_core.models.backbone import ResNet, build_backbone, fold_batch_norms, standardise, to_tensor
 from rtatl_core.models.decoders import cut_patches
 from rtatl_core.models.relation import POOL, pool_regions
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -40,7 +40,7 @@ def test_backbones_are_torchvisions(name: str, parameters: int) -> None:
 
 def test_unknown_backbone_names_the_known() -> None:
     with pytest.raises(ValueError, match="known are resnet18"):
-        ResNet("vgg16")
+        build_backbone("vgg16", 64)
 
 
 def test_standardise_removes_exposure_and_contrast() -> None:

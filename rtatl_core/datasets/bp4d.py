@@ -1,0 +1,195 @@
+"""BP4D-Spontaneous (Zhang et al., Image and Vision Computing 2014) as its holders have it on disk.
+
+    <root>/.../F001/T1/2440.jpg            2D pictures; the number's zeros differ between copies, any will do
+    <root>/.../AU_OCC/F001_T1.csv          occurrence; older releases keep the files directly in AUCoding
+    <root>/.../AU-Intensity-Codes*/AU06/*F001_T1*.csv   optional intensity of AU 6 10 12 14 17
+
+Occurrence: a header row, then per coded frame its number and a column per AU number; 0 absent, 1 present, 9 not
+codable. Only coded frames are listed. Intensity: rows ``frame,code`` without header, 0-5, 9 not codable.
+The FERA 2015 reader also drops frames whose last column is 1 (occlusion); we keep them, as the 3-fold protocols do.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rtatl_core.datasets.prepare import UNREADABLE, Frame
+from rtatl_core.errors import RecipeError
+from rtatl_core.facs import BP4D_AUS
+from rtatl_core.handoffs import Float32
+
+OCCURRENCE_RULE = "coded present in BP4D (code 1)"
+FPS = 25.0
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+_SUBJECT, _TASK = re.compile(r"[FM]\d{3}$"), re.compile(r"T\d+$")
+_SEQUENCE = re.compile(r"([FM]\d{3})_?(T\d+)")
+SHORT_ROW = "label row too short"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One subject in one task."""
+
+    name: str
+    """F001_T1."""
+    pictures: Path | None
+    """Folder of the pictures; None when it is missing."""
+    numbers: tuple[int, ...]
+    """Coded frames, in order."""
+    short: frozenset[int]
+    """Those whose label row ended early."""
+    occurrence: Float32
+    """(n, 12) 0, 1 or NaN."""
+    intensity: Float32
+    """(n, 12) 0-5 or NaN."""
+
+    @property
+    def tracking(self) -> bool:
+        return True
+
+    def frames(self) -> Iterator[Frame]:
+        subject = self.name.split("_")[0]
+        files = _numbered_pictures(self.pictures) if self.pictures else {}
+        for i, number in enumerate(self.numbers):
+            path = files.get(number)
+            short = number in self.short
+            image = cv2.imread(str(path)) if path and not short else None
+            yield Frame(
+                name=f"{self.name}/{number}",
+                subject=subject,
+                image=image,
+                clip=self.name,
+                time=number / FPS,
+                intensity=self.intensity[i],
+                occurrence=self.occurrence[i],
+                lost=SHORT_ROW if short else UNREADABLE,
+            )
+
+
+def find_sequences(root: Path) -> list[Sequence]:
+    """All coded sequences below ``root``, in order. Raises RecipeError when this is not BP4D or a label file has codes
+    that do not exist, naming file and line."""
+    pictures, occurrence, intensity = _survey(root)
+    if not occurrence:
+        raise RecipeError(
+            f"{root} holds no BP4D label files like AU_OCC/F001_T1.csv; name the folder of AUCoding and pictures"
+        )
+    if not pictures:
+        raise RecipeError(
+            f"{root} holds no BP4D pictures like F001/T1/2440.jpg; name the folder of pictures and AUCoding"
+        )
+    return [
+        _read_sequence(name, pictures.get(name), path, intensity.get(name, {}))
+        for name, path in sorted(occurrence.items())
+    ]
+
+
+def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path], dict[str, dict[int, Path]]]:
+    """Sequence -> picture folder; -> occurrence file; -> AU -> intensity file."""
+    pictures: dict[str, Path] = {}
+    occurrence: dict[str, Path] = {}
+    intensity: dict[str, dict[int, Path]] = {}
+    if not root.is_dir():
+        raise RecipeError(f"{root} is no folder; name the one that holds BP4D")
+    for place, folders, files in os.walk(root):
+        folder = Path(place)
+        if _TASK.match(folder.name) and _SUBJECT.match(folder.parent.name):
+            folders.clear()
+            if any(Path(file).suffix.lower() in PICTURES for file in files):
+                pictures[f"{folder.parent.name}_{folder.name}"] = folder
+            continue
+        for file in files:
+            found = _SEQUENCE.search(file)
+            if not found or not file.lower().endswith(".csv"):
+                continue
+            name = f"{found[1]}_{found[2]}"
+            au = re.fullmatch(r"AU(\d+)", folder.name, re.IGNORECASE)
+            if au:
+                intensity.setdefault(name, {})[int(au[1])] = folder / file
+            elif name not in occurrence or folder.name == "AU_OCC":
+                occurrence[name] = folder / file
+    return pictures, occurrence, intensity
+
+
+def _read_sequence(name: str, pictures: Path | None, path: Path, intensity: dict[int, Path]) -> Sequence:
+    numbers: list[int] = []
+    short: set[int] = set()
+    occurrence: list[Float32] = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        columns = {int(cell): i for i, cell in enumerate(header) if i and cell.strip().isdigit()}
+        if missing := [au for au in BP4D_AUS if au not in columns]:
+            raise RecipeError(f"{path} has no column for AU{missing[0]} in its first row; it is no occurrence file")
+        for line, row in enumerate(rows, start=2):
+            if not any(cell.strip() for cell in row):
+                continue
+            number = _whole(row[0], path, line)
+            values = np.full(len(BP4D_AUS), np.nan, np.float32)
+            for j, au in enumerate(BP4D_AUS):
+                if columns[au] >= len(row):
+                    short.add(number)
+                    continue
+                code = _whole(row[columns[au]], path, line)
+                if code not in (0, 1, 9):
+                    raise RecipeError(f"{path} line {line}: AU{au} is {code}, but occurrence codes are 0, 1 and 9")
+                values[j] = np.nan if code == 9 else code
+            numbers.append(number)
+            occurrence.append(values)
+    coded = np.full((len(numbers), len(BP4D_AUS)), np.nan, np.float32)
+    for au, file_of_au in intensity.items():
+        if au in BP4D_AUS:
+            codes = _read_intensity(file_of_au)
+            coded[:, BP4D_AUS.index(au)] = [codes.get(number, np.nan) for number in numbers]
+    empty = np.empty((0, len(BP4D_AUS)), np.float32)
+    return Sequence(
+        name=name,
+        pictures=pictures,
+        numbers=tuple(numbers),
+        short=frozenset(short),
+        occurrence=np.stack(occurrence) if occurrence else empty,
+        intensity=coded,
+    )
+
+
+def _read_intensity(path: Path) -> dict[int, float]:
+    """Frame -> 0-5; frames with code 9 are left out."""
+    codes: dict[int, float] = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for line, row in enumerate(csv.reader(file), start=1):
+            if len(row) < 2 or not any(cell.strip() for cell in row):
+                continue
+            number, code = _whole(row[0], path, line), _whole(row[1], path, line)
+            if code == 9:
+                continue
+            if not 0 <= code <= 5:
+                raise RecipeError(f"{path} line {line}: intensity {code}, but codes are 0-5 and 9")
+            codes[number] = float(code)
+    return codes
+
+
+def _numbered_pictures(folder: Path) -> dict[int, Path]:
+    """Frame number -> file, however the numbers are padded."""
+    return {
+        int(path.stem): path
+        for path in sorted(folder.iterdir())
+        if path.stem.isdigit() and path.suffix.lower() in PICTURES
+    }
+
+
+def _whole(text: str, path: Path, line: int) -> int:
+    try:
+        value = float(text)
+        if value != int(value):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise RecipeError(f"{path} line {line}: {text!r} is no whole number; is the file damaged?") from None
+    return int(value)

@@ -1,0 +1,100 @@
+"""Own coded videos -> frames with their codes. docs/coding.md says what coding files may look like."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from rtatl_core.datasets.codings import OCCURS_FROM, VideoCoding, read_codings
+from rtatl_core.datasets.prepare import Frame
+from rtatl_core.datasets.videos import VIDEO_SUFFIXES, find_files, unit_name
+from rtatl_core.errors import RecipeError, SourceError
+from rtatl_core.video import VideoReader
+
+OCCURRENCE_RULE = f"as coded; where only an intensity was coded, {OCCURS_FROM:g} (FACS A) or more"
+NOT_CODED = "frame without a code"
+
+
+@dataclass(frozen=True, slots=True)
+class CodedVideo:
+    name: str
+    path: Path
+    coding: VideoCoding
+
+    @property
+    def tracking(self) -> bool:
+        return True
+
+    def frames(self) -> Iterator[Frame]:
+        try:
+            reader = VideoReader(self.path)
+        except SourceError:
+            yield Frame(self.name, self.coding.subject, None)
+            return
+        with reader:
+            for packet in reader:
+                intensity, occurrence = self.coding.at(packet.number, packet.timestamp)
+                coded = bool(np.isfinite(occurrence).any() or np.isfinite(intensity).any())
+                yield Frame(
+                    name=f"{self.name}@{packet.timestamp:.3f}",
+                    subject=self.coding.subject,
+                    image=packet.image if coded else None,
+                    clip=self.name,
+                    time=packet.timestamp,
+                    intensity=intensity,
+                    occurrence=occurrence,
+                    lost=NOT_CODED,
+                )
+
+
+def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], list[CodedVideo], list[str]]:
+    """(AUs, videos, notes for the person). ``codes`` is the coding file or folder, by default ``root``.
+
+    Raises RecipeError when a coded video is missing or two files fit its name.
+    """
+    codings = read_codings(codes or root)
+    paths = find_files(root, VIDEO_SUFFIXES, "video")
+    base = root if root.is_dir() else root.parent
+    units = []
+    for coding in codings:
+        path = _file_of(coding, paths, base)
+        units.append(CodedVideo(unit_name(path, base), path, coding))
+    uncoded = sorted({path.name for path in paths} - {unit.path.name for unit in units})
+    notes = [f"{len(uncoded)} videos have no codes and are left out: {', '.join(uncoded[:5])}"] if uncoded else []
+    ignored: Counter[str] = Counter()
+    for coding in codings:
+        ignored.update(coding.ignored)
+    if ignored:
+        listed = ", ".join(f"{what} ({count})" for what, count in ignored.most_common(8))
+        notes.append(f"in the codings, passed over because they name no known AU or intensity: {listed}")
+    return codings[0].aus, units, notes
+
+
+def _file_of(coding: VideoCoding, paths: list[Path], base: Path) -> Path:
+    written = coding.video or coding.source.stem
+    wanted = tuple(part.lower() for part in PureWindowsPath(written.removeprefix("file://")).parts)
+    for matching in (_same_place, _same_name):
+        found = [path for path in paths if matching(path.relative_to(base), wanted)]
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            raise RecipeError(
+                f"{coding.source} codes {written!r}, and both {found[0]} and {found[1]} are called so; write the path "
+                "below --root"
+            )
+    raise RecipeError(f"{coding.source} codes {written!r}, and there is no such video below {base}; check the name")
+
+
+def _same_place(path: Path, wanted: tuple[str, ...]) -> bool:
+    """The written path ends like this one, with or without suffix."""
+    have = tuple(part.lower() for part in path.parts)
+    bare = (*have[:-1], path.stem.lower())
+    return len(wanted) > 1 and (wanted[-len(have) :] == have or wanted[-len(have) :] == bare)
+
+
+def _same_name(path: Path, wanted: tuple[str, ...]) -> bool:
+    return wanted[-1] in (path.name.lower(), path.stem.lower())

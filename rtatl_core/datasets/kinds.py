@@ -1,0 +1,81 @@
+"""The kinds of data that ``rtatl prepare`` knows, each with what it reads and what it says afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rtatl_core.datasets import bp4d, coded, disfa, rendered, videos
+from rtatl_core.datasets.prepare import Plan, Report, Unit, prepare
+from rtatl_core.datasets.protocols import SUBJECTS
+from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
+
+RATE_TOLERANCE = 1.0
+"""Percentage points by which a positive rate may differ from the published one."""
+
+
+def prepare_kind(
+    kind: str,
+    root: Path,
+    out: Path,
+    *,
+    side: int = 112,
+    margin: int = 16,
+    teacher: Path | None = None,
+    flow: str = "",
+    camera: str = "left",
+    codes: Path | None = None,
+    jobs: int = 1,
+) -> list[str]:
+    """Prepare a data set and return what to tell the person: counts, losses by reason, and for BP4D and DISFA the
+    positive rates beside the published ones. Raises RecipeError."""
+    aus: tuple[int, ...] = ()
+    rule, notes = "", []
+    units: Sequence[Unit]
+    if kind == "bp4d":
+        units, aus, rule = bp4d.find_sequences(root), BP4D_AUS, bp4d.OCCURRENCE_RULE
+    elif kind == "disfa":
+        units = subjects = disfa.find_subjects(root, camera)
+        aus, rule, notes = DISFA_INTENSITY_AUS, disfa.OCCURRENCE_RULE, disfa.missing_files(root, subjects)
+    elif kind == "rendered":
+        aus, units = rendered.find_renders(root)
+        rule = rendered.OCCURRENCE_RULE
+    elif kind == "coded":
+        aus, units, notes = coded.find_coded(root, codes)
+        rule = coded.OCCURRENCE_RULE
+    elif kind == "videos":
+        units = videos.find_videos(root)
+    else:
+        units = videos.find_photos(root)
+    plan = Plan(kind=kind, aus=aus, occurrence_rule=rule, side=side, margin=margin, teacher=teacher, flow=flow)
+    report = prepare(units, out, plan, jobs=jobs, origin={"root": root.name})
+    lost = "".join(f", {count} {reason}" for reason, count in sorted(report.lost.items()))
+    lines = [*notes, f"{out}: {report.used} used{lost}"]
+    if kind in SUBJECTS:
+        lines += check_rates(kind, report, whole=_is_whole(kind, report))
+    return lines
+
+
+def _is_whole(kind: str, report: Report) -> bool:
+    return {name.split("_")[0] for name in report.units} == SUBJECTS[kind]
+
+
+def check_rates(kind: str, report: Report, *, whole: bool) -> list[str]:
+    """Positive rates beside the published ones, in percent of the frames read. Where all subjects are there, a
+    difference over ``RATE_TOLERANCE`` is named: labels were shifted, lost or read from the wrong column."""
+    from rtatl_core.published import POSITIVE_RATES
+
+    published = POSITIVE_RATES[kind]
+    rates = {au: rate for au, rate in report.rates().items() if au in published}
+    lines = [f"positive rates in percent, here (published): {_list_rates(rates, published)}"]
+    if not whole:
+        return [*lines, "not all subjects are here, so the rates need not agree"]
+    off = [au for au, rate in published.items() if abs(rates.get(au, float("nan")) - rate) > RATE_TOLERANCE]
+    off += [au for au in published if au not in rates]
+    if off:
+        return [*lines, f"CHECK: {', '.join(f'AU{au}' for au in off)} differ by more than {RATE_TOLERANCE:g} points"]
+    return [*lines, f"all agree to within {RATE_TOLERANCE:g} points"]
+
+
+def _list_rates(rates: dict[int, float], published: dict[int, float]) -> str:
+    return ", ".join(f"AU{au} {rate:.1f} ({published[au]})" for au, rate in rates.items())

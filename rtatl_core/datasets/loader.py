@@ -1,0 +1,199 @@
+"""Prepared chips -> augmented batches, one whole step at a time, in loader processes.
+
+Everything random about one face in one step follows from (seed, epoch, step, place in the global batch). A step can
+therefore be made again after an interruption, and N training processes together make the very batch that one would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from rtatl_core.datasets.augment import AugmentConfig, augment, warp
+from rtatl_core.datasets.chips import ChipStore, partners
+from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
+from rtatl_core.face.regions import au_regions
+from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.models.backbone import to_tensor
+from rtatl_core.tasks.base import Batch
+
+
+class Source(NamedTuple):
+    """Rows of a store that training draws from."""
+
+    store: ChipStore
+    rows: NDArray[np.int64]
+    labels: bool
+    """Whether their AU codes may be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """How steps are made of sources."""
+
+    aus: tuple[int, ...]
+    labelled: Source | None
+    unlabelled: tuple[Source, ...]
+    labelled_batch: int
+    """Labelled faces of a step, over all processes; each is taken once an epoch, in random order."""
+    unlabelled_batch: int
+    """Unlabelled faces of a step, over all processes; drawn with replacement, each source by its number of rows."""
+    steps: int
+    """Steps of an epoch."""
+    seed: int
+    augment: AugmentConfig
+    flow_gap_s: float
+    want_flow: bool
+    want_plain: bool
+    rank: int = 0
+    world: int = 1
+
+
+class RawBatch(NamedTuple):
+    """A batch as it travels from a loader process: pictures still as bytes."""
+
+    chips: Tensor
+    plain: Tensor
+    centres: Tensor
+    geometry: Tensor
+    intensity: Tensor
+    occurrence: Tensor
+    flow: Tensor
+    seeds: Tensor
+
+    def to_batch(self, device: torch.device) -> Batch:
+        raw = [tensor.to(device, non_blocking=True) for tensor in self]
+        chips, plain, centres, geometry, intensity, occurrence, flow, seeds = raw
+        return Batch(
+            chips=to_tensor(chips),
+            centres=centres,
+            geometry=geometry,
+            intensity=intensity,
+            occurrence=occurrence,
+            flow=flow,
+            seeds=seeds,
+            plain=to_tensor(plain) if len(plain) else None,
+        )
+
+
+class Steps(Dataset[RawBatch]):
+    """Item k is step k of the epoch, this process's share of it."""
+
+    def __init__(self, plan: StepPlan, epoch: int) -> None:
+        self._plan, self._epoch = plan, epoch
+        self._sources = (*((plan.labelled,) if plan.labelled else ()), *plan.unlabelled)
+        self._later = [partners(source.store, plan.flow_gap_s) for source in self._sources] if plan.want_flow else []
+        self._pool = np.cumsum([0, *(len(source.rows) for source in plan.unlabelled)])
+        self._order = np.empty(0, np.int64)
+        if plan.labelled is not None:
+            rows = plan.labelled.rows
+            rng = np.random.default_rng((plan.seed, epoch))
+            rounds = -(-plan.steps * plan.labelled_batch // max(1, len(rows)))
+            self._order = np.concatenate([rng.permutation(rows) for _ in range(rounds)])
+        self._flow_target: FlowTarget | None = None
+
+    def __len__(self) -> int:
+        return self._plan.steps
+
+    def __getitem__(self, step: int) -> RawBatch:
+        plan = self._plan
+        chosen = self._choose(step)
+        faces = [self._face(which, row, seed) for which, row, seed in chosen]
+        chips, plain, points, geometry, intensity, occurrence, flow = zip(*faces, strict=True)
+        return RawBatch(
+            chips=torch.from_numpy(np.stack(chips)),
+            plain=torch.from_numpy(np.stack(plain)) if plan.want_plain else torch.empty(0),
+            centres=torch.from_numpy(au_regions(np.stack(points), plan.aus)),
+            geometry=torch.from_numpy(np.stack(geometry)),
+            intensity=torch.from_numpy(np.stack(intensity)),
+            occurrence=torch.from_numpy(np.stack(occurrence)),
+            flow=torch.from_numpy(np.stack(flow)),
+            seeds=torch.tensor([seed for _, _, seed in chosen]),
+        )
+
+    def _choose(self, step: int) -> list[tuple[int, int, int]]:
+        """(index of the source, row, seed) of each face of this process."""
+        plan = self._plan
+        rng = np.random.default_rng((plan.seed, self._epoch, step))
+        seeds = rng.integers(2**62, size=plan.labelled_batch + plan.unlabelled_batch)
+        chosen: list[tuple[int, int, int]] = []
+        if plan.labelled is not None:
+            start = step * plan.labelled_batch
+            mine = _share(plan.labelled_batch, plan)
+            chosen += [(0, int(self._order[start + k]), int(seeds[k])) for k in mine]
+        if plan.unlabelled and plan.unlabelled_batch:
+            picks = rng.integers(self._pool[-1], size=plan.unlabelled_batch)
+            for k in _share(plan.unlabelled_batch, plan):
+                which = int(np.searchsorted(self._pool, picks[k], side="right")) - 1
+                row = int(plan.unlabelled[which].rows[picks[k] - self._pool[which]])
+                chosen.append((which + bool(plan.labelled), row, int(seeds[plan.labelled_batch + k])))
+        return chosen
+
+    def _face(
+        self, which: int, row: int, seed: int
+    ) -> tuple[UInt8, UInt8, Float32, Float32, Float32, Float32, Float32]:
+        plan, source = self._plan, self._sources[which]
+        store = source.store
+        canvas = np.ascontiguousarray(store.chips[row])
+        landmarks, geometry = store.landmarks[row].astype(np.float32), store.geometry[row].astype(np.float32)
+        made = augment(canvas, landmarks, geometry, store.layout, plan.augment, np.random.default_rng((seed, 0)))
+        unknown = np.full(len(plan.aus), np.nan, np.float32)
+        intensity, occurrence = unknown, unknown
+        if source.labels and store.intensity is not None and store.occurrence is not None:
+            intensity, occurrence = store.intensity[row] / np.float32(MAX_INTENSITY), store.occurrence[row]
+        flow = self._flow(which, row, made.matrix)
+        return made.chip, made.plain, made.landmarks, made.geometry, intensity, occurrence, flow
+
+    def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
+        """(2, S/4, S/4); NaN when there is no later frame, or nobody wants it."""
+        store = self._sources[which].store
+        later = int(self._later[which][row]) if self._later else -1
+        cells = store.layout.side // CELL
+        if later < 0:
+            return np.full((2, cells, cells), np.nan, np.float32)
+        if store.flow is not None:
+            field = warp_flow(store.flow[row].astype(np.float32), matrix, store.layout)
+        else:
+            self._flow_target = self._flow_target or FlowTarget()
+            first, second = (warp(store.chips[r], matrix, store.layout.side) for r in (row, later))
+            field = self._flow_target(first, second)
+        return np.ascontiguousarray(field.transpose(2, 0, 1))
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_flow_target": None}  # OpenCV's objects do not travel; each process makes its own
+
+
+def _share(count: int, plan: StepPlan) -> range:
+    """This process's part of ``count`` faces."""
+    part = count // plan.world
+    return range(plan.rank * part, (plan.rank + 1) * part)
+
+
+def load_steps(plan: StepPlan, epoch: int, first: int, workers: int) -> Iterator[RawBatch]:
+    """The steps ``first``, ``first`` + 1, ... of an epoch, made ahead in ``workers`` processes (0 = in this one)."""
+    steps = Steps(plan, epoch)
+    loader: DataLoader[RawBatch] = DataLoader(
+        steps,
+        batch_size=None,
+        sampler=range(first, plan.steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(0),  # takes nothing from the generator that the network uses
+    )
+    return iter(loader)
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,103 @@
+"""Which subjects train and which test: the published folds of BP4D and DISFA, and folds for data of one's own.
+
+The lists of BP4D and DISFA are those of JAA-Net, ME-GraphAU, AUNCE and others (public code). ME-GraphAU numbers them
+the other way round: its fold 1 tests on our fold 3. "bp4d-fera" is the intensity split of FERA 2015 (odd subjects
+train, even ones test).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.errors import RecipeError
+
+
+def _named(letter: str, numbers: str) -> frozenset[str]:
+    return frozenset(f"{letter}{int(number):03d}" for number in numbers.split())
+
+
+FOLDS: dict[str, tuple[frozenset[str], ...]] = {
+    "bp4d": (
+        _named("F", "1 2 8 9 10 16 18 23") | _named("M", "1 4 7 8 12 14"),
+        _named("F", "3 5 11 13 20 22") | _named("M", "2 5 10 11 13 16 17 18"),
+        _named("F", "4 6 7 12 14 15 17 19 21") | _named("M", "3 6 9 15"),
+    ),
+    "disfa": (
+        _named("SN", "1 2 9 10 16 26 27 30 32"),
+        _named("SN", "6 11 12 13 18 21 24 28 31"),
+        _named("SN", "3 4 5 7 8 17 23 25 29"),
+    ),
+    "bp4d-fera": (_named("F", "2 4 6 8 10 12 14 16 18 20 22") | _named("M", "2 4 6 8 10 12 14 16 18"),),
+}
+"""Protocol -> the test subjects of each fold."""
+SUBJECTS: dict[str, frozenset[str]] = {
+    "bp4d": frozenset().union(*FOLDS["bp4d"]),
+    "disfa": frozenset().union(*FOLDS["disfa"]),
+    "bp4d-fera": frozenset().union(*FOLDS["bp4d"]),
+}
+OWN = "subjects"
+"""``subjects:K``: K folds over the subjects of any data."""
+
+
+def fold_count(protocol: str) -> int:
+    """Raises RecipeError for an unknown protocol."""
+    if protocol in FOLDS:
+        return len(FOLDS[protocol])
+    name, _, count = protocol.partition(":")
+    if name == OWN and count.isdigit() and int(count) >= 2:
+        return int(count)
+    raise RecipeError(
+        f"protocol {protocol!r} is unknown; write {', '.join(FOLDS)} or {OWN}:K with K folds, e.g. {OWN}:3"
+    )
+
+
+def test_subjects(protocol: str, fold: int, subjects: Iterable[str]) -> frozenset[str]:
+    """The subjects on which ``fold`` (from 1) tests, out of those there are.
+
+    Raises RecipeError when the fold does not exist, when the data hold subjects that the protocol does not know (it is
+    another data set), or when either side would be empty.
+    """
+    count, there = fold_count(protocol), frozenset(subjects)
+    if not 1 <= fold <= count:
+        raise RecipeError(f"protocol {protocol} has the folds 1 to {count}, not {fold}")
+    if protocol in FOLDS:
+        if strangers := sorted(there - SUBJECTS[protocol]):
+            raise RecipeError(
+                f"subject {strangers[0]} is not of protocol {protocol}; choose the protocol of these data, "
+                f"or {OWN}:{count}"
+            )
+        chosen = FOLDS[protocol][fold - 1] & there
+    else:
+        chosen = frozenset(name for i, name in enumerate(_shuffled(there)) if i % count == fold - 1)
+    if not chosen or chosen == there:
+        side = "test" if not chosen else "train"
+        raise RecipeError(f"fold {fold} of {protocol} leaves no subject to {side} on; these data have {len(there)}")
+    return chosen
+
+
+def _shuffled(subjects: frozenset[str]) -> list[str]:
+    """The same order on every machine."""
+    names = np.array(sorted(subjects))
+    return [str(name) for name in np.random.default_rng(0).permutation(names)]
+
+
+def require_apart(train: Iterable[str], test: Iterable[str]) -> None:
+    """Raises RecipeError when a subject is on both sides."""
+    if both := sorted(frozenset(train) & frozenset(test)):
+        raise RecipeError(
+            f"subject {both[0]} is in training and test ({len(both)} of them are); "
+            "the result would not hold for new people, so choose another fold or other data"
+        )
+
+
+def hold_out(subjects: NDArray[np.str_], share: float, seed: int) -> frozenset[str]:
+    """Subjects to validate on: about ``share`` of them, at least one, never all. Raises RecipeError when there is
+    only one."""
+    names = np.unique(subjects)
+    if len(names) < 2:
+        raise RecipeError("at least two subjects are needed to hold some out for validation")
+    count = min(len(names) - 1, max(1, round(len(names) * share)))
+    return frozenset(str(name) for name in np.random.default_rng(seed).permutation(names)[:count])

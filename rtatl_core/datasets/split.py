@@ -1,0 +1,154 @@
+"""A recipe's folders -> who trains, who validates, who is kept for the test."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.loader import Source
+from rtatl_core.datasets.protocols import hold_out, require_apart, test_subjects
+from rtatl_core.errors import RecipeError
+from rtatl_core.handoffs import Float32
+from rtatl_core.recipe import DataConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """No subject is in more than one of training, validation and test."""
+
+    aus: tuple[int, ...]
+    labelled: Source | None
+    unlabelled: tuple[Source, ...]
+    validation: Source | None
+    """Coded faces of held-out subjects; without labelled data, uncoded ones. None where there are too few."""
+    test: frozenset[str]
+    """Subjects of the test fold, which appear nowhere else."""
+    selection: ChipStore | None
+    aside: ChipStore | None
+
+    @property
+    def side(self) -> int:
+        source = self.labelled or self.unlabelled[0]
+        return source.store.layout.side
+
+    @property
+    def subjects(self) -> list[str]:
+        """Everybody whose face is trained on, coded or not."""
+        sources = (*((self.labelled,) if self.labelled else ()), *self.unlabelled)
+        return sorted({str(name) for source in sources for name in np.unique(source.store.subjects[source.rows])})
+
+
+def split(config: DataConfig, seed: int) -> TrainingData:
+    """Raises RecipeError when a folder cannot be used, folders do not fit together, or a side is empty."""
+    selection, aside = (_with_teacher(folder) for folder in (config.selection, config.aside))
+    unlabelled = [ChipStore.open(Path(folder)) for folder in config.unlabelled]
+    if not config.labelled:
+        return _without_codes(config, unlabelled, seed, selection, aside)
+    store = ChipStore.open(*(Path(folder) for folder in config.labelled))
+    if store.intensity is None:
+        raise RecipeError(f"{store.folder} has no AU codes; data.labelled needs some")
+    store = only_aus(store, config.aus or store.aus)
+    for other in unlabelled:
+        if other.layout != store.layout:
+            raise RecipeError(
+                f"{other.folder} has chips of {other.layout.side} px, {store.folder} of {store.layout.side}; "
+                "prepare both with the same --side"
+            )
+    test = frozenset[str]()
+    if config.protocol:
+        test = test_subjects(config.protocol, config.fold, (str(name) for name in store.subjects))
+    free = ~np.isin(store.subjects, sorted(test)) & store.labelled
+    if not free.any():
+        raise RecipeError(f"{store.folder} has no coded face of these AUs outside the test fold")
+    kept = hold_out(store.subjects[free], config.held_out, seed)
+    require_apart(kept, test)
+    validates = free & np.isin(store.subjects, sorted(kept))
+    rows = np.flatnonzero(free & ~validates)
+    with_codes = _pick(rows, config.label_share, seed)
+    rest = np.setdiff1d(rows, with_codes)
+    sources = [Source(store, rest, labels=False)] if len(rest) else []
+    for other in unlabelled:
+        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept]))
+        if len(may):
+            sources.append(Source(other, may, labels=False))
+    return TrainingData(
+        aus=store.aus,
+        labelled=Source(store, with_codes, labels=True),
+        unlabelled=tuple(sources),
+        validation=Source(store, np.flatnonzero(validates), labels=True),
+        test=test,
+        selection=selection,
+        aside=aside,
+    )
+
+
+def _without_codes(
+    config: DataConfig, stores: list[ChipStore], seed: int, selection: ChipStore | None, aside: ChipStore | None
+) -> TrainingData:
+    if not stores:
+        raise RecipeError("the recipe names no data; fill data.labelled or data.unlabelled")
+    if not config.aus:
+        raise RecipeError(
+            "without data.labelled the recipe must say whose regions to use; fill data.aus, e.g. [1, 2, 4, 12]"
+        )
+    if config.protocol:
+        raise RecipeError("data.protocol needs data.labelled")
+    names = np.unique(np.concatenate([store.subjects for store in stores]))
+    kept = sorted(hold_out(names, config.held_out, seed)) if len(names) > 1 else []
+    trains = [Source(s, np.flatnonzero(~np.isin(s.subjects, kept)), labels=False) for s in stores]
+    held = [Source(s, np.flatnonzero(np.isin(s.subjects, kept)), labels=False) for s in stores]
+    return TrainingData(
+        aus=config.aus,
+        labelled=None,
+        unlabelled=tuple(source for source in trains if len(source.rows)),
+        validation=max(held, key=lambda source: len(source.rows)) if kept else None,
+        test=frozenset(),
+        selection=selection,
+        aside=aside,
+    )
+
+
+def only_aus(store: ChipStore, aus: tuple[int, ...]) -> ChipStore:
+    """The store with the codes of these AUs, in this order; NaN where it does not code one. Raises RecipeError when it
+    codes none of them."""
+    if aus == store.aus:
+        return store
+    if not set(aus) & set(store.aus):
+        raise RecipeError(f"{store.folder} codes none of data.aus; it codes {', '.join(f'AU{au}' for au in store.aus)}")
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    return dataclasses.replace(
+        store,
+        aus=aus,
+        intensity=_columns(store.intensity, store.aus, aus),
+        occurrence=_columns(store.occurrence, store.aus, aus),
+    )
+
+
+def _columns(values: Float32, have: tuple[int, ...], want: tuple[int, ...]) -> Float32:
+    result = np.full((len(values), len(want)), np.nan, np.float32)
+    for j, au in enumerate(want):
+        if au in have:
+            result[:, j] = values[:, have.index(au)]
+    return result
+
+
+def _pick(rows: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    if not 0 < share <= 1:
+        raise RecipeError(f"data.label_share is {share:g}; write a share over 0 and up to 1")
+    count = max(1, round(len(rows) * share))
+    return np.sort(np.random.default_rng((seed, 7)).permutation(rows)[:count])
+
+
+def _with_teacher(folder: str) -> ChipStore | None:
+    if not folder:
+        return None
+    store = ChipStore.open(Path(folder))
+    if store.teacher is None:
+        raise RecipeError(f"{store.folder} has no teacher values; prepare it with --teacher")
+    return store

@@ -1,0 +1,125 @@
+"""Several training processes as one: the same command under ``torchrun``.
+
+Every helper here is the identity in a single process. Gradients of N processes equal those of one process with the
+same global batch, because losses are divided by counts over all processes (``global_count``) and batch norm takes its
+statistics over all of them (``synchronise_batch_norms``); a test with two Gloo processes holds this.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from rtatl_core.errors import InputError
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the processes that ``torchrun`` started, NCCL on GPUs and Gloo on CPUs; nothing in a plain process."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def local_device(device: str) -> torch.device:
+    """ "auto" takes this process's CUDA card, else the CPU. Raises InputError for a device this machine lacks."""
+    if device == "auto":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} cannot be used here; write cpu, cuda or auto") from error
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    return chosen
+
+
+def global_count(count: Tensor) -> Tensor:
+    """Count of this process -> mean count per process, at least a trifle. A loss summed here and divided by it becomes
+    the mean over all processes once their gradients are averaged. Every process must call it equally often."""
+    if dist.is_initialized():
+        count = count.detach().clone()
+        dist.all_reduce(count)
+        count = count / world_size()
+    return count.clamp(min=1e-6)
+
+
+def summed(values: Tensor) -> Tensor:
+    """Sum over all processes, without gradient."""
+    if dist.is_initialized():
+        values = values.detach().clone()
+        dist.all_reduce(values)
+    return values
+
+
+def wait_for_all() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def from_first(value: float) -> float:
+    """The first process's value, in all of them."""
+    if not dist.is_initialized():
+        return value
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    box = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.broadcast(box, 0)
+    return float(box)
+
+
+class _GlobalBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over all processes on any backend; torch's own SyncBatchNorm is for GPUs only. Takes equal batch sizes
+    in all processes for granted."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not dist.is_initialized():
+            return super().forward(x)
+        wide = x.float()
+        moments = torch.stack([wide.mean(dim=(0, 2, 3)), wide.square().mean(dim=(0, 2, 3))])
+        mean, square = all_reduce(moments) / world_size()  # type: ignore[no-untyped-call]
+        variance = square - mean.square()
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            count = x.numel() / x.shape[1] * world_size()
+            momentum = self.momentum or 0.0
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        result: Tensor = x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+        return result.to(x.dtype)
+
+
+def synchronise_batch_norms(module: nn.Module, device: torch.device) -> nn.Module:
+    """Replace the batch norms of a network that trains in several processes; the parameters keep their names."""
+    if world_size() == 1:
+        return module
+    if device.type == "cuda":
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        return converted
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            child.__class__ = _GlobalBatchNorm2d
+    return module

@@ -1,0 +1,120 @@
+"""Where a network's weights start: from another run or model, AU by AU, and an ImageNet checkpoint for the backbone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rtatl_core.errors import RecipeError
+from rtatl_core.models.backbone import load_imagenet
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+
+_BY_AU = ("regions.weight", "regions.bias", "relation.identity", "head.local", "geometry_share")
+"""Tensors whose first axis counts AUs."""
+_BY_AU_TWICE = ("head.whole.weight", "head.whole.bias", "geometry.head.weight", "geometry.head.bias")
+"""Tensors whose first axis counts (AU, output)."""
+_MAY_BE_NEW = ("flow.", "inpainting.")
+"""Decoders, which a run may have without its predecessor, or the other way round."""
+_FREE = frozenset({"aus", "dropout", "geometry_noise", "flow_gap_s", "relation_heads"})
+"""Keys of the configuration that change no tensor except by AU."""
+
+
+def start_from(network: RTATL, path: Path) -> list[str]:
+    """Take over the weights of ``best.pt`` or a ``.safetensors`` model. Returns the subjects it was trained on.
+
+    Raises RecipeError when there is no such file or its network has another shape, naming what differs.
+    """
+    if not path.is_file():
+        raise RecipeError(f"optim.init names {path}, which is missing; name the best.pt of a finished run or a model")
+    if path.suffix == ".safetensors":
+        card = _card(path)
+        tensors, config = _tensors(path), RTATLConfig.from_json(card["network"])
+        subjects = card.get("training", {}).get("subjects", [])
+    else:
+        state = load_checkpoint(path)
+        tensors, config, subjects = state["network"], RTATLConfig.from_json(state["config"]), state.get("subjects", [])
+    if difference := difference_of(config, network.config):
+        raise RecipeError(f"optim.init: {path} holds another network than the recipe describes: {difference}")
+    wanted = network.state_dict()
+    taken = {name: _take_over(name, tensor, tensors, config.aus, network.config.aus) for name, tensor in wanted.items()}
+    network.load_state_dict(taken)
+    return [str(name) for name in subjects]
+
+
+def difference_of(given: RTATLConfig, wanted: RTATLConfig) -> str:
+    """The first difference in shape between two networks, in words; empty when weights fit AU by AU."""
+    theirs, ours = given.to_json(), wanted.to_json()
+    for key in ours:
+        if key not in _FREE and theirs[key] != ours[key]:
+            return f"{key} is {theirs[key]!r} there and {ours[key]!r} here"
+    return ""
+
+
+def _take_over(
+    name: str, own: Tensor, tensors: dict[str, Tensor], theirs: tuple[int, ...], ours: tuple[int, ...]
+) -> Tensor:
+    if name not in tensors:
+        if name.startswith(_MAY_BE_NEW):
+            return own
+        raise RecipeError(f"optim.init: the file lacks {name}; it is of another version")
+    given = tensors[name]
+    if name not in _BY_AU + _BY_AU_TWICE:
+        return given
+    each = 2 if name in _BY_AU_TWICE else 1
+    result = own.clone()
+    for i, au in enumerate(ours):
+        if au in theirs:
+            k = theirs.index(au)
+            result[i * each : (i + 1) * each] = given[k * each : (k + 1) * each]
+    return result
+
+
+def start_backbone(network: RTATL, path: Path) -> None:
+    """Take over an ImageNet checkpoint. Raises RecipeError when it is missing or of another backbone."""
+    if not path.is_file():
+        raise RecipeError(
+            f"optim.init_backbone names {path}, which is missing; download it beforehand and name the file"
+        )
+    try:
+        load_imagenet(network.backbone, _tensors(path))
+    except ValueError as error:
+        raise RecipeError(f"{path} does not fit backbone {network.config.backbone}: {error}") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Raises RecipeError when the file is no checkpoint of this program."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state["network"], state["config"]
+    except Exception as error:  # torch.load raises whatever the bytes lead it to
+        raise RecipeError(
+            f"{path} is no checkpoint of 'rtatl train' ({type(error).__name__}); name its best.pt"
+        ) from error
+    return state
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return loaded
+    except (SafetensorError, RuntimeError, ValueError, EOFError) as error:
+        raise RecipeError(f"{path} cannot be read as weights ({error})") from error
+    except Exception as error:  # pickle's many
+        raise RecipeError(f"{path} cannot be read as weights ({type(error).__name__})") from error
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        card: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        card["network"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(f"optim.init: {path} lacks its card ({error}); keep the .json beside the weights") from error
+    return card

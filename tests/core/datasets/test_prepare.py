@@ -1,0 +1,375 @@
+"""Small trees in exactly the layouts of the data sets, with all their traps, prepared by the command itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.assets import asset
+from rtatl_core.cli import main
+from rtatl_core.datasets import bp4d, disfa, kinds
+from rtatl_core.datasets.chips import ChipStore, part_folder
+from rtatl_core.datasets.prepare import NO_FACE, UNREADABLE, Plan, Report, prepare
+from rtatl_core.datasets.videos import find_photos, find_videos
+from rtatl_core.errors import RecipeError
+from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[np.ndarray]:
+    """Neighbouring frames of the demo: a face in each."""
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    frames = [cv2.resize(source.read()[1], (320, 240)) for _ in range(10)]
+    source.release()
+    return frames
+
+
+def write_video(path: Path, frames: list[np.ndarray], fps: float = 20.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+# ---- BP4D ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bp4d_tree(tmp_path_factory: pytest.TempPathFactory, pictures: list[np.ndarray]) -> Path:
+    """F001_T1: padded names, a missing picture, code 9, a short row, an empty line. M002_T3: names without zeros, a
+    broken picture, a wall without a face. F003_T2: coded, but its pictures are gone."""
+    root = tmp_path_factory.mktemp("BP4D")
+    codes = root / "AUCoding" / "AU_OCC"
+    codes.mkdir(parents=True)
+    header = ["0", *(str(au) for au in range(1, 65))]
+
+    def row(number: int, present: dict[int, int]) -> str:
+        return ",".join([str(number), *(str(present.get(au, 0)) for au in range(1, 65))])
+
+    first = [row(640, {1: 1, 12: 1}), row(641, {1: 9, 12: 1}), row(642, {}), "643,0,1", "", row(644, {24: 1})]
+    (codes / "F001_T1.csv").write_text("\n".join([",".join(header), *first]) + "\n")
+    (codes / "M002_T3.csv").write_text("\r\n".join([",".join(header), row(7, {2: 1}), row(8, {}), row(9, {})]) + "\r\n")
+    (codes / "F003_T2.csv").write_text("\n".join([",".join(header), row(1, {4: 1})]) + "\n")
+    (codes / "notes.txt").write_text("not a label file")
+    (codes.parent / "F001_T1.csv").write_text("an older release keeps the file here too")
+    for au, rows in ((12, "640,3\n641,9\n642,0\n"), (6, "640,5\n")):
+        folder = root / "AU-Intensity-Codes3.0" / f"AU{au:02d}"
+        folder.mkdir(parents=True)
+        (folder / f"F001_T1_AU{au:02d}.csv").write_text(rows)
+    for name, number in (("0640", 0), ("0641", 1), ("0643", 2), ("0644", 3)):
+        write_picture(root / "Sequences" / "F001" / "T1" / f"{name}.jpg", pictures[number])
+    (root / "Sequences" / "F001" / "T1" / "Thumbs.db").write_bytes(b"x")
+    write_picture(root / "Sequences" / "M002" / "T3" / "7.jpg", pictures[4])
+    (root / "Sequences" / "M002" / "T3" / "8.jpg").write_bytes(b"broken")
+    write_picture(root / "Sequences" / "M002" / "T3" / "9.jpg", np.full((240, 320, 3), 90, np.uint8))
+    return root
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image)
+
+
+def test_bp4d_is_read_with_all_its_traps(bp4d_tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "chips"
+    assert main(["prepare", "bp4d", "--root", str(bp4d_tree), "--out", str(out), "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert f"4 used, 1 {bp4d.SHORT_ROW}, 1 {NO_FACE}, 3 {UNREADABLE}" in said
+    assert "not all subjects are here" in said
+    store = ChipStore.open(out)
+    assert store.aus == BP4D_AUS
+    assert list(store.subjects) == ["F001", "F001", "F001", "M002"]
+    assert list(store.clips) == ["F001_T1"] * 3 + ["M002_T3"]
+    np.testing.assert_allclose(store.times[:3] * bp4d.FPS, [640, 641, 644])
+    assert store.occurrence is not None
+    assert store.intensity is not None
+    at = {au: j for j, au in enumerate(BP4D_AUS)}
+    np.testing.assert_array_equal(store.occurrence[:, at[1]], [1, np.nan, 0, 0])
+    np.testing.assert_array_equal(store.occurrence[:, at[12]], [1, 1, 0, 0])
+    np.testing.assert_array_equal(store.occurrence[:, at[24]], [0, 0, 1, 0])
+    np.testing.assert_array_equal(store.occurrence[:, at[2]], [0, 0, 0, 1])
+    np.testing.assert_array_equal(store.intensity[:, at[12]], [3, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(store.intensity[:, at[6]], [5, np.nan, np.nan, np.nan])
+    assert np.isnan(store.intensity[:, at[1]]).all()
+    report = json.loads((out / "report.json").read_text())
+    assert report["units"]["F003_T2"] == {"used": 0, UNREADABLE: 1}
+    assert report["positive_rate_percent"]["AU12"] == pytest.approx(100 * 2 / 8, abs=0.01)  # the short row has no AU12
+    assert report["positive_rate_percent"]["AU04"] == pytest.approx(100 * 1 / 8, abs=0.01)
+
+
+def test_bp4d_mistakes_are_named(bp4d_tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="holds no BP4D label files"):
+        bp4d.find_sequences(tmp_path)
+    with pytest.raises(RecipeError, match="is no folder"):
+        bp4d.find_sequences(tmp_path / "gone")
+    with pytest.raises(RecipeError, match="holds no BP4D pictures"):
+        bp4d.find_sequences(bp4d_tree / "AUCoding")
+    codes = tmp_path / "AU_OCC"
+    codes.mkdir()
+    write_picture(tmp_path / "F001" / "T1" / "1.jpg", np.zeros((8, 8, 3), np.uint8))
+    header = ",".join(str(n) for n in range(25))
+    for rows, sentence in (
+        (f"{header}\n1,2{',0' * 23}\n", r"F001_T1.csv line 2: AU1 is 2, but occurrence codes are 0, 1 and 9"),
+        (f"{header}\n1,x{',0' * 23}\n", r"line 2: 'x' is no whole number"),
+        ("frame,AU1\n1,0\n", r"has no column for AU1"),
+    ):
+        (codes / "F001_T1.csv").write_text(rows)
+        with pytest.raises(RecipeError, match=sentence):
+            bp4d.find_sequences(tmp_path)
+    (codes / "F001_T1.csv").write_text(f"{header}\n1{',0' * 24}\n")
+    (tmp_path / "AU06").mkdir()
+    (tmp_path / "AU06" / "F001_T1_AU06.csv").write_text("1,7\n")
+    with pytest.raises(RecipeError, match=r"F001_T1_AU06.csv line 1: intensity 7, but codes are 0-5 and 9"):
+        bp4d.find_sequences(tmp_path)
+
+
+def test_rates_are_checked_against_the_published() -> None:
+    from rtatl_core.published import POSITIVE_RATES
+
+    published = POSITIVE_RATES["bp4d"]
+    counts = {au: (round(rate * 100), 10_000) for au, rate in published.items()}
+    good = kinds.check_rates("bp4d", Report(1, {}, {}, counts), whole=True)
+    assert good[-1] == "all agree to within 1 points"
+    shifted = counts | {4: (round(published[4] * 100 + 150), 10_000)}
+    assert "CHECK: AU4 differ" in kinds.check_rates("bp4d", Report(1, {}, {}, shifted), whole=True)[-1]
+    del shifted[4]
+    assert "CHECK: AU4 differ" in kinds.check_rates("bp4d", Report(1, {}, {}, shifted), whole=True)[-1]
+
+
+# ---- DISFA ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def disfa_tree(tmp_path_factory: pytest.TempPathFactory, pictures: list[np.ndarray]) -> Path:
+    """SN001: whole, a picture more than labels, one short row. SN002: frames counted from 0, one AU file missing, a
+    label more than pictures. SN003: labels without a video."""
+    root = tmp_path_factory.mktemp("DISFA")
+    write_video(root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi", pictures[:6])
+    write_video(root / "Video_RightCamera" / "RightVideoSN001_comp.avi", pictures[:3])
+    write_video(root / "Videos_LeftCamera" / "LeftVideoSN002_comp.avi", pictures[:4])
+    for subject, first, count in (("SN001", 1, 5), ("SN002", 0, 5), ("SN003", 1, 2)):
+        folder = root / "ActionUnit_Labels" / subject
+        folder.mkdir(parents=True)
+        for au in DISFA_INTENSITY_AUS:
+            if (subject, au) == ("SN002", 5):
+                continue
+            rows = [f"{first + k},{(k + au) % 6}" for k in range(count)]
+            if (subject, au) == ("SN001", 12):
+                rows[2] = "3"
+            (folder / f"{subject}_au{au}.txt").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_disfa_is_read_with_all_its_traps(disfa_tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "chips"
+    assert main(["prepare", "disfa", "--root", str(disfa_tree), "--out", str(out), "--jobs", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "no codes of AU5 for SN002" in said
+    assert "no video of SN003" in said
+    assert f"9 used, 1 {disfa.NO_PICTURE}, 1 {disfa.NO_LABEL}, 2 {UNREADABLE}" in said
+    store = ChipStore.open(out)
+    assert store.aus == DISFA_INTENSITY_AUS
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    at = {au: j for j, au in enumerate(DISFA_INTENSITY_AUS)}
+    expected = [(k + 12) % 6 for k in range(5)]
+    expected[2] = np.nan
+    np.testing.assert_array_equal(store.intensity[:5, at[12]], expected)
+    np.testing.assert_array_equal(store.occurrence[:5, at[12]], [0, 0, np.nan, 1, 1])  # 2 or more
+    np.testing.assert_array_equal(store.intensity[5:, at[1]], [1, 2, 3, 4])  # frame 0 is the first picture
+    assert np.isnan(store.intensity[5:, at[5]]).all()
+    np.testing.assert_allclose(store.times[:5], np.arange(5) / 20, atol=1e-3)
+
+
+def test_disfa_mistakes_are_named(disfa_tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="holds no DISFA label files"):
+        disfa.find_subjects(tmp_path)
+    with pytest.raises(RecipeError, match="holds no DISFA videos like LeftVideo"):
+        disfa.find_subjects(disfa_tree / "ActionUnit_Labels")
+    assert disfa.find_subjects(disfa_tree, "right")[0].video is not None
+    labels = tmp_path / "SN009"
+    labels.mkdir()
+    (tmp_path / "LeftVideoSN009_comp.avi").write_bytes(b"")
+    for text, sentence in (
+        ("1,6\n", r"SN009_au1.txt line 1: intensity 6, but codes are 0-5"),
+        ("1,a\n", r"line 1: '1,a' is no row 'frame,intensity'"),
+        ("\n", "hold label files without rows|holds label files without rows"),
+    ):
+        (labels / "SN009_au1.txt").write_text(text)
+        with pytest.raises(RecipeError, match=sentence):
+            disfa.find_subjects(tmp_path)
+
+
+# ---- the frame around them ---------------------------------------------------------------------------------
+
+
+def test_interrupted_preparation_goes_on_where_it_stopped(
+    tmp_path: Path, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        write_video(tmp_path / "videos" / f"{name}.mp4", pictures[:3])
+    units, out = find_videos(tmp_path / "videos"), tmp_path / "out"
+
+    class Stopped:
+        name, tracking = units[1].name, True
+
+        def frames(self):  # type: ignore[no-untyped-def]
+            yield from list(units[1].frames())[:2]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare([units[0], Stopped()], out, Plan(kind="videos"))
+    assert part_folder(out, units[0].name).is_dir()
+    assert not part_folder(out, units[1].name).exists()
+    with pytest.raises(RecipeError, match="not prepared to the end"):
+        ChipStore.open(out)
+    before = (part_folder(out, units[0].name) / "chips.npy").stat().st_mtime_ns
+    assert prepare(units, out, Plan(kind="videos")).used == 6
+    assert (part_folder(out, units[0].name) / "chips.npy").stat().st_mtime_ns == before
+    assert len(ChipStore.open(out)) == 6
+    with pytest.raises(RecipeError, match="was begun with side 112, now it is 64"):
+        prepare(units, out, Plan(kind="videos", side=64))
+    with pytest.raises(RecipeError, match="not empty and not a folder"):
+        prepare(units, tmp_path / "videos", Plan(kind="videos"))
+
+
+def test_full_disk_says_so_and_keeps_what_was_done(
+    tmp_path: Path, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        write_video(tmp_path / "videos" / f"{name}.mp4", pictures[:2])
+    units, out = find_videos(tmp_path / "videos"), tmp_path / "out"
+    saved = np.save
+
+    def full(path: Path, array: np.ndarray) -> None:
+        if units[1].name in str(path):
+            raise OSError(28, "No space left on device")
+        saved(path, array)
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(RecipeError, match="disk of .* is full; make room and run the same command again"):
+        prepare(units, out, Plan(kind="videos"))
+    monkeypatch.undo()
+    assert [p.name for p in (out / "parts").iterdir()] == [units[0].name]
+    assert prepare(units, out, Plan(kind="videos")).used == 4
+
+
+def test_processes_give_what_one_gives(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    for name in "ab":
+        write_video(tmp_path / "videos" / f"{name}.mp4", pictures[:3])
+    units = find_videos(tmp_path / "videos")
+    prepare(units, tmp_path / "one", Plan(kind="videos"), jobs=1)
+    prepare(units, tmp_path / "two", Plan(kind="videos"), jobs=2)
+    one, two = (ChipStore.open(tmp_path / name) for name in ("one", "two"))
+    np.testing.assert_array_equal(one.chips.take(range(6)), two.chips.take(range(6)))
+    np.testing.assert_array_equal(one.geometry.take(range(6)), two.geometry.take(range(6)))
+
+
+def test_photos_are_stills_of_different_people(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    write_picture(tmp_path / "p" / "a.jpg", pictures[0])
+    write_picture(tmp_path / "p" / "day" / "a.png", pictures[1])
+    (tmp_path / "p" / "broken.jpg").write_bytes(b"x")
+    report = prepare(find_photos(tmp_path / "p"), tmp_path / "out", Plan(kind="photos"))
+    assert (report.used, report.lost) == (2, {UNREADABLE: 1})
+    store = ChipStore.open(tmp_path / "out")
+    assert list(store.subjects) == ["a.jpg", "day/a.png"]
+    assert set(store.clips) == {""}
+    with pytest.raises(RecipeError, match="holds no photo"):
+        find_photos(tmp_path / "out" / "parts")
+
+
+def test_nothing_usable_is_said(tmp_path: Path) -> None:
+    write_picture(tmp_path / "p" / "wall.jpg", np.full((200, 200, 3), 128, np.uint8))
+    with pytest.raises(RecipeError, match=f"no face could be used for .* \\(1 {NO_FACE}\\)"):
+        prepare(find_photos(tmp_path / "p"), tmp_path / "out", Plan(kind="photos"))
+
+
+def test_stored_flow_leads_to_the_frame_a_gap_later(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    write_video(tmp_path / "videos" / "a.mp4", pictures[:7])
+    assert (
+        main(
+            ["prepare", "videos", "--root", str(tmp_path / "videos"), "--out", str(tmp_path / "out"), "--flow", "tvl1"]
+        )
+        == 0
+    )
+    store = ChipStore.open(tmp_path / "out")
+    assert list(store.flow_to) == [4, 5, 6, -1, -1, -1, -1]  # 0.2 s at 20 frames per second
+    assert store.flow is not None
+    assert store.flow.shape == (7, 36, 36, 2)
+    assert np.isfinite(store.flow[0]).all()
+    assert np.isnan(store.flow[6]).all()
+
+
+def test_rendered_clips_bring_exact_flow(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    """The whole picture slides: alignment takes that out, so no motion is left; a cheek that moves by itself stays."""
+    root = tmp_path / "renders"
+    image = pictures[0]
+    slid = np.roll(image, (3, 5), axis=(0, 1))
+    write_picture(root / "images" / "a.png", image)
+    write_picture(root / "images" / "b.png", slid)
+    (root / "flow").mkdir()
+    motion = np.full((*image.shape[:2], 2), (5, 3), np.float16)
+    motion[:40] = np.nan
+    motion[130:170, 130:160] += (4, 0)
+    np.savez(root / "flow" / "a.npz", flow=motion[::2, ::2], to="b.png", step=2)
+    with (root / "labels.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "identity", "clip", "time", "AU12_L", "AU12_R"])
+        writer.writerow(["a.png", "p", "c", 0.0, 0.2, 0.4])
+        writer.writerow(["b.png", "p", "c", 0.2, 0.2, 0.6])
+    assert main(["prepare", "rendered", "--root", str(root), "--out", str(tmp_path / "out")]) == 0
+    store = ChipStore.open(tmp_path / "out")
+    assert store.flow is not None
+    assert list(store.flow_to) == [1, -1]
+    field = store.flow[0].astype(np.float32) * 112
+    known = np.isfinite(field).all(axis=-1)
+    still = np.median(np.linalg.norm(field[known], axis=-1))
+    assert still < 0.3  # what FaceMesh's own jitter leaves, in pixels of the chip
+    assert field[known][:, 0].max() > 1.5
+    assert not known.all()
+    assert store.intensity is not None
+    np.testing.assert_allclose(store.intensity[:, 0], [1.5, 2.0], atol=1e-2)
+
+
+# ---- own coded videos ----------------------------------------------------------------------------------------
+
+
+def test_own_coded_videos(tmp_path: Path, pictures: list[np.ndarray], capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "study"
+    for name in ("P01/smile.mp4", "P02/smile.mp4", "calm.mp4", "uncoded.mp4"):
+        write_video(root / name, pictures[:4])
+    (root / "codes.csv").write_text(
+        "video,subject,frame,AU12,AU6_c\n"
+        "P01/smile.mp4,anna,1,A,1\nP01/smile.mp4,anna,3,4,0\n"
+        "C:\\films\\P02\\smile.mp4,ben,2,0,\ncalm,cleo,4,9,1\n"
+    )
+    out = tmp_path / "chips"
+    assert main(["prepare", "coded", "--root", str(root), "--out", str(out), "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "1 videos have no codes and are left out: uncoded.mp4" in said
+    assert "4 used, 8 frame without a code" in said
+    store = ChipStore.open(out)
+    assert store.aus == (6, 12)
+    rows = {(s, round(float(t) * 20)): i for i, (s, t) in enumerate(zip(store.subjects, store.times, strict=True))}
+    assert set(rows) == {("anna", 0), ("anna", 2), ("ben", 1), ("cleo", 3)}
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    assert store.intensity[rows["anna", 0], 1] == 1
+    assert store.intensity[rows["anna", 2], 1] == 4
+    np.testing.assert_array_equal(store.occurrence[rows["anna", 2]], [0, 1])
+    np.testing.assert_array_equal(store.occurrence[rows["ben", 1]], [np.nan, 0])
+    np.testing.assert_array_equal(store.occurrence[rows["cleo", 3]], [1, np.nan])
+    (root / "more.csv").write_text("video,frame,AU12\nsmile.mp4,1,2\n")
+    assert main(["prepare", "coded", "--root", str(root), "--out", str(tmp_path / "x")]) == 2
+    assert "are called so; write the path below --root" in capsys.readouterr().err
+    (root / "more.csv").write_text("video,frame,AU12\ngone.mp4,1,2\n")
+    assert main(["prepare", "coded", "--root", str(root), "--out", str(tmp_path / "x")]) == 2
+    assert "codes 'gone.mp4', and there is no such video below" in capsys.readouterr().err
