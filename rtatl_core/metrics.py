@@ -1,6 +1,6 @@
 """Agreement measures, numpy only. All take 1-D arrays of the same length; pairs with a NaN are left out.
 
-They return NaN where the measure is not defined (fewer than three pairs, or no spread).
+They return NaN where the measure is not defined (fewer than three pairs, no spread, or one class only).
 """
 
 from __future__ import annotations
@@ -57,3 +57,41 @@ def f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     hits = int((predicted & true).sum())
     total = int(predicted.sum()) + int(true.sum())
     return 2 * hits / total if total else float("nan")
+
+
+def auc(score: Array, true: Array) -> float:
+    """Area under the ROC curve: the share of (positive, negative) pairs that ``score`` orders rightly, ties counting
+    half (Mann-Whitney). true: 1 positive, 0 negative."""
+    score, true = _pairs(score, true)
+    positive = true > 0.5
+    hits, misses = int(positive.sum()), int((~positive).sum())
+    if not hits or not misses:
+        return float("nan")
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(count) - (count - 1) / 2  # from 1; equal scores share the mean of their ranks
+    return float((rank[place][positive].sum() - hits * (hits + 1) / 2) / (hits * misses))
+
+
+def precision_recall(score: Array, true: Array) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Precision, recall and the threshold (score >= threshold) of each, thresholds descending, one per distinct score.
+    Empty where there is no positive. true: 1 positive, 0 negative."""
+    score, true = _pairs(score, true)
+    order = np.argsort(-score, kind="stable")
+    score, hits = score[order], np.cumsum(true[order] > 0.5)
+    if not len(hits) or not hits[-1]:
+        return np.empty(0), np.empty(0), np.empty(0)
+    last = np.flatnonzero(np.append(np.diff(score) != 0, True))  # of each run of equal scores: no threshold parts them
+    return hits[last] / (last + 1), hits[last] / hits[-1], score[last]
+
+
+def average_precision(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
+    """Area under a ``precision_recall`` curve as a sum of steps, not of trapezoids, which would be too kind."""
+    return float((np.diff(recall, prepend=0.0) * precision).sum()) if len(precision) else float("nan")
+
+
+def confusion(predicted: Array, true: Array, top: int = 5) -> NDArray[np.int64]:
+    """(top + 1, top + 1) counts of intensities rounded to integers and held to 0 - ``top``: row = true, column =
+    predicted."""
+    predicted, true = _pairs(predicted, true)
+    rows, columns = (np.floor(x + 0.5).clip(0, top).astype(np.int64) for x in (true, predicted))
+    return np.bincount(rows * (top + 1) + columns, minlength=(top + 1) ** 2).reshape(top + 1, top + 1)
