@@ -177,9 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("evaluate", help="models x coded data -> report with intervals, tables and plots")
     sub.add_argument("--model", nargs="+", required=True, metavar="M", help="one model, or one for each fold")
     sub.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="folders of rtatl prepare")
-    sub.add_argument(
-        "--protocol", default="", metavar="P", help="bp4d, disfa, bp4d-fera or subjects:K; tests on its folds"
-    )
+    sub.add_argument("--protocol", default="", metavar="P", help="bp4d, disfa, bp4d-fera or subjects:K")
     sub.add_argument("--fold", type=int, default=0, metavar="K", help="the fold to test on, if the card names none")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.add_argument("--resamples", type=_positive, default=1000, metavar="N", help="of the bootstrap (default 1000)")

@@ -111,7 +111,7 @@ def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pyte
         writer.writerow({"image": "gone.jpg", **truth[0]})
     source.release()
     assert main(["prepare", "rendered", "--root", str(root), "--out", str(tmp_path / "chips")]) == 0
-    assert "16 used, 0 no face found, 1 unreadable image" in capsys.readouterr().out
+    assert "16 used, 1 picture missing or unreadable" in capsys.readouterr().out
     recipe = tmp_path / "r.toml"
     recipe.write_text('name = "small"\ntrained_on = "sixteen renders"\n')
     settings = [f"data.labelled={tmp_path / 'chips'}", "optim.epochs=1", "optim.labelled_batch=4", "network.width=8"]

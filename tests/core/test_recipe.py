@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rtatl_core.ablation import read_grid
 from rtatl_core.errors import RecipeError
-from rtatl_core.recipe import load_recipe
+from rtatl_core.recipe import build_recipe, load_recipe, override, read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,12 @@ def test_every_recipe_that_ships_is_valid() -> None:
     recipes = sorted((ROOT / "runs").glob("*.toml"))
     assert recipes
     for path in recipes:
-        assert load_recipe(path).name
+        table = read_table(path)
+        cells = read_grid(table) if "ablation" in table else []
+        table.pop("ablation", None)
+        assert build_recipe(table).name
+        for cell in cells:
+            assert build_recipe(override(table, cell.settings)).data.label_share == cell.share
 
 
 def test_overrides(tmp_path: Path) -> None:

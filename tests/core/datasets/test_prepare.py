@@ -174,7 +174,7 @@ def test_disfa_is_read_with_all_its_traps(disfa_tree: Path, tmp_path: Path, caps
     said = capsys.readouterr().out
     assert "no codes of AU5 for SN002" in said
     assert "no video of SN003" in said
-    assert f"9 used, 1 {disfa.NO_PICTURE}, 1 {disfa.NO_LABEL}, 2 {UNREADABLE}" in said
+    assert f"9 used, 1 {disfa.NO_PICTURE}, 2 {UNREADABLE}, 1 {disfa.NO_LABEL}" in said
     store = ChipStore.open(out)
     assert store.aus == DISFA_INTENSITY_AUS
     assert store.intensity is not None
@@ -255,7 +255,7 @@ def test_full_disk_says_so_and_keeps_what_was_done(
         saved(path, array)
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(RecipeError, match="disk of .* is full; make room and run the same command again"):
+    with pytest.raises(RecipeError, match=r"disk of .* is full; make room and run the same command again"):
         prepare(units, out, Plan(kind="videos"))
     monkeypatch.undo()
     assert [p.name for p in (out / "parts").iterdir()] == [units[0].name]
@@ -288,7 +288,7 @@ def test_photos_are_stills_of_different_people(tmp_path: Path, pictures: list[np
 
 def test_nothing_usable_is_said(tmp_path: Path) -> None:
     write_picture(tmp_path / "p" / "wall.jpg", np.full((200, 200, 3), 128, np.uint8))
-    with pytest.raises(RecipeError, match=f"no face could be used for .* \\(1 {NO_FACE}\\)"):
+    with pytest.raises(RecipeError, match=rf"no face could be used for .* \(1 {NO_FACE}\)"):
         prepare(find_photos(tmp_path / "p"), tmp_path / "out", Plan(kind="photos"))
 
 

@@ -147,7 +147,7 @@ def test_flow_loss_against_numpy() -> None:
     weight = 1 + np.sqrt((target**2).sum(axis=1)) / (0.01 * FLOW_SCALE)
     assert loss.item() == pytest.approx(np.nansum(error * weight) / np.nansum(weight), rel=1e-4)
     batch.flow[:] = float("nan")
-    assert float(OpticalFlow().losses(batch, output, network)["flow"]) == 0
+    assert OpticalFlow().losses(batch, output, network)["flow"].item() == 0
 
 
 def test_end_point_error() -> None:
