@@ -2,7 +2,9 @@
 
 Every helper here is the identity in a single process. Gradients of N processes equal those of one process with the
 same global batch, because losses are divided by counts over all processes (``global_count``) and batch norm takes its
-statistics over all of them (``synchronise_batch_norms``); a test with two Gloo processes holds this.
+statistics over all of them (``synchronise_batch_norms``); a test with two Gloo processes holds this. All processes must
+run the same modules in each step, or they wait for each other in vain: a process that has nothing for a decoder runs
+it on no faces (``must_take_part``).
 """
 
 from __future__ import annotations
@@ -10,11 +12,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from rtatl_core.errors import InputError
 
@@ -32,12 +34,30 @@ def process_group(device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+_alone = False
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """What runs inside is this process's own business, such as measuring in the first process while the others wait."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
+
+
+def _together() -> bool:
+    return dist.is_initialized() and not _alone
+
+
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if _together() else 1
 
 
 def local_device(device: str) -> torch.device:
@@ -54,10 +74,15 @@ def local_device(device: str) -> torch.device:
     return chosen
 
 
+def must_take_part() -> bool:
+    """Whether a task must run its modules even where it has no face for them."""
+    return world_size() > 1
+
+
 def global_count(count: Tensor) -> Tensor:
     """Count of this process -> mean count per process, at least a trifle. A loss summed here and divided by it becomes
     the mean over all processes once their gradients are averaged. Every process must call it equally often."""
-    if dist.is_initialized():
+    if _together():
         count = count.detach().clone()
         dist.all_reduce(count)
         count = count / world_size()
@@ -66,10 +91,15 @@ def global_count(count: Tensor) -> Tensor:
 
 def summed(values: Tensor) -> Tensor:
     """Sum over all processes, without gradient."""
-    if dist.is_initialized():
+    if _together():
         values = values.detach().clone()
         dist.all_reduce(values)
     return values
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """What autocast may have made 16 bits wide, as float32 again; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def wait_for_all() -> None:
@@ -87,25 +117,44 @@ def from_first(value: float) -> float:
     return float(box)
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """Sum of a tensor over all processes. Every process's loss depends on everybody's part, so the gradients are summed
+    too."""
+
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
 class _GlobalBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over all processes on any backend; torch's own SyncBatchNorm is for GPUs only. Takes equal batch sizes
-    in all processes for granted."""
+    """Batch norm over all processes on any backend, however many faces each has (none, too); torch's own SyncBatchNorm
+    is for GPUs only."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not dist.is_initialized():
+        if not self.training or not _together():
             return super().forward(x)
-        wide = x.float()
-        moments = torch.stack([wide.mean(dim=(0, 2, 3)), wide.square().mean(dim=(0, 2, 3))])
-        mean, square = all_reduce(moments) / world_size()  # type: ignore[no-untyped-call]
-        variance = square - mean.square()
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        wide = full_precision(x)
+        own = wide.new_full((1,), x.numel() / x.shape[1])
+        sums = torch.cat([wide.sum(dim=(0, 2, 3)), wide.square().sum(dim=(0, 2, 3)), own])
+        sums = _SumOverProcesses.apply(sums)  # type: ignore[no-untyped-call]
+        count = sums[-1].detach().clamp(min=1)
+        mean, square = (sums[:-1] / count).chunk(2)
+        variance = square - mean.square()
         with torch.no_grad():
-            count = x.numel() / x.shape[1] * world_size()
             momentum = self.momentum or 0.0
             self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
         result: Tensor = x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]

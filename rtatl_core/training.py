@@ -292,7 +292,8 @@ class Trainer:
         held_out: dict[str, float] = {}
         selection = 0.0
         if distributed.rank() == 0:
-            held_out, selection = validate(self.network, self.data, self.choice, self.objective.tasks, self.recipe)
+            with distributed.alone():
+                held_out, selection = validate(self.network, self.data, self.choice, self.objective.tasks, self.recipe)
             if self.choice.by == "last":
                 selection = float(self.epoch)
             if not math.isfinite(selection):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rtatl_core.distributed import global_count
+from rtatl_core.distributed import full_precision, global_count
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch
 
@@ -49,9 +49,9 @@ class AURecognition:
         intensity = labels.new_zeros(())
         occurrence = labels.new_zeros(())
         for value, logit in predictions:
-            intensity = intensity + ((value.float() - labels).square() * weight * coded).sum() / counts[0]
+            intensity = intensity + ((full_precision(value) - labels).square() * weight * coded).sum() / counts[0]
             entropy = functional.binary_cross_entropy_with_logits(
-                logit.float(), present, pos_weight=positive_weight, reduction="none"
+                full_precision(logit), present, pos_weight=positive_weight, reduction="none"
             )
             occurrence = occurrence + (entropy * seen).sum() / counts[1]
         return {"intensity": intensity / len(predictions), "occurrence": occurrence / len(predictions)}

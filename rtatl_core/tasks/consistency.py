@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rtatl_core.distributed import global_count
+from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch
 
@@ -40,19 +40,15 @@ class Consistency:
         if batch.plain is None:
             raise ValueError("consistency needs batches with their plain view")
         rows = batch.unlabelled
-        if rows.any():
-            taught = self._teach(batch.plain[rows], batch.centres[rows], batch.geometry[rows], network)
-            probability = taught.occurrence.float().sigmoid()
-            sure = torch.maximum(probability, 1 - probability) >= self.config.confidence
-        else:
-            sure = torch.zeros((0, 1), dtype=torch.bool, device=batch.chips.device)
-        total = global_count(sure.sum().float())
-        if not rows.any():
-            return {"consistency": output.intensity.float().sum() * 0}
-        entropy = functional.binary_cross_entropy_with_logits(
-            output.occurrence[rows].float(), (probability >= 0.5).float(), reduction="none"
-        )
-        difference = (output.intensity[rows].float() - taught.intensity.float()).square()
+        if not rows.any() and not must_take_part():
+            return {"consistency": full_precision(output.intensity).sum() * 0}
+        taught = self._teach(batch.plain[rows], batch.centres[rows], batch.geometry[rows], network)
+        probability = full_precision(taught.occurrence).sigmoid()
+        sure = torch.maximum(probability, 1 - probability) >= self.config.confidence
+        total = global_count(sure.sum().to(probability.dtype))
+        logits, taught_present = full_precision(output.occurrence[rows]), (probability >= 0.5).to(probability.dtype)
+        entropy = functional.binary_cross_entropy_with_logits(logits, taught_present, reduction="none")
+        difference = (full_precision(output.intensity[rows]) - full_precision(taught.intensity)).square()
         return {"consistency": ((entropy + difference) * sure).sum() / total}
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rtatl_core.distributed import global_count
+from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch
@@ -36,9 +36,9 @@ class OpticalFlow:
         target = batch.flow[faces].nan_to_num(0.0) * FLOW_SCALE
         weight = (1 + torch.linalg.vector_norm(target, dim=1) / (0.01 * FLOW_SCALE)) * known[faces]
         total = global_count(weight.sum())
-        if not faces.any():  # nothing here, but other processes may wait in global_count
-            return {"flow": output.coarse.float().sum() * 0}
-        predicted = network.flow(output.coarse[faces]).float()
+        if not faces.any() and not must_take_part():
+            return {"flow": full_precision(output.coarse).sum() * 0}
+        predicted = full_precision(network.flow(output.coarse[faces]))
         error = (predicted - target).square().sum(dim=1)
         return {"flow": (error * weight).sum() / total}
 

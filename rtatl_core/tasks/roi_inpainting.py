@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from rtatl_core.distributed import global_count
+from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.models.backbone import standardise
 from rtatl_core.models.decoders import cut_patches
@@ -67,12 +67,12 @@ class RoIInpainting:
         face, slot = torch.nonzero(self._erased >= 0, as_tuple=True)
         total = global_count(torch.tensor(float(len(face)), device=batch.chips.device))
         names = ["inpainting", *(["perceptual"] if self.config.perceptual else [])]
-        if len(face) == 0:
-            return {name: output.tokens.float().sum() * 0 for name in names}
+        if len(face) == 0 and not must_take_part():
+            return {name: full_precision(output.tokens).sum() * 0 for name in names}
         au = self._erased[face, slot]
         whole, centres = standardise(batch.chips)[face], batch.centres[face, au][:, None]
         target = cut_patches(whole, centres, WINDOW, decoder.side)[:, 0]
-        recovered = decoder(output.tokens[face, au]).float()
+        recovered = full_precision(decoder(output.tokens[face, au]))
         losses = {"inpainting": (recovered - target).abs().mean(dim=(1, 2, 3, 4)).sum() / total}
         if self.config.perceptual:
             losses["perceptual"] = self._perceptual(recovered, target, network).sum() / total
