@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.prepare import Frame
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
@@ -18,9 +21,10 @@ from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
 from rtatl_core.publish import MAX_GAIN, fit_calibration, publish, trust_levels
 from rtatl_core.recipe import Recipe, load_recipe
+from rtatl_core.tasks.base import Batch
 from rtatl_core.training import Trainer
-from rtatl_core.weights import load_model
-from tests.core.stores import AUS, write_clips, write_labelled
+from rtatl_core.weights import calibrate, load_model
+from tests.core.stores import AUS, face, write_clips, write_labelled, write_store
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,110 @@ def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: P
         Trainer(recipe(data, "optim.init=nowhere.pt"), tmp_path)
 
 
+def test_ctrl_c_within_an_epoch_saves_and_the_rest_is_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
+    whole = Trainer(recipe(data), tmp_path / "whole")
+    whole.run()
+    stopped = Trainer(recipe(data), tmp_path / "stopped")
+    step = stopped.train_step
+    steps = iter(range(100))
+
+    def one_step_then_signal(objective: torch.nn.Module, batch: Batch) -> dict[str, float]:
+        if next(steps) == stopped.plan.steps:  # the first step of the second epoch
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(objective, batch)
+
+    stopped.train_step = one_step_then_signal  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = Trainer(recipe(data), tmp_path / "stopped")
+    again.resume()
+    assert (again.epoch, again.step) == (1, 1)
+    again.run()
+    assert rows(tmp_path / "stopped" / "log.csv") == rows(tmp_path / "whole" / "log.csv")
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_full_disk_keeps_the_checkpoint_before(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(recipe(data, "optim.epochs=1"), tmp_path)
+    trainer.run()
+    before = (tmp_path / "last.pt").read_bytes()
+
+    def full(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail] file write failed, no space left")
+
+    monkeypatch.setattr(torch, "save", full)
+    more = Trainer(recipe(data, "optim.epochs=2"), tmp_path)
+    more.resume()
+    with pytest.raises(TrainingError, match=r"cannot be written .*; the one before is kept; make room"):
+        more.run()
+    assert (tmp_path / "last.pt").read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_patience_ends_a_run_that_gets_no_better(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+    monkeypatch.setattr("rtatl_core.training.validate", lambda *_: ({}, next(scores)))
+    trainer = Trainer(recipe(data, "optim.epochs=9", "optim.patience=2", "optim.steps=1"), tmp_path)
+    best = trainer.run()
+    assert trainer.epoch == 4
+    assert torch.load(best, weights_only=True)["epoch"] == 2
+
+
+def test_self_supervised_alone_then_fine_tuning(data: Path, tmp_path: Path) -> None:
+    pre = ("data.labelled=[]", "data.selection=", "data.aside=", "data.aus=[25, 12, 1]", "data.held_out=0.5")
+    first = Trainer(recipe(data, *pre, "tasks.perceptual=0.1", "optim.steps=2"), tmp_path / "pre")
+    assert first.choice.by == "loss"
+    best = first.run()
+    measured = rows(tmp_path / "pre" / "log.csv")[0]
+    assert {"loss_inpainting", "loss_perceptual", "loss_flow", "held_out_inpainting", "held_out_flow"} <= set(measured)
+    assert float(measured["selection"]) < 0
+    with pytest.raises(RecipeError, match="has no AUs to publish"):
+        publish(first)
+    second = Trainer(recipe(data, f"optim.init={best.as_posix()}", "tasks.consistency=0.1"), tmp_path / "fine")
+    assert second.network.config.aus == AUS
+    torch.testing.assert_close(
+        second.network.regions.weight[0], torch.load(best, weights_only=True)["network"]["regions.weight"][1]
+    )
+    assert set(second.subjects) == set(second.data.subjects) | set(first.subjects)
+    second.run()
+    assert "loss_consistency" in rows(tmp_path / "fine" / "log.csv")[0]
+
+
+def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
+    """As with BP4D: AU12 has codes of presence only, AU25 intensities too."""
+    rng = np.random.default_rng(0)
+    faces = []
+    for k in range(40):
+        smile = float(rng.uniform(0, 1))
+        image, points = face(smile, rng)
+        coded = np.array([np.nan, 5 * smile], np.float32)
+        occurrence = np.array([smile > 0.5, smile > 0.4], np.float32)
+        frame = Frame(f"{k}", f"s{k % 8}", image, intensity=coded, occurrence=occurrence)
+        faces.append((frame, points, None))
+    write_store(tmp_path / "labelled", faces, aus=AUS, rule="coded present")
+    path = tmp_path / "r.toml"
+    path.write_text(
+        f'name = "tiny"\ntrained_on = "made-up faces"\n[data]\nlabelled = "{(tmp_path / "labelled").as_posix()}"\n'
+        "[network]\nwidth = 8\ntoken = 16\ngeometry = 16\n[tasks]\ninpainting = 0\nflow = 0\noccurrence = 1\n"
+        "[optim]\nepochs = 1\nlabelled_batch = 16\nworkers = 0\nchoose = 'f1'\n"
+    )
+    trainer = Trainer(load_recipe(path), tmp_path / "run")
+    trainer.run()
+    model = load_model(publish(trainer))
+    assert model.card["calibration"]["intensity_is_5_times_probability"] == [12]
+    assert model.card["calibration"]["occurrence"] == "occurrence head"
+    assert model.card["occurrence_rule"] == "coded present"
+    assert model.card["training"]["subjects"] == trainer.subjects
+    logits = np.array([[0.0, 2.0]], np.float32)
+    intensity, probability = calibrate(np.array([[9.0, 0.0]], np.float32), logits, model.calibration)
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), rtol=1e-6)
+    assert intensity[0, 0] == pytest.approx(2.5)
+    assert intensity[0, 1] != pytest.approx(5 * probability[0, 1])
+
+
 def interrupt(report: object) -> None:
     raise KeyboardInterrupt
 
@@ -110,7 +218,7 @@ def test_unusable_data_is_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="nothing to resume"):
         Trainer(recipe(data), tmp_path / "none").resume()
     Trainer(recipe(data, "optim.epochs=1"), tmp_path / "other").run()
-    with pytest.raises(RecipeError, match="another network"):
+    with pytest.raises(RecipeError, match="another network than the recipe describes: width is 8 there and 16 here"):
         Trainer(recipe(data, "network.width=16"), tmp_path / "other").resume()
 
 

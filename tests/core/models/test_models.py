@@ -154,3 +154,39 @@ def test_folding_batch_norms_changes_nothing_but_speed() -> None:
 
 def test_config_round_trip() -> None:
     assert RTATLConfig.from_json(SMALL.to_json()) == SMALL
+
+
+def test_mobilenet_is_torchvisions_up_to_its_classifier() -> None:
+    network = build_backbone("mobilenet_v2", 32)
+    names = network.state_dict()
+    for name, shape in {
+        "features.0.0.weight": (32, 3, 3, 3),
+        "features.1.conv.0.0.weight": (32, 1, 3, 3),
+        "features.1.conv.1.weight": (16, 32, 1, 1),
+        "features.2.conv.0.0.weight": (96, 16, 1, 1),
+        "features.2.conv.2.weight": (24, 96, 1, 1),
+        "features.17.conv.3.running_mean": (320,),
+    }.items():
+        assert tuple(names[name].shape) == shape, name
+    assert (
+        sum(p.numel() for p in network.parameters()) == 2_223_872 - 320 * 1280 - 2 * 1280
+    )  # torchvision's less features.18
+    features = network(torch.zeros(1, 3, 112, 112))
+    assert [tuple(f.shape[1:]) for f in features] == [(32, 14, 14), (96, 7, 7), (320, 4, 4)]
+    assert network.channels == (32, 96, 320)
+
+
+@pytest.mark.parametrize("choices", [{"backbone": "mobilenet_v2", "width": 8}, {"relation_layers": 0, "geometry": 0}])
+def test_other_networks_answer_alike_in_shape_and_fold(choices: dict[str, object]) -> None:
+    config = RTATLConfig(aus=(1, 12), **({"width": 8, "token": 16, "standardise": "imagenet"} | choices))
+    network = RTATL(config).eval()
+    inputs = (torch.rand(2, 3, 112, 112), torch.rand(2, 2, 2, 2), torch.zeros(2, 468, 3))
+    before = network(*inputs).intensity
+    assert before.shape == (2, 2)
+    fold_batch_norms(network)
+    torch.testing.assert_close(network(*inputs).intensity, before, atol=1e-4, rtol=1e-3)
+
+
+def test_unknown_standardisation_is_named() -> None:
+    with pytest.raises(ValueError, match="standardise 'zscore' is unknown; known are chip, imagenet"):
+        RTATLConfig(aus=(1,), standardise="zscore")

@@ -14,6 +14,7 @@ from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL, RTATLConfig, RTATLOutput
 from rtatl_core.tasks.au_recognition import AURecognition
 from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.consistency import Consistency, ConsistencyConfig
 from rtatl_core.tasks.optical_flow import OpticalFlow, end_point_error
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig, RoIInpainting, region_mask
 
@@ -169,3 +170,47 @@ def test_flow_target_finds_a_local_motion_with_its_sign() -> None:
     assert np.abs(flow[2:10]).max() * 112 < 0.3
     moved = np.roll(first, 4, axis=1)  # the whole head moves: nothing is left
     assert np.abs(np.median(FlowTarget()(first, moved), axis=(0, 1))).max() < 1e-6
+
+
+def test_consistency_against_numpy() -> None:
+    """Only unlabelled faces teach, only where the plain view is sure, and the network is left as it was."""
+    torch.manual_seed(0)
+    batch = make_batch(5)
+    batch.intensity[2:], batch.occurrence[2:] = float("nan"), float("nan")
+    batch.plain = torch.rand(5, 3, 112, 112)
+    network = RTATL(CONFIG, flow=False).train()
+    before = network.backbone.bn1.running_mean.clone()
+    output = network(batch.chips, batch.centres, batch.geometry)
+    moved = {name: value.clone() for name, value in network.named_buffers()}
+    assert not torch.equal(before, moved["backbone.bn1.running_mean"])
+    with torch.no_grad():
+        taught = network.eval()(batch.plain[2:], batch.centres[2:], batch.geometry[2:])
+    p = 1 / (1 + np.exp(-taught.occurrence.numpy().astype(float)))
+    confidence = float(np.median(np.maximum(p, 1 - p))) + 1e-4
+    loss = Consistency(ConsistencyConfig(confidence)).losses(batch, output, network.train())["consistency"]
+    assert network.training
+    assert all(torch.equal(value, moved[name]) for name, value in network.named_buffers())
+
+    sure = np.maximum(p, 1 - p) >= confidence
+    assert 0 < sure.sum() < sure.size
+    q = 1 / (1 + np.exp(-output.occurrence.detach().numpy()[2:].astype(float)))
+    entropy = -np.log(np.where(p >= 0.5, q, 1 - q))
+    difference = (output.intensity.detach().numpy()[2:] - taught.intensity.numpy()) ** 2
+    assert loss.item() == pytest.approx(((entropy + difference) * sure).sum() / sure.sum(), rel=1e-4)
+    batch.intensity[:] = 0.5
+    assert Consistency().losses(batch, output, network)["consistency"].item() == 0
+
+
+def test_perceptual_term_teaches_the_decoder_and_never_the_eye() -> None:
+    torch.manual_seed(0)
+    batch = make_batch(2)
+    network = RTATL(CONFIG, flow=False, inpainting=True).train()
+    task = RoIInpainting(InpaintingConfig(share=1.0, perceptual=True))
+    inputs = task.corrupt(batch)
+    with torch.no_grad():  # tokens without a graph: what reaches the backbone now comes through the term itself
+        output = network(inputs, batch.centres, batch.geometry)
+    task.losses(batch, output, network)["perceptual"].backward()
+    assert network.inpainting is not None
+    assert network.inpainting.seed.weight.grad.abs().sum() > 0
+    assert network.backbone.conv1.weight.grad is None
+    assert network.backbone.bn1.training

@@ -1,0 +1,160 @@
+"""What a step is made of does not depend on loader processes, interruptions, or how many processes train."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from rtatl_core.datasets.augment import AugmentConfig
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.flow_target import LONGEST, FlowTarget, exact_flow, warp_flow
+from rtatl_core.datasets.loader import RawBatch, Source, StepPlan, Steps, load_steps
+from rtatl_core.errors import RecipeError
+from rtatl_core.face.align import ChipLayout
+from tests.core.stores import AUS, write_clips, write_labelled
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> StepPlan:
+    folder = tmp_path_factory.mktemp("data")
+    labelled = ChipStore.open(write_labelled(folder / "labelled", count=40))
+    clips = ChipStore.open(write_clips(folder / "clips"))
+    return StepPlan(
+        aus=AUS,
+        labelled=Source(labelled, np.arange(40), labels=True),
+        unlabelled=(Source(labelled, np.arange(10), labels=False), Source(clips, np.arange(24), labels=False)),
+        labelled_batch=8,
+        unlabelled_batch=4,
+        steps=5,
+        seed=0,
+        augment=AugmentConfig(),
+        flow_gap_s=0.2,
+        want_flow=True,
+        want_plain=True,
+    )
+
+
+def same(a: RawBatch, b: RawBatch) -> None:
+    for name, one, two in zip(RawBatch._fields, a, b, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True, msg=f"{name} differs")
+
+
+def test_an_epoch_takes_each_labelled_face_once_and_the_next_in_another_order(plan: StepPlan) -> None:
+    assert plan.labelled is not None
+    truth = plan.labelled.store.intensity[:, 0] / 5  # type: ignore[index]
+
+    def order(epoch: int) -> list[float]:
+        return [float(v) for k in range(5) for v in Steps(plan, epoch)[k].intensity[:8, 0]]
+
+    np.testing.assert_allclose(sorted(order(0)), np.sort(truth), atol=1e-3)
+    assert order(0) != order(1)
+    longer = dataclasses.replace(plan, steps=7)  # more steps than faces: a second round
+    assert len(Steps(longer, 0)[6].chips) == 12
+
+
+def test_unlabelled_faces_carry_no_codes_even_from_a_coded_store(plan: StepPlan) -> None:
+    batches = [Steps(plan, epoch)[0].to_batch(torch.device("cpu")) for epoch in range(6)]
+    for batch in batches:
+        assert batch.unlabelled.tolist() == [False] * 8 + [True] * 4
+    flow = torch.stack([~batch.flow[8:].isnan().flatten(1).any(dim=1) for batch in batches])
+    assert flow.any()  # clips have a later frame
+    assert not flow.all()  # stills and the last frames have none
+    assert all(batch.flow[:8].isnan().all() for batch in batches)
+
+
+def test_loader_processes_and_starting_in_between_change_nothing(plan: StepPlan) -> None:
+    here = list(load_steps(plan, 1, 0, 0))
+    there = list(load_steps(plan, 1, 0, 2))
+    assert len(here) == len(there) == 5
+    for one, two in zip(here, there, strict=True):
+        same(one, two)
+    same(next(load_steps(plan, 1, 3, 0)), here[3])
+
+
+def test_two_processes_share_the_step_of_one(plan: StepPlan) -> None:
+    whole = Steps(plan, 0)[2]
+    halves = [Steps(dataclasses.replace(plan, rank=r, world=2), 0)[2] for r in range(2)]
+    order = [*range(4), *range(8, 10), *range(4, 8), *range(10, 12)]
+    for name, tensor in zip(RawBatch._fields, whole, strict=True):
+        joined = torch.cat([getattr(half, name) for half in halves])
+        torch.testing.assert_close(joined, tensor[order], rtol=0, atol=0, equal_nan=True, msg=name)
+
+
+def test_plain_view_is_the_same_place_without_degradation(plan: StepPlan) -> None:
+    settings = AugmentConfig.none()
+    shifted = dataclasses.replace(plan, augment=dataclasses.replace(settings, shift=0.05, gain=0.5, flip=0.5))
+    raw = Steps(shifted, 0)[0]
+    changed = raw.chips.float().flatten(1).mean(1) - raw.plain.float().flatten(1).mean(1)
+    assert float(changed.abs().max()) > 5
+    white = raw.plain == 255
+    assert white.any()  # the mouth corners' marks
+    still = Steps(dataclasses.replace(plan, augment=dataclasses.replace(settings, shift=0.05)), 0)[0]
+    torch.testing.assert_close(still.chips, still.plain)
+
+
+def test_stores_travel_as_paths(plan: StepPlan) -> None:
+    assert len(pickle.dumps(Steps(plan, 0))) < 200_000  # the chips alone are 2.5 MB
+
+
+# ---- flow fields ---------------------------------------------------------------------------------------------
+
+
+def test_exact_flow_takes_the_heads_motion_out() -> None:
+    """The second frame is the first one turned, zoomed and shifted; one spot moves 6 px more."""
+    layout = ChipLayout(112, 16)
+    first = np.array([[0.5, 0, -20], [0, 0.5, -10]])
+    turn = 1.1 * np.array([[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]])
+    y, x = np.mgrid[0:400, 0:400].astype(np.float64)
+    at = np.stack([x, y], axis=-1)
+    motion = (at @ turn.T + (7, -3) - at).astype(np.float32)
+    spot = (at[..., 0] - 180) ** 2 + (at[..., 1] - 200) ** 2 < 20**2
+    motion[spot] += turn @ (6, 0)
+    motion[:60] = np.nan
+    inverse = np.linalg.inv(turn)
+    linear = first[:, :2] @ inverse  # aligns the second frame as the first
+    second = np.concatenate([linear, (first[:, 2] - linear @ (7, -3))[:, None]], axis=1)
+    field = exact_flow(motion, first, second, layout)
+    assert field.shape == (36, 36, 2)
+    cell = field[int((0.5 * 200 - 10) / 4), int((0.5 * 180 - 20) / 4)]
+    np.testing.assert_allclose(cell * 112, (3, 0), atol=0.2)
+    assert np.isnan(field[:4]).all()
+    rest = np.isfinite(field).all(axis=-1)
+    assert np.median(np.abs(field[rest])) < 1e-6
+
+
+def test_warping_a_field_turns_its_vectors() -> None:
+    layout = ChipLayout(112, 16)
+    field = np.zeros((36, 36, 2), np.float32)
+    field[16:22, 8:14] = (0.02, 0)
+    mirror = np.array([[-1, 0, 112 - 1 + 16], [0, 1, -16]], np.float32)
+    flipped = warp_flow(field, mirror, layout)
+    assert flipped.shape == (28, 28, 2)
+    np.testing.assert_allclose(flipped[15, 28 - 1 - 7], (-0.02, 0), atol=1e-3)
+    quarter = np.array([[0, -1, 112 - 1 + 16], [1, 0, -16]], np.float32)  # a quarter turn: right becomes down
+    turned = warp_flow(field, quarter, layout)
+    y, x = np.unravel_index(np.linalg.norm(turned, axis=-1).argmax(), (28, 28))
+    np.testing.assert_allclose(turned[y, x], (0, 0.02), atol=1e-3)
+    shifted = warp_flow(field, np.array([[1, 0, 40], [0, 1, -16]], np.float32), layout)
+    assert np.isnan(shifted[:, 0]).all()  # beyond the canvas nothing is known
+
+
+@pytest.mark.parametrize("method", ["dis", "tvl1"])
+def test_flow_methods_agree_on_a_moving_patch(method: str) -> None:
+    rng = np.random.default_rng(0)
+    import cv2
+
+    first = cv2.GaussianBlur(rng.integers(0, 255, (112, 112, 3), np.uint8), (0, 0), 2)
+    second = first.copy()
+    second[60:100, 33:83] = first[58:98, 30:80]
+    field = FlowTarget(method)(first, second) * 112
+    np.testing.assert_allclose(np.median(field[17:23, 11:18].reshape(-1, 2), axis=0), (3, 2), atol=0.4)
+    assert np.abs(field).max() <= LONGEST * 112 + 1e-4
+
+
+def test_unknown_flow_method() -> None:
+    with pytest.raises(RecipeError, match="flow method 'farneback' is unknown; write one of dis, tvl1"):
+        FlowTarget("farneback")

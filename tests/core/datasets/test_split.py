@@ -1,0 +1,142 @@
+"""Nobody is on two sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, require_apart, test_subjects
+from rtatl_core.datasets.split import split
+from rtatl_core.errors import RecipeError
+from rtatl_core.recipe import DataConfig
+from tests.core.stores import write_clips, write_labelled
+
+test_subjects.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("protocol", "people", "frames"), [("bp4d", 41, (14, 14, 13)), ("disfa", 27, (9, 9, 9))])
+def test_published_folds_are_whole_and_disjoint(protocol: str, people: int, frames: tuple[int, ...]) -> None:
+    folds = FOLDS[protocol]
+    assert tuple(len(fold) for fold in folds) == frames
+    assert len(SUBJECTS[protocol]) == people == sum(frames)
+
+
+def test_fera_split_is_by_odd_and_even() -> None:
+    (test,) = FOLDS["bp4d-fera"]
+    assert len(test) == 20
+    assert all(int(name[1:]) % 2 == 0 for name in test)
+
+
+def test_folds_of_own_data_cover_everybody_once() -> None:
+    names = [f"p{k}" for k in range(10)]
+    folds = [test_subjects("subjects:3", fold, names) for fold in (1, 2, 3)]
+    assert frozenset().union(*folds) == frozenset(names)
+    assert sum(len(fold) for fold in folds) == 10
+    assert test_subjects("subjects:3", 1, reversed(names)) == folds[0]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fold", "names", "sentence"),
+    [
+        ("bp5d", 1, ["F001"], r"protocol 'bp5d' is unknown; write bp4d, disfa, bp4d-fera or subjects:K"),
+        ("subjects:1", 1, ["a"], r"is unknown"),
+        ("bp4d", 4, ["F001", "F003"], r"has the folds 1 to 3, not 4"),
+        ("bp4d", 1, ["F001", "anna"], r"subject anna is not of protocol bp4d"),
+        ("disfa", 1, ["SN003"], r"leaves no subject to test on"),
+        ("disfa", 1, ["SN001"], r"leaves no subject to train on"),
+    ],
+)
+def test_unusable_folds_are_named(protocol: str, fold: int, names: list[str], sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        test_subjects(protocol, fold, names)
+
+
+def test_a_subject_on_both_sides_is_refused() -> None:
+    require_apart(["a", "b"], ["c"])
+    with pytest.raises(RecipeError, match=r"subject b is in training and test \(1 of them are\)"):
+        require_apart(["a", "b"], ["b", "c"])
+
+
+def test_hold_out_never_takes_all() -> None:
+    subjects = np.array([f"s{k % 7}" for k in range(70)])
+    assert len(hold_out(subjects, 0.3, seed=1)) == 2
+    assert len(hold_out(np.array(["a", "b"]), 0.99, seed=0)) == 1
+    with pytest.raises(RecipeError, match="two subjects"):
+        hold_out(np.array(["a", "a"]), 0.5, seed=0)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_labelled(folder / "labelled", people=12)
+    write_clips(folder / "clips", name="s")  # the clips' subjects are called as some of the labelled ones
+    return folder
+
+
+def test_training_validation_and_test_share_nobody(folders: Path) -> None:
+    config = DataConfig(
+        labelled=(str(folders / "labelled"),),
+        unlabelled=(str(folders / "clips"),),
+        protocol="subjects:3",
+        fold=2,
+        held_out=0.2,
+        label_share=0.25,
+    )
+    data = split(config, seed=0)
+    assert data.labelled is not None
+    assert data.validation is not None
+    store = data.labelled.store
+    sides = [
+        set(store.subjects[data.labelled.rows]) | {s for u in data.unlabelled for s in u.store.subjects[u.rows]},
+        set(store.subjects[data.validation.rows]),
+        set(data.test),
+    ]
+    assert sum(len(side) for side in sides) == len(set.union(*sides)) == 12
+    assert set(data.subjects) == sides[0]
+    pool = len(data.labelled.rows) + len(data.unlabelled[0].rows)
+    assert len(data.labelled.rows) == round(pool * 0.25)
+    assert not np.isin(data.labelled.rows, data.unlabelled[0].rows).any()
+    assert all(not source.labels for source in data.unlabelled)
+    again = split(config, seed=1)
+    assert again.labelled is not None
+    assert set(again.labelled.rows) != set(data.labelled.rows)
+
+
+def test_chosen_aus_and_uncoded_ones(folders: Path) -> None:
+    data = split(DataConfig(labelled=(str(folders / "labelled"),), aus=(25, 1)), seed=0)
+    assert data.aus == (25, 1)
+    assert data.labelled is not None
+    assert data.labelled.store.intensity is not None
+    assert np.isnan(data.labelled.store.intensity[:, 1]).all()
+    assert np.isfinite(data.labelled.store.intensity[data.labelled.rows, 0]).all()  # faces without AU25 are left out
+    with pytest.raises(RecipeError, match=r"codes none of data.aus; it codes AU12, AU25"):
+        split(DataConfig(labelled=(str(folders / "labelled"),), aus=(1, 2)), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (DataConfig(), "names no data"),
+        (DataConfig(unlabelled=("clips",)), "must say whose regions to use; fill data.aus"),
+        (DataConfig(unlabelled=("clips",), aus=(12,), protocol="disfa"), "needs data.labelled"),
+        (DataConfig(labelled=("labelled",), label_share=0), "write a share over 0"),
+        (DataConfig(labelled=("clips",)), "has no AU codes"),
+        (DataConfig(labelled=("labelled", "clips")), "differ in aus"),
+    ],
+)
+def test_mistakes_are_named(folders: Path, config: DataConfig, sentence: str) -> None:
+    labelled, unlabelled = ([str(folders / name) for name in names] for names in (config.labelled, config.unlabelled))
+    with pytest.raises(RecipeError, match=sentence):
+        split(replace(config, labelled=tuple(labelled), unlabelled=tuple(unlabelled)), seed=0)
+
+
+def test_without_codes_people_are_held_out_too(folders: Path) -> None:
+    data = split(DataConfig(unlabelled=(str(folders / "clips"),), aus=(12,), held_out=0.5), seed=0)
+    assert data.labelled is None
+    assert data.validation is not None
+    kept = set(data.validation.store.subjects[data.validation.rows])
+    assert kept
+    assert not kept & set(data.subjects)
