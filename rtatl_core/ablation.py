@@ -107,7 +107,7 @@ def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:
     if not recipe.data.protocol:
         raise RecipeError("an ablation needs a test fold; set data.protocol and data.fold")
     folder = out / cell.folder
-    trainer = Trainer(recipe, folder)
+    trainer = Trainer(recipe, folder, quiet=True)
     if (folder / "last.pt").is_file():
         trainer.resume()
     trainer.run()

@@ -65,8 +65,10 @@ class Trainer:
     Under ``torchrun`` every process makes one, inside ``distributed.process_group``; the first one writes files.
     """
 
-    def __init__(self, recipe: Recipe, out: Path) -> None:
+    def __init__(self, recipe: Recipe, out: Path, *, quiet: bool = False) -> None:
+        """``quiet``: no progress bar."""
         self.recipe, self.out = recipe, out
+        self._quiet = quiet or distributed.rank() > 0
         optim, weights = recipe.optim, recipe.tasks
         if optim.threads:
             torch.set_num_threads(optim.threads)
@@ -244,8 +246,8 @@ class Trainer:
         if optim.only:
             self.network.get_submodule(optim.only).train()
         steps = load_steps(self.plan, self.epoch, self.step, self._workers)
-        left, quiet = self.plan.steps - self.step, distributed.rank() > 0
-        for raw in progress(steps, desc=f"epoch {self.epoch + 1}", unit="step", total=left, quiet=quiet):
+        left = self.plan.steps - self.step
+        for raw in progress(steps, desc=f"epoch {self.epoch + 1}", unit="step", total=left, quiet=self._quiet):
             losses = self.train_step(objective, raw.to_batch(self.device))
             for name, value in losses.items():
                 self._sums[name] = self._sums.get(name, 0.0) + value

@@ -4,8 +4,8 @@
 
 In: nothing, it makes its own faces. Out: a table on stdout.
   loader: chips read and augmented per second by as many processes as there are cores.
-  step / bare: time of a whole training step of the program (batch from a loader process, transfer, losses, checks, clipping,
-               update) over forward, backward and update of the same network on one batch that is there already.
+  step / bare: time of a whole training step of the program (batch from a loader process, transfer, losses, checks,
+               clipping, update) over forward, backward and update of the same network on one batch already there.
 The two are measured in turns, so that what else the machine does hits both.
 """
 
@@ -44,10 +44,8 @@ def make_store(folder: Path, side: int) -> Path:
     with PartWriter(part_folder(folder, "all"), plan) as writer:
         for k in range(FACES):
             codes = rng.integers(0, 6, len(AUS)).astype(np.float32)
-            frame = Frame(
-                f"{k}", f"s{k % 20}", images[k % 8], intensity=codes, occurrence=(codes > 1).astype(np.float32)
-            )
-            writer.add(frame, points)
+            present = (codes > 1).astype(np.float32)
+            writer.add(Frame(f"{k}", f"s{k % 20}", images[k % 8], intensity=codes, occurrence=present), points)
     write_meta(folder, layout=plan.layout, aus=AUS, occurrence_rule="made up", origin={})
     return folder
 

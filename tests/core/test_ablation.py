@@ -81,7 +81,7 @@ def test_mistakes_are_named_before_the_first_run(recipe: Path, tmp_path: Path) -
         ablation.ablate(recipe, tmp_path / "grid")
     assert not (tmp_path / "grid").exists()
     recipe.write_text(text[: text.index("[ablation]")])
-    with pytest.raises(RecipeError, match="has no \\[ablation\\]"):
+    with pytest.raises(RecipeError, match=r"has no \[ablation\]"):
         ablation.ablate(recipe, tmp_path / "grid")
     recipe.write_text(text.replace('protocol = "subjects:3"\nfold = 1\n', ""))
     with pytest.raises(RecipeError, match="needs a test fold"):
