@@ -15,16 +15,15 @@ nobody has coded faces to spare for choosing a checkpoint. Finished runs are kep
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtatl_core.errors import RecipeError
+from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.recipe import build_recipe, override, read_table
 
@@ -70,30 +69,14 @@ def ablate(recipe: Path, out: Path, overrides: tuple[str, ...] = (), jobs: int =
     for cell in cells:
         build_recipe(override(plain, cell.settings))  # every mistake now, not after an hour
     missing = [cell for cell in cells if not (out / cell.folder / "result.json").is_file()]
-    for _ in progress(_run(missing, plain, out, jobs), desc="ablation", unit="run", total=len(missing)):
+    done = work_through(partial(run_cell, table=plain, out=out), missing, jobs)
+    for _ in progress(done, desc="ablation", unit="run", total=len(missing)):
         pass
     results = [json.loads((out / cell.folder / "result.json").read_text()) for cell in cells]
     (out / "ablation.json").write_text(json.dumps({"variants": shown, "runs": results}, indent=1) + "\n")
     report = out / "ablation.md"
     report.write_text(render(results), encoding="utf-8")
     return report
-
-
-def _run(cells: list[Cell], table: dict[str, Any], out: Path, jobs: int) -> Iterator[None]:
-    if jobs <= 1:
-        for cell in cells:
-            run_cell(cell, table, out)
-            yield
-        return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(run_cell, cell, table, out) for cell in cells]
-        try:
-            for done in as_completed(waiting):
-                done.result()
-                yield
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:

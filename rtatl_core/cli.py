@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes (videos)"
     )
-    sub.set_defaults(run=prepare)
+    sub.set_defaults(run=prepare, goes_on=True)
 
     sub = commands.add_parser("train", help="train the tasks of a recipe; leaves a model ready to use")
     sub.add_argument("recipe", type=Path)
@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set optim.epochs=5")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="N", help="runs at a time (default 1)")
-    sub.set_defaults(run=ablate)
+    sub.set_defaults(run=ablate, goes_on=True)
 
     sub = commands.add_parser("evaluate", help="models x coded data -> report with intervals, tables and plots")
     sub.add_argument("--model", nargs="+", required=True, metavar="M", help="one model, or one for each fold")
@@ -210,5 +210,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rtatl: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("rtatl: stopped", file=sys.stderr)
+        more = "; the same command goes on from here" if getattr(options, "goes_on", False) else ""
+        print(f"rtatl: stopped{more}", file=sys.stderr)
         return 130

@@ -25,7 +25,7 @@ import torch
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.datasets.chips import ChipStore, part_folder, write_meta
 from rtatl_core.datasets.loader import Source, StepPlan, load_steps
-from rtatl_core.datasets.prepare import Frame, PartWriter, Plan
+from rtatl_core.datasets.parts import Frame, PartWriter, Plan
 from rtatl_core.face.mesh import mean_face
 from rtatl_core.recipe import build_recipe
 from rtatl_core.training import Trainer

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rtatl_core.datasets.prepare import UNREADABLE, Frame
+from rtatl_core.datasets.parts import UNREADABLE, Frame
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS
 from rtatl_core.handoffs import Float32

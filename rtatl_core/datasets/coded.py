@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from rtatl_core.datasets.codings import OCCURS_FROM, VideoCoding, read_codings
-from rtatl_core.datasets.prepare import Frame
+from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.videos import VIDEO_SUFFIXES, find_files, unit_name
 from rtatl_core.errors import RecipeError, SourceError
 from rtatl_core.video import VideoReader

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtatl_core.datasets.prepare import UNREADABLE, Frame
+from rtatl_core.datasets.parts import UNREADABLE, Frame
 from rtatl_core.errors import RecipeError, SourceError
 from rtatl_core.facs import DISFA_INTENSITY_AUS
 from rtatl_core.handoffs import Float32, UInt8

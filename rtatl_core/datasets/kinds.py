@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rtatl_core.datasets import bp4d, coded, disfa, rendered, videos
-from rtatl_core.datasets.prepare import Plan, Report, Unit, prepare
+from rtatl_core.datasets.parts import Plan
+from rtatl_core.datasets.prepare import Report, Unit, prepare
 from rtatl_core.datasets.protocols import SUBJECTS
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
 

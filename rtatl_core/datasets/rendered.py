@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rtatl_core.datasets.prepare import Frame
+from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import MAX_INTENSITY, action_unit, parse_label
 from rtatl_core.handoffs import Float32, UInt8

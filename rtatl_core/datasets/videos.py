@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from rtatl_core.datasets.prepare import Frame
+from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, SourceError
 from rtatl_core.video import VideoReader
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rtatl_core.datasets.chips import ChipStore, part_folder, write_meta
-from rtatl_core.datasets.prepare import Frame, PartWriter, Plan
+from rtatl_core.datasets.parts import Frame, PartWriter, Plan
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE
 from rtatl_core.face.mesh import mean_face
 from rtatl_core.handoffs import Float32

@@ -35,17 +35,17 @@ def test_grid_runs_and_goes_on(recipe: Path, tmp_path: Path, monkeypatch: pytest
     out = tmp_path / "grid"
     run_cell, done = ablation.run_cell, []
 
-    def some(cell: ablation.Cell, *rest: object) -> None:
+    def some(cell: ablation.Cell, **rest: object) -> None:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(cell.folder)
-        run_cell(cell, *rest)  # type: ignore[arg-type]
+        run_cell(cell, **rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ablation, "run_cell", some)
     with pytest.raises(KeyboardInterrupt):
         ablation.ablate(recipe, out)
     assert len(list(out.glob("*/result.json"))) == 3
-    monkeypatch.setattr(ablation, "run_cell", lambda cell, *rest: done.append(cell.folder) or run_cell(cell, *rest))
+    monkeypatch.setattr(ablation, "run_cell", lambda cell, **rest: done.append(cell.folder) or run_cell(cell, **rest))
     assert main(["ablate", str(recipe), "--out", str(out)]) == 0
     assert len(done) == len(set(done)) == 8
     runs = json.loads((out / "ablation.json").read_text())["runs"]
@@ -77,7 +77,7 @@ def test_table_of_known_numbers() -> None:
 def test_mistakes_are_named_before_the_first_run(recipe: Path, tmp_path: Path) -> None:
     text = recipe.read_text()
     recipe.write_text(text.replace("both = []", "both = ['tasks.inpaintin=1']"))
-    with pytest.raises(RecipeError, match="unknown key tasks.inpaintin; did you mean inpainting"):
+    with pytest.raises(RecipeError, match=r"unknown key tasks.inpaintin; did you mean inpainting"):
         ablation.ablate(recipe, tmp_path / "grid")
     assert not (tmp_path / "grid").exists()
     recipe.write_text(text[: text.index("[ablation]")])

@@ -13,7 +13,7 @@ import torch
 
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
-from rtatl_core.datasets.prepare import Frame
+from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout

@@ -14,7 +14,8 @@ from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.datasets import bp4d, disfa, kinds
 from rtatl_core.datasets.chips import ChipStore, part_folder
-from rtatl_core.datasets.prepare import NO_FACE, UNREADABLE, Plan, Report, prepare
+from rtatl_core.datasets.parts import NO_FACE, UNREADABLE, Plan
+from rtatl_core.datasets.prepare import Report, prepare
 from rtatl_core.datasets.videos import find_photos, find_videos
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
