@@ -121,11 +121,14 @@ class OnnxRuntime:
             fold_batch_norms(flow)
             flow.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._flow = _Traces(_LiveFlow(flow)) if flow is not None else None
+        self._inputs = {given.name for given in self._session.get_inputs()}
+        """A network without geometry stream has no such input in its graph."""
 
     @torch.inference_mode()
     def __call__(self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool) -> Outputs:
         inputs = {"chips": chips, "centres": centres, "geometry": geometry}
-        intensity, occurrence, coarse = self._session.run(None, inputs)
+        used = {name: array for name, array in inputs.items() if name in self._inputs}
+        intensity, occurrence, coarse = self._session.run(None, used)
         flow = None
         if want_flow and self._flow is not None:
             channels_last = torch.from_numpy(coarse).contiguous(memory_format=torch.channels_last)

@@ -33,6 +33,15 @@ def test_an_exported_model_runs_in_onnxruntime(model: Path, capsys: pytest.Captu
     assert isinstance(pick_runtime(load_model(model).network, None, torch.device("cpu")), TorchRuntime)
 
 
+@pytest.mark.parametrize("choices", [{"geometry": 0, "relation_layers": 0}, {"backbone": "mobilenet_v2"}])
+def test_other_networks_export_too(tmp_path: Path, choices: dict[str, object]) -> None:
+    config = RTATLConfig(aus=(1, 12), **({"width": 8, "token": 16, "geometry": 16} | choices))  # type: ignore[arg-type]
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    save_model(tmp_path / "other", RTATL(config), plain, {"name": "other", "trained_on": "nothing", "trust": {}})
+    assert main(["export", "--model", str(tmp_path / "other.safetensors")]) == 0  # checks parity itself
+    assert load_model(tmp_path / "other.safetensors").onnx is not None
+
+
 def test_a_changed_graph_is_refused(model: Path) -> None:
     assert main(["export", "--model", str(model)]) == 0
     graph = model.with_suffix(".onnx")

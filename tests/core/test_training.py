@@ -69,10 +69,22 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     assert {"loss_intensity", "loss_occurrence", "loss_inpainting", "loss_flow"} <= set(
         rows(tmp_path / "whole" / "log.csv")[0]
     )
+    assert list((tmp_path / "whole" / "tensorboard").glob("events.*"))
     model = load_model(publish(whole))
     assert model.card["trust"] == {"12": "good", "25": "experimental"}
     assert model.card["measured"]["aside_video"]["flow"]["pairs"] == 20
     assert set(model.card["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
+
+
+def test_mixed_precision_trains_float32_weights(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(recipe(data, "optim.precision=bfloat16", "optim.epochs=1", "optim.steps=1"), tmp_path)
+    before = trainer.network.backbone.conv1.weight.detach().clone()
+    trainer.run()
+    after = trainer.network.backbone.conv1.weight
+    assert after.dtype == torch.float32
+    assert not torch.equal(after, before)
+    with pytest.raises(RecipeError, match="write float32, bfloat16 or auto"):
+        Trainer(recipe(data, "optim.precision=int8"), tmp_path)
 
 
 def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: Path) -> None:
