@@ -1,21 +1,17 @@
 """What one stage hands to the next. Read this file first.
 
-    source -> FramePacket -> [observe] -> FaceObservation -> [align] -> AlignedFace -> [predict] ->
-    AUPrediction
+    source -> FramePacket -> [observe] -> FaceObservation -> [align] -> AlignedFace -> [predict] -> AUPrediction
            -> [temporal] -> AUResult -> AnalysedFrame -> view | history | recorder
 
 Conventions, everywhere:
 
-* Images are ``uint8`` arrays of shape (height, width, 3). Camera frames are BGR (as OpenCV reads them), chips
-are RGB
-  (as the network reads them).
-* Image coordinates are pixels, x to the right, y down, (0, 0) the centre of the first pixel. "Left" and
-"right" in
+* Images are ``uint8`` arrays of shape (height, width, 3). Camera frames are BGR (as OpenCV reads them), chips are
+  RGB (as the network reads them).
+* Image coordinates are pixels, x to the right, y down, (0, 0) the centre of the first pixel. "Left" and "right" in
   names are the *subject's*, so the subject's right eye is at small x in an unmirrored picture.
 * Camera coordinates are millimetres, x right, y down, z away from the camera (right-handed).
-* Times are seconds. ``captured_at`` is on the monotonic clock of ``time.perf_counter``; ``timestamp`` starts
-at 0 with
-  the source's first frame.
+* Times are seconds. ``captured_at`` is on the monotonic clock of ``time.perf_counter``; ``timestamp`` starts at 0
+  with the source's first frame.
 * AU intensities are on 0-5 (FACS: 1 = A trace ... 5 = E maximum), occurrences are probabilities 0-1.
 """
 
