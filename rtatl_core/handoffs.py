@@ -99,6 +99,28 @@ class AlignedFace:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveredPatches:
+    """AU regions that were erased from the chip and painted back by the network from what was left of the face."""
+
+    aus: tuple[int, ...]
+    """The k AUs that lost their regions."""
+    pixels: UInt8
+    """(k, 2, side, side, 3) RGB."""
+    centres: Float32
+    """(k, 2, 2) middle of each region, x then y, fractions of the chip's side; regions in the order of
+    ``AnalysedFace.regions``."""
+    window: float
+    """Side of a region as a fraction of the chip's side; its pixels fill it from edge to edge."""
+
+    def __post_init__(self) -> None:
+        k, side = len(self.aus), self.pixels.shape[2]
+        if self.pixels.shape != (k, 2, side, side, 3) or self.pixels.dtype != np.uint8:
+            raise ValueError(f"patches are uint8 ({k}, 2, side, side, 3), not {self.pixels.dtype} {self.pixels.shape}")
+        if self.centres.shape != (k, 2, 2):
+            raise ValueError(f"centres are ({k}, 2, 2), not {self.centres.shape}")
+
+
+@dataclass(frozen=True, slots=True)
 class AUPrediction:
     """What the network says about one chip, untouched by time."""
 
@@ -109,6 +131,8 @@ class AUPrediction:
     flow: Float32 | None = None
     """(h, w, 2) motion the network expects from this single chip, in fractions of the chip's side over the
     model's flow gap: +x right, +y down in the chip. None unless asked for."""
+    patches: RecoveredPatches | None = None
+    """None unless asked for, and if the model has no inpainting decoder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,7 +250,7 @@ def standardise(chips: Tensor) -> Tensor:
 
 
 def unstandardise(values: Tensor, chips: Tensor) -> Tensor:
-    """Back to 0-1 and beyond: values (B, 3, h, w) on the scale that ``standardise(chips)`` gave its pictures."""
+    """Back to 0-1 and beyond: values (B, ., ., .) on the scale that ``standardise(chips)`` gave its pictures."""
     mean, spread = _mean_and_spread(chips)
     return values * spread + mean
 
