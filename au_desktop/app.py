@@ -175,7 +175,7 @@ class App:
         self._settings = replace(self._settings, max_faces=faces)
         self._pipeline = self._make_pipeline()
         self._bridge.replace_pipeline(self._pipeline)
-        self._pipeline.set_flow("flow" in self._settings.layers)
+        self._pipeline.set_layers(self._settings.layers)
         self._pipeline.start()
         if spec is not None:
             self._window.open_source(spec)

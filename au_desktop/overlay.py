@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from au_desktop.settings import LAYERS
 from rtatl_core.face.mesh import MESH_POINTS, NOSE_TIP
 from rtatl_core.face.pose import matrix_from_euler
-from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, Float32, Float64
+from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, Float32, Float64, UInt8
 
 __all__ = ["LAYERS", "draw_list", "face_at", "pick_face"]
 
@@ -72,6 +72,16 @@ class Patches:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A small picture laid into the image."""
+
+    pixels: UInt8
+    """(h, w, 3) RGB."""
+    matrix: Float64
+    """(2, 3) affine: (0, 0) is the outer corner of its first pixel and (w, h) that of its last -> image pixels."""
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """Text that begins at ``at`` (``side`` "right": it runs to larger x of the unmirrored picture, "left":
     to smaller)."""
@@ -82,7 +92,7 @@ class Label:
     side: Literal["left", "right"] = "right"
 
 
-Primitive = Strokes | Segments | Dots | Patches | Label
+Primitive = Strokes | Segments | Dots | Patches | Picture | Label
 
 SAME_AREA = 1.128
 """Radius of the circle that covers as much as a square of half side 1; a circle needs no turning with the face."""
@@ -116,6 +126,8 @@ def draw_list(
         is_chosen = face is chosen
         if "regions" in layers:
             drawing += _regions(face, frame.aus)
+        if "recovered" in layers:
+            drawing += _recovered(face)
         if "landmarks" in layers:
             drawing += _landmarks(face)
         if "flow" in layers:
@@ -264,6 +276,31 @@ def _spread(heights: list[float], step: float) -> list[float]:
         spread[i] = max(spread[i], spread[i - 1] + step)
     shift = (sum(spread) - sum(heights)) / len(heights)
     return [y - shift for y in spread]
+
+
+# -- recovered patches -----------------------------------------------------------------------------------
+
+
+def _recovered(face: AnalysedFace) -> list[Primitive]:
+    """What the network painted where regions were erased, in place, each framed in the colour of its AU."""
+    patches = face.prediction.patches
+    if patches is None:
+        return []
+    chip_side, matrix = face.aligned.chip.shape[0], face.aligned.matrix
+    drawing: list[Primitive] = []
+    for au, both, centres in zip(patches.aus, patches.pixels, patches.centres, strict=True):
+        frames = []
+        for pixels, centre in zip(both, centres, strict=True):
+            side = len(pixels)
+            # The corners in chip pixels; the half because a fraction counts from the edge, a pixel from its centre.
+            low = (centre.astype(np.float64) - patches.window / 2) * chip_side - 0.5
+            high = low + patches.window * chip_side
+            corners = _to_image(np.array([low, (high[0], low[1]), high, (low[0], high[1]), low]), matrix)
+            start, right, down = (corners[i].astype(np.float64) for i in (0, 1, 3))
+            drawing.append(Picture(pixels, np.stack([(right - start) / side, (down - start) / side, start], axis=1)))
+            frames.append(corners)
+        drawing.append(Strokes(tuple(frames), f"au{au}"))
+    return drawing
 
 
 # -- flow ------------------------------------------------------------------------------------------------

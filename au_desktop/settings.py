@@ -17,7 +17,7 @@ from rtatl_core.facs import ACTION_UNITS
 
 VERSION = 1
 THEMES = ("dark", "light", "system")
-LAYERS = ("box", "landmarks", "regions", "flow", "pose")
+LAYERS = ("box", "landmarks", "regions", "flow", "pose", "recovered")
 CURVE_SECONDS = (5, 10, 30, 60)
 MOST_FACES = 8
 

@@ -31,8 +31,8 @@ from rtatl_core.weights import load_model
 class Engine:
     """FramePacket -> AnalysedFrame. Built and used by one thread; loading takes a second or two.
 
-    ``want_flow`` and ``smoothing_s`` are plain attributes that other threads may set. Raises WeightsError for
-    an unusable model and InputError for an unusable device.
+    ``want_flow``, ``want_patches`` and ``smoothing_s`` are plain attributes that other threads may set. Raises
+    WeightsError for an unusable model and InputError for an unusable device.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Engine:
         self.max_faces = max_faces
         self.smoothing_s = smoothing_s
         self.want_flow = False
+        self.want_patches = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class Engine:
         aligned: list[AlignedFace],
         clock: _StageClock,
     ) -> tuple[AnalysedFace, ...]:
-        predictions, centres = self._predictor(aligned, want_flow=self.want_flow)
+        predictions, centres = self._predictor(aligned, want_flow=self.want_flow, want_patches=self.want_patches)
         clock.stop("predict")
         self._smoother.seconds = self.smoothing_s
         faces = tuple(

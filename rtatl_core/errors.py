@@ -1,12 +1,14 @@
 """Named exceptions. Every message is one sentence that names the thing and the remedy; the CLI prints it, the
 window shows it in its banner.
 
-    AUError ├── InputError          wrong usage or unusable input (exit code 2) │   ├── SourceError     a
-    camera, video or stream that cannot be opened or read │   │   └── SourceLost  a live source that was
-    working and went away; the caller may reopen it │   ├── WeightsError    weights missing, corrupt, of
-    another shape, or with another hash than their card says │   ├── RecipeError     a training recipe or data
-    folder that cannot be used │   └── SessionError    a session folder that cannot be written or read └──
-    TrainingError       training stopped by itself (NaN loss); the last good checkpoint is kept
+    AUError
+    ├── InputError          wrong usage or unusable input (exit code 2)
+    │   ├── SourceError     a camera, video or stream that cannot be opened or read
+    │   │   └── SourceLost  a live source that was working and went away; the caller may reopen it
+    │   ├── WeightsError    weights missing, corrupt, of another shape, or with another hash than their card says
+    │   ├── RecipeError     a training recipe or data folder that cannot be used
+    │   └── SessionError    a session folder that cannot be written or read
+    └── TrainingError       training stopped by itself (NaN loss); the last good checkpoint is kept
 """
 
 from __future__ import annotations

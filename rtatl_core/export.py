@@ -79,7 +79,7 @@ def _largest_difference(card_path: Path, graph: Path) -> float:
         chips = rng.integers(0, 256, (count, side, side, 3), np.uint8)
         centres = rng.uniform(0.1, 0.9, (count, n, 2, 2)).astype(np.float32)
         geometry = rng.normal(0, 0.02, (count, 468, 3)).astype(np.float32)
-        ours = torch_runtime(chips, centres, geometry, want_flow=False)
-        theirs = onnx(chips, centres, geometry, want_flow=False)
+        ours = torch_runtime(chips, centres, geometry)
+        theirs = onnx(chips, centres, geometry)
         largest = max(largest, float(np.abs(ours.intensity - theirs.intensity).max()))
     return largest

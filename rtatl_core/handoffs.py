@@ -1,21 +1,17 @@
 """What one stage hands to the next. Read this file first.
 
-    source -> FramePacket -> [observe] -> FaceObservation -> [align] -> AlignedFace -> [predict] ->
-    AUPrediction
+    source -> FramePacket -> [observe] -> FaceObservation -> [align] -> AlignedFace -> [predict] -> AUPrediction
            -> [temporal] -> AUResult -> AnalysedFrame -> view | history | recorder
 
 Conventions, everywhere:
 
-* Images are ``uint8`` arrays of shape (height, width, 3). Camera frames are BGR (as OpenCV reads them), chips
-are RGB
-  (as the network reads them).
-* Image coordinates are pixels, x to the right, y down, (0, 0) the centre of the first pixel. "Left" and
-"right" in
+* Images are ``uint8`` arrays of shape (height, width, 3). Camera frames are BGR (as OpenCV reads them), chips are
+  RGB (as the network reads them).
+* Image coordinates are pixels, x to the right, y down, (0, 0) the centre of the first pixel. "Left" and "right" in
   names are the *subject's*, so the subject's right eye is at small x in an unmirrored picture.
 * Camera coordinates are millimetres, x right, y down, z away from the camera (right-handed).
-* Times are seconds. ``captured_at`` is on the monotonic clock of ``time.perf_counter``; ``timestamp`` starts
-at 0 with
-  the source's first frame.
+* Times are seconds. ``captured_at`` is on the monotonic clock of ``time.perf_counter``; ``timestamp`` starts at 0
+  with the source's first frame.
 * AU intensities are on 0-5 (FACS: 1 = A trace ... 5 = E maximum), occurrences are probabilities 0-1.
 """
 
@@ -103,6 +99,28 @@ class AlignedFace:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveredPatches:
+    """AU regions that were erased from the chip and painted back by the network from what was left of the face."""
+
+    aus: tuple[int, ...]
+    """The k AUs that lost their regions."""
+    pixels: UInt8
+    """(k, 2, side, side, 3) RGB."""
+    centres: Float32
+    """(k, 2, 2) middle of each region, x then y, fractions of the chip's side; regions in the order of
+    ``AnalysedFace.regions``."""
+    window: float
+    """Side of a region as a fraction of the chip's side; its pixels fill it from edge to edge."""
+
+    def __post_init__(self) -> None:
+        k, side = len(self.aus), self.pixels.shape[2]
+        if self.pixels.shape != (k, 2, side, side, 3) or self.pixels.dtype != np.uint8:
+            raise ValueError(f"patches are uint8 ({k}, 2, side, side, 3), not {self.pixels.dtype} {self.pixels.shape}")
+        if self.centres.shape != (k, 2, 2):
+            raise ValueError(f"centres are ({k}, 2, 2), not {self.centres.shape}")
+
+
+@dataclass(frozen=True, slots=True)
 class AUPrediction:
     """What the network says about one chip, untouched by time."""
 
@@ -113,6 +131,8 @@ class AUPrediction:
     flow: Float32 | None = None
     """(h, w, 2) motion the network expects from this single chip, in fractions of the chip's side over the
     model's flow gap: +x right, +y down in the chip. None unless asked for."""
+    patches: RecoveredPatches | None = None
+    """None unless asked for, and if the model has no inpainting decoder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import torch
 
 from rtatl_core.errors import InputError
 from rtatl_core.face.align import ChipLayout
-from rtatl_core.face.regions import au_regions
-from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32
+from rtatl_core.face.regions import WINDOW, au_regions
+from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
+from rtatl_core.models.recovery import erased_live
 from rtatl_core.runtimes import pick_runtime
 from rtatl_core.weights import Model, calibrate, golden_input
 
@@ -43,17 +44,27 @@ class Predictor:
         """What does the arithmetic: torch or onnxruntime."""
         return self._runtime.name
 
-    def __call__(self, faces: Sequence[AlignedFace], *, want_flow: bool = False) -> tuple[list[AUPrediction], Float32]:
+    def __call__(
+        self, faces: Sequence[AlignedFace], *, want_flow: bool = False, want_patches: bool = False
+    ) -> tuple[list[AUPrediction], Float32]:
         """All faces of a frame in one batch. Returns a prediction per face, and the regions they were read from:
         (n_faces, n_aus, 2, 2) as fractions of the chip."""
         centres = au_regions(np.stack([face.landmarks for face in faces]), self.model.aus)
         chips = np.stack([face.chip for face in faces])
         geometry = np.stack([face.geometry for face in faces])
-        raw = self._runtime(chips, centres, geometry, want_flow=want_flow)
+        raw = self._runtime(chips, centres, geometry, want_flow=want_flow, want_patches=want_patches)
         intensity, occurrence = calibrate(raw.intensity, raw.occurrence, self.model.calibration)
         flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
-        predictions = [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, strict=True)]
+        patches = self._patches(raw.patches, centres)
+        predictions = [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, strict=True)]
         return predictions, centres
+
+    def _patches(self, pixels: UInt8 | None, centres: Float32) -> Sequence[RecoveredPatches | None]:
+        if pixels is None:
+            return [None] * len(centres)
+        erased = erased_live(self.model.aus)
+        aus = tuple(self.model.aus[i] for i in erased)
+        return [RecoveredPatches(aus, own, at[list(erased)], WINDOW) for own, at in zip(pixels, centres, strict=True)]
 
     def warm_up(self) -> None:
         """Run once on a made-up face, so that the first real frame does not wait for traces and caches."""

@@ -2,8 +2,8 @@
 CPU.
 
 Both take numpy arrays and give numpy arrays: chips (B, S, S, 3) uint8, centres (B, n_aus, 2, 2), geometry (B,
-468, 3) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), and flow (B, h, w, 2) in chip sides or
-None.
+468, 3) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), flow (B, h, w, 2) in chip sides or None, and
+recovered patches (B, k, 2, side, side, 3) uint8 or None (see models/recovery.py).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.models.backbone import fold_batch_norms, to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE, FlowDecoder
+from rtatl_core.models.recovery import LiveRecovery
 from rtatl_core.models.rtatl import RTATL
 
 _WARM_UP = 3
@@ -30,12 +31,15 @@ class Outputs(NamedTuple):
     intensity: Float32
     occurrence: Float32
     flow: Float32 | None
+    patches: UInt8 | None
 
 
 class Runtime(Protocol):
     name: str
 
-    def __call__(self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool) -> Outputs: ...
+    def __call__(
+        self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool = False, want_patches: bool = False
+    ) -> Outputs: ...
 
 
 class LiveNetwork(nn.Module):
@@ -64,10 +68,12 @@ class _LiveFlow(nn.Module):
 class _Traces:
     """A module as frozen traces, one for each batch size: on a CPU a fifth faster than eager mode, and it
     asks for the interpreter's lock once a frame instead of once an operation, so that a busy window does not
-    hold it up."""
+    hold it up. Takes the module over when it is first called, so one that is never called costs nothing: folds its
+    batch norms and moves it to the device."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
         self._module = module.eval()
+        self._device = device
         self._traces: dict[int, Callable[..., tuple[Tensor, ...] | Tensor]] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...] | Tensor:
@@ -75,6 +81,8 @@ class _Traces:
         if count not in self._traces:
             with torch.no_grad(), torch.inference_mode(False), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # constant shapes are meant to be, and torch.jit says that it is old
+                fold_batch_norms(self._module)
+                self._module.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 example = tuple(tensor.clone() for tensor in inputs)
                 traced = torch.jit.trace(self._module, example, check_trace=False)  # type: ignore[no-untyped-call]
                 self._traces[count] = torch.jit.freeze(traced)
@@ -83,32 +91,49 @@ class _Traces:
         return self._traces[count](*inputs)
 
 
+class _Decoders:
+    """The self-supervised heads, in torch for both runtimes, because they run only while their layer is shown. A head
+    that the network lacks gives None."""
+
+    def __init__(self, network: RTATL, device: torch.device) -> None:
+        self._flow = _Traces(_LiveFlow(network.flow), device) if network.flow is not None else None
+        self._recovery = _Traces(LiveRecovery(network), device) if network.inpainting is not None else None
+
+    def flow(self, coarse: Tensor) -> Float32 | None:
+        return None if self._flow is None else self._flow(coarse).cpu().numpy()  # type: ignore[union-attr]
+
+    def patches(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> UInt8 | None:
+        """A second pass through the network, on the chips with regions erased."""
+        if self._recovery is None:
+            return None
+        return self._recovery(chips, centres, geometry).cpu().numpy()  # type: ignore[union-attr]
+
+
 class TorchRuntime:
-    """Takes the network over: folds its batch norms and moves it to the device."""
+    """Takes the network over."""
 
     def __init__(self, network: RTATL, device: torch.device) -> None:
         self.name = "torch"
         self._device = device
-        fold_batch_norms(network)
-        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network = _Traces(LiveNetwork(network))
-        self._flow = _Traces(_LiveFlow(network.flow)) if network.flow is not None else None
+        self._network = _Traces(LiveNetwork(network), device)
+        self._decoders = _Decoders(network, device)
 
     @torch.inference_mode()
-    def __call__(self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool) -> Outputs:
-        inputs = (torch.from_numpy(array).to(self._device) for array in (chips, centres, geometry))
+    def __call__(
+        self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool = False, want_patches: bool = False
+    ) -> Outputs:
+        inputs = tuple(torch.from_numpy(array).to(self._device) for array in (chips, centres, geometry))
         intensity, occurrence, coarse = self._network(*inputs)
-        flow = None
-        if want_flow and self._flow is not None:
-            flow = self._flow(coarse).cpu().numpy()  # type: ignore[union-attr]
-        return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), flow)
+        flow = self._decoders.flow(coarse) if want_flow else None
+        patches = self._decoders.patches(*inputs) if want_patches else None
+        return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), flow, patches)
 
 
 class OnnxRuntime:
-    """The exported network in ONNX Runtime (a third faster than torch for one face on a CPU); the flow
-    decoder stays in torch, because it runs only while its layer is shown."""
+    """The exported network in ONNX Runtime (a third faster than torch for one face on a CPU). ``network``, for its
+    decoders, may be None."""
 
-    def __init__(self, graph: Path, flow: FlowDecoder | None, threads: int) -> None:
+    def __init__(self, graph: Path, network: RTATL | None, threads: int) -> None:
         import onnxruntime
 
         self.name = "onnxruntime"
@@ -117,27 +142,27 @@ class OnnxRuntime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        if flow is not None:
-            fold_batch_norms(flow)
-            flow.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._flow = _Traces(_LiveFlow(flow)) if flow is not None else None
         self._inputs = {given.name for given in self._session.get_inputs()}
         """A network without geometry stream has no such input in its graph."""
+        self._decoders = _Decoders(network, torch.device("cpu")) if network is not None else None
 
     @torch.inference_mode()
-    def __call__(self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool) -> Outputs:
+    def __call__(
+        self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool = False, want_patches: bool = False
+    ) -> Outputs:
         inputs = {"chips": chips, "centres": centres, "geometry": geometry}
         used = {name: array for name, array in inputs.items() if name in self._inputs}
         intensity, occurrence, coarse = self._session.run(None, used)
-        flow = None
-        if want_flow and self._flow is not None:
-            channels_last = torch.from_numpy(coarse).contiguous(memory_format=torch.channels_last)
-            flow = self._flow(channels_last).numpy()  # type: ignore[union-attr]
-        return Outputs(np.asarray(intensity), np.asarray(occurrence), flow)
+        flow = patches = None
+        if want_flow and self._decoders is not None:
+            flow = self._decoders.flow(torch.from_numpy(coarse).contiguous(memory_format=torch.channels_last))
+        if want_patches and self._decoders is not None:
+            patches = self._decoders.patches(*(torch.from_numpy(array) for array in inputs.values()))
+        return Outputs(np.asarray(intensity), np.asarray(occurrence), flow, patches)
 
 
 def pick_runtime(network: RTATL, graph: Path | None, device: torch.device) -> Runtime:
     """ONNX Runtime where it helps and its graph is there: on the CPU. Torch everywhere else."""
     if graph is not None and device.type == "cpu":
-        return OnnxRuntime(graph, network.flow, torch.get_num_threads())
+        return OnnxRuntime(graph, network, torch.get_num_threads())
     return TorchRuntime(network, device)

@@ -82,15 +82,12 @@ def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32]:
 
 
 def save_model(path: Path, network: RTATL, calibration: Calibration, description: dict[str, Any]) -> dict[str, Any]:
-    """Write ``path``.safetensors and ``path``.json; the inpainting decoder, which only training needs, is
-    left out. Returns the card. ``description`` must hold name, trained_on and trust (AU number as text ->
-    good / usable / experimental)."""
+    """Write ``path``.safetensors and ``path``.json, with the decoders that the network has. Returns the card.
+    ``description`` must hold name, trained_on and trust (AU number as text -> good / usable / experimental)."""
     for key in ("name", "trained_on", "trust"):
         if key not in description:
             raise ValueError(f"the card needs {key!r}")
-    tensors = {
-        name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.startswith("inpainting.")
-    }
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     file = path.with_suffix(".safetensors")
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, file)
@@ -101,6 +98,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
         "sha256": _sha256(file),
         "network": network.config.to_json(),
         "flow": network.flow is not None,
+        "inpainting": network.inpainting is not None,
         "landmark_backend": BACKEND,
         "calibration": {
             "rule": "intensity = clip(5 * gain * (raw - offset), 0, 5)",
@@ -158,6 +156,7 @@ def load_model(model: str | Path | None = None, *, with_onnx: bool = True) -> Mo
         )
         expected, golden = str(card["sha256"]), np.array(card["golden_intensity"], np.float32)
         with_flow = bool(card["flow"])
+        with_inpainting = bool(card.get("inpainting", False))  # older cards do not mention it
         str(card["name"]), str(card["trained_on"])
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"model card {path} is damaged ({error}); install the model again") from error
@@ -173,7 +172,7 @@ def load_model(model: str | Path | None = None, *, with_onnx: bool = True) -> Mo
         tensors = load_file(file)
     except SafetensorError as error:
         raise WeightsError(f"weights {file} cannot be read ({error}); install the model again") from error
-    network = RTATL(config, flow=with_flow)
+    network = RTATL(config, flow=with_flow, inpainting=with_inpainting)
     _check_shapes(file, network, tensors)
     network.load_state_dict(tensors, strict=True)
     network.eval().requires_grad_(False)

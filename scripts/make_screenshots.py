@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from rtatl_core.assets import asset  # noqa: E402
 from tests.desktop.mjpeg import MjpegCamera  # noqa: E402
 
-ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")
+ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")  # those that the bundled model can show
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Analysis:
         self._changed.set()
 
     def wish(self, name: str, value: Any) -> None:
-        """Sets one of the engine's plain attributes (want_flow, smoothing_s), now or when it is loaded."""
+        """Sets one of the engine's plain attributes (want_flow, smoothing_s, ...), now or when it is loaded."""
         self._wishes[name] = value
         if self._engine is not None:
             setattr(self._engine, name, value)

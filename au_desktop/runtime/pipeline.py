@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +115,10 @@ class Pipeline:
                 capture.resume()
                 self._note("resume", "resumed")
 
-    def set_flow(self, on: bool) -> None:
-        self._analysis.wish("want_flow", on)
+    def set_layers(self, layers: Collection[str]) -> None:
+        """Has the engine compute what these layers show and nothing else needs."""
+        self._analysis.wish("want_flow", "flow" in layers)
+        self._analysis.wish("want_patches", "recovered" in layers)
 
     def set_smoothing(self, seconds: float) -> None:
         self._analysis.wish("smoothing_s", seconds)

@@ -84,9 +84,21 @@ class Chip(Button):
         self.setCheckable(True)
         self.setIconSize(QSize(16, 16))
         self.toggled.connect(lambda _on: self._show_icon())
+        self._name, self._tip = text, tip
+
+    def show_name(self, on: bool) -> None:
+        """Without it the icon stands alone; the name is still there for screen readers."""
+        self.set_label(self._name if on else "")
+
+    def refuse(self, reason: str | None) -> None:
+        """Cannot be switched, and its tip says why; None takes that back. The choice it holds is kept."""
+        self.setEnabled(reason is None)
+        self.setToolTip(reason or self._tip)
+        self.setAccessibleDescription(reason or "")
+        self._show_icon()
 
     def _icon_colour(self) -> QColor:
-        return self._look.colour("accent" if self.isChecked() else "faint")
+        return self._look.colour("accent" if self.isChecked() and self.isEnabled() else "faint")
 
 
 class Segmented(QWidget):

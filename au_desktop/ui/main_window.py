@@ -165,7 +165,7 @@ class MainWindow(QMainWindow):
         self.traces.set_chosen(frozenset(settings.curve_aus))
         self.traces.set_seconds(settings.curve_seconds)
         self.options.show_settings(settings, recording=False)
-        self._bridge.pipeline.set_flow("flow" in settings.layers)
+        self._bridge.pipeline.set_layers(settings.layers)
         self.resize(QSize(1280, 800))
         if settings.window_geometry is not None:
             self.restoreGeometry(_unpack(settings.window_geometry))
@@ -249,7 +249,7 @@ class MainWindow(QMainWindow):
             self._settle(self._bridge.latest)
 
     def _set_layers(self, layers: frozenset[str]) -> None:
-        self._bridge.pipeline.set_flow("flow" in layers)
+        self._bridge.pipeline.set_layers(layers)
         self._change(layers=tuple(name for name in LAYERS if name in layers))
 
     def _set_curves(self, aus: frozenset[int]) -> None:
@@ -321,6 +321,7 @@ class MainWindow(QMainWindow):
             model = self._bridge.pipeline.model or {}
             self.panel.set_aus(status.aus, model.get("trust"))
             self.traces.set_aus(status.aus)
+            self.stage.show_model(model)
         if status.state is not self._state:
             self._state = status.state
             if status.state in _STANDSTILL and self._bridge.latest is not None:

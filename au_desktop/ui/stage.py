@@ -3,11 +3,12 @@ below."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.settings import LAYERS
@@ -24,7 +25,17 @@ _CHIPS = {
     "regions": ("AU regions", "Where the network looks for each AU, tinted by intensity"),
     "flow": ("Predicted flow", "Motion the network expects of this single picture, drawn four times longer"),
     "pose": ("Head pose", "Three axes of the head: right, up and forward"),
+    "recovered": ("Recovered", "Some AU regions, erased from the face and painted back by the network from the rest"),
 }
+_DECODERS = {
+    "flow": ("flow", "This model carries no flow decoder; train with tasks.flow > 0"),
+    "recovered": ("inpainting", "This model carries no inpainting decoder; train with tasks.inpainting > 0"),
+}
+"""Layers that not every model can show: the key of its card that says so, and what a person is told."""
+
+_NO_FACE = "No face in the picture"
+_EDGE, _GAP = 14, 4
+"""Pixels around and between the chips."""
 
 
 class Stage(QWidget):
@@ -43,15 +54,17 @@ class Stage(QWidget):
         self.banner = Banner(look, self)
 
         self.chips = {name: self._chip(look, name, key) for key, name in enumerate(LAYERS, start=1)}
+        self._names_shown, self._names_need = True, 0
         row = QHBoxLayout()
-        row.setContentsMargins(14, 5, 14, 5)
-        row.setSpacing(4)
+        row.setContentsMargins(_EDGE, 5, _EDGE, 5)
+        row.setSpacing(_GAP)
         for chip in self.chips.values():
             row.addWidget(chip)
-        row.addStretch()
         self._faces = QLabel()
         self._faces.setObjectName("Faint")
-        row.addWidget(self._faces)
+        self._faces.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._faces.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row.addWidget(self._faces, 1)
         bar = QWidget()
         bar.setObjectName("Card")
         bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -77,6 +90,11 @@ class Stage(QWidget):
         for name, chip in self.chips.items():
             chip.setChecked(name in layers)
         self.video.set_layers(layers)
+
+    def show_model(self, card: Mapping[str, Any]) -> None:
+        """Layers for which the model has no decoder cannot be switched; a choice made for another model is kept."""
+        for name, (key, reason) in _DECODERS.items():
+            self.chips[name].refuse(None if card.get(key, False) else reason)
 
     def _announce(self) -> None:
         self.video.set_layers(self.layers)
@@ -104,9 +122,23 @@ class Stage(QWidget):
             self._pages.setCurrentWidget(page)
 
     def show_faces(self, count: int) -> None:
-        text = {0: "No face in the picture", 1: ""}.get(count, f"{count} faces, click one to follow it")
+        text = {0: _NO_FACE, 1: ""}.get(count, f"{count} faces, click one to follow it")
         if text != self._faces.text():
             self._faces.setText(text)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.banner.fit(self.width())
+        self._fit_chips()
+
+    def _fit_chips(self) -> None:
+        """In a narrow window the chips give up their names, before they are cut off."""
+        if self._names_shown:
+            for chip in self.chips.values():
+                chip.ensurePolished()  # the size before the style sheet is another one
+            chips = sum(chip.sizeHint().width() + _GAP for chip in self.chips.values())
+            self._names_need = chips + self._faces.fontMetrics().horizontalAdvance(_NO_FACE) + 2 * _EDGE
+        fits = self._names_need <= self.width()
+        if fits != self._names_shown:
+            self._names_shown = fits
+            for chip in self.chips.values():
+                chip.show_name(fits)

@@ -283,6 +283,7 @@ QPushButton[kind="chip"] {{
 QPushButton[kind="chip"]:hover {{ background: {t.hover}; }}
 QPushButton[kind="chip"]:checked {{ background: {t.accent_soft}; color: {t.text}; }}
 QPushButton[kind="chip"]:focus {{ border-color: {t.accent}; }}
+QPushButton[kind="chip"]:disabled {{ background: transparent; color: {t.faint}; }}
 QPushButton[kind="segment"] {{
   background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 0 9px; min-height: 22px;
   color: {t.dim}; font-weight: 500; font-size: 12px;

@@ -28,10 +28,11 @@ from PySide6.QtGui import (
     QPolygonF,
     QRadialGradient,
     QResizeEvent,
+    QTransform,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from au_desktop.overlay import Dots, Label, Patches, Primitive, Segments, Strokes, draw_list, face_at
+from au_desktop.overlay import Dots, Label, Patches, Picture, Primitive, Segments, Strokes, draw_list, face_at
 from au_desktop.ui.theme import Look, font, over_picture, static_texts
 from rtatl_core.handoffs import AnalysedFrame, Float32, Float64, UInt8
 
@@ -219,6 +220,8 @@ class VideoView(QWidget):
                     self._twice(painter, size, painter.drawPoints, _polygon(self._to_screen(points)))
                 case Patches():
                     self._paint_patches(painter, primitive)
+                case Picture():
+                    self._paint_small_picture(painter, primitive)
                 case Label():
                     self._paint_label(painter, primitive)
 
@@ -240,6 +243,18 @@ class VideoView(QWidget):
             painter.setOpacity(strength)
             painter.drawPixmap(QPointF(x, y), _spot(ink, diameter, ratio))
         painter.setOpacity(1.0)
+
+    def _paint_small_picture(self, painter: QPainter, picture: Picture) -> None:
+        pixels = np.ascontiguousarray(picture.pixels)
+        height, width = pixels.shape[:2]
+        linear = self._gain[:, None] * picture.matrix[:, :2]
+        (a, b), (c, d) = linear.tolist()
+        x, y = self._to_screen(picture.matrix[:, 2]).tolist()
+        painter.save()
+        painter.setTransform(QTransform(a, c, b, d, x, y), True)
+        image = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGB888)
+        painter.drawImage(QRectF(0, 0, width, height), image)
+        painter.restore()
 
     def _paint_label(self, painter: QPainter, label: Label) -> None:
         x, y = self._to_screen(np.array(label.at)).tolist()

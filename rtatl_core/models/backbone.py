@@ -245,9 +245,21 @@ def standardise_imagenet(chips: Tensor) -> Tensor:
 
 def standardise(chips: Tensor) -> Tensor:
     """(B, 3, S, S) in 0-1 -> zero mean and unit spread per picture, which removes exposure and contrast."""
+    mean, spread = _mean_and_spread(chips)
+    return (chips - mean) / spread
+
+
+def unstandardise(values: Tensor, chips: Tensor) -> Tensor:
+    """Back to 0-1 and beyond: values (B, ., ., .) on the scale that ``standardise(chips)`` gave its pictures."""
+    mean, spread = _mean_and_spread(chips)
+    return values * spread + mean
+
+
+def _mean_and_spread(chips: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 1, 1, 1) each; the spread has a floor, so that an empty picture can be divided by it."""
     mean = chips.mean(dim=(1, 2, 3), keepdim=True)
     spread = (chips - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    return (chips - mean) / (spread + 0.05)
+    return mean, spread + 0.05
 
 
 @torch.no_grad()

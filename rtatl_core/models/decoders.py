@@ -1,5 +1,5 @@
-"""The two self-supervised heads of RTATL. Neither is needed to recognise AUs: inpainting serves training
-alone, the flow decoder is run live only while its layer is shown.
+"""The two self-supervised heads of RTATL, and how AU patches are cut from a chip and erased in it. Neither head is
+needed to recognise AUs: each runs live only while its layer is shown.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from rtatl_core.face.regions import WINDOW
 
 
 class FlowDecoder(nn.Module):
@@ -78,3 +80,20 @@ def cut_patches(chips: Tensor, centres: Tensor, window: float, side: int) -> Ten
     grid = (centres.reshape(batch, k * 2, 1, 2) + offsets) * 2 - 1
     cut = functional.grid_sample(chips, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return cut.permute(0, 2, 1, 3).reshape(batch, k, 2, 3, side, side)
+
+
+def erase_regions(chips: Tensor, centres: Tensor, erased: Tensor) -> Tensor:
+    """Chips (B, 3, S, S) with both regions of the AUs in ``erased`` ((B, k) indices, -1 = none) filled with the chip's
+    mean colour; centres (B, n_aus, 2, 2) fractions."""
+    mask = region_mask(centres, erased, chips.shape[-1])
+    return torch.where(mask, chips.mean(dim=(2, 3), keepdim=True), chips)
+
+
+def region_mask(centres: Tensor, erased: Tensor, side: int) -> Tensor:
+    """(B, 1, side, side) True inside the windows of the AUs in ``erased`` ((B, k) indices, -1 = none)."""
+    pixel = (torch.arange(side, device=centres.device) + 0.5) / side
+    chosen = torch.gather(centres, 1, erased.clamp(min=0)[:, :, None, None].expand(-1, -1, 2, 2))
+    near = (pixel - chosen[..., None]).abs() <= WINDOW / 2  # (B, k, 2 regions, 2 axes, side)
+    inside = near[..., 1, :, None] & near[..., 0, None, :]
+    inside &= (erased >= 0)[:, :, None, None, None]
+    return inside.flatten(1, 2).any(dim=1, keepdim=True)

@@ -1,7 +1,6 @@
 """The RTATL network.
 
-    chip -> backbone -> global feature ----------------------------------+-> per-AU head -> intensity,
-    occurrence
+    chip -> backbone -> global feature ----------------------------------+-> per-AU head -> intensity, occurrence
                      -> AU regions -> AU tokens -> relation embedding ---+        |
     landmarks -> geometry features --------------------------------------> head --+ (per-AU mixture)
 

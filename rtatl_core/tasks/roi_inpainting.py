@@ -23,7 +23,7 @@ from torch.nn import functional
 from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.models.backbone import standardise
-from rtatl_core.models.decoders import cut_patches
+from rtatl_core.models.decoders import cut_patches, erase_regions
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch
 
@@ -56,9 +56,7 @@ class RoIInpainting:
                 count = int(rng.integers(1, most + 1))
                 erased[face, :count] = rng.choice(n, count, replace=False)
         self._erased = torch.from_numpy(erased).to(batch.chips.device)
-        mask = region_mask(batch.centres, self._erased, batch.chips.shape[-1])
-        mean = batch.chips.mean(dim=(2, 3), keepdim=True)
-        return torch.where(mask, mean, batch.chips)
+        return erase_regions(batch.chips, batch.centres, self._erased)
 
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
         decoder = network.inpainting
@@ -88,13 +86,3 @@ class RoIInpainting:
         stem.train(was_training)
         distance: Tensor = functional.l1_loss(ours, theirs, reduction="none").mean(dim=(1, 2, 3))
         return distance.reshape(len(recovered), 2).mean(dim=1)
-
-
-def region_mask(centres: Tensor, erased: Tensor, side: int) -> Tensor:
-    """(B, 1, side, side) True inside the windows of the AUs in ``erased`` ((B, k) indices, -1 = none)."""
-    pixel = (torch.arange(side, device=centres.device) + 0.5) / side
-    chosen = torch.gather(centres, 1, erased.clamp(min=0)[:, :, None, None].expand(-1, -1, 2, 2))
-    near = (pixel - chosen[..., None]).abs() <= WINDOW / 2  # (B, k, 2 regions, 2 axes, side)
-    inside = near[..., 1, :, None] & near[..., 0, None, :]
-    inside &= (erased >= 0)[:, :, None, None, None]
-    return inside.flatten(1, 2).any(dim=1, keepdim=True)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from rtatl_core.assets import asset
 from rtatl_core.engine import Engine
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.metrics import pcc
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
+from rtatl_core.weights import Calibration, save_model
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,24 @@ def test_no_face_and_no_flow(engine: Engine) -> None:
         packet = reader.read()
     assert packet is not None
     assert engine.process(packet).faces[0].prediction.flow is None
+
+
+def test_patches_only_when_wanted(tmp_path: Path) -> None:
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16), inpainting=True)
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    save_model(tmp_path / "tiny", network.eval(), plain, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    with VideoReader(asset("demo.mp4")) as reader:
+        packet = reader.read()
+    assert packet is not None
+    threads = torch.get_num_threads()
+    engine = Engine(tmp_path / "tiny.json", device="cpu")
+    assert engine.process(packet).faces[0].prediction.patches is None
+    engine.want_patches = True
+    patches = engine.process(packet).faces[0].prediction.patches
+    engine.close()
+    torch.set_num_threads(threads)
+    assert patches is not None
+    assert patches.aus == (1, 12)
 
 
 def test_the_same_frames_give_the_same_numbers(engine: Engine) -> None:

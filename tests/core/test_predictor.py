@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from rtatl_core.errors import InputError
-from rtatl_core.face.regions import au_regions
-from rtatl_core.handoffs import AlignedFace
+from rtatl_core.export import export_onnx
+from rtatl_core.face.regions import WINDOW, au_regions
+from rtatl_core.facs import BP4D_AUS
+from rtatl_core.handoffs import AlignedFace, RecoveredPatches
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
+from rtatl_core.models.recovery import LiveRecovery, erased_live
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor, pick_device
-from rtatl_core.weights import calibrate, load_model
+from rtatl_core.weights import Calibration, calibrate, load_model, save_model
+
+AUS = (4, 9, 6, 43, 12, 25)
+"""Brow, nose, cheek, eye, mouth, mouth: 4, 6 and 12 are erased."""
 
 
 def face(seed: int) -> AlignedFace:
@@ -54,6 +63,93 @@ def test_a_face_is_read_alike_alone_and_in_company() -> None:
     (_, beside), _ = predictor([face(0), face(1)])
     np.testing.assert_allclose(beside.intensity, alone.intensity, atol=2e-3)
     assert alone.flow is None
+
+
+@pytest.fixture
+def inpainter(tmp_path: Path) -> Path:
+    """A tiny model with its inpainting decoder, whose patches are neither flat nor cut off at black and white."""
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=AUS, width=8, token=16, geometry=16), inpainting=True)
+    assert network.inpainting is not None
+    torch.nn.init.normal_(network.inpainting.seed.weight, std=0.7)
+    plain = Calibration(np.ones(len(AUS), np.float32), np.zeros(len(AUS), np.float32))
+    save_model(tmp_path / "tiny", network, plain, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_patches_are_what_the_network_paints_into_the_erased_chip(inpainter: Path, runtime: str) -> None:
+    """Against the same written out in numpy, face by face: erase, run, put back the chip's own mean and spread."""
+    if runtime == "onnxruntime":
+        export_onnx(inpainter)
+    model = load_model(inpainter)
+    network = model.network
+    assert network.inpainting is not None
+    faces = [face(seed) for seed in range(2)]
+    expected = []
+    for one in faces:
+        centres = au_regions(one.landmarks, AUS)
+        whole = one.chip.astype(np.float32) / 255
+        erased = whole.copy()
+        at = (np.arange(112) + 0.5) / 112
+        for x, y in centres[[0, 2, 4]].reshape(-1, 2):
+            inside = (abs(at[:, None] - y) <= WINDOW / 2) & (abs(at - x) <= WINDOW / 2)
+            erased[inside] = whole.mean(axis=(0, 1))
+        with torch.inference_mode():
+            tokens = network(
+                torch.from_numpy(erased.transpose(2, 0, 1))[None],
+                torch.from_numpy(centres)[None],
+                torch.from_numpy(one.geometry)[None],
+            ).tokens
+            painted = network.inpainting(tokens[0, [0, 2, 4]]).numpy()
+        pixels = painted * (whole.std() + 0.05) + whole.mean()
+        expected.append((pixels.transpose(0, 1, 3, 4, 2) * 255).clip(0, 255))
+    predictor = Predictor(model, "cpu")
+    assert predictor.runtime == runtime
+    predictions, regions = predictor(faces, want_patches=True)
+    for prediction, pixels, centres in zip(predictions, expected, regions, strict=True):
+        patches = prediction.patches
+        assert patches is not None
+        assert patches.aus == (4, 6, 12)
+        assert patches.window == WINDOW
+        np.testing.assert_array_equal(patches.centres, centres[[0, 2, 4]])
+        assert pixels.std() > 5, "flat patches would prove little"
+        np.testing.assert_allclose(patches.pixels, pixels, atol=1.5)
+
+
+def test_patches_cost_nothing_until_they_are_wanted(inpainter: Path) -> None:
+    predictor = Predictor(load_model(inpainter), "cpu")
+    predictor.warm_up()
+    (plain,), _ = predictor([face(0)])
+    assert plain.patches is None
+    assert not predictor._runtime._decoders._recovery._traces  # type: ignore[attr-defined]
+    (shown,), _ = predictor([face(0)], want_patches=True)
+    assert shown.patches is not None
+    np.testing.assert_array_equal(shown.intensity, plain.intensity)
+
+
+def test_a_model_without_the_decoder_has_no_patches() -> None:
+    model = load_model()
+    assert model.network.inpainting is None
+    with pytest.raises(ValueError, match="decoder"):
+        LiveRecovery(model.network)
+    (prediction,), _ = Predictor(model, "cpu")([face(0)], want_patches=True)
+    assert prediction.patches is None
+
+
+def test_the_erased_aus_are_one_of_each_part() -> None:
+    assert erased_live(AUS) == (0, 2, 4)
+    assert [BP4D_AUS[i] for i in erased_live(BP4D_AUS)] == [1, 6, 10]
+    assert erased_live((12, 25)) == (0,)
+    assert erased_live((9, 17)) == (0,), "neither nose nor chin is a part of the choice; something must be shown"
+
+
+def test_patches_are_checked() -> None:
+    pixels, centres = np.zeros((1, 2, 16, 16, 3), np.uint8), np.zeros((1, 2, 2), np.float32)
+    with pytest.raises(ValueError, match="patches are uint8"):
+        RecoveredPatches((1, 2), pixels, centres, WINDOW)
+    with pytest.raises(ValueError, match="centres are"):
+        RecoveredPatches((1,), pixels, centres[0], WINDOW)
 
 
 def test_unknown_devices_are_refused() -> None:

@@ -22,7 +22,7 @@ DESCRIPTION = {"name": "tiny", "trained_on": "nothing", "trust": {"1": "experime
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_model(tmp_path / "tiny", RTATL(CONFIG, inpainting=True), PLAIN, DESCRIPTION)
+    save_model(tmp_path / "tiny", RTATL(CONFIG), PLAIN, DESCRIPTION)
     return tmp_path / "tiny.safetensors"
 
 
@@ -31,8 +31,31 @@ def test_round_trip(model: Path) -> None:
     assert loaded.name == "tiny"
     assert loaded.aus == (1, 12)
     assert not loaded.network.training
-    assert loaded.network.inpainting is None  # training's decoder is not shipped
+    assert loaded.card["inpainting"] is False
+    assert loaded.network.inpainting is None
     assert load_model(model.with_suffix(".json")).card == loaded.card
+
+
+def test_the_inpainting_decoder_travels_with_the_model(tmp_path: Path) -> None:
+    """It is there after loading, bit for bit, and the answer about AUs does not depend on it."""
+    torch.manual_seed(0)
+    network = RTATL(CONFIG, inpainting=True)
+    card = save_model(tmp_path / "whole", network, PLAIN, DESCRIPTION)
+    assert card["inpainting"] is True
+    loaded = load_model(tmp_path / "whole.safetensors").network
+    assert network.inpainting is not None
+    assert loaded.inpainting is not None
+    for name, tensor in network.inpainting.state_dict().items():
+        torch.testing.assert_close(loaded.inpainting.state_dict()[name], tensor, rtol=0, atol=0)
+    network.inpainting = None
+    assert save_model(tmp_path / "bare", network, PLAIN, DESCRIPTION)["golden_intensity"] == card["golden_intensity"]
+
+
+def test_cards_from_before_the_decoder_travelled_still_load(model: Path) -> None:
+    card = json.loads(model.with_suffix(".json").read_text())
+    del card["inpainting"]
+    model.with_suffix(".json").write_text(json.dumps(card))
+    assert load_model(model).network.inpainting is None
 
 
 def test_the_bundled_model_is_whole() -> None:

@@ -24,6 +24,7 @@ from rtatl_core.handoffs import (
     FaceObservation,
     FramePacket,
     HeadPose,
+    RecoveredPatches,
     UInt8,
 )
 
@@ -37,7 +38,7 @@ class FakeEngine:
     timestamp.
 
     faces: how many people it sees; `blind` frames (a predicate on the packet) show nobody. work_s: time spent
-    per frame. fails: exceptions to raise by frame number.
+    per frame. fails: exceptions to raise by frame number. flow, inpainting: the decoders that the model has.
     """
 
     def __init__(
@@ -51,11 +52,20 @@ class FakeEngine:
         device: str = "cpu",
         max_faces: int = 1,
         smoothing_s: float = 0.06,
+        flow: bool = True,
+        inpainting: bool = True,
     ) -> None:
         self.aus = aus
-        self.model: dict[str, Any] = {"name": "fake-1", "sha256": "0" * 64, "trained_on": "nothing: arithmetic"}
+        self.model: dict[str, Any] = {
+            "name": "fake-1",
+            "sha256": "0" * 64,
+            "trained_on": "nothing: arithmetic",
+            "flow": flow,
+            "inpainting": inpainting,
+        }
         self.device = device
         self.want_flow = False
+        self.want_patches = False
         self.smoothing_s = smoothing_s
         self.max_faces = max_faces
         self.resets = 0
@@ -77,7 +87,9 @@ class FakeEngine:
         if packet.number in self._fails:
             raise self._fails[packet.number]
         count = 0 if self._blind(packet) else self._faces
-        faces = tuple(make_face(packet, i, count, self.aus, self.want_flow) for i in range(count))
+        want_flow = self.want_flow and self.model["flow"]
+        want_patches = self.want_patches and self.model["inpainting"]
+        faces = tuple(make_face(packet, i, count, self.aus, want_flow, want_patches) for i in range(count))
         stages = {"observe": 8.0, "align": 0.4, "predict": 9.0, "smooth": 0.1}
         return AnalysedFrame(packet, faces, self.aus, dropped, stages)
 
@@ -98,7 +110,12 @@ def intensities(timestamp: float, aus: tuple[int, ...] = AUS) -> np.ndarray:
 
 
 def make_face(
-    packet: FramePacket, face_id: int = 0, of: int = 1, aus: tuple[int, ...] = AUS, want_flow: bool = False
+    packet: FramePacket,
+    face_id: int = 0,
+    of: int = 1,
+    aus: tuple[int, ...] = AUS,
+    want_flow: bool = False,
+    want_patches: bool = False,
 ) -> AnalysedFace:
     """One plausible face in that frame; several stand side by side."""
     height, width = packet.image.shape[:2]
@@ -120,14 +137,17 @@ def make_face(
     scale = CHIP / (2.4 * radius)
     matrix = np.hstack([scale * turn.T, (CHIP / 2 - scale * turn.T @ center)[:, None]])
     in_chip = (landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]) / CHIP
+    regions = _regions(aus, turn, radius, center)
+    flow = _flow(time_s) if want_flow else None
+    patches = _patches(aus, regions, matrix) if want_patches else None
     return AnalysedFace(
         observation=FaceObservation(face_id, landmarks, box, pose, 0.95),
         aligned=AlignedFace(
             np.full((CHIP, CHIP, 3), 127, np.uint8), matrix, in_chip.astype(np.float32), shape[:468].astype(np.float32)
         ),
-        regions=_regions(aus, turn, radius, center),
+        regions=regions,
         region_radius=float(0.18 * radius),
-        prediction=AUPrediction(raw, occurrence, _flow(time_s) if want_flow else None),
+        prediction=AUPrediction(raw, occurrence, flow, patches),
         result=AUResult(values, raw, occurrence),
     )
 
@@ -158,6 +178,16 @@ def _flow(time_s: float) -> np.ndarray:
     near_mouth = np.exp(-((y - 0.72) ** 2 + (x - 0.5) ** 2) / 0.04)
     strength = 0.06 * np.sin(time_s)
     return np.stack([strength * near_mouth * np.sign(x - 0.5), -0.5 * strength * near_mouth], axis=2).astype(np.float32)
+
+
+def _patches(aus: tuple[int, ...], regions: np.ndarray, matrix: np.ndarray) -> RecoveredPatches:
+    """The first and the last AU: ramps of red to the right and of green downwards."""
+    chosen = sorted({0, len(aus) - 1})
+    y, x = np.mgrid[0:16, 0:16] * 16
+    ramp = np.stack([x, y, np.full_like(x, 60)], axis=2).astype(np.uint8)
+    centres = (regions[chosen] @ matrix[:, :2].T + matrix[:, 2]) / CHIP
+    pixels = np.tile(ramp, (len(chosen), 2, 1, 1, 1))
+    return RecoveredPatches(tuple(aus[i] for i in chosen), pixels, centres.astype(np.float32), 0.14)
 
 
 def picture(size: tuple[int, int] = (320, 240), number: int = 1) -> UInt8:

@@ -33,7 +33,7 @@ def test_painting_leaves_the_references_of_none_alone(qapp: QApplication, look: 
     times = np.linspace(-10, 0, 60)
     values = np.stack([intensities(float(t)) for t in times])
     packets = [FramePacket(picture(number=i), i, i / 30, 0.0) for i in range(1, 4)]
-    frames = [AnalysedFrame(p, (make_face(p, want_flow=True),), AUS) for p in packets]
+    frames = [AnalysedFrame(p, (make_face(p, want_flow=True, want_patches=True),), AUS) for p in packets]
 
     def paint(count: int) -> None:
         for i in range(count):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from au_desktop.overlay import (
     FLOW_GAIN,
@@ -16,6 +17,7 @@ from au_desktop.overlay import (
     Dots,
     Label,
     Patches,
+    Picture,
     Primitive,
     Segments,
     Strokes,
@@ -24,6 +26,7 @@ from au_desktop.overlay import (
     pick_face,
 )
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, FramePacket, HeadPose
+from rtatl_core.models.decoders import cut_patches
 from tests.desktop.fakes import AUS, make_face, picture
 
 
@@ -152,6 +155,30 @@ def test_a_still_face_shows_dots_instead_of_arrows() -> None:
     assert len(kinds(drawing, Dots)[0].points) > 10
     assert len(kinds(drawing, Segments)[0].ends) == 0
     assert draw_list(frame_of(a_face()), ["flow"]) == (), "a frame without predicted flow shows none"
+
+
+def test_recovered_patches_lie_where_they_were_cut() -> None:
+    """What is cut out of the chip as training does it, and laid back, is the image that the chip shows."""
+    face = make_face(FramePacket(picture((640, 480)), 1, 2.0, 0.0), want_patches=True)
+    patches, matrix = face.prediction.patches, face.aligned.matrix
+    assert patches is not None
+    assert abs(matrix[0, 1]) > 0.01, "the test needs a tilted face"
+    y, x = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")  # a chip that tells where it is
+    cut = cut_patches(torch.stack([x, y, x])[None], torch.from_numpy(patches.centres)[None], patches.window, 16)[0]
+    drawing = draw_list(frame_of(face), ["recovered"])
+    pictures, frames = kinds(drawing, Picture), kinds(drawing, Strokes)
+    assert [frame.ink for frame in frames] == ["au1", "au43"]
+    assert len(pictures) == 4
+    for k, shown in enumerate(pictures):
+        au, region = divmod(k, 2)
+        np.testing.assert_array_equal(shown.pixels, patches.pixels[au, region])
+        row, column = np.mgrid[0:16, 0:16] + 0.5
+        image = np.stack([column, row], axis=-1) @ shown.matrix[:, :2].T + shown.matrix[:, 2]
+        in_chip = image @ matrix[:, :2].T + matrix[:, 2]
+        np.testing.assert_allclose(in_chip, cut[au, region, :2].permute(1, 2, 0).numpy(), atol=1e-3)
+        corners = np.array([(0, 0), (16, 0), (16, 16), (0, 16), (0, 0)]) @ shown.matrix[:, :2].T + shown.matrix[:, 2]
+        np.testing.assert_allclose(frames[au].lines[region], corners, atol=1e-3)
+    assert draw_list(frame_of(a_face()), ["recovered"]) == (), "a frame without recovered patches shows none"
 
 
 @pytest.mark.parametrize(

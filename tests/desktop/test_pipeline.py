@@ -304,10 +304,10 @@ def test_a_file_without_any_face_ends_with_a_warning(make: Any) -> None:
     assert status.notice.text.startswith("No face was found in any frame of fake.mp4")
 
 
-def test_flow_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_path: Path) -> None:
+def test_layers_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_path: Path) -> None:
     engine = FakeEngine()
     pipeline = make(lambda: engine)
-    pipeline.set_flow(True)
+    pipeline.set_layers(("box", "flow", "recovered"))
     pipeline.set_smoothing(0.2)
     pipeline.start()
     pipeline.set_source(CAMERA)
@@ -315,6 +315,7 @@ def test_flow_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_pa
     until(pipeline, lambda status: status.recording.rows > 2)
     frame = pipeline.view.take_nowait()
     assert frame.faces[0].prediction.flow.shape == (28, 28, 2)
+    assert frame.faces[0].prediction.patches is not None
     pipeline.set_smoothing(0.0)
     pipeline.stop_recording()
     assert engine.smoothing_s == 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from au_desktop import settings
-from au_desktop.settings import Settings
+from au_desktop.settings import LAYERS, Settings
 
 CHANGED = Settings(
     source="Logitech C920",
@@ -32,6 +32,15 @@ def test_what_is_saved_is_loaded() -> None:
 
 def test_without_a_file_the_defaults_are_used_in_silence() -> None:
     assert settings.load() == (Settings(), None)
+
+
+def test_settings_from_before_there_were_recovered_patches_still_load() -> None:
+    path = settings.folder() / "settings.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"version": 1, "layers": ["box", "landmarks", "regions", "flow", "pose"]}))
+    loaded, reason = settings.load()
+    assert reason is None
+    assert loaded.layers == LAYERS[:5]
 
 
 def test_every_field_has_a_default_that_is_allowed() -> None:

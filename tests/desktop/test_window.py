@@ -78,6 +78,64 @@ def test_the_engine_predicts_flow_only_while_it_is_shown(make_desk: MakeDesk) ->
     wait_until(lambda: desk.bridge.latest.faces[0].prediction.flow is not None)
 
 
+def test_patches_are_recovered_only_while_they_are_shown(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=())))
+    assert desk.bridge.latest.faces[0].prediction.patches is None
+    press(desk, Qt.Key.Key_6)
+    wait_until(lambda: desk.bridge.latest.faces[0].prediction.patches is not None)
+    assert desk.window.settings.layers == ("recovered",)
+    QTest.mouseClick(desk.window.stage.chips["recovered"], LEFT)
+    wait_until(lambda: desk.bridge.latest.faces[0].prediction.patches is None)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_recovered_patches_are_painted_in_place(make_desk: MakeDesk, mirror: bool) -> None:
+    """The fake's patches are red towards the right of the face and green downwards; a mirror turns red round."""
+    desk = live(make_desk(Settings(layers=("recovered",), mirror=mirror)))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    video = desk.window.stage.video
+    shown = video.grab().toImage()
+    face = desk.bridge.latest.faces[0]
+    radius = 0.07 * face.aligned.chip.shape[0] / np.hypot(*face.aligned.matrix[:, 0])
+    for centre in face.regions[-1]:  # painted last, over the brow
+        points = [centre + np.array(step) * radius / 2 for step in ((-1, -1), (1, -1), (-1, 1))]
+        at = [video._to_screen(point).tolist() for point in points]
+        first, right, down = (shown.pixelColor(round(x), round(y)) for x, y in at)
+        assert (at[1][0] < at[0][0]) == mirror
+        assert right.red() > first.red() + 60
+        assert down.green() > first.green() + 60
+        assert abs(first.blue() - 60) < 12
+
+
+@pytest.mark.parametrize(("layer", "lacks"), [("flow", "flow"), ("recovered", "inpainting")])
+def test_a_layer_that_the_model_lacks_is_refused_and_says_why(make_desk: MakeDesk, layer: str, lacks: str) -> None:
+    desk = live(make_desk(Settings(layers=("box", layer)), engine={lacks: False}))
+    chips = desk.window.stage.chips
+    wait_until(lambda: not chips[layer].isEnabled())
+    assert chips[layer].toolTip() == f"This model carries no {lacks} decoder; train with tasks.{lacks} > 0"
+    assert [name for name, chip in chips.items() if not chip.isEnabled()] == [layer]
+    press(desk, Qt.Key(Qt.Key.Key_1 + list(chips).index(layer)))
+    press(desk, Qt.Key.Key_2)
+    assert desk.window.settings.layers == tuple(name for name in chips if name in ("box", "landmarks", layer)), (
+        "the choice is kept for a model that has the decoder"
+    )
+    desk.window.stage.show_model({lacks: True})
+    assert chips[layer].isEnabled()
+    assert chips[layer].toolTip().endswith(f"({list(chips).index(layer) + 1})")
+
+
+def test_chips_give_up_their_names_before_they_are_cut_off(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    chips = desk.window.stage.chips.values()
+    for width, named in ((1280, True), (900, False), (1280, True)):
+        desk.window.resize(width, 700)
+        QApplication.processEvents()
+        assert all(bool(chip.label) == named for chip in chips)
+        assert all(chip.width() >= chip.sizeHint().width() for chip in chips)
+        assert all(chip.accessibleName() for chip in chips)
+
+
 def test_a_click_on_a_row_shows_and_hides_its_curve(make_desk: MakeDesk) -> None:
     desk = live(make_desk(Settings(curve_aus=(1, 12))))
     assert desk.window.traces.lanes == (1, 12)

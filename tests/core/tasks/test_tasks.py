@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from rtatl_core.datasets.flow_target import FlowTarget
 from rtatl_core.face.regions import WINDOW
-from rtatl_core.models.decoders import FLOW_SCALE
+from rtatl_core.models.decoders import FLOW_SCALE, region_mask
 from rtatl_core.models.rtatl import RTATL, RTATLConfig, RTATLOutput
 from rtatl_core.tasks.au_recognition import AURecognition
 from rtatl_core.tasks.base import Batch
 from rtatl_core.tasks.consistency import Consistency, ConsistencyConfig
 from rtatl_core.tasks.optical_flow import OpticalFlow, end_point_error
-from rtatl_core.tasks.roi_inpainting import InpaintingConfig, RoIInpainting, region_mask
+from rtatl_core.tasks.roi_inpainting import InpaintingConfig, RoIInpainting
 
 AUS = (1, 12, 25)
 CONFIG = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
