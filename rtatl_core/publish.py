@@ -20,7 +20,7 @@ from rtatl_core.metrics import f1, icc31, mae, pcc
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
-from rtatl_core.weights import Calibration, calibrate, save_model
+from rtatl_core.weights import COMPUTED_KEYS, Calibration, calibrate, load_model, save_model
 
 REST_QUANTILE = 0.2
 """Share of real video frames in which an AU is taken to be at rest or below."""
@@ -29,6 +29,8 @@ OFFSET_LIMITS = (-0.03, 0.3)
 SHARES = (0.5, 0.75, 0.9)
 """Shares of the geometry stream to choose from."""
 
+DECODERS = ("flow", "inpainting")
+
 _REFERENCE = "mean per-clip PCC with MediaPipe's blendshapes"
 TRUST_RULE = (
     "good: agrees with its blendshape at .8 or more on clips kept aside, in at least two clips where it moves; "
@@ -36,16 +38,30 @@ TRUST_RULE = (
 )
 
 
+def can_publish(trainer: Trainer) -> bool:
+    """Whether the run makes a model; a self-supervised one makes a beginning for others."""
+    return trainer.data.labelled is not None or _trains_a_decoder(trainer)
+
+
+def _trains_a_decoder(trainer: Trainer) -> bool:
+    optim = trainer.recipe.optim
+    return optim.only in DECODERS and Path(optim.init).suffix == ".safetensors"
+
+
 def publish(trainer: Trainer) -> Path:
     """Calibrate the best checkpoint of a finished run, measure it, and write ``<out>/<name>.safetensors`` and
-    ``.json``."""
+    ``.json``. A run that trained nothing but a decoder of a model passes that model on, with its card, and the decoder
+    beside."""
+    optim = trainer.recipe.optim
+    if _trains_a_decoder(trainer):
+        return _publish_decoder(trainer, Path(optim.init), optim.only)
     data = trainer.data
     if data.labelled is None or data.validation is None:
         raise RecipeError(
             "a self-supervised run has no AUs to publish; name its best.pt as optim.init of another recipe"
         )
     state = load_checkpoint(trainer.out / "best.pt")
-    decoders = {name: getattr(trainer.network, name) is not None for name in ("flow", "inpainting")}
+    decoders = {name: getattr(trainer.network, name) is not None for name in DECODERS}
     network = RTATL(trainer.network.config, **decoders)
     network.load_state_dict(state["network"])
     aus = network.config.aus
@@ -114,6 +130,25 @@ def publish(trainer: Trainer) -> Path:
     }
     path = trainer.out / trainer.recipe.name
     save_model(path, network, calibration, description)
+    return path.with_suffix(".safetensors")
+
+
+def _publish_decoder(trainer: Trainer, model: Path, decoder: str) -> Path:
+    before = load_model(model, with_onnx=False)
+    state = load_checkpoint(trainer.out / "best.pt")
+    decoders = {name: getattr(before.network, name) is not None or name == decoder for name in DECODERS}
+    network = RTATL(before.network.config, **decoders)
+    new = {name: tensor for name, tensor in state["network"].items() if name.startswith(f"{decoder}.")}
+    network.load_state_dict(before.network.state_dict() | new)
+    description = {key: value for key, value in before.card.items() if key not in COMPUTED_KEYS}
+    recipe = _without_card(trainer.recipe.to_json())
+    trained = {"losses_held_out": state["held_out"], "epoch": state["epoch"], "recipe": recipe, **trainer.recipe.card}
+    description |= {
+        "name": trainer.recipe.name,
+        "decoders_trained_later": before.card.get("decoders_trained_later", {}) | {decoder: trained},
+    }
+    path = trainer.out / trainer.recipe.name
+    save_model(path, network, before.calibration, description)
     return path.with_suffix(".safetensors")
 
 

@@ -101,6 +101,7 @@ class Trainer:
         self.plan = self._plan_steps()
         self.epoch, self.step, self.best, self.best_epoch = 0, 0, -math.inf, 0
         self._sums: dict[str, float] = {}
+        self._held_out: dict[str, float] = {}
         self._stop = False
 
     # ---- set-up ------------------------------------------------------------------------------
@@ -222,6 +223,7 @@ class Trainer:
         faces = (self.plan.steps - first_step) * (self.plan.labelled_batch + self.plan.unlabelled_batch)
         self.epoch, self.step, self._sums = self.epoch + 1, 0, {}
         held_out, selection = self._validate()
+        self._held_out = held_out
         better = selection >= self.best
         if better:
             self.best, self.best_epoch = selection, self.epoch
@@ -346,6 +348,7 @@ class Trainer:
             "config": self.network.config.to_json(),
             "recipe": self.recipe.to_json(),
             "subjects": self.subjects,
+            "held_out": self._held_out,
             "epoch": self.epoch,
             "step": self.step,
             "sums": self._sums,

@@ -30,6 +30,20 @@ from rtatl_core.models.rtatl import RTATL, RTATLConfig
 CARD_FORMAT = 1
 DEFAULT_MODEL = "rtatl-first"
 _OCCURRENCE_RULES = {"logistic(4 * (5 * gain * (raw - offset) - 1))": True, "occurrence head": False}
+COMPUTED_KEYS = frozenset(
+    [
+        "format",
+        "sha256",
+        "network",
+        "flow",
+        "inpainting",
+        "landmark_backend",
+        "calibration",
+        "golden_intensity",
+        "onnx_sha256",
+    ]
+)
+"""Keys of a card that ``save_model`` and the export write themselves."""
 _GOLDEN_TOLERANCE = 0.02
 """Largest difference in intensity (0-5) that another CPU's or torch version's arithmetic may make."""
 

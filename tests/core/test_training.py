@@ -96,6 +96,19 @@ def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: P
     second.run()
     for name, value in second.network.state_dict().items():
         assert torch.equal(value, before[name]) != name.startswith("flow."), name
+    model = publish(first)
+    third = Trainer(
+        recipe(data, "optim.epochs=1", f"optim.init={model.as_posix()}", "optim.only=inpainting", "tasks.flow=0"),
+        tmp_path / "third",
+    )
+    third.run()
+    old, new = load_model(model), load_model(publish(third))
+    for name, value in old.network.state_dict().items():
+        assert torch.equal(value, new.network.state_dict()[name]) != name.startswith("inpainting."), name
+    assert new.network.flow is not None
+    assert new.card["measured"] == old.card["measured"]
+    np.testing.assert_array_equal(new.calibration.gain, old.calibration.gain)
+    assert set(new.card["decoders_trained_later"]) == {"inpainting"}
     with pytest.raises(RecipeError, match=r"flows.*which the network lacks; it has backbone"):
         Trainer(recipe(data, "optim.only=flows"), tmp_path)
     with pytest.raises(RecipeError, match="which is missing"):
