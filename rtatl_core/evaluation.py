@@ -24,7 +24,7 @@ from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.recipe import Recipe
-from rtatl_core.tasks.base import Task
+from rtatl_core.tasks.objective import Objective
 from rtatl_core.tasks.optical_flow import end_point_error
 
 TEACHER_MOVES = 0.02
@@ -102,14 +102,15 @@ def _coded(source: Source) -> tuple[bool, bool]:
 
 
 def validate(
-    network: RTATL, data: TrainingData, choice: Choice, tasks: list[Task], recipe: Recipe
+    objective: Objective, data: TrainingData, choice: Choice, recipe: Recipe
 ) -> tuple[dict[str, float], float]:
     """Measures on held-out subjects, and the one that checkpoints are chosen by (larger is better; NaN for "last")."""
     measures: dict[str, float] = {}
+    network = objective.network
     if data.validation is not None and data.labelled is not None:
         measures = coded_agreement(network, data.validation)
     elif data.validation is not None:
-        measures = self_supervised_losses(network, data.validation, tasks, recipe)
+        measures = self_supervised_losses(objective, data.validation, recipe)
     if choice.by == "teacher":
         assert data.selection is not None
         values = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
@@ -141,8 +142,9 @@ def coded_agreement(network: RTATL, source: Source) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def self_supervised_losses(network: RTATL, source: Source, tasks: list[Task], recipe: Recipe) -> dict[str, float]:
+def self_supervised_losses(objective: Objective, source: Source, recipe: Recipe) -> dict[str, float]:
     """Mean losses on faces of held-out people, the same faces, views and patches each time."""
+    network = objective.network
     plan = StepPlan(
         aus=network.config.aus,
         labelled=None,
@@ -160,15 +162,8 @@ def self_supervised_losses(network: RTATL, source: Source, tasks: list[Task], re
     device = next(network.parameters()).device
     sums: dict[str, float] = {}
     for raw in load_steps(plan, 0, 0, 0):
-        batch = raw.to_batch(device)
-        inputs = batch.chips
-        for task in tasks:
-            changed = task.corrupt(batch)
-            inputs = changed if changed is not batch.chips else inputs
-        output = network(inputs, batch.centres, batch.geometry)
-        for task in tasks:
-            for name, loss in task.losses(batch, output, network).items():
-                sums[name] = sums.get(name, 0.0) + float(loss)
+        for name, loss in objective(raw.to_batch(device)).items():
+            sums[name] = sums.get(name, 0.0) + float(loss)
     return {name: value / plan.steps for name, value in sums.items()}
 
 

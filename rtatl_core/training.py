@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rtatl_core import distributed
@@ -39,24 +39,9 @@ from rtatl_core.runlog import EpochReport, RunLog
 from rtatl_core.tasks.au_recognition import AURecognition
 from rtatl_core.tasks.base import Batch, Task
 from rtatl_core.tasks.consistency import Consistency
+from rtatl_core.tasks.objective import Objective
 from rtatl_core.tasks.optical_flow import OpticalFlow
 from rtatl_core.tasks.roi_inpainting import RoIInpainting
-
-
-class Objective(nn.Module):
-    """Batch -> named losses of all tasks; one module, so that DistributedDataParallel sees the decoders too."""
-
-    def __init__(self, network: RTATL, tasks: list[Task]) -> None:
-        super().__init__()
-        self.network, self.tasks = network, tasks
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        inputs = batch.chips
-        for task in self.tasks:
-            changed = task.corrupt(batch)
-            inputs = changed if changed is not batch.chips else inputs
-        output = self.network(inputs.contiguous(memory_format=torch.channels_last), batch.centres, batch.geometry)
-        return {name: loss for task in self.tasks for name, loss in task.losses(batch, output, self.network).items()}
 
 
 class Trainer:
@@ -297,7 +282,7 @@ class Trainer:
         selection = 0.0
         if distributed.rank() == 0:
             with distributed.alone():
-                held_out, selection = validate(self.network, self.data, self.choice, self.objective.tasks, self.recipe)
+                held_out, selection = validate(self.objective, self.data, self.choice, self.recipe)
             if self.choice.by == "last":
                 selection = float(self.epoch)
             if not math.isfinite(selection):

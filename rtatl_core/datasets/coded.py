@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from rtatl_core.datasets.codings import OCCURS_FROM, VideoCoding, read_codings
 from rtatl_core.datasets.parts import Frame
-from rtatl_core.datasets.videos import VIDEO_SUFFIXES, find_files, unit_name
-from rtatl_core.errors import RecipeError, SourceError
-from rtatl_core.video import VideoReader
+from rtatl_core.datasets.videos import VIDEO_SUFFIXES, Video, find_files, unit_name
+from rtatl_core.errors import RecipeError
 
 OCCURRENCE_RULE = f"as coded; where only an intensity was coded, {OCCURS_FROM:g} (FACS A) or more"
 NOT_CODED = "frame without a code"
@@ -30,25 +29,20 @@ class CodedVideo:
         return True
 
     def frames(self) -> Iterator[Frame]:
-        try:
-            reader = VideoReader(self.path)
-        except SourceError:
-            yield Frame(self.name, self.coding.subject, None)
-            return
-        with reader:
-            for packet in reader:
-                intensity, occurrence = self.coding.at(packet.number, packet.timestamp)
-                coded = bool(np.isfinite(occurrence).any() or np.isfinite(intensity).any())
-                yield Frame(
-                    name=f"{self.name}@{packet.timestamp:.3f}",
-                    subject=self.coding.subject,
-                    image=packet.image if coded else None,
-                    clip=self.name,
-                    time=packet.timestamp,
-                    intensity=intensity,
-                    occurrence=occurrence,
-                    lost=NOT_CODED,
-                )
+        for number, frame in enumerate(Video(self.name, self.path).frames(), start=1):
+            if frame.image is None:
+                yield frame
+                continue
+            intensity, occurrence = self.coding.at(number, frame.time)
+            coded = bool(np.isfinite(occurrence).any() or np.isfinite(intensity).any())
+            yield replace(
+                frame,
+                subject=self.coding.subject,
+                image=frame.image if coded else None,
+                intensity=intensity,
+                occurrence=occurrence,
+                lost=NOT_CODED,
+            )
 
 
 def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], list[CodedVideo], list[str]]:

@@ -31,7 +31,9 @@ from rtatl_core.tasks.base import Batch
 @dataclass(frozen=True, slots=True)
 class InpaintingConfig:
     share: float = 0.5
-    """Share of the faces in a batch that lose patches; the others stay intact, as all are at test time."""
+    """Share of the uncoded faces in a batch that lose patches; the others stay intact, as all are at test time."""
+    coded_share: float = 0.5
+    """The same for coded faces. With 0 the codes are learnt from intact faces only."""
     most: int = 3
     """At most so many AUs lose their patches in one face."""
     perceptual: bool = False
@@ -50,9 +52,10 @@ class RoIInpainting:
         n = batch.centres.shape[1]
         most = min(self.config.most, n)
         erased = np.full((len(batch.seeds), most), -1)
-        for face, seed in enumerate(batch.seeds.tolist()):
+        shares = (self.config.coded_share, self.config.share)
+        for face, (seed, uncoded) in enumerate(zip(batch.seeds.tolist(), batch.unlabelled.tolist(), strict=True)):
             rng = np.random.default_rng((seed, 1))
-            if rng.random() < self.config.share:
+            if rng.random() < shares[uncoded]:
                 count = int(rng.integers(1, most + 1))
                 erased[face, :count] = rng.choice(n, count, replace=False)
         self._erased = torch.from_numpy(erased).to(batch.chips.device)

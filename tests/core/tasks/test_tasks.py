@@ -93,7 +93,7 @@ def test_region_mask_against_a_loop() -> None:
 def test_inpainting_erases_patches_and_leaves_the_batch_alone() -> None:
     batch = make_batch(16)
     before = batch.chips.clone()
-    changed = RoIInpainting(InpaintingConfig(share=0.5)).corrupt(batch)
+    changed = RoIInpainting(InpaintingConfig(coded_share=0.5)).corrupt(batch)
     torch.testing.assert_close(batch.chips, before)
     touched = (changed != before).flatten(1).any(dim=1)
     assert 3 <= int(touched.sum()) <= 13
@@ -103,13 +103,22 @@ def test_inpainting_erases_patches_and_leaves_the_batch_alone() -> None:
     torch.testing.assert_close(changed[face][:, where], means[:, None].expand(-1, int(where.sum())))
 
 
+def test_coded_and_uncoded_faces_have_their_own_share() -> None:
+    batch = make_batch(12)
+    batch.intensity[6:], batch.occurrence[6:] = float("nan"), float("nan")
+    for coded, share in ((0.0, 1.0), (1.0, 0.0)):
+        changed = RoIInpainting(InpaintingConfig(share=share, coded_share=coded)).corrupt(batch)
+        touched = (changed != batch.chips).flatten(1).any(dim=1)
+        assert touched.tolist() == [coded == 1] * 6 + [share == 1] * 6
+
+
 def test_inpainting_loss_teaches_recovery() -> None:
     """A few steps on one batch must lower the loss; the gradient reaches backbone, regions and relation."""
     torch.manual_seed(0)
     batch = make_batch(2)
     batch.chips = functional.interpolate(torch.rand(2, 3, 6, 6), size=(112, 112), mode="bilinear")
     network = RTATL(CONFIG, flow=False, inpainting=True)
-    task = RoIInpainting(InpaintingConfig(share=1.0))
+    task = RoIInpainting(InpaintingConfig(coded_share=1.0))
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     history = []
     for _ in range(30):
@@ -205,7 +214,7 @@ def test_perceptual_term_teaches_the_decoder_and_never_the_eye() -> None:
     torch.manual_seed(0)
     batch = make_batch(2)
     network = RTATL(CONFIG, flow=False, inpainting=True).train()
-    task = RoIInpainting(InpaintingConfig(share=1.0, perceptual=True))
+    task = RoIInpainting(InpaintingConfig(coded_share=1.0, perceptual=True))
     inputs = task.corrupt(batch)
     with torch.no_grad():  # tokens without a graph: what reaches the backbone now comes through the term itself
         output = network(inputs, batch.centres, batch.geometry)
