@@ -47,10 +47,11 @@ class RunLog:
 
     def write(self, report: EpochReport) -> None:
         row = report.row()
-        new = not self._csv.exists()
+        columns = self._columns()
         with self._csv.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
+            # a measure may be undefined in one epoch and not in another: the first row's columns hold
+            writer = csv.DictWriter(file, columns or list(row), restval="", extrasaction="ignore")
+            if not columns:
                 writer.writeheader()
             writer.writerow({k: int(v) if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
         if self._board is not None:
@@ -58,6 +59,12 @@ class RunLog:
                 if name != "epoch":
                     self._board.add_scalar(name.replace("_", "/", 1), value, report.epoch)
             self._board.flush()
+
+    def _columns(self) -> list[str]:
+        if not self._csv.exists():
+            return []
+        with self._csv.open(newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
 
     def close(self) -> None:
         if self._board is not None:
