@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from rtatl_core.assets import asset  # noqa: E402
 from tests.desktop.mjpeg import MjpegCamera  # noqa: E402
 
-ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")  # those that the bundled model can show
+ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")  # the recovered patches would cover what the others show
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Scene:
 SCENES = {
     "live-dark": Scene(layers=ALL_LAYERS),
     "live-light": Scene(theme="light", seconds=20.0),
+    "recovered": Scene(layers=("box", "recovered")),
     "recording": Scene(record=True, seconds=9.0),
     "recording-light": Scene(theme="light", record=True, seconds=9.0),
     "empty": Scene(source=None, seconds=5.0),
