@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,9 +87,9 @@ def train(options: argparse.Namespace) -> int:
             best = trainer.run(show)
         except KeyboardInterrupt:
             if distributed.rank() == 0:
-                again = " ".join(["rtatl train", str(options.recipe), "--out", str(options.out)])
-                flags = "".join(f" --set {text}" for text in options.set)
-                print(f"rtatl: stopped and saved; go on with: {again}{flags} --resume", file=sys.stderr)
+                flags = [part for text in options.set for part in ("--set", text)]
+                again = ["rtatl", "train", str(options.recipe), "--out", str(options.out), *flags, "--resume"]
+                print(f"rtatl: stopped and saved; go on with: {shlex.join(again)}", file=sys.stderr)
             return 130
         if distributed.rank() == 0:
             print(publish(trainer) if can_publish(trainer) else best)
