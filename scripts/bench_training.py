@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -40,7 +41,7 @@ def make_store(folder: Path, side: int) -> Path:
     plan = Plan(kind="bench", aus=AUS, occurrence_rule="made up", side=side, margin=round(side / 7))
     points = np.concatenate([mean_face(), np.zeros((10, 3))]).astype(np.float32) * 2
     points[:, :2] += (240, 160)
-    images = [rng.integers(0, 256, (480, 480, 3), np.uint8) for _ in range(8)]
+    images = [cv2.GaussianBlur(rng.integers(0, 256, (480, 480, 3), np.uint8), (0, 0), 3) for _ in range(8)]
     with PartWriter(part_folder(folder, "all"), plan) as writer:
         for k in range(FACES):
             codes = rng.integers(0, 6, len(AUS)).astype(np.float32)

@@ -7,10 +7,13 @@ Landmarks move with the pixels; a mirrored face swaps the sides of its mesh.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import MESH_POINTS, mirror_index
@@ -88,20 +91,42 @@ def augment(
     points = (landmarks[:MESH_POINTS] * layout.side + layout.margin) @ matrix[:, :2].T + matrix[:, 2]
     points = (points / layout.side).astype(np.float32)
     if flipped:
-        mirror = list(mirror_index())
-        points = points[mirror]
-        geometry = geometry[mirror] * np.array([-1, 1, 1], np.float32)
+        points = points[_mirror()]
+        geometry = geometry[_mirror()] * np.array([-1, 1, 1], np.float32)
     return Augmented(_degrade(chip.copy(), config, rng), chip, points, geometry, matrix, flipped)
 
 
+_NOISE_SPREAD = 32.0
+
+
+@cache
+def _noise() -> NDArray[np.int8]:
+    """A stretch of Gaussian noise to cut from: drawing it anew for each face took a seventh of its time."""
+    stretch: NDArray[np.int8] = (
+        np.random.default_rng(0).normal(0, _NOISE_SPREAD, 1 << 21).clip(-127, 127).astype(np.int8)
+    )
+    return stretch
+
+
+@cache
+def _mirror() -> NDArray[np.intp]:
+    return np.array(mirror_index())
+
+
 def _random_matrix(layout: ChipLayout, config: AugmentConfig, flipped: bool, rng: np.random.Generator) -> Float32:
-    angle, zoom = rng.normal(0, config.rotation_rad), np.exp(rng.normal(0, config.scale))
-    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([-1.0 if flipped else 1.0, 1.0])
-    centre = np.full(2, layout.side / 2 - 0.5)
-    shift = centre + rng.normal(0, config.shift, 2) * layout.side - linear @ (centre + layout.margin)
-    matrix: Float32 = np.concatenate([linear, shift[:, None]], axis=1).astype(np.float32)
-    return matrix
+    angle, zoom = rng.normal(0, config.rotation_rad), math.exp(rng.normal(0, config.scale))
+    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
+    mirror = -1.0 if flipped else 1.0
+    target = layout.side / 2 - 0.5  # the centre of the chip; plus the margin, that of the canvas
+    source = target + layout.margin
+    right, down = rng.normal(0, config.shift, 2) * layout.side
+    return np.array(
+        [
+            [cos * mirror, -sin, target + right - (cos * mirror - sin) * source],
+            [sin * mirror, cos, target + down - (sin * mirror + cos) * source],
+        ],
+        np.float32,
+    )
 
 
 def _degrade(chip: UInt8, config: AugmentConfig, rng: np.random.Generator) -> UInt8:
@@ -121,10 +146,9 @@ def _degrade(chip: UInt8, config: AugmentConfig, rng: np.random.Generator) -> UI
     table = np.clip(level[:, None] * gain + rng.normal(0, config.offset), 0, 1) ** np.exp(rng.normal(0, config.gamma))
     chip = cv2.LUT(chip, (table * 255).astype(np.uint8)[None])
     if rng.random() < 0.5:
-        noise = np.empty(chip.shape, np.int16)
-        cv2.setRNGSeed(int(rng.integers(2**31)))
-        cv2.randn(noise, 0, rng.uniform(0, config.noise) * 255)
-        chip = cv2.add(chip, noise, dtype=cv2.CV_8U)
+        start = int(rng.integers(len(_noise()) - chip.size))
+        noise = _noise()[start : start + chip.size].reshape(chip.shape)
+        chip = cv2.addWeighted(chip, 1, noise, rng.uniform(0, config.noise) * 255 / _NOISE_SPREAD, 0, dtype=cv2.CV_8U)
     if rng.random() < config.cutout:
         size = rng.integers(chip.shape[0] // 10, chip.shape[0] // 3, 2)
         y, x = rng.integers(0, chip.shape[0] - 10, 2)

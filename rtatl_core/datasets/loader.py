@@ -6,8 +6,10 @@ therefore be made again after an interruption, and N training processes together
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
 import cv2
@@ -186,12 +188,23 @@ def load_steps(plan: StepPlan, epoch: int, first: int, workers: int) -> Iterator
         batch_size=None,
         sampler=range(first, plan.steps),
         num_workers=workers,
+        multiprocessing_context=_context() if workers else None,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),  # takes nothing from the generator that the network uses
     )
     return iter(loader)
+
+
+def _context() -> BaseContext:
+    """Processes that do not begin as a copy of this one: OpenCV's and torch's thread pools do not survive a fork, and a
+    loader that waits for the threads of its parent waits for ever."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # imported once, before the first loader of a run
+    return context
 
 
 def _one_thread(worker: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -67,6 +68,8 @@ def test_unlabelled_faces_carry_no_codes_even_from_a_coded_store(plan: StepPlan)
 
 
 def test_loader_processes_and_starting_in_between_change_nothing(plan: StepPlan) -> None:
+    cv2.setNumThreads(2)  # a pool of threads in this process must not hold up the loaders (a fork of it did, for ever)
+    cv2.GaussianBlur(np.zeros((2000, 2000), np.uint8), (0, 0), 5)
     here = list(load_steps(plan, 1, 0, 0))
     there = list(load_steps(plan, 1, 0, 2))
     assert len(here) == len(there) == 5
@@ -145,8 +148,6 @@ def test_warping_a_field_turns_its_vectors() -> None:
 @pytest.mark.parametrize("method", ["dis", "tvl1"])
 def test_flow_methods_agree_on_a_moving_patch(method: str) -> None:
     rng = np.random.default_rng(0)
-    import cv2
-
     first = cv2.GaussianBlur(rng.integers(0, 255, (112, 112, 3), np.uint8), (0, 0), 2)
     second = first.copy()
     second[60:100, 33:83] = first[58:98, 30:80]
