@@ -128,9 +128,10 @@ def test_ctrl_c_within_an_epoch_saves_and_the_rest_is_as_if_nothing_had_happened
         return step(objective, batch)
 
     stopped.train_step = one_step_then_signal  # type: ignore[method-assign]
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     again = Trainer(recipe(data), tmp_path / "stopped")
     again.resume()
     assert (again.epoch, again.step) == (1, 1)
