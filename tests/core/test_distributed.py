@@ -118,9 +118,9 @@ def test_the_same_command_under_torchrun_trains_and_resumes(recipe_file: Path, t
     done = torchrun(*command[:-1], "optim.epochs=3", "--resume")
     assert done.returncode == 0, done.stderr
     assert (out / "log.csv").read_text().count("\n") == 4
-    alone = torchrun(
-        *command[:4], "--out", str(tmp_path / "pre"), "--set", "data.labelled=[]", "--set", "data.aus=[12,25]"
-    )
+    settings = ("data.labelled=[]", "data.aus=[12,25]", "data.held_out=0.5", "optim.choose=loss")
+    flags = [part for setting in settings for part in ("--set", setting)]
+    alone = torchrun(*command[:4], "--out", str(tmp_path / "pre"), *flags)
     assert alone.returncode == 0, alone.stderr
     assert "loss -" in alone.stderr  # chosen by the held-out self-supervised loss
     odd = torchrun(*command[:-1], "optim.labelled_batch=7")
