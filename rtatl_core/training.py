@@ -184,9 +184,9 @@ class Trainer:
         if first:
             self._write_recipe()
         log = RunLog(self.out) if first else None
-        # static graph off: which decoder takes part may differ from step to step
         objective: nn.Module = self.objective
         if distributed.world_size() > 1:
+            # a head without a task, such as that of AUs in pre-training, gets no gradient
             objective = DistributedDataParallel(self.objective, find_unused_parameters=True)
         try:
             with self._stopping_gently():

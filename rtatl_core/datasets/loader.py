@@ -7,6 +7,7 @@ therefore be made again after an interruption, and N training processes together
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
@@ -190,7 +191,7 @@ def load_steps(plan: StepPlan, epoch: int, first: int, workers: int) -> Iterator
         num_workers=workers,
         multiprocessing_context=_context() if workers else None,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_begin if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),  # takes nothing from the generator that the network uses
     )
@@ -207,6 +208,7 @@ def _context() -> BaseContext:
     return context
 
 
-def _one_thread(worker: int) -> None:
+def _begin(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the step in peace
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
