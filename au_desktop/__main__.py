@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import rtatl_core
 from au_desktop.settings import LAYERS
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _for_nobody(launch: Launch) -> Launch:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="au-desktop", description="Facial action units, live.")
     add = parser.add_argument
+    add("--version", action="version", version=f"au-desktop {rtatl_core.__version__}")
     add("--source", metavar="SRC", help="camera name or number, video file, stream address, or demo")
     add("--model", metavar="M", help="weights to use instead of the built-in ones")
     add("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+import rtatl_core
 from au_desktop.__main__ import _parser
 from au_desktop.settings import LAYERS
 
@@ -17,3 +18,9 @@ def test_an_unknown_layer_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         _parser().parse_args(["--layers", "halo"])
     assert "'halo' names no layers; write all, or some of box," in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_rtatl(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        _parser().parse_args(["--version"])
+    assert capsys.readouterr().out == f"au-desktop {rtatl_core.__version__}\n"
