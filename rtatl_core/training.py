@@ -121,8 +121,7 @@ class Trainer:
                 )
             )
         if weights.inpainting > 0 or weights.perceptual > 0:
-            config = dataclasses.replace(self.recipe.inpainting, perceptual=weights.perceptual > 0)
-            tasks.append(RoIInpainting(config))
+            tasks.append(RoIInpainting(self.recipe.inpainting, perceptual=weights.perceptual > 0))
         if weights.flow > 0:
             tasks.append(OpticalFlow())
         if weights.consistency > 0:

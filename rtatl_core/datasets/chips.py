@@ -129,15 +129,16 @@ class ChipStore:
                         f"{folder} and {folders[0]} differ in {key} ({meta[key]} and {metas[0][key]}); "
                         "prepare them alike or train on one of them"
                     )
-        parts = [(folder, part) for folder in folders for part in sorted((folder / _PARTS).iterdir()) if part.is_dir()]
+        parts = [part for folder in folders for part in sorted((folder / _PARTS).iterdir()) if part.is_dir()]
         aus = tuple(metas[0]["aus"])
         names = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if aus else ())]
-        paths = [part for _, part in parts if _usable(part, names)]
-        if not paths:
+        indices = {part: rows for part in parts if (rows := _checked_index(part, names))}
+        if not indices:
             raise RecipeError(f"{folders[0]} holds no face; prepare it again")
-        index = [row for path in paths for row in _read_index(path)]
+        paths = list(indices)
+        index = [row for rows in indices.values() for row in rows]
         optional = {name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("teacher", "flow")}
-        starts = np.cumsum([0, *(len(np.load(path / "landmarks.npy", mmap_mode="r")) for path in paths)])
+        starts = np.cumsum([0, *(len(rows) for rows in indices.values())])
         flow_to = np.full(len(index), -1, np.int64)
         if optional["flow"]:
             within = [np.load(path / "flow_to.npy") for path in paths]
@@ -176,6 +177,11 @@ def write_meta(
         "origin": origin,
     }
     (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def declare_incomplete(folder: Path) -> None:
+    """Before something is added to it."""
+    (folder / _META).unlink(missing_ok=True)
 
 
 def is_complete(folder: Path) -> bool:
@@ -232,18 +238,20 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def _usable(part: Path, names: list[str]) -> bool:
-    """Whether a part holds faces. Raises RecipeError when it is damaged."""
+def _checked_index(part: Path, names: list[str]) -> list[dict[str, str]]:
+    """The rows of a part; none where it holds no face. Raises RecipeError when it is damaged."""
     try:
-        rows = len(_read_index(part))
-        if rows == 0:
-            return False
+        rows = _read_index(part)
+        if not rows:
+            return rows
         lengths = {name: len(np.load(part / f"{name}.npy", mmap_mode="r")) for name in names}
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(f"{part} is damaged ({error}); delete that folder and prepare again") from error
-    if set(lengths.values()) != {rows}:
-        raise RecipeError(f"{part} is damaged, its files differ in length ({lengths}, index {rows}); prepare it again")
-    return True
+    if set(lengths.values()) != {len(rows)}:
+        raise RecipeError(
+            f"{part} is damaged, its files differ in length ({lengths}, index {len(rows)}); prepare it again"
+        )
+    return rows
 
 
 def _read_index(part: Path) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rtatl_core.datasets.chips import is_complete, part_folder, write_meta
+from rtatl_core.datasets.chips import declare_incomplete, is_complete, part_folder, write_meta
 from rtatl_core.datasets.parts import NO_FACE, Frame, PartWriter, Plan
 from rtatl_core.datasets.teacher import Teacher
 from rtatl_core.errors import RecipeError
@@ -78,6 +78,8 @@ def prepare(
         raise RecipeError(f"two sources are called {twice[0]!r}; rename one of them")
     _claim(out, plan)
     missing = [unit for unit in units if not part_folder(out, unit.name).is_dir()]
+    if missing:
+        declare_incomplete(out)
     try:
         done = work_through(partial(_prepare_unit, out=out, plan=plan), missing, jobs)
         for _ in progress(done, desc=f"preparing {plan.kind}", unit="part", total=len(missing)):

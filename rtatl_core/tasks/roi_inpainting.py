@@ -36,15 +36,15 @@ class InpaintingConfig:
     """The same for coded faces. With 0 the codes are learnt from intact faces only."""
     most: int = 3
     """At most so many AUs lose their patches in one face."""
-    perceptual: bool = False
-    """Give the loss ``perceptual``; its weight is tasks.perceptual."""
 
 
 class RoIInpainting:
     name = "inpainting"
 
-    def __init__(self, config: InpaintingConfig | None = None) -> None:
+    def __init__(self, config: InpaintingConfig | None = None, *, perceptual: bool = False) -> None:
+        """``perceptual``: give that loss beside."""
         self.config = config or InpaintingConfig()
+        self.perceptual = perceptual
         self._erased: Tensor | None = None
 
     def corrupt(self, batch: Batch) -> Tensor:
@@ -67,7 +67,7 @@ class RoIInpainting:
             raise ValueError("inpainting needs a network with its decoder, and corrupt() before losses()")
         face, slot = torch.nonzero(self._erased >= 0, as_tuple=True)
         total = global_count(torch.tensor(float(len(face)), device=batch.chips.device))
-        names = ["inpainting", *(["perceptual"] if self.config.perceptual else [])]
+        names = ["inpainting", *(["perceptual"] if self.perceptual else [])]
         if len(face) == 0 and not must_take_part():
             return {name: full_precision(output.tokens).sum() * 0 for name in names}
         au = self._erased[face, slot]
@@ -75,7 +75,7 @@ class RoIInpainting:
         target = cut_patches(whole, centres, WINDOW, decoder.side)[:, 0]
         recovered = full_precision(decoder(output.tokens[face, au]))
         losses = {"inpainting": (recovered - target).abs().mean(dim=(1, 2, 3, 4)).sum() / total}
-        if self.config.perceptual:
+        if self.perceptual:
             losses["perceptual"] = self._perceptual(recovered, target, network).sum() / total
         return losses
 

@@ -226,6 +226,9 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
             yield from list(units[1].frames())[:2]
             raise KeyboardInterrupt
 
+    class Later(Stopped):
+        name = "c.mp4"
+
     with pytest.raises(KeyboardInterrupt):
         prepare([units[0], Stopped()], out, Plan(kind="videos"))
     assert part_folder(out, units[0].name).is_dir()
@@ -236,6 +239,12 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
     assert prepare(units, out, Plan(kind="videos")).used == 6
     assert (part_folder(out, units[0].name) / "chips.npy").stat().st_mtime_ns == before
     assert len(ChipStore.open(out)) == 6
+    write_video(tmp_path / "videos" / "c.mp4", pictures[:2])
+    with pytest.raises(KeyboardInterrupt):  # adding to a finished folder
+        prepare([*units, Later()], out, Plan(kind="videos"))
+    with pytest.raises(RecipeError, match="not prepared to the end"):
+        ChipStore.open(out)
+    assert prepare(find_videos(tmp_path / "videos"), out, Plan(kind="videos")).used == 8
     with pytest.raises(RecipeError, match="was begun with side 112, now it is 64"):
         prepare(units, out, Plan(kind="videos", side=64))
     with pytest.raises(RecipeError, match="not empty and not a folder"):

@@ -214,7 +214,7 @@ def test_perceptual_term_teaches_the_decoder_and_never_the_eye() -> None:
     torch.manual_seed(0)
     batch = make_batch(2)
     network = RTATL(CONFIG, flow=False, inpainting=True).train()
-    task = RoIInpainting(InpaintingConfig(coded_share=1.0, perceptual=True))
+    task = RoIInpainting(InpaintingConfig(coded_share=1.0), perceptual=True)
     inputs = task.corrupt(batch)
     with torch.no_grad():  # tokens without a graph: what reaches the backbone now comes through the term itself
         output = network(inputs, batch.centres, batch.geometry)
