@@ -117,6 +117,11 @@ class Head(Protocol):
         ...
 
     @property
+    def age(self) -> float:
+        """0 = 18, 1 = 80 years or so: how deep the skin's lines are."""
+        ...
+
+    @property
     def mesh(self) -> Mesh: ...
 
     @property

@@ -1,0 +1,130 @@
+"""ICT-FaceKit's published files -> numbers.
+
+Enters: the ``FaceXModel`` folder of .obj files as published (MIT, (c) USC Institute for Creative Technologies). Leaves:
+vertices, shapes, identity modes, faces. Reading 387 MB of text takes a minute, so the numbers are kept in the user's
+cache folder, keyed by the folder's files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from rtatl_core.errors import InputError
+from rtatl_core.handoffs import Float32
+from rtatl_core.progress import progress
+from rtatl_core.synthetic.ict_shapes import shape_names
+
+IDENTITIES = 100
+_BASE = "generic_neutral_mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class IctNumbers:
+    """The published model. Differences are from the base; centimetres, x to the subject's left, y up, z forward."""
+
+    base: Float32
+    """(26719, 3)."""
+    shapes: Mapping[str, int]
+    """Name -> row of ``deltas``."""
+    deltas: NDArray[np.float16]
+    """(n, 26719, 3)."""
+    modes: NDArray[np.float16]
+    """(100, 26719, 3), one standard deviation each."""
+    corners: NDArray[np.int32]
+    """(T, 3) vertices."""
+    places: NDArray[np.int32]
+    """(T, 3) texture coordinates."""
+    uv: Float32
+    """v up, each material in its own unit square."""
+    landmarks: NDArray[np.int32]
+    """(68,) vertices."""
+
+
+def read_model(folder: Path) -> IctNumbers:
+    needed = _names()
+    missing = [name for name in (_BASE, *needed) if not (folder / f"{name}.obj").is_file()]
+    if missing or not (folder / "vertex_indices.json").is_file():
+        what = f"{missing[0]}.obj" if missing else "vertex_indices.json"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"rig folder {folder} lacks {what}{more}; name the FaceXModel folder of ICT-FaceKit as published"
+        )
+    cache = user_cache_path("au-desktop") / "rigs" / f"ict-{_fingerprint(folder)}.npz"
+    if not cache.is_file():
+        _convert(folder, needed, cache)
+    with np.load(cache) as kept:
+        parts = {name: kept[name] for name in kept.files}
+    names = {name: row for row, name in enumerate(needed) if not name.startswith("identity")}
+    split = len(names)
+    return IctNumbers(
+        base=parts["base"],
+        shapes=names,
+        deltas=parts["deltas"][:split],
+        modes=parts["deltas"][split:],
+        corners=parts["corners"],
+        places=parts["places"],
+        uv=parts["uv"],
+        landmarks=parts["landmarks"],
+    )
+
+
+def _names() -> tuple[str, ...]:
+    return (*shape_names(), *(f"identity{mode:03d}" for mode in range(IDENTITIES)))
+
+
+def _fingerprint(folder: Path) -> str:
+    files = sorted(folder.glob("*.obj"))
+    text = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
+    return hashlib.sha256((text + "\n".join(_names())).encode()).hexdigest()[:16]
+
+
+def _convert(folder: Path, names: tuple[str, ...], cache: Path) -> None:
+    base = _vertices(folder / f"{_BASE}.obj", None)
+    deltas = np.empty((len(names), *base.shape), np.float16)
+    for row, name in enumerate(progress(names, desc="reading the rig", unit="shape")):
+        deltas[row] = _vertices(folder / f"{name}.obj", len(base)) - base
+    corners, places, uv = _faces(folder / f"{_BASE}.obj")
+    landmarks = json.loads((folder / "vertex_indices.json").read_text())["idx_to_landmark_verts"]
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = cache.with_suffix(f".{os.getpid()}.part.npz")
+    np.savez(
+        unfinished,
+        base=base.astype(np.float32),
+        deltas=deltas,
+        corners=corners,
+        places=places,
+        uv=uv,
+        landmarks=np.array(landmarks, np.int32),
+    )
+    unfinished.replace(cache)
+
+
+def _vertices(file: Path, expected: int | None) -> NDArray[np.float64]:
+    lines = [line[2:] for line in file.read_text().splitlines() if line.startswith("v ")]
+    numbers = np.array(" ".join(lines).split(), np.float64).reshape(-1, 3)
+    if expected is not None and len(numbers) != expected:
+        raise InputError(f"rig shape {file} has {len(numbers)} vertices instead of {expected}; it is another version")
+    return numbers
+
+
+def _faces(file: Path) -> tuple[NDArray[np.int32], NDArray[np.int32], Float32]:
+    uv, corners, places = [], [], []
+    for line in file.read_text().splitlines():
+        if line.startswith("vt "):
+            uv.append([float(number) for number in line.split()[1:3]])
+        elif line.startswith("f "):
+            pairs = [tuple(int(index) - 1 for index in corner.split("/")[:2]) for corner in line.split()[1:]]
+            for last in range(2, len(pairs)):
+                triangle = (pairs[0], pairs[last - 1], pairs[last])
+                corners.append([pair[0] for pair in triangle])
+                places.append([pair[1] for pair in triangle])
+    return np.array(corners, np.int32), np.array(places, np.int32), np.array(uv, np.float32)

@@ -1,0 +1,131 @@
+"""ICT-FaceKit's shapes for each AU, as data: which shape, how much of it at intensity 1 (FACS 5).
+
+The rig follows ARKit's blend shapes, not FACS; the pairing and the weights are ours, judged by eye on renders and by
+what MediaPipe's landmarks do. Weights above 1 stretch shapes that are too faint for a FACS E. Not expressible:
+AU23 (no lip-tightening shape; an imitation that is close to 24). Faint: AU14, AU15, AU24. No left and right of their
+own: 17, 18, 22, 25-28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from rtatl_core.synthetic.rig import LEFT, RIGHT, SINGLE, Action
+
+SUFFIX = {LEFT: "_L", RIGHT: "_R"}
+
+SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
+    1: (("browInnerUp", 1.5),),
+    2: (("browOuterUp", 1.25),),
+    4: (("browDown", 1.55),),
+    5: (("eyeWide", 1.0),),
+    6: (("cheekSquint", 1.0), ("cheekRaiser", 0.4), ("eyeSquint", 0.35)),
+    7: (("eyeSquint", 1.25), ("eyeBlink", 0.15)),
+    9: (("noseSneer", 1.0), ("browDown", 0.2)),
+    10: (("mouthUpperUp", 1.0), ("noseSneer", 0.12)),
+    12: (("mouthSmile", 1.0),),
+    14: (("mouthDimple", 1.35),),
+    15: (("mouthFrown", 1.6),),
+    16: (("mouthLowerDown", 1.0),),
+    20: (("mouthStretch", 1.0),),
+    23: (("mouthPress", 0.5),),
+    24: (("mouthPress", 1.4),),
+    25: (("mouthLowerDown", 0.35), ("mouthUpperUp", 0.12)),
+    43: (("eyeBlink", 1.0),),
+}
+"""Shapes that come as ``_L`` and ``_R``."""
+
+WHOLE: Mapping[int, tuple[tuple[str, float], ...]] = {
+    17: (("mouthShrugLower", 1.0), ("mouthShrugUpper", 0.25)),
+    18: (("mouthPucker", 1.0),),
+    22: (("mouthFunnel", 1.0),),
+    23: (("mouthRollUpper", 0.28), ("mouthRollLower", 0.28), ("mouthPucker", 0.15)),
+    24: (("mouthRollUpper", 0.12), ("mouthRollLower", 0.12)),
+    25: (("jawOpen", 0.1),),
+    26: (("jawOpen", 0.45),),
+    27: (("jawOpen", 0.75),),
+    28: (("mouthRollUpper", 0.9), ("mouthRollLower", 0.9)),
+}
+"""Shapes of the whole face; moved by the mean of the two sides."""
+
+EXTRA_SHAPES: Mapping[str, tuple[str, ...]] = {
+    "jaw_forward": ("jawForward",),
+    "jaw_left": ("jawLeft",),
+    "jaw_right": ("jawRight",),
+    "mouth_left": ("mouthLeft",),
+    "mouth_right": ("mouthRight",),
+    "cheek_puff_left": ("cheekPuff_L",),
+    "cheek_puff_right": ("cheekPuff_R",),
+}
+
+NEUTRAL_SHAPES = (
+    *(("browInnerUp", 1.0), ("browOuterUp", 1.0), ("browDown", 1.0), ("eyeWide", 1.0), ("eyeSquint", 1.0)),
+    *(("mouthSmile", 1.0), ("mouthFrown", 1.0), ("mouthPress", 1.0), ("mouthDimple", 1.0), ("mouthStretch", 1.0)),
+    *(("noseSneer", 0.5), ("cheekSquint", 1.0), ("mouthUpperUp", 0.25), ("mouthLowerDown", 0.25)),
+)
+"""Sided shapes by which resting faces differ, with the share of the common spread."""
+NEUTRAL_WHOLE = ("mouthPucker", "mouthRollUpper", "mouthRollLower", "mouthShrugLower", "mouthShrugUpper")
+
+FULL_LOOK = 0.6
+"""Gaze angle in radians at which the rig's eyeLook shapes are at 1."""
+FULL_JAW = (0.45, 0.35, 0.4)
+"""jawOpen at AU26 = 1; where AU27 begins; how much further it reaches 1."""
+MOST = 1.7
+"""Weight beyond which a shape breaks the mesh; of those that fold lids, jaw or lips 1."""
+_FOLDING = ("eyeBlink", "jawOpen", "mouthRoll", "cheekR")
+
+
+def shape_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, float]:
+    """Shape name -> weight, of an action of a person whose resting face has the weights ``neutral``."""
+    weights: dict[str, float] = {}
+
+    def add(name: str, weight: float) -> None:
+        weights[name] = weights.get(name, 0.0) + weight
+
+    for au, parts in SIDED.items():
+        for side, suffix in SUFFIX.items():
+            for shape, full in parts:
+                add(shape + suffix, full * action.side(au, side))
+    for au, parts in WHOLE.items():
+        for shape, full in parts:
+            add(shape, full * action.both(au))
+    for name in weights:
+        weights[name] = min(weights[name], 1.0 if name.startswith(_FOLDING) else MOST)
+    # Lips that are pressed, tightened or sucked in stay closed over an open jaw.
+    closed = max(action.both(au) for au in (23, 24, 28))
+    if closed > 0 and weights.get("jawOpen", 0) > 0:
+        add("mouthClose", weights["jawOpen"] * min(1.0, 2 * closed))
+    for name, value in neutral.items():
+        add(name, value)
+    for extra, amount in action.extras.items():
+        for shape in EXTRA_SHAPES[extra]:
+            add(shape, amount)
+    _look(action.gaze, add)
+    for suffix in SUFFIX.values():  # closed lids hide what else the lids do
+        open_lids = 1 - 0.8 * min(1.0, max(0.0, weights.get(f"eyeBlink{suffix}", 0.0)))
+        for shape in ("eyeSquint", "eyeWide", "eyeLookDown"):
+            if shape + suffix in weights:
+                weights[shape + suffix] *= open_lids
+    return weights
+
+
+def _look(gaze: tuple[float, float], add: Callable[[str, float], None]) -> None:
+    yaw, pitch = (max(-1.0, min(1.0, angle / FULL_LOOK)) for angle in gaze)
+    outwards = "_L" if yaw > 0 else "_R"
+    inwards = "_R" if yaw > 0 else "_L"
+    add(f"eyeLookOut{outwards}", abs(yaw))
+    add(f"eyeLookIn{inwards}", abs(yaw))
+    for suffix in SUFFIX.values():
+        add(("eyeLookUp" if pitch > 0 else "eyeLookDown") + suffix, abs(pitch))
+
+
+def shape_names() -> tuple[str, ...]:
+    """Every shape that is used here."""
+    sided = {shape for parts in SIDED.values() for shape, _ in parts} | {shape for shape, _ in NEUTRAL_SHAPES}
+    sided |= {"eyeLookOut", "eyeLookIn", "eyeLookUp", "eyeLookDown"}
+    whole = {shape for parts in WHOLE.values() for shape, _ in parts} | {*NEUTRAL_WHOLE, "mouthClose"}
+    whole |= {name for names in EXTRA_SHAPES.values() for name in names}
+    return tuple(sorted(whole | {shape + suffix for shape in sided for suffix in SUFFIX.values()}))
+
+
+assert not set(SIDED) - {25} & SINGLE, "an AU of one side has no shapes by sides"
