@@ -10,10 +10,11 @@ A folder with
         geometry.npy     (N, 468, 3) float16, see AlignedFace.geometry
         intensity.npy    (N, n_aus) float16 on 0-5, NaN = not coded        } absent for
         occurrence.npy   (N, n_aus) float16, 0 absent, 1 present, NaN      } unlabelled data
+        sides.npy        (N, n_aus, 2) float16 intensity of the subject's left and right; absent where unknown
         teacher.npy      (N, n) float16 blendshape stand-ins, see teacher.py; absent unless asked for
         flow.npy         (N, C/4, C/4, 2) float16 motion to the frame in flow_to.npy; absent unless known or asked for
         flow_to.npy      (N,) int32 row of that frame in this part, -1 = none
-        index.csv        one row a chip: image, subject, clip (empty for stills), time (s), yaw (degrees)
+        index.csv        one row a chip: image, subject, clip (empty for stills), time (s), yaw, pitch (degrees)
 
 Arrays are memory-mapped; a store may be several such folders read as one.
 """
@@ -37,7 +38,7 @@ from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.observe import BACKEND
 from rtatl_core.handoffs import Float32
 
-INDEX = ("image", "subject", "clip", "time", "yaw")
+INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
 _META, _PARTS = "meta.json", "parts"
 
 
@@ -95,6 +96,8 @@ class ChipStore:
     """(N, n_aus) on 0-5, NaN = not coded; None for unlabelled data."""
     occurrence: Float32 | None
     """(N, n_aus) 0 or 1, NaN = not coded; None for unlabelled data."""
+    sides: Float32 | None
+    """(N, n_aus, 2) intensity of the subject's left and right on 0-5; None where the data do not tell sides."""
     teacher: Float32 | None
     flow: Rows | None
     flow_to: NDArray[np.int64]
@@ -105,6 +108,8 @@ class ChipStore:
     times: NDArray[np.float64]
     yaw: Float32
     """(N,) head yaw in degrees, + towards the subject's right."""
+    pitch: Float32
+    """(N,) head pitch in degrees, + looks down; NaN in folders of an earlier version."""
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -137,7 +142,7 @@ class ChipStore:
             raise RecipeError(f"{folders[0]} holds no face; prepare it again")
         paths = list(indices)
         index = [row for rows in indices.values() for row in rows]
-        optional = {name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("teacher", "flow")}
+        optional = {name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("sides", "teacher", "flow")}
         starts = np.cumsum([0, *(len(rows) for rows in indices.values())])
         flow_to = np.full(len(index), -1, np.int64)
         if optional["flow"]:
@@ -155,6 +160,7 @@ class ChipStore:
             geometry=_rows(paths, "geometry"),
             intensity=_whole(paths, "intensity") if aus else None,
             occurrence=_whole(paths, "occurrence") if aus else None,
+            sides=_whole(paths, "sides") if optional["sides"] else None,
             teacher=_whole(paths, "teacher") if optional["teacher"] else None,
             flow=_rows(paths, "flow") if optional["flow"] else None,
             flow_to=flow_to,
@@ -162,6 +168,7 @@ class ChipStore:
             clips=np.array([row["clip"] for row in index]),
             times=np.array([float(row["time"] or 0) for row in index]),
             yaw=np.array([float(row["yaw"]) for row in index], np.float32),
+            pitch=np.array([float(row.get("pitch") or "nan") for row in index], np.float32),
         )
 
 

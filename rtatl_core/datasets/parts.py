@@ -38,6 +38,8 @@ class Frame:
     """(n_aus,) on 0-5, NaN = not coded; None for unlabelled data."""
     occurrence: Float32 | None = None
     """(n_aus,) 0 or 1, NaN = not coded; None for unlabelled data."""
+    sides: Float32 | None = None
+    """(n_aus, 2) intensity of the subject's left and right on 0-5, NaN = not coded; None where sides are not told."""
     flow: Float32 | None = None
     """(h, w, 2) exact motion in image pixels to the frame named ``flow_to``, NaN where there is no face."""
     flow_to: str = ""
@@ -108,13 +110,13 @@ class PartWriter:
         height, width = frame.image.shape[:2]
         try:
             face = align_face(frame.image, landmarks, self._plan.layout)
-            yaw = float(np.degrees(head_pose(landmarks, width, height).rotation_rad[1]))
+            pitch, yaw, _ = np.degrees(head_pose(landmarks, width, height).rotation_rad)
         except ValueError:
             self.lose(NO_FACE)
             return
         self._file.write(np.ascontiguousarray(face.chip).tobytes())
         self._keep(frame, face, teacher)
-        self._index.append((frame.name, frame.subject, frame.clip, f"{frame.time:.4f}", f"{yaw:.2f}"))
+        self._index.append((frame.name, frame.subject, frame.clip, f"{frame.time:.4f}", f"{yaw:.2f}", f"{pitch:.2f}"))
         if frame.flow is not None:
             self._exact[len(self._index) - 1] = (frame.flow_to, frame.flow)
         self._matrices.append(face.matrix)
@@ -127,6 +129,8 @@ class PartWriter:
                 if values is None or values.shape != (len(self._plan.aus),):
                     raise ValueError(f"{frame.name}: {name} of {len(self._plan.aus)} AUs is needed")
                 self._small[name].append(values.astype(np.float16))
+        if frame.sides is not None:
+            self._small.setdefault("sides", []).append(frame.sides.astype(np.float16))
         if teacher is not None:
             self._small.setdefault("teacher", []).append(teacher.astype(np.float16))
 

@@ -42,8 +42,9 @@ class Renders:
     def frames(self) -> Iterator[Frame]:
         for row in self.rows:
             image = cv2.imread(str(self.root / "images" / row["image"]))
-            sides = np.array([[float(row[f"AU{au:02d}_{side}"]) for side in "LR"] for au in self.aus], np.float32)
-            intensity = (sides.mean(axis=1) * MAX_INTENSITY).clip(0, MAX_INTENSITY)
+            told = np.array([[float(row[f"AU{au:02d}_{side}"]) for side in "LR"] for au in self.aus], np.float32)
+            sides = (told * MAX_INTENSITY).clip(0, MAX_INTENSITY)
+            intensity = sides.mean(axis=1)
             flow, to = _read_flow(self.root, row["image"], image) if image is not None else (None, "")
             yield Frame(
                 name=row["image"],
@@ -52,6 +53,7 @@ class Renders:
                 clip=row.get("clip", ""),
                 time=float(row.get("time") or 0),
                 intensity=intensity,
+                sides=sides,
                 occurrence=(intensity >= 1).astype(np.float32),
                 flow=flow,
                 flow_to=to,

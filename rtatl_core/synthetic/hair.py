@@ -87,7 +87,7 @@ def grow(style: HairStyle, skin: Float32) -> Float32:
     )
     shells = []
     for shell in range(SHELLS):
-        stand_off = style.volume * (shell + 1) / SHELLS * grown * waves + 0.08 * (shell + 1)
+        stand_off = style.volume * (shell + 1) / SHELLS * grown * waves + 0.08 * (shell + 1) + 0.15
         radius = skull + stand_off
         points = np.stack(
             [radius * np.sin(polar) * np.sin(turn), radius * np.cos(polar), radius * np.sin(polar) * np.cos(turn)], axis=-1
@@ -160,7 +160,7 @@ def paint_hair(style: HairStyle, colour: NDArray[np.float64], rng: np.random.Gen
     shades = []
     for coverage in _COVERAGE:
         enough = np.quantile(strands, 1 - coverage)
-        alpha = ((strands - enough) * 0.5 + 0.5 + (inside.clip(-3, 1) - 1) * 0.6 + (lengths - 1)).clip(0, 1)
+        alpha = ((strands - enough) * 0.5 + 0.5 + (inside.clip(-3, 1) - 1) * 0.9 + (lengths - 1)).clip(0, 1)
         light = (1 + 0.28 * strands.clip(-2, 2) * (0.6 + 0.4 * coverage))[..., None]
         shade = (colour * light).clip(2, 250)
         shades.append(np.dstack([shade, alpha * 255]).astype(np.uint8))

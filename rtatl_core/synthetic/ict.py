@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.synthetic.complexion import Complexion
 from rtatl_core.synthetic.hair import HairStyle, grow, hair_mesh, paint_hair
 from rtatl_core.synthetic.ict_files import IctNumbers, read_model
 from rtatl_core.synthetic.ict_shapes import FULL_JAW, NEUTRAL_SHAPES, NEUTRAL_WHOLE, SUFFIX, shape_weights
 from rtatl_core.synthetic.rig import ROW, Action, Layer, Material, Mesh
-from rtatl_core.synthetic.skin import CELLS, Complexion, paint_face, paint_parts
+from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
+from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 
 # Vertex ranges of the published mesh (ICT-FaceKit's README); what is left out is hidden or transparent.
 _PARTS: tuple[tuple[int, int, Material], ...] = (
@@ -36,8 +38,9 @@ EYES = np.array([0.0, 3.65, 8.0], np.float32)
 GAP = (0.30, 1.0)
 """Centimetres between the inner lips at which AU25 begins, and how much further it reaches 1."""
 _INNER_LIPS = (62, 66)
-NEUTRAL_SPREAD = 0.065
-LID_DROOP = 0.08
+NEUTRAL_SPREAD = 0.075
+LID_DROOP = (0.13, 0.09)
+"""Mean and spread of eyeBlink at rest: the rig's own eyes are wider than those of photographs, see gates.py."""
 FACE_SIDE, PARTS_SIDE = 512, 512
 TOP, BOTTOM = 12.0, -24.0
 """Height of the crown and of the shoulders in head space."""
@@ -51,7 +54,6 @@ class IctRig:
     def __init__(self, folder: Path) -> None:
         """Raises InputError when the folder is incomplete or of another version."""
         numbers = read_model(folder)
-        self.shapes = numbers.shapes
         kept = np.zeros(len(numbers.base), bool)
         for start, end, _ in _PARTS:
             kept[start:end] = True
@@ -68,7 +70,20 @@ class IctRig:
         self.base = numbers.base[self.source] - EYES
         self.deltas = np.ascontiguousarray(numbers.deltas[:, self.source].astype(np.float32))
         self.modes = np.ascontiguousarray(numbers.modes[:, self.source].astype(np.float32))
+        self.shapes = dict(numbers.shapes)
         self.mesh = self._build_mesh(triangles.reshape(-1, 3).astype(np.int32), own_uv, numbers)
+        self._sculpt()
+
+    def _sculpt(self) -> None:
+        """Add the brushes' shapes to the rig's own."""
+        face = np.isin(self.mesh.material[: len(self.base)], (Material.SKIN, Material.BODY))
+        strokes = []
+        for name, brush in BRUSHES.items():
+            for side, suffix in SUFFIX.items():
+                self.shapes[name + suffix] = len(self.deltas) + len(strokes)
+                stroke = sculpted(self.base, self.base[self.mesh.landmarks], brush, side)
+                strokes.append(stroke * face[:, None])
+        self.deltas = np.concatenate([self.deltas, np.stack(strokes)])
 
     def head(self, rng: np.random.Generator) -> IctHead:
         return IctHead(self, rng)
@@ -166,7 +181,7 @@ def _resting_face(rng: np.random.Generator) -> dict[str, float]:
         weights |= dict.fromkeys((shape + suffix for suffix in SUFFIX.values()), rng.normal(0, NEUTRAL_SPREAD * share))
     for shape in NEUTRAL_WHOLE:
         weights[shape] = rng.normal(0, NEUTRAL_SPREAD * 0.7)
-    droop = abs(rng.normal(0, LID_DROOP))
+    droop = float(np.clip(rng.normal(*LID_DROOP), -0.05, 0.4))
     return weights | dict.fromkeys((f"eyeBlink{suffix}" for suffix in SUFFIX.values()), droop)
 
 

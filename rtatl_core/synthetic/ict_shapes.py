@@ -2,7 +2,8 @@
 
 The rig follows ARKit's blend shapes, not FACS; the pairing and the weights are ours, judged by eye on renders and by
 what MediaPipe's landmarks do. Weights above 1 stretch shapes that are too faint for a FACS E. Not expressible:
-AU23 (no lip-tightening shape; an imitation that is close to 24). Faint: AU14, AU15, AU24. No left and right of their
+AU23 (no lip-tightening shape; an imitation that is close to 24). Faint and helped by brushes (sculpt.py): AU4, AU6,
+AU7, AU14, AU15; faint all the same: AU24. No left and right of their
 own: 17, 18, 22, 25-28.
 """
 
@@ -11,24 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rtatl_core.synthetic.rig import LEFT, RIGHT, SINGLE, Action
+from rtatl_core.synthetic.sculpt import BRUSHES
 
 SUFFIX = {LEFT: "_L", RIGHT: "_R"}
 
 SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     1: (("browInnerUp", 1.5),),
     2: (("browOuterUp", 1.25),),
-    4: (("browDown", 1.55),),
+    4: (("browDown", 1.55), ("browSqueeze", 1.0)),
     5: (("eyeWide", 1.0),),
-    6: (("cheekSquint", 1.0), ("cheekRaiser", 0.4), ("eyeSquint", 0.35)),
-    7: (("eyeSquint", 1.25), ("eyeBlink", 0.15)),
+    6: (("cheekSquint", 1.0), ("cheekRaiser", 0.4), ("eyeSquint", 0.35), ("cheekLift", 1.0)),
+    7: (("eyeSquint", 1.25), ("eyeBlink", 0.15), ("lidBag", 1.0)),
     9: (("noseSneer", 1.0), ("browDown", 0.2)),
     10: (("mouthUpperUp", 1.0), ("noseSneer", 0.12)),
     12: (("mouthSmile", 1.0),),
-    14: (("mouthDimple", 1.35),),
-    15: (("mouthFrown", 1.6),),
+    14: (("mouthDimple", 1.35), ("cornerTuck", 1.0)),
+    15: (("mouthFrown", 1.6), ("cornerDown", 0.7)),
     16: (("mouthLowerDown", 1.0),),
     20: (("mouthStretch", 1.0),),
-    23: (("mouthPress", 0.5),),
+    23: (("mouthPress", 0.5), ("cornerIn", 0.8)),
     24: (("mouthPress", 1.4),),
     25: (("mouthLowerDown", 0.35), ("mouthUpperUp", 0.12)),
     43: (("eyeBlink", 1.0),),
@@ -120,12 +122,12 @@ def _look(gaze: tuple[float, float], add: Callable[[str, float], None]) -> None:
 
 
 def shape_names() -> tuple[str, ...]:
-    """Every shape that is used here."""
+    """Every shape of the rig that is used here."""
     sided = {shape for parts in SIDED.values() for shape, _ in parts} | {shape for shape, _ in NEUTRAL_SHAPES}
     sided |= {"eyeLookOut", "eyeLookIn", "eyeLookUp", "eyeLookDown"}
     whole = {shape for parts in WHOLE.values() for shape, _ in parts} | {*NEUTRAL_WHOLE, "mouthClose"}
     whole |= {name for names in EXTRA_SHAPES.values() for name in names}
-    return tuple(sorted(whole | {shape + suffix for shape in sided for suffix in SUFFIX.values()}))
+    return tuple(sorted(whole | {shape + suffix for shape in sided - BRUSHES.keys() for suffix in SUFFIX.values()}))
 
 
 assert not set(SIDED) - {25} & SINGLE, "an AU of one side has no shapes by sides"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32, UInt8
-from rtatl_core.synthetic.rig import Head, Material, Mesh
+from rtatl_core.synthetic.rig import Head, Material, Mesh, neutral_action
 from rtatl_core.synthetic.surface import Surface
 from rtatl_core.synthetic.surroundings import Light
 
@@ -95,8 +95,8 @@ class Finish:
 
 def open_context() -> moderngl.Context:
     """An off-screen OpenGL context. Raises InputError with what to install."""
-    # One rasterising thread per process; processes share the cores between them.
-    os.environ.setdefault("LP_NUM_THREADS", "1")
+    # The software rasteriser works in the calling thread; processes share the cores between them.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
     try:
         import moderngl
     except ImportError as error:
@@ -130,7 +130,7 @@ class Renderer:
         self._flow = self._context.program(text["flow.vert"], text["flow.frag"])
         size = (self.fine, self.fine)
         self._target = self._context.framebuffer(
-            [self._context.texture(size, 4)], self._context.depth_renderbuffer(size)
+            [self._context.renderbuffer(size, 4)], self._context.depth_renderbuffer(size)
         )
         shadow = self._context.depth_texture((SHADOW_SIDE, SHADOW_SIDE))
         shadow.compare_func = ""
@@ -151,8 +151,9 @@ class Renderer:
         if loaded is None:
             for old in self._meshes.values():
                 old.release()
-            loaded = _Loaded(self._context, head.mesh, self._programs, self._depth, self._flow)
+            loaded = _Loaded(self._context, head, self._programs, self._depth, self._flow)
             self._meshes = {id(head.mesh): loaded}
+        loaded.surface.take(head.vertices(neutral_action()))
         self._now = loaded
         for texture in self._textures:
             texture.release()
@@ -207,12 +208,10 @@ class Renderer:
             _set(program, **values)
         for kind, layer, part in loaded.visible:
             self._textures[layer].use(0)
-            if kind == "THIN":
-                context.disable(self._gl.CULL_FACE)
-            else:
+            if kind == "CARVED":  # half of its triangles look away; the rest is seen from inside, too
                 context.enable(self._gl.CULL_FACE)
             part.render()
-        context.disable(self._gl.CULL_FACE)
+            context.disable(self._gl.CULL_FACE)
         pixels = np.frombuffer(self._target.read(components=4), np.uint8).reshape(self.fine, self.fine, 4)
         return pixels[::-1]
 
@@ -253,8 +252,9 @@ class Renderer:
 class _Loaded:
     """Buffers of one mesh."""
 
-    def __init__(self, context: moderngl.Context, mesh: Mesh, programs: dict[str, Any], depth: Any, flow: Any) -> None:
-        self.surface = Surface(mesh)
+    def __init__(self, context: moderngl.Context, head: Head, programs: dict[str, Any], depth: Any, flow: Any) -> None:
+        mesh = head.mesh
+        self.surface = Surface(mesh, head.vertices(neutral_action()))
         fixed = np.column_stack([mesh.uv, np.nan_to_num(mesh.face_uv, nan=-1.0), mesh.material])
         count = len(mesh.uv)
         self._fixed = context.buffer(fixed.astype(np.float32).tobytes())

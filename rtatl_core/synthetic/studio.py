@@ -19,9 +19,7 @@ from rtatl_core.synthetic.degrade import GlassesStyle, degrade, glasses, occlude
 from rtatl_core.synthetic.ict import IctRig
 from rtatl_core.synthetic.render import Finish, Renderer, Stance
 from rtatl_core.synthetic.rig import Action, Head, Rig
-from rtatl_core.synthetic.script import sample_pose
 from rtatl_core.synthetic.surroundings import Light, Surroundings
-from rtatl_core.synthetic.valid import ValidRig
 from rtatl_core.synthetic.wrinkles import Wrinkles
 
 SIDE = 256
@@ -78,6 +76,8 @@ class Shot:
 def open_rig(folder: Path) -> Rig:
     """The rig in that folder, told by its files. Raises InputError when it is none of those we know."""
     if any(folder.glob("*.glb")):
+        from rtatl_core.synthetic.valid import ValidRig
+
         return ValidRig(folder)
     if any(folder.glob("*.obj")):
         return IctRig(folder)
@@ -125,6 +125,10 @@ class Studio:
             shift=(float(rng.normal(0, 0.8)), float(rng.normal(0, 0.8))),
         )
 
+    @staticmethod
+    def stance(scene: Scene, pose: tuple[float, float, float]) -> Stance:
+        return Stance(*pose, scene.shift, scene.distance, scene.field)
+
     def shoot(
         self,
         person: Person,
@@ -141,7 +145,7 @@ class Studio:
             self.renderer.load(person.head)
             self._loaded = person.head
         vertices = person.head.vertices(action)
-        stance = Stance(*pose, scene.shift, scene.distance, scene.field)
+        stance = self.stance(scene, pose)
         drawn = self.renderer.draw(vertices, stance, scene.light, person.finish, person.wrinkles.relief(action))
         alpha = drawn[..., 3:].astype(np.float32) / 255
         image = (drawn[..., :3] * alpha + scene.background * (1 - alpha)).astype(np.uint8)
@@ -154,10 +158,6 @@ class Studio:
         if not flawless:
             image = degrade(image, rng)
         return Shot(image, person.head.labels(action, vertices), marks, stance, action, vertices)
-
-
-def still_pose(rng: np.random.Generator) -> tuple[float, float, float]:
-    return sample_pose(rng)
 
 
 def _on_fine(points: Float32, side: int, fine: int) -> Float32:

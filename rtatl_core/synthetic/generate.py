@@ -1,0 +1,271 @@
+"""Many pictures with their truth: in parallel, resumable, the same for the same seed whatever the number of processes.
+
+Work is cut into units (a batch of people, or a clip). A unit's pictures go to a folder (``images/``, ``flow/``,
+``labels.csv``), or, as ``Frame``s, straight into prepared chips. Either way a unit appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rtatl_core.datasets.parts import Frame
+from rtatl_core.errors import InputError
+from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.handoffs import Float32
+from rtatl_core.parallel import work_through
+from rtatl_core.progress import progress
+from rtatl_core.synthetic.expressions import sample_pose, sample_still
+from rtatl_core.synthetic.rig import AUS, LANDMARKS
+from rtatl_core.synthetic.script import Script
+from rtatl_core.synthetic.studio import Shot, Sources, Studio
+
+PEOPLE_PER_UNIT = 25
+STILLS_PER_PERSON = 6
+FLOW_STEP = 4
+"""Pixels of the picture per cell of the stored flow."""
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A shot with its place in the data set."""
+
+    name: str
+    """File name of the picture."""
+    identity: str
+    rig: str
+    clip: str
+    time: float
+    seed: tuple[int, ...]
+    """What ``numpy.random.default_rng`` was given for it."""
+    shot: Shot
+    flow: Float32 | None = None
+    """(side, side, 2) pixels to the picture ``flow_to``; NaN off the head."""
+    flow_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stills:
+    """Some people, each in a few unrelated pictures."""
+
+    number: int
+    sources: Sources
+    seed: int
+    people: int = PEOPLE_PER_UNIT
+    per_person: int = STILLS_PER_PERSON
+
+    @property
+    def name(self) -> str:
+        return f"stills-{self.number:05d}"
+
+    @property
+    def tracking(self) -> bool:
+        return False
+
+    def take(self) -> Iterator[Taken]:
+        studio = _studio(self.sources)
+        for who in range(self.people):
+            rng = np.random.default_rng((self.seed, 0, self.number, who))
+            person = studio.person(rng, studio.rigs[(self.number * self.people + who) % len(studio.rigs)])
+            for which in range(self.per_person):
+                seed = (self.seed, 1, self.number, who, which)
+                rng = np.random.default_rng(seed)
+                shot = studio.shoot(person, sample_still(rng), studio.scene(rng), sample_pose(rng), rng)
+                yield Taken(
+                    name=f"{self.seed}-{self.number:05d}-{who:02d}-{which}.jpg",
+                    identity=f"{self.seed}-{self.number}-{who}-{person.head.name}",
+                    rig=person.head.name.split("-")[0],
+                    clip="",
+                    time=0.0,
+                    seed=seed,
+                    shot=shot,
+                )
+
+    def frames(self) -> Iterator[Frame]:
+        return map(to_frame, self.take())
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One person moving, with exact flow to the frame ``gap_s`` later."""
+
+    number: int
+    sources: Sources
+    seed: int
+    seconds: float = 4.0
+    rate: float = 15.0
+    gap_s: float = 0.2
+
+    @property
+    def name(self) -> str:
+        return f"clip-{self.number:05d}"
+
+    @property
+    def tracking(self) -> bool:
+        return False  # pictures are degraded one by one, and each is found as in a photo
+
+    def take(self) -> Iterator[Taken]:
+        studio = _studio(self.sources)
+        rng = np.random.default_rng((self.seed, 2, self.number))
+        person = studio.person(rng, studio.rigs[self.number % len(studio.rigs)])
+        scene, script = studio.scene(rng), Script.sample(rng, self.seconds)
+        later = round(self.gap_s * self.rate)
+        count = round(self.seconds * self.rate)
+        stem = f"{self.seed}-c{self.number:05d}"
+        moments = [script.at(index / self.rate) for index in range(count)]
+        places = [
+            (person.head.vertices(moment.action), studio.stance(scene, moment.pose)) for moment in moments
+        ]
+        for index, moment in enumerate(moments):
+            seed = (self.seed, 3, self.number, index)
+            # The same draw for all frames of a clip: one camera, one pair of glasses, nothing that jumps.
+            shot = studio.shoot(person, moment.action, scene, moment.pose, np.random.default_rng((*seed[:3], 0)))
+            then = index + later
+            yield Taken(
+                name=f"{stem}-{index:03d}.jpg",
+                identity=f"{self.seed}-clip-{self.number}-{person.head.name}",
+                rig=person.head.name.split("-")[0],
+                clip=f"{stem}",
+                time=index / self.rate,
+                seed=seed,
+                shot=shot,
+                flow=studio.renderer.flow(places[index], places[then]) if then < count else None,
+                flow_to=f"{stem}-{then:03d}.jpg" if then < count else "",
+            )
+
+    def frames(self) -> Iterator[Frame]:
+        return map(to_frame, self.take())
+
+
+@cache
+def _studio(sources: Sources) -> Studio:
+    """One for each process."""
+    return Studio(sources)
+
+
+def to_frame(taken: Taken) -> Frame:
+    """A shot as the data sets hand frames over."""
+    sides = taken.shot.labels * np.float32(MAX_INTENSITY)
+    intensity = sides.mean(axis=1)
+    return Frame(
+        name=taken.name,
+        subject=taken.identity,
+        image=np.ascontiguousarray(taken.shot.image[..., ::-1]),
+        clip=taken.clip,
+        time=taken.time,
+        intensity=intensity,
+        occurrence=(intensity >= 1).astype(np.float32),
+        sides=sides,
+        flow=taken.flow,
+        flow_to=taken.flow_to,
+    )
+
+
+def units_of(sources: Sources, count: int, clips: int, seed: int, seconds: float) -> list[Stills | Clip]:
+    """Units that make ``count`` stills (rounded up to whole people) and ``clips`` clips."""
+    people = -(-count // STILLS_PER_PERSON)
+    whole, rest = divmod(people, PEOPLE_PER_UNIT)
+    units: list[Stills | Clip] = [Stills(number, sources, seed) for number in range(whole)]
+    if rest:
+        units.append(Stills(whole, sources, seed, people=rest))
+    return units + [Clip(number, sources, seed, seconds) for number in range(clips)]
+
+
+def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
+    """Write the units that ``out`` lacks, then ``labels.csv``; returns the number of pictures.
+
+    Raises InputError when ``out`` holds something else or the disk is full; finished units stay.
+    """
+    for name in ("images", "flow", "parts"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    missing = [unit for unit in units if not (out / "parts" / f"{unit.name}.csv").is_file()]
+    _claim(out, units)
+    try:
+        done = work_through(partial(_write_unit, out=out), missing, jobs)
+        for _ in progress(done, desc="rendering", unit="part", total=len(missing)):
+            pass
+        return _merge(out, units)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(
+            f"the disk of {out} is full; make room and run the same command again, finished parts are kept"
+        ) from error
+
+
+def _claim(out: Path, units: Sequence[Stills | Clip]) -> None:
+    """A folder belongs to one seed and one set of rigs, or its parts would not fit together."""
+    first = units[0]
+    plan: dict[str, Any] = {"seed": first.seed, "side": first.sources.side}
+    plan["rigs"] = [folder.name for folder in first.sources.rigs]
+    note = out / "plan.json"
+    if note.is_file() and (before := json.loads(note.read_text(encoding="utf-8"))) != plan:
+        differing = next(key for key in plan if before.get(key) != plan[key])
+        raise InputError(
+            f"{out} was begun with {differing} {before.get(differing)!r}, now it is {plan[differing]!r}; "
+            "generate into another folder, or delete this one"
+        )
+    note.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+
+
+def columns() -> list[str]:
+    """Of ``labels.csv``. Angles in degrees, signs as in ``render.Stance`` and ``rig``; AUs 0-1 (= FACS 0-5)."""
+    return [
+        *("image", "identity", "rig", "seed", "clip", "time"),
+        *("yaw_deg", "pitch_deg", "roll_deg", "gaze_yaw_deg", "gaze_pitch_deg"),
+        *(f"AU{au:02d}_{side}" for au in AUS for side in "LR"),
+        *(f"lm{point}_{axis}" for point in range(LANDMARKS) for axis in "xy"),
+    ]
+
+
+def row_of(taken: Taken) -> list[str]:
+    shot = taken.shot
+    angles = np.degrees([shot.stance.yaw, shot.stance.pitch, shot.stance.roll, *shot.action.gaze])
+    return [
+        *(taken.name, taken.identity, taken.rig, "-".join(map(str, taken.seed)), taken.clip, f"{taken.time:.4f}"),
+        *(f"{angle:.2f}" for angle in angles),
+        *(f"{value:.3f}" for value in shot.labels.ravel()),
+        *(f"{value:.2f}" for value in shot.landmarks.ravel()),
+    ]
+
+
+def _write_unit(unit: Stills | Clip, out: Path) -> None:
+    rows = []
+    for taken in unit.take():
+        coded = cv2.imencode(".jpg", taken.shot.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        (out / "images" / taken.name).write_bytes(coded.tobytes())
+        if taken.flow is not None:
+            cells = taken.flow[FLOW_STEP // 2 :: FLOW_STEP, FLOW_STEP // 2 :: FLOW_STEP]
+            path = out / "flow" / f"{Path(taken.name).stem}.npz"
+            np.savez_compressed(path, flow=cells.astype(np.float16), to=taken.flow_to, step=FLOW_STEP)
+        rows.append(row_of(taken))
+    final = out / "parts" / f"{unit.name}.csv"
+    unfinished = final.with_suffix(".unfinished")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    os.replace(unfinished, final)
+
+
+def _merge(out: Path, units: Sequence[Stills | Clip]) -> int:
+    unfinished, count = out / "labels.unfinished", 0
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns())
+        for unit in units:
+            with (out / "parts" / f"{unit.name}.csv").open(newline="", encoding="utf-8") as part:
+                for row in csv.reader(part):
+                    writer.writerow(row)
+                    count += 1
+    os.replace(unfinished, out / "labels.csv")
+    return count

@@ -1,0 +1,218 @@
+"""What a face does over time: AUs with onset, apex and offset, speech, blinks, gaze and head motion.
+
+``Script.at(t)`` can be asked at any time, so any frame rate and any pair of frames can be rendered. Timing after
+measured faces where we know of any: spontaneous smiles rise in .3 to .7 s with a peak speed that grows with their
+amplitude (Schmidt, Cohn & Tian 2003; Cohn & Schmidt 2004); blinks close in about .1 s, open in about .2 s, some 17 a
+minute (Bentivoglio et al. 1997). The rest is our choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.handoffs import Float32
+from rtatl_core.synthetic.expressions import EXPRESSIONS, ONE_SIDED, possible, sample_gaze
+from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action
+
+BLINKS_PER_MINUTE = 17.0
+BLINK_CLOSE_S, BLINK_OPEN_S = 0.1, 0.2
+SYLLABLES_PER_S = 4.5
+_VISEMES: tuple[Mapping[int, float], ...] = (
+    {25: 0.6, 26: 0.7},
+    {25: 0.5, 26: 0.4, 20: 0.25},
+    {25: 0.3, 18: 0.6, 26: 0.2},
+    {25: 0.4, 22: 0.6, 26: 0.3},
+    {25: 0.45, 16: 0.5, 10: 0.15, 26: 0.2},
+    {24: 0.6},
+    {25: 0.2, 17: 0.2, 26: 0.1},
+    {25: 0.7, 26: 0.5, 12: 0.2},
+)
+"""Mouth shapes of speech."""
+
+
+class Moment(NamedTuple):
+    action: Action
+    pose: tuple[float, float, float]
+    """(yaw, pitch, roll) radians; signs as in ``render.Stance``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One AU rises, holds and falls."""
+
+    au: int
+    start: float
+    """Seconds."""
+    onset: float
+    apex: float
+    offset: float
+    left: float
+    """Intensity at the apex, 0-1."""
+    right: float
+
+    @property
+    def end(self) -> float:
+        return self.start + self.onset + self.apex + self.offset
+
+    def share(self, t: float) -> float:
+        """0-1 of the apex' intensity at time t: minimum-jerk rise and fall."""
+        since = t - self.start
+        if since <= 0 or since >= self.onset + self.apex + self.offset:
+            return 0.0
+        if since < self.onset:
+            return _smooth(since / self.onset)
+        since -= self.onset + self.apex
+        return 1.0 if since <= 0 else 1 - _smooth(since / self.offset)
+
+
+def _smooth(x: float) -> float:
+    """Minimum-jerk step from 0 to 1 (Flash & Hogan 1985)."""
+    return x * x * x * (10 - 15 * x + 6 * x * x)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One pose of a scripted sequence: AU -> intensity at the apex, or (left, right)."""
+
+    aus: Mapping[int, float | tuple[float, float]]
+    onset: float = 0.4
+    apex: float = 0.5
+    offset: float = 0.5
+    pause: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A clip's whole course."""
+
+    events: tuple[Event, ...]
+    gazes: tuple[tuple[float, tuple[float, float]], ...] = ((0.0, (0.0, 0.0)),)
+    """(from when, where to), jumps of 40 ms."""
+    sway: NDArray[np.floating] = field(default_factory=lambda: np.zeros((3, 3, 3)))
+    """(axis, wave, (amplitude rad, frequency Hz, phase)) of the head's motion."""
+    rest: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, seconds: float, kind: str = "") -> Self:
+        """kind: ``expressions``, ``speech``, ``mixed``, ``rest``, or one of them by chance."""
+        if not kind:
+            kind = str(rng.choice(["expressions", "speech", "mixed", "rest"], p=[0.45, 0.2, 0.25, 0.1]))
+        events: list[Event] = []
+        if kind in ("expressions", "mixed"):
+            events += _expressions(rng, seconds)
+        if kind in ("speech", "mixed"):
+            events += _speech(rng, seconds)
+        events = _without_clashes(events)
+        events += _blinks(rng, seconds)
+        return cls(tuple(events), _gazes(rng, seconds), _sway(rng), tuple(rng.normal(0, (0.2, 0.12, 0.08)).tolist()))
+
+    @classmethod
+    def sequence(cls, steps: Sequence[Step], start: float = 0.3) -> Self:
+        """One step after the other, looking straight ahead."""
+        events, at = [], start
+        for step in steps:
+            for au, value in step.aus.items():
+                left, right = value if isinstance(value, tuple) else (value, value)
+                events.append(Event(au, at, step.onset, step.apex, step.offset, left, right))
+            at += step.onset + step.apex + step.offset + step.pause
+        return cls(tuple(events))
+
+    @property
+    def seconds(self) -> float:
+        """Until the last event is over."""
+        return max((event.end for event in self.events), default=0.0)
+
+    def at(self, t: float) -> Moment:
+        aus = np.zeros((len(AUS), 2), np.float32)
+        for event in self.events:
+            share = event.share(t)
+            if share > 0:  # of two events of one AU the stronger is seen
+                np.maximum(aus[ROW[event.au]], (share * event.left, share * event.right), out=aus[ROW[event.au]])
+        amplitude, frequency, phase = np.moveaxis(np.asarray(self.sway), -1, 0)
+        turn = (amplitude * np.sin(2 * np.pi * frequency * t + phase)).sum(axis=1) + self.rest
+        return Moment(Action(aus, self._gaze(t)), (float(turn[0]), float(turn[1]), float(turn[2])))
+
+    def _gaze(self, t: float) -> tuple[float, float]:
+        index = max(i for i, (since, _) in enumerate(self.gazes) if since <= max(t, 0.0))
+        since, to = self.gazes[index]
+        came = self.gazes[max(index - 1, 0)][1]
+        share = _smooth(min(1.0, (t - since) / 0.04)) if index else 1.0
+        return came[0] + share * (to[0] - came[0]), came[1] + share * (to[1] - came[1])
+
+
+def _expressions(rng: np.random.Generator, seconds: float) -> list[Event]:
+    events: list[Event] = []
+    at = rng.uniform(0, 0.6)
+    while at < seconds:
+        onset, apex, offset = rng.uniform(0.2, 0.7), rng.uniform(0.2, 1.8), rng.uniform(0.3, 1.2)
+        strength = rng.uniform(0.15, 1)
+        for au in possible(list(EXPRESSIONS[rng.integers(len(EXPRESSIONS))])):
+            events.append(_event(au, at + rng.uniform(0, 0.12), onset, apex, offset, strength, rng))
+        at += onset + apex + offset + rng.uniform(0, 1.0)
+    return events
+
+
+def _event(
+    au: int, start: float, onset: float, apex: float, offset: float, strength: float, rng: np.random.Generator
+) -> Event:
+    sides = np.full(2, float(np.clip(strength * rng.uniform(0.7, 1.25), 0.05, 1)))
+    if au not in SINGLE and rng.random() < ONE_SIDED:
+        sides[LEFT if rng.random() < 0.5 else RIGHT] *= rng.uniform(0, 1)
+    quick = 0.7 if au in (1, 2, 5) else 1.0
+    return Event(au, start, onset * quick, apex, offset, float(sides[LEFT]), float(sides[RIGHT]))
+
+
+def _speech(rng: np.random.Generator, seconds: float) -> list[Event]:
+    """Syllables in phrases with pauses between."""
+    events: list[Event] = []
+    at, loud = rng.uniform(0, 0.5), rng.uniform(0.5, 1.2)
+    while at < seconds:
+        for _ in range(int(rng.integers(3, 14))):
+            length = rng.uniform(0.7, 1.4) / SYLLABLES_PER_S
+            shape = _VISEMES[rng.integers(len(_VISEMES))]
+            for au, value in shape.items():
+                peak = float(np.clip(value * loud * rng.uniform(0.5, 1.3), 0, 1))
+                events.append(Event(au, at, 0.6 * length, 0.05, 0.6 * length, peak, peak))
+            at += length
+        at += rng.uniform(0.2, 0.9)
+    return events
+
+
+def _blinks(rng: np.random.Generator, seconds: float) -> list[Event]:
+    events = []
+    at = rng.exponential(60 / BLINKS_PER_MINUTE)
+    while at < seconds:
+        deep = float(rng.uniform(0.85, 1))
+        events.append(Event(43, at, BLINK_CLOSE_S, 0.03, BLINK_OPEN_S, deep, deep))
+        at += 0.6 + rng.exponential(60 / BLINKS_PER_MINUTE - 0.6)
+    return events
+
+
+def _without_clashes(events: list[Event]) -> list[Event]:
+    """Of two events that exclude each other the later one gives way."""
+    kept: list[Event] = []
+    for event in sorted(events, key=lambda event: event.start):
+        beside = [other.au for other in kept if other.end > event.start and other.au != event.au]
+        if len(possible([*beside, event.au])) > len(possible(beside)) or event.au in beside:
+            kept.append(event)
+    return kept
+
+
+def _gazes(rng: np.random.Generator, seconds: float) -> tuple[tuple[float, tuple[float, float]], ...]:
+    gazes, at = [(0.0, sample_gaze(rng))], 0.0
+    while (at := at + rng.uniform(0.3, 2.0)) < seconds:
+        gazes.append((at, sample_gaze(rng)))
+    return tuple(gazes)
+
+
+def _sway(rng: np.random.Generator) -> Float32:
+    """Slow drift, turns and nods, a fine tremor."""
+    spread = np.radians([[4, 2, 0.25], [2.5, 1.5, 0.2], [1.5, 0.8, 0.1]])
+    amplitude = np.abs(rng.normal(0, 1, (3, 3))) * spread
+    frequency = rng.uniform((0.05, 0.2, 0.9), (0.2, 0.6, 2.2), (3, 3))
+    return np.stack([amplitude, frequency, rng.uniform(0, 2 * np.pi, (3, 3))], axis=-1).astype(np.float32)
