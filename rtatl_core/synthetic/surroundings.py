@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.errors import InputError
-from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.handoffs import Float32, Float64, UInt8
 
 FROM_PICTURES = 0.7
 """Share of scenes that are lit by an HDR picture where there are any."""
@@ -189,8 +189,8 @@ def _look(picture: Float32, turned: float, side: int, field: float, rng: np.rand
 def _painted(rng: np.random.Generator, side: int) -> UInt8:
     """Walls, windows, shelves: plain shapes at a quarter of the size, out of focus."""
     small = side // 4
-    first = rng.uniform(15, 240, 3)
-    second = first * rng.uniform(0.5, 1.4) if rng.random() < 0.6 else rng.uniform(10, 245, 3)
+    first = _wall(rng)
+    second = first * rng.uniform(0.5, 1.4) if rng.random() < 0.6 else _wall(rng)
     axis = np.linspace(-0.5, 0.5, small)
     angle = rng.uniform(0, 2 * np.pi)
     slope = (axis[None, :] * np.cos(angle) + axis[:, None] * np.sin(angle) + 0.5).clip(0, 1)[..., None]
@@ -200,7 +200,7 @@ def _painted(rng: np.random.Generator, side: int) -> UInt8:
         width, height = rng.integers(2, small, 2)
         if rng.random() < 0.4:  # door frames, shelves: long and thin
             width, height = (width, small // 14 + 1) if rng.random() < 0.5 else (small // 14 + 1, height)
-        colour = (first * rng.uniform(0.4, 1.5) if rng.random() < 0.6 else rng.uniform(0, 255, 3)).tolist()
+        colour = (first * rng.uniform(0.4, 1.5) if rng.random() < 0.6 else _wall(rng)).tolist()
         if rng.random() < 0.75:
             cv2.rectangle(image, (int(x), int(y)), (int(x + width), int(y + height)), colour, -1)
         else:
@@ -210,6 +210,11 @@ def _painted(rng: np.random.Generator, side: int) -> UInt8:
     image += texture[..., None] * rng.uniform(0, 22)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 3.5))
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR).clip(0, 255).astype(np.uint8)
+
+
+def _wall(rng: np.random.Generator) -> Float64:
+    """A colour of rooms: mostly muted."""
+    return rng.uniform(10, 245) * (1 + rng.normal(0, 0.08 if rng.random() < 0.7 else 0.35, 3)).clip(0.1, 1.6)
 
 
 def to_srgb(linear: Float32) -> UInt8:

@@ -1,0 +1,257 @@
+"""Rig 2: VALID avatars (MIT, T. Do et al.), heads of people of seven ethnic groups with skins from photographs.
+
+Enters: a folder of their .glb files as published. Leaves: ``Head``s: one of the avatars, varied in shape and skin.
+Decoding an avatar takes seconds, so what is used of it is kept in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from rtatl_core.errors import InputError
+from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.synthetic.gltf import Glb
+from rtatl_core.synthetic.rig import LEFT, RIGHT, ROW, Action, Layer, Material, Mesh
+from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
+from rtatl_core.synthetic.standard_face import standard_places
+from rtatl_core.synthetic.valid_shapes import (
+    LANDMARK_UV,
+    LETTER,
+    NEUTRAL_MORPHS,
+    NEUTRAL_WHOLE,
+    OPENING,
+    morph_names,
+    morph_weights,
+    on_side,
+)
+
+_SKIN, _WIG = "H_DDS_HighRes", "h_wig"
+_PARTS: tuple[tuple[str, Material], ...] = (
+    (_SKIN, Material.SKIN),
+    ("h_L_eye", Material.EYE),
+    ("h_R_eye", Material.EYE),
+    ("h_TeethDown", Material.TEETH),
+    ("h_TeethUp", Material.TEETH),
+    (_WIG, Material.HAIR),
+)
+_EXPRESSION, _TEETH = "h_expressions.{}_h", "h_teeth.t_{}_h"
+LOWEST_CM = -17.0
+"""What lies further under the eyes is not kept."""
+TEXTURE_SIDE = 1024
+JAW_CM = 2.82
+"""Drop of the chin that counts as jawOpen = 1: what that shape of ICT-FaceKit does."""
+GAP_CM, GAP_MORE_CM = 0.12, 1.0
+"""Beyond the resting gap between the inner lips at which AU25 begins, and how much further it reaches 1."""
+NEUTRAL_SPREAD = 0.065
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Avatar:
+    name: str
+    base: Float32
+    mesh: Mesh
+    deltas: Mapping[str, NDArray[np.float16]]
+    """Morph or brush -> (V, 3) centimetres."""
+    eyes: tuple[tuple[NDArray[np.int64], Float32], ...]
+    """(vertices, centre) of the subject's left and right eyeball."""
+    skin: UInt8
+    wig: UInt8
+
+
+class ValidRig:
+    """Raises InputError for a folder without avatars, or with files that are none."""
+
+    name = "valid"
+
+    def __init__(self, folder: Path) -> None:
+        self._files = sorted(folder.glob("*.glb"))
+        if not self._files:
+            raise InputError(f"{folder} holds no .glb avatars; name the folder of VALID avatars as published")
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        return tuple(file.stem for file in self._files)
+
+    def head(self, rng: np.random.Generator) -> ValidHead:
+        return ValidHead(_open(self._files[rng.integers(len(self._files))]), rng)
+
+    def person(self, name: str, rng: np.random.Generator) -> ValidHead:
+        """The avatar of that file name. Raises KeyError when there is none."""
+        return ValidHead(_open({file.stem: file for file in self._files}[name]), rng)
+
+
+class ValidHead:
+    """An avatar, varied: other proportions, a slightly other skin, another resting face."""
+
+    def __init__(self, avatar: _Avatar, rng: np.random.Generator) -> None:
+        self.name = f"valid-{avatar.name}"
+        self.age = float(rng.uniform(0.05, 0.5))
+        self.mesh = avatar.mesh
+        self._avatar = avatar
+        self._neutral_weights = _resting_face(rng)
+        self._shape = _reshape(avatar.base, rng)
+        self.textures = (_recolour(avatar.skin, rng), np.zeros((2, 2, 4), np.uint8), _recolour(avatar.wig, rng))
+        upper, lower = self._shape[self.mesh.landmarks[62]], self._shape[self.mesh.landmarks[66]]
+        self._resting_gap = float(np.linalg.norm(upper - lower))
+        chin = self.mesh.landmarks[8]
+        self._jaw = {name: -float(avatar.deltas[name][chin, 1]) / JAW_CM for name in OPENING if name in avatar.deltas}
+
+    def vertices(self, action: Action) -> Float32:
+        moved = self._shape.copy()
+        for name, weight in morph_weights(action, self._neutral_weights).items():
+            if abs(weight) > 1e-4:
+                moved += np.float32(weight) * self._avatar.deltas[name]
+        turn = _rotation(*action.gaze)
+        for rows, centre in self._avatar.eyes:
+            at = self._shape[rows].mean(axis=0) + (centre - self._avatar.base[rows].mean(axis=0))
+            moved[rows] = (self._shape[rows] - at) @ turn.T + at
+        return moved
+
+    def labels(self, action: Action, vertices: Float32) -> Float32:
+        labels = action.aus.copy()
+        weights = morph_weights(action, self._neutral_weights)
+        upper, lower = (vertices[self.mesh.landmarks[point]] for point in (62, 66))
+        gap = float(np.linalg.norm(upper - lower)) - self._resting_gap
+        labels[ROW[25]] = (gap - GAP_CM) / GAP_MORE_CM
+        jaw = sum(weights.get(name, 0.0) * drop for name, drop in self._jaw.items())
+        labels[ROW[26]], labels[ROW[27]] = jaw / 0.45, (jaw - 0.35) / 0.4
+        for side, letter in LETTER.items():
+            closed = action.side(43, side)
+            labels[ROW[43], side] = max(closed, weights[f"{letter}eyeClose"] - self._neutral_weights[f"{letter}eyeClose"])
+            labels[[ROW[5], ROW[7]], side] *= 1 - 0.8 * closed
+        return labels.clip(0, 1).astype(np.float32)
+
+
+def _resting_face(rng: np.random.Generator) -> dict[str, float]:
+    """Nobody rests at zero."""
+    weights: dict[str, float] = {}
+    for name, share in NEUTRAL_MORPHS:
+        value = rng.normal(0, NEUTRAL_SPREAD * share)
+        weights |= {on_side(name, letter): value for letter in LETTER.values()}
+    for name in NEUTRAL_WHOLE:
+        weights[name] = rng.normal(0, NEUTRAL_SPREAD)
+    droop = float(np.clip(rng.normal(0.03, 0.06), -0.05, 0.25))
+    return weights | {f"{letter}eyeClose": droop for letter in LETTER.values()}
+
+
+def _reshape(base: Float32, rng: np.random.Generator) -> Float32:
+    """Other proportions: stretched along the axes, and bent softly here and there, the same on both sides."""
+    shape = base * rng.normal(1, (0.035, 0.035, 0.03)).astype(np.float32)
+    for _ in range(14):
+        centre = rng.uniform((0, -9, -4), (7, 9, 4)).astype(np.float32)
+        push = rng.normal(0, 0.16, 3).astype(np.float32)
+        reach = rng.uniform(2.0, 4.5)
+        for mirror in (1.0, -1.0):
+            flip = np.array([mirror, 1, 1], np.float32)
+            near = np.exp(-0.5 * (((base - centre * flip) / reach) ** 2).sum(axis=1))
+            shape += near[:, None].astype(np.float32) * push * flip
+    return shape.astype(np.float32)
+
+
+def _recolour(texture: UInt8, rng: np.random.Generator) -> UInt8:
+    """Lighter or darker, warmer or cooler, by one table for each channel."""
+    level = np.arange(256) / 255
+    gamma = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.05, 3))
+    table = np.stack([255 * level**power for power in (*gamma, 1.0)], axis=-1).reshape(1, 256, 4)
+    recoloured: UInt8 = cv2.LUT(texture, table.astype(np.uint8))
+    return recoloured
+
+
+def _rotation(yaw: float, pitch: float) -> Float32:
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    return turn.astype(np.float32)
+
+
+@lru_cache(maxsize=32)
+def _open(file: Path) -> _Avatar:
+    stamp = f"{file.name} {file.stat().st_size} {_VERSION} {morph_names()} {BRUSHES}"
+    key = hashlib.sha256(stamp.encode()).hexdigest()[:16]
+    cache = user_cache_path("au-desktop") / "rigs" / f"valid-{file.stem}-{key}.npz"
+    if not cache.is_file():
+        unfinished = cache.with_suffix(f".{os.getpid()}.part.npz")
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(unfinished, **_convert(file))
+        unfinished.replace(cache)
+    with np.load(cache) as kept:
+        parts = {name: kept[name] for name in kept.files}
+    mesh = Mesh(**{name: parts[name] for name in ("triangles", "uv", "layer", "material", "face_uv", "landmarks")})
+    names = [str(name) for name in parts["names"]]
+    eyes = tuple((parts[f"eye{side}"], parts[f"centre{side}"]) for side in (LEFT, RIGHT))
+    deltas = dict(zip(names, parts["deltas"], strict=True))
+    return _Avatar(file.stem, parts["base"], mesh, deltas, eyes, parts["skin"], parts["wig"])
+
+
+def _convert(file: Path) -> dict[str, NDArray[np.generic]]:
+    glb = Glb(file)
+    centres = {LEFT: glb.joint("LeftEye"), RIGHT: glb.joint("RightEye")}
+    origin = (centres[LEFT] + centres[RIGHT]) / 2
+    meshes = [(glb.mesh(name), kind) for name, kind in _PARTS]
+    skin = meshes[0][0]
+    lacking = [n for n in morph_names() if skin is None or _EXPRESSION.format(n) not in skin.morphs]
+    if skin is None or lacking:
+        raise InputError(f"avatar {file} lacks the morph {lacking[0]}; name avatars of the VALID library as published")
+    parts, start = [], 0
+    for mesh, kind in meshes:
+        if mesh is None:
+            continue
+        vertices = (mesh.vertices - origin) * 100
+        triangles = mesh.triangles[(vertices[:, 1] > LOWEST_CM)[mesh.triangles].all(axis=1)]
+        used, places = np.unique(triangles, return_inverse=True)
+        pattern = _TEETH if kind == Material.TEETH else _EXPRESSION
+        moves = {n: mesh.morphs.get(pattern.format(n)) for n in morph_names()}
+        deltas = np.stack([np.zeros((len(used), 3)) if d is None else d[used] * 100 for d in moves.values()])
+        parts.append((vertices[used], places.reshape(-1, 3) + start, mesh.uv[used], kind, deltas.astype(np.float32)))
+        start += len(used)
+    base = np.concatenate([part[0] for part in parts]).astype(np.float32)
+    uv = np.concatenate([part[2] for part in parts]).astype(np.float32)
+    material = np.concatenate([np.full(len(part[0]), part[3], np.uint8) for part in parts])
+    triangles = np.concatenate([part[1] for part in parts]).astype(np.int32)
+    of_skin = np.flatnonzero(material == Material.SKIN)
+    landmarks = np.array([of_skin[np.linalg.norm(uv[of_skin] - place, axis=1).argmin()] for place in LANDMARK_UV])
+    face_uv = np.full_like(uv, np.nan)
+    face_uv[of_skin] = standard_places(base[of_skin], base[landmarks])
+    material[of_skin[np.isnan(face_uv[of_skin, 0])]] = Material.BODY
+    border = (material[triangles] == Material.SKIN).any(axis=1) & (material[triangles] == Material.BODY).any(axis=1)
+    material[triangles[border][material[triangles[border]] == Material.SKIN]] = Material.BODY
+    names, deltas = list(morph_names()), np.concatenate([part[4] for part in parts], axis=1)
+    on_skin = np.isin(material, (Material.SKIN, Material.BODY))[:, None]
+    for name, brush in BRUSHES.items():
+        for side, letter in LETTER.items():
+            names.append(f":{name}_{letter}")
+            deltas = np.concatenate([deltas, (sculpted(base, base[landmarks], brush, side) * on_skin)[None]])
+    eyeballs = np.flatnonzero(material == Material.EYE)
+    wig = glb.texture(_WIG) if glb.mesh(_WIG) else np.zeros((2, 2, 4), np.uint8)
+    return {
+        "base": base,
+        "uv": uv,
+        "triangles": triangles,
+        "layer": np.where(material == Material.HAIR, Layer.HAIR, Layer.FACE).astype(np.uint8),
+        "material": material,
+        "face_uv": face_uv,
+        "landmarks": landmarks.astype(np.int32),
+        "names": np.array(names),
+        "deltas": deltas.astype(np.float16),
+        "skin": _texture(glb.texture(_SKIN), 50),
+        "wig": _texture(wig, 255),
+        **{f"eye{side}": eyeballs[(base[eyeballs, 0] > 0) == (side == LEFT)] for side in (LEFT, RIGHT)},
+        **{f"centre{side}": ((centres[side] - origin) * 100).astype(np.float32) for side in (LEFT, RIGHT)},
+    }
+
+
+def _texture(image: UInt8, alpha: int) -> UInt8:
+    side = min(TEXTURE_SIDE, len(image))
+    small: UInt8 = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    small[..., 3] = np.minimum(small[..., 3], alpha)
+    return small
