@@ -157,6 +157,7 @@ def self_supervised_losses(objective: Objective, source: Source, recipe: Recipe)
         flow_gap_s=network.config.flow_gap_s,
         want_flow=recipe.tasks.flow > 0,
         want_plain=recipe.tasks.consistency > 0,
+        want_taught=recipe.tasks.teacher > 0,
     )
     network.eval()
     device = next(network.parameters()).device

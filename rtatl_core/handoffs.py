@@ -133,6 +133,8 @@ class AUPrediction:
     model's flow gap: +x right, +y down in the chip. None unless asked for."""
     patches: RecoveredPatches | None = None
     """None unless asked for, and if the model has no inpainting decoder."""
+    sides: Float32 | None = None
+    """(n_aus, 2) intensity 0-5 of the subject's left and right; None if the model does not tell them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,9 @@ class AUResult:
     """(n_aus,) 0-5 as the network gave it."""
     occurrence: Float32
     """(n_aus,) probability 0-1."""
+    sides: Float32 | None = None
+    """(n_aus, 2) intensity 0-5 of the subject's left and right after smoothing; None if the model does not tell
+    them."""
 
 
 @dataclass(frozen=True, slots=True)

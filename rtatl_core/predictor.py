@@ -13,7 +13,7 @@ from rtatl_core.face.regions import WINDOW, au_regions
 from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
 from rtatl_core.models.recovery import erased_live
 from rtatl_core.runtimes import pick_runtime
-from rtatl_core.weights import Model, calibrate, golden_input
+from rtatl_core.weights import Model, calibrate, calibrate_sides, golden_input
 
 
 def pick_device(device: str = "auto") -> torch.device:
@@ -55,8 +55,9 @@ class Predictor:
         raw = self._runtime(chips, centres, geometry, want_flow=want_flow, want_patches=want_patches)
         intensity, occurrence = calibrate(raw.intensity, raw.occurrence, self.model.calibration)
         flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
+        sides = [None] * len(faces) if raw.sides is None else list(calibrate_sides(raw.sides, self.model.calibration))
         patches = self._patches(raw.patches, centres)
-        predictions = [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, strict=True)]
+        predictions = [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, sides, strict=True)]
         return predictions, centres
 
     def _patches(self, pixels: UInt8 | None, centres: Float32) -> Sequence[RecoveredPatches | None]:

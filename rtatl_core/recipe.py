@@ -56,6 +56,8 @@ class TaskWeights:
     perceptual: float = 0.0
     flow: float = 0.1
     consistency: float = 0.0
+    teacher: float = 0.0
+    """Blendshapes stored with data.unlabelled as weak labels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ OCCURS = 0.5
 """Probability from which on AUxx_c is 1."""
 
 
+SIDES = ("left", "right")
+"""Of the subject."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceRecord:
     """What is written of one face; unlike AnalysedFace it keeps no picture alive."""
@@ -58,8 +62,9 @@ def records(frame: AnalysedFrame) -> tuple[FrameRecord, ...]:
     )
 
 
-def describe_columns(aus: Sequence[int]) -> dict[str, dict[str, str]]:
-    """Name -> description and unit of every column, in their order. AUs that the model lacks have no column."""
+def describe_columns(aus: Sequence[int], *, sides: bool = False) -> dict[str, dict[str, str]]:
+    """Name -> description and unit of every column, in their order. AUs that the model lacks have no column.
+    ``sides``: the model tells left from right."""
     units = [(ACTION_UNITS[number].label, ACTION_UNITS[number].name) for number in aus]
     columns = {
         "frame": ("number of the captured frame, from 1", ""),
@@ -76,6 +81,15 @@ def describe_columns(aus: Sequence[int]) -> dict[str, dict[str, str]]:
         **{f"{label}_r": (f"{name}: intensity after smoothing", "0-5") for label, name in units},
         **{f"{label}_c": (f"{name}: present (probability >= {OCCURS})", "0/1") for label, name in units},
         **{f"{label}_raw": (f"{name}: intensity before smoothing", "0-5") for label, name in units},
+        **(
+            {
+                f"{label}_{side}": (f"{name}: intensity of the subject's {side} after smoothing", "0-5")
+                for label, name in units
+                for side in SIDES
+            }
+            if sides
+            else {}
+        ),
         "face_x0": ("left edge of the face in the picture", "px"),
         "face_y0": ("upper edge of the face", "px"),
         "face_x1": ("right edge of the face", "px"),
@@ -88,14 +102,14 @@ def describe_columns(aus: Sequence[int]) -> dict[str, dict[str, str]]:
     return {name: {"description": description, "unit": unit} for name, (description, unit) in columns.items()}
 
 
-def lines(record: FrameRecord, n_aus: int) -> list[str]:
+def lines(record: FrameRecord, n_aus: int, *, sides: bool = False) -> list[str]:
     """A line per face; without a face one line whose values are empty, never 0."""
     time_s = f"{record.timestamp:.6f}"
     if not record.faces:
-        empty = "," * (6 + 3 * n_aus + 4)
+        empty = "," * (6 + (5 if sides else 3) * n_aus + 4)
         return [f"{record.number},,{time_s},,0{empty},{int(record.analysed)}\n"]
     return [
-        f"{record.number},{face.face_id},{time_s},{_text(face.confidence, 3)},1,{_values(face)},1\n"
+        f"{record.number},{face.face_id},{time_s},{_text(face.confidence, 3)},1,{_values(face, sides)},1\n"
         for face in record.faces
     ]
 
@@ -129,7 +143,7 @@ def _parse_row(line: str, fields: int) -> list[float] | None:
         return None
 
 
-def _values(face: FaceRecord) -> str:
+def _values(face: FaceRecord, sides: bool) -> str:
     """The fields from pose_Tx to face_y1."""
     result = face.result
     fields = [_text(value, 1) for value in face.pose[:3].tolist()]
@@ -137,6 +151,9 @@ def _values(face: FaceRecord) -> str:
     fields += [_text(value, 3) for value in result.intensity.tolist()]
     fields += [str(int(probability >= OCCURS)) for probability in result.occurrence.tolist()]
     fields += [_text(value, 3) for value in result.raw_intensity.tolist()]
+    if sides:
+        both = result.sides if result.sides is not None else np.full((len(result.intensity), 2), np.nan)
+        fields += [_text(value, 3) for value in both.ravel().tolist()]
     fields += [_text(value, 1) for value in face.box]
     return ",".join(fields)
 

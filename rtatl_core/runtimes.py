@@ -2,7 +2,8 @@
 CPU.
 
 Both take numpy arrays and give numpy arrays: chips (B, S, S, 3) uint8, centres (B, n_aus, 2, 2), geometry (B,
-468, 3) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), flow (B, h, w, 2) in chip sides or None, and
+468, 3) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), raw intensity of the subject's left and right (B,
+n_aus, 2) or None, flow (B, h, w, 2) in chip sides or None, and
 recovered patches (B, k, 2, side, side, 3) uint8 or None (see models/recovery.py).
 """
 
@@ -21,7 +22,7 @@ from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.models.backbone import fold_batch_norms, to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE, FlowDecoder
 from rtatl_core.models.recovery import LiveRecovery
-from rtatl_core.models.rtatl import RTATL
+from rtatl_core.models.rtatl import RTATL, RTATLOutput
 
 _WARM_UP = 3
 """Runs after which a trace has been specialised and is fast."""
@@ -30,6 +31,7 @@ _WARM_UP = 3
 class Outputs(NamedTuple):
     intensity: Float32
     occurrence: Float32
+    sides: Float32 | None
     flow: Float32 | None
     patches: UInt8 | None
 
@@ -43,16 +45,21 @@ class Runtime(Protocol):
 
 
 class LiveNetwork(nn.Module):
-    """What runs for each frame, from uint8 chips on: intensity, occurrence logits, map of the global
-    feature."""
+    """What runs for each frame, from uint8 chips on: intensity, occurrence logits, map of the global feature, and, if
+    the network tells them, the intensities of both sides."""
 
     def __init__(self, network: RTATL) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        output = self.network(to_tensor(chips), centres, geometry)
-        return output.intensity, output.occurrence, output.coarse
+    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> tuple[Tensor, ...]:
+        output: RTATLOutput = self.network(to_tensor(chips), centres, geometry)
+        sides = () if output.sides is None else (output.sides,)
+        return output.intensity, output.occurrence, output.coarse, *sides
+
+
+LIVE_OUTPUTS = ("intensity", "occurrence", "coarse", "sides")
+"""What ``LiveNetwork`` gives, in order; the last only by a network that tells sides."""
 
 
 class _LiveFlow(nn.Module):
@@ -123,10 +130,11 @@ class TorchRuntime:
         self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool = False, want_patches: bool = False
     ) -> Outputs:
         inputs = tuple(torch.from_numpy(array).to(self._device) for array in (chips, centres, geometry))
-        intensity, occurrence, coarse = self._network(*inputs)
+        intensity, occurrence, coarse, *sides = self._network(*inputs)
         flow = self._decoders.flow(coarse) if want_flow else None
         patches = self._decoders.patches(*inputs) if want_patches else None
-        return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), flow, patches)
+        told = sides[0].cpu().numpy() if sides else None
+        return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), told, flow, patches)
 
 
 class OnnxRuntime:
@@ -152,13 +160,14 @@ class OnnxRuntime:
     ) -> Outputs:
         inputs = {"chips": chips, "centres": centres, "geometry": geometry}
         used = {name: array for name, array in inputs.items() if name in self._inputs}
-        intensity, occurrence, coarse = self._session.run(None, used)
+        intensity, occurrence, coarse, *sides = self._session.run(None, used)
         flow = patches = None
         if want_flow and self._decoders is not None:
             flow = self._decoders.flow(torch.from_numpy(coarse).contiguous(memory_format=torch.channels_last))
         if want_patches and self._decoders is not None:
             patches = self._decoders.patches(*(torch.from_numpy(array) for array in inputs.values()))
-        return Outputs(np.asarray(intensity), np.asarray(occurrence), flow, patches)
+        told = np.asarray(sides[0]) if sides else None
+        return Outputs(np.asarray(intensity), np.asarray(occurrence), told, flow, patches)
 
 
 def pick_runtime(network: RTATL, graph: Path | None, device: torch.device) -> Runtime:

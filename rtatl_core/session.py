@@ -93,7 +93,8 @@ class SessionWriter:
         self._n_aus = len(aus)
         self._captured = self._analysed = 0
         self._face_ids: set[int] = set()
-        self._columns = describe_columns(aus)
+        self._sides = bool(model.get("network", {}).get("sides", False))
+        self._columns = describe_columns(aus, sides=self._sides)
         self._head = {
             "format_version": FORMAT_VERSION,
             "versions": _versions(),
@@ -127,7 +128,7 @@ class SessionWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Writes one captured frame: a row per face, or one without values."""
-        rows = lines(record, self._n_aus)
+        rows = lines(record, self._n_aus, sides=self._sides)
         self._guarded(lambda: self._frames.write("".join(rows)))
         self.rows += len(rows)
         self._captured += 1

@@ -42,6 +42,7 @@ from rtatl_core.tasks.consistency import Consistency
 from rtatl_core.tasks.objective import Objective
 from rtatl_core.tasks.optical_flow import OpticalFlow
 from rtatl_core.tasks.roi_inpainting import RoIInpainting
+from rtatl_core.tasks.weak_teacher import WeakTeacher
 
 
 class Trainer:
@@ -124,6 +125,8 @@ class Trainer:
             tasks.append(RoIInpainting(self.recipe.inpainting, perceptual=weights.perceptual > 0))
         if weights.flow > 0:
             tasks.append(OpticalFlow())
+        if weights.teacher > 0:
+            tasks.append(WeakTeacher())
         if weights.consistency > 0:
             tasks.append(Consistency(self.recipe.consistency))
         if not tasks:
@@ -136,8 +139,8 @@ class Trainer:
         for key in ("labelled_batch", "unlabelled_batch"):
             if getattr(optim, key) % world:
                 raise RecipeError(f"optim.{key} is {getattr(optim, key)}, not a multiple of the {world} processes")
-        self_supervised = max(weights.inpainting, weights.perceptual, weights.flow, weights.consistency) > 0
-        unlabelled = data.unlabelled if self_supervised and optim.unlabelled_batch else ()
+        uses_unlabelled = max(weights.inpainting, weights.perceptual, weights.flow, weights.consistency, weights.teacher) > 0
+        unlabelled = data.unlabelled if uses_unlabelled and optim.unlabelled_batch else ()
         if data.labelled is not None:
             steps = optim.steps or len(data.labelled.rows) // optim.labelled_batch
             if steps == 0:
@@ -162,6 +165,7 @@ class Trainer:
             flow_gap_s=self.network.config.flow_gap_s,
             want_flow=weights.flow > 0,
             want_plain=weights.consistency > 0,
+            want_taught=weights.teacher > 0,
             rank=distributed.rank(),
             world=world,
         )

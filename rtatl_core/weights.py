@@ -244,6 +244,12 @@ def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[
     return intensity.clip(0, 5).astype(np.float32), probability.astype(np.float32)
 
 
+def calibrate_sides(raw: Float32, calibration: Calibration) -> Float32:
+    """(..., n_aus, 2) raw intensity of left and right -> 0-5, by the gain and offset of both."""
+    intensity = 5 * calibration.gain[:, None] * (raw - calibration.offset[:, None])
+    return intensity.clip(0, 5).astype(np.float32)
+
+
 def _numbers(aus: tuple[int, ...], chosen: NDArray[np.bool_]) -> list[int]:
     return [au for au, is_chosen in zip(aus, np.broadcast_to(chosen, len(aus)), strict=True) if is_chosen]
 

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from rtatl_core.datasets.augment import AugmentConfig, augment, warp
 from rtatl_core.datasets.chips import ChipStore, partners
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
+from rtatl_core.datasets.teacher import as_intensity
 from rtatl_core.face.regions import au_regions
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32, UInt8
@@ -57,6 +58,7 @@ class StepPlan:
     flow_gap_s: float
     want_flow: bool
     want_plain: bool
+    want_taught: bool = False
     rank: int = 0
     world: int = 1
 
@@ -70,22 +72,40 @@ class RawBatch(NamedTuple):
     geometry: Tensor
     intensity: Tensor
     occurrence: Tensor
+    sides: Tensor
+    taught: Tensor
     flow: Tensor
     seeds: Tensor
 
     def to_batch(self, device: torch.device) -> Batch:
         raw = [tensor.to(device, non_blocking=True) for tensor in self]
-        chips, plain, centres, geometry, intensity, occurrence, flow, seeds = raw
+        chips, plain, centres, geometry, intensity, occurrence, sides, taught, flow, seeds = raw
         return Batch(
             chips=to_tensor(chips),
             centres=centres,
             geometry=geometry,
             intensity=intensity,
             occurrence=occurrence,
+            sides=sides,
+            taught=taught,
             flow=flow,
             seeds=seeds,
             plain=to_tensor(plain) if len(plain) else None,
         )
+
+
+class _Face(NamedTuple):
+    """One face of a step; ``flow`` (2, S/4, S/4)."""
+
+    chip: UInt8
+    plain: UInt8
+    landmarks: Float32
+    geometry: Float32
+    intensity: Float32
+    occurrence: Float32
+    sides: Float32
+    taught: Float32
+    flow: Float32
 
 
 class Steps(Dataset[RawBatch]):
@@ -111,15 +131,15 @@ class Steps(Dataset[RawBatch]):
         plan = self._plan
         chosen = self._choose(step)
         faces = [self._face(which, row, seed) for which, row, seed in chosen]
-        chips, plain, points, geometry, intensity, occurrence, flow = zip(*faces, strict=True)
+        stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in _Face._fields}
         return RawBatch(
-            chips=torch.from_numpy(np.stack(chips)),
-            plain=torch.from_numpy(np.stack(plain)) if plan.want_plain else torch.empty(0),
-            centres=torch.from_numpy(au_regions(np.stack(points), plan.aus)),
-            geometry=torch.from_numpy(np.stack(geometry)),
-            intensity=torch.from_numpy(np.stack(intensity)),
-            occurrence=torch.from_numpy(np.stack(occurrence)),
-            flow=torch.from_numpy(np.stack(flow)),
+            chips=torch.from_numpy(stacked["chip"]),
+            plain=torch.from_numpy(stacked["plain"]) if plan.want_plain else torch.empty(0),
+            centres=torch.from_numpy(au_regions(stacked["landmarks"], plan.aus)),
+            **{
+                name: torch.from_numpy(stacked[name])
+                for name in ("geometry", "intensity", "occurrence", "sides", "taught", "flow")
+            },
             seeds=torch.tensor([seed for _, _, seed in chosen]),
         )
 
@@ -141,20 +161,26 @@ class Steps(Dataset[RawBatch]):
                 chosen.append((which + bool(plan.labelled), row, int(seeds[plan.labelled_batch + k])))
         return chosen
 
-    def _face(
-        self, which: int, row: int, seed: int
-    ) -> tuple[UInt8, UInt8, Float32, Float32, Float32, Float32, Float32]:
+    def _face(self, which: int, row: int, seed: int) -> _Face:
         plan, source = self._plan, self._sources[which]
         store = source.store
         canvas = np.ascontiguousarray(store.chips[row])
         landmarks, geometry = store.landmarks[row].astype(np.float32), store.geometry[row].astype(np.float32)
         made = augment(canvas, landmarks, geometry, store.layout, plan.augment, np.random.default_rng((seed, 0)))
         unknown = np.full(len(plan.aus), np.nan, np.float32)
-        intensity, occurrence = unknown, unknown
+        intensity, occurrence, sides = unknown, unknown, np.stack([unknown, unknown], axis=1)
         if source.labels and store.intensity is not None and store.occurrence is not None:
             intensity, occurrence = store.intensity[row] / np.float32(MAX_INTENSITY), store.occurrence[row]
+            if store.sides is not None:
+                sides = store.sides[row] / np.float32(MAX_INTENSITY)
+                sides = sides[:, ::-1] if made.flipped else sides
+        taught = unknown
+        if plan.want_taught and store.teacher is not None and not source.labels:
+            taught = as_intensity(store.teacher[row], plan.aus)
         flow = self._flow(which, row, made.matrix)
-        return made.chip, made.plain, made.landmarks, made.geometry, intensity, occurrence, flow
+        return _Face(
+            made.chip, made.plain, made.landmarks, made.geometry, intensity, occurrence, sides, taught, flow
+        )
 
     def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
         """(2, S/4, S/4); NaN when there is no later frame, or nobody wants it."""

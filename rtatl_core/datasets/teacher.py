@@ -71,3 +71,33 @@ class Teacher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._landmarker.close()
+
+
+WEAK_LABELS: dict[int, tuple[float, float]] = {
+    1: (0.08, 0.75),
+    2: (0.10, 0.75),
+    5: (0.02, 0.35),
+    7: (0.35, 0.80),
+    10: (0.03, 0.65),
+    12: (0.03, 0.85),
+    17: (0.05, 0.60),
+    18: (0.10, 0.95),
+    20: (0.03, 0.35),
+    22: (0.02, 0.40),
+    26: (0.02, 0.42),
+    27: (0.25, 0.70),
+    43: (0.15, 0.65),
+}
+"""AU -> the stand-in's value at rest, and at FACS 5. Read off renders, where both are known, and off photographs. The
+other stand-ins hardly follow their AU."""
+
+
+def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
+    """(n,) stand-ins -> (n_aus,) intensity on 0-1 as a weak label; NaN where the teacher does not know."""
+    result = np.full(len(aus), np.nan, np.float32)
+    columns = {au: column for column, au in enumerate(TEACHER_SHAPES)}
+    for row, au in enumerate(aus):
+        if au in WEAK_LABELS:
+            rest, full = WEAK_LABELS[au]
+            result[row] = np.clip((values[columns[au]] - rest) / (full - rest), 0, 1)
+    return result

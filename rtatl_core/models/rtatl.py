@@ -49,6 +49,9 @@ class NetworkConfig:
     """Training noise on the landmarks in units of each coordinate's spread; without it the geometry stream learns one
     rig's mesh by heart."""
 
+    sides: bool = False
+    """Tell the subject's left from the right; needs data that do."""
+
     def __post_init__(self) -> None:
         if self.standardise not in _STANDARDISE:
             raise ValueError(f"standardise {self.standardise!r} is unknown; known are {', '.join(_STANDARDISE)}")
@@ -72,13 +75,34 @@ class RTATLConfig(NetworkConfig):
         return cls(**(values | {"aus": tuple(values["aus"])}))
 
 
+class Said(NamedTuple):
+    """What a head says of the AUs."""
+
+    intensity: Tensor
+    """(B, n_aus), 1 = FACS intensity 5, not clipped; where sides are told, their mean."""
+    occurrence: Tensor
+    """(B, n_aus) logits."""
+    sides: Tensor | None
+    """(B, n_aus, 2) intensity of the subject's left and right; None where they are not told."""
+
+    @classmethod
+    def of(cls, raw: Tensor) -> Said:
+        """(B, n_aus, 2) intensity and logit, or (B, n_aus, 3) left, right and logit."""
+        if raw.shape[-1] == 2:
+            return cls(raw[..., 0], raw[..., 1], None)
+        return cls(raw[..., :2].mean(dim=-1), raw[..., 2], raw[..., :2])
+
+
 class RTATLOutput(NamedTuple):
     intensity: Tensor
     """(B, n_aus), 1 = FACS intensity 5, not clipped."""
     occurrence: Tensor
     """(B, n_aus) logits."""
-    streams: tuple[tuple[Tensor, Tensor], ...]
-    """(intensity, occurrence logits) of each stream by itself: pixels, then geometry if it is on."""
+    sides: Tensor | None
+    """(B, n_aus, 2) intensity of the subject's left and right, whose mean is ``intensity``; None if the network does
+    not tell them."""
+    streams: tuple[Said, ...]
+    """Each stream by itself: pixels, then geometry if it is on."""
     tokens: Tensor
     """(B, n_aus, token) relation-embedded AU tokens."""
     coarse: Tensor
@@ -88,16 +112,21 @@ class RTATLOutput(NamedTuple):
 class _PixelHead(nn.Module):
     """Per AU: linear in [its relation-embedded token; global feature]."""
 
-    def __init__(self, n_aus: int, token: int, channels: int, dropout: float) -> None:
+    def __init__(self, n_aus: int, config: NetworkConfig, channels: int) -> None:
         super().__init__()
-        self.drop = nn.Dropout(dropout)
-        self.local = nn.Parameter(torch.randn(n_aus, token, 2) * 0.1 * token**-0.5)
-        self.whole = nn.Linear(channels, n_aus * 2)
+        outputs, token = _outputs(config), config.token
+        self.drop = nn.Dropout(config.dropout)
+        self.local = nn.Parameter(torch.randn(n_aus, token, outputs) * 0.1 * token**-0.5)
+        self.whole = nn.Linear(channels, n_aus * outputs)
 
-    def forward(self, tokens: Tensor, global_feature: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, global_feature: Tensor) -> Said:
         local = torch.einsum("bnt,nto->bno", self.drop(tokens), self.local)
-        both = local + self.whole(self.drop(global_feature)).unflatten(1, (-1, 2))
-        return both[..., 0], both[..., 1]
+        return Said.of(local + self.whole(self.drop(global_feature)).unflatten(1, local.shape[1:]))
+
+
+def _outputs(config: NetworkConfig) -> int:
+    """Numbers a head gives for each AU."""
+    return 3 if config.sides else 2
 
 
 class _GeometryStream(nn.Module):
@@ -123,14 +152,14 @@ class _GeometryStream(nn.Module):
             nn.GELU(),
             nn.Dropout(dropout),
         )
-        self.head = nn.Linear(width, n_aus * 2)
+        self.head = nn.Linear(width, n_aus * _outputs(config))
+        self._shape = (n_aus, _outputs(config))
 
-    def forward(self, geometry: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, geometry: Tensor) -> Said:
         x = (geometry.flatten(1) - self.feature_mean) / self.feature_spread
         if self.training:
             x = x + torch.randn_like(x) * self.noise
-        both = self.head(self.body(x)).unflatten(1, (-1, 2))
-        return both[..., 0], both[..., 1]
+        return Said.of(self.head(self.body(x)).unflatten(1, self._shape))
 
 
 class RTATL(nn.Module):
@@ -146,7 +175,7 @@ class RTATL(nn.Module):
         channels = self.backbone.channels
         self.regions = RegionEmbedding(channels, n, config.token, WINDOW)
         self.relation = RelationEncoder(n, config.token, config.relation_layers, config.relation_heads, config.dropout)
-        self.head = _PixelHead(n, config.token, channels[-1], config.dropout)
+        self.head = _PixelHead(n, config, channels[-1])
         self.geometry = _GeometryStream(n, config) if config.geometry else None
         self.register_buffer("geometry_share", torch.full((n,), 0.5))
         self.flow = FlowDecoder(channels[-1], config.chip_side) if flow else None
@@ -163,8 +192,12 @@ class RTATL(nn.Module):
         tokens = self.relation(self.regions(features.fine, features.middle, centres))
         pixel = self.head(tokens, features.coarse.mean(dim=(2, 3)))
         if self.geometry is None:
-            return RTATLOutput(pixel[0], pixel[1], (pixel,), tokens, features.coarse)
+            return RTATLOutput(*pixel, (pixel,), tokens, features.coarse)
         shape = self.geometry(geometry)
         share = self.geometry_share
-        intensity, occurrence = ((1 - share) * p + share * g for p, g in zip(pixel, shape, strict=True))
-        return RTATLOutput(intensity, occurrence, (pixel, shape), tokens, features.coarse)
+        sides = None
+        if pixel.sides is not None and shape.sides is not None:
+            sides = (1 - share[:, None]) * pixel.sides + share[:, None] * shape.sides
+        intensity = (1 - share) * pixel.intensity + share * shape.intensity
+        occurrence = (1 - share) * pixel.occurrence + share * shape.occurrence
+        return RTATLOutput(intensity, occurrence, sides, (pixel, shape), tokens, features.coarse)

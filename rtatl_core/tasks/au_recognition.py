@@ -6,6 +6,7 @@ m_i = 1 where AU i is coded, r_i share of positives in the training data.
     L_int = sum_i m_i w_i (x_hat_i - x_i)^2 / sum_i m_i,   w_i ~ 1 / (spread_i + 0.05)
     L_occ = class-balanced binary cross entropy over the coded y_i, weight of the positives (1 - r_i) / r_i, at most 10
 
+Where the subject's left and right are told apart, (x_hat_i - x_i)^2 is the mean of both sides' squares.
 Intensity and occurrence may each be coded or not for any AU of any face. Every stream (pixels, geometry) and their
 mixture is supervised, so that neither leans on the other. The paper's own losses are not known to us; weighting by
 class frequency is the habit of ME-GraphAU and JAA-Net.
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rtatl_core.distributed import full_precision, global_count
-from rtatl_core.models.rtatl import RTATL, RTATLOutput
+from rtatl_core.models.rtatl import RTATL, RTATLOutput, Said
 from rtatl_core.tasks.base import Batch
 
 MOST_POSITIVE_WEIGHT = 10.0
@@ -45,11 +46,16 @@ class AURecognition:
         coded, seen = ~batch.intensity.isnan(), ~batch.occurrence.isnan()
         labels, present = batch.intensity.nan_to_num(0.0), batch.occurrence.nan_to_num(0.0)
         counts = global_count(torch.stack([coded.sum(), seen.sum()]).float())
-        predictions = ((output.intensity, output.occurrence), *output.streams)
+        predictions = (Said(output.intensity, output.occurrence, output.sides), *output.streams)
+        told = ~batch.sides.isnan().any(dim=-1)
+        halves = batch.sides.nan_to_num(0.0)
         intensity = labels.new_zeros(())
         occurrence = labels.new_zeros(())
-        for value, logit in predictions:
-            intensity = intensity + ((full_precision(value) - labels).square() * weight * coded).sum() / counts[0]
+        for value, logit, sides in predictions:
+            error = (full_precision(value) - labels).square()
+            if sides is not None:
+                error = torch.where(told, (full_precision(sides) - halves).square().mean(dim=-1), error)
+            intensity = intensity + (error * weight * coded).sum() / counts[0]
             entropy = functional.binary_cross_entropy_with_logits(
                 full_precision(logit), present, pos_weight=positive_weight, reduction="none"
             )

@@ -29,6 +29,10 @@ class Batch:
     """(B, n_aus) on 0-1 (1 = FACS 5); NaN = not coded."""
     occurrence: Tensor
     """(B, n_aus) 0 or 1; NaN = not coded."""
+    sides: Tensor
+    """(B, n_aus, 2) intensity of the subject's left and right on 0-1; NaN = not told."""
+    taught: Tensor
+    """(B, n_aus) intensity on 0-1 as a weak teacher has it; NaN = it says nothing."""
     flow: Tensor
     """(B, 2, S/4, S/4) in chip sides; NaN = unknown, everywhere where there is no next frame."""
     seeds: Tensor

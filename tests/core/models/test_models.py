@@ -103,7 +103,7 @@ def test_network_shapes_and_mixture() -> None:
     assert network.flow(output.coarse).shape == (2, 2, 28, 28)
     assert network.inpainting is not None
     assert network.inpainting(output.tokens[:, 0]).shape == (2, 2, 3, 16, 16)
-    (pixels, _), (geometry, _) = output.streams
+    pixels, geometry = (said.intensity for said in output.streams)
     torch.testing.assert_close(output.intensity, (pixels + geometry) / 2)
     network.geometry_share.fill_(0)
     torch.testing.assert_close(network(*inputs()).intensity, pixels)
@@ -112,11 +112,11 @@ def test_network_shapes_and_mixture() -> None:
 def test_every_stream_reads_its_own_input() -> None:
     network = RTATL(SMALL, flow=False).eval()
     chips, centres, geometry = inputs()
-    (pixels, _), (shape, _) = network(chips, centres, geometry).streams
-    (same_pixels, _), (other_shape, _) = network(chips, centres, geometry + 0.1).streams
+    pixels, shape = (said.intensity for said in network(chips, centres, geometry).streams)
+    same_pixels, other_shape = (said.intensity for said in network(chips, centres, geometry + 0.1).streams)
     torch.testing.assert_close(same_pixels, pixels)
     assert (other_shape - shape).abs().max() > 1e-4
-    (other_pixels, _), _ = network(chips, centres.flip(1), geometry).streams
+    other_pixels = network(chips, centres.flip(1), geometry).streams[0].intensity
     assert (other_pixels - pixels).abs().max() > 1e-5  # regions matter
 
 

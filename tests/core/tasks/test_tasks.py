@@ -11,7 +11,7 @@ from torch.nn import functional
 from rtatl_core.datasets.flow_target import FlowTarget
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.models.decoders import FLOW_SCALE, region_mask
-from rtatl_core.models.rtatl import RTATL, RTATLConfig, RTATLOutput
+from rtatl_core.models.rtatl import RTATL, RTATLConfig, RTATLOutput, Said
 from rtatl_core.tasks.au_recognition import AURecognition
 from rtatl_core.tasks.base import Batch
 from rtatl_core.tasks.consistency import Consistency, ConsistencyConfig
@@ -30,6 +30,8 @@ def make_batch(count: int = 3) -> Batch:
         geometry=torch.randn(count, 468, 3, generator=generator) * 0.02,
         intensity=torch.rand(count, len(AUS), generator=generator),
         occurrence=(torch.rand(count, len(AUS), generator=generator) < 0.5).float(),
+        sides=torch.full((count, len(AUS), 2), float("nan")),
+        taught=torch.full((count, len(AUS)), float("nan")),
         flow=torch.randn(count, 2, 28, 28, generator=generator) * 0.01,
         seeds=torch.arange(count),
     )
@@ -45,7 +47,7 @@ def test_au_losses_against_numpy() -> None:
     batch.intensity[0, 2] = float("nan")
     batch.occurrence[1, 0] = float("nan")
     value, logit = rng.normal(size=(2, 3, 3)).astype(np.float32)
-    stream = (torch.from_numpy(value), torch.from_numpy(logit))
+    stream = Said(torch.from_numpy(value), torch.from_numpy(logit), None)
     output = RTATLOutput(*stream, (stream,), torch.zeros(()), torch.zeros(()))
     losses = task.losses(batch, output, RTATL(CONFIG, flow=False))
 
