@@ -39,8 +39,10 @@ GAP = (0.30, 1.0)
 """Centimetres between the inner lips at which AU25 begins, and how much further it reaches 1."""
 _INNER_LIPS = (62, 66)
 NEUTRAL_SPREAD = 0.075
-LID_DROOP = (0.13, 0.09)
+LID_DROOP = (0.16, 0.1)
 """Mean and spread of eyeBlink at rest: the rig's own eyes are wider than those of photographs, see gates.py."""
+BROW_SIT = 0.7
+"""Mean weight of the brush that lowers resting brows, for the same reason."""
 FACE_SIDE, PARTS_SIDE = 512, 512
 TOP, BOTTOM = 12.0, -24.0
 """Height of the crown and of the shoulders in head space."""
@@ -181,6 +183,8 @@ def _resting_face(rng: np.random.Generator) -> dict[str, float]:
         weights |= dict.fromkeys((shape + suffix for suffix in SUFFIX.values()), rng.normal(0, NEUTRAL_SPREAD * share))
     for shape in NEUTRAL_WHOLE:
         weights[shape] = rng.normal(0, NEUTRAL_SPREAD * 0.7)
+    sit = rng.normal(BROW_SIT, 0.35)
+    weights |= dict.fromkeys((f"browSit{suffix}" for suffix in SUFFIX.values()), sit)
     droop = float(np.clip(rng.normal(*LID_DROOP), -0.05, 0.4))
     return weights | dict.fromkeys((f"eyeBlink{suffix}" for suffix in SUFFIX.values()), droop)
 

@@ -29,7 +29,7 @@ CELLS: Mapping[str, tuple[float, float, float, float]] = {
 """Cells (u0, v0, u1, v1) of the parts atlas. "eye" is the disc of directions of the front of an eyeball: a unit
 direction (x, y) from its axis lies at u = .5 + x / 2, v = .5 - y / 2 of the cell."""
 BROW_DROP = 9.5
-INNER_DROP = np.array([6.0, 4.0, 2.0])
+INNER_DROP = np.array([9.0, 6.0, 3.0])
 """Further, from the nose outwards: so that renders' brow height agrees with photographs', gates.py."""
 IRIS = 0.46
 """Sine of the angle between the eye's axis and the iris' edge."""

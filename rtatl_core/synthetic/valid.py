@@ -53,6 +53,10 @@ JAW_CM = 2.82
 GAP_CM, GAP_MORE_CM = 0.12, 1.0
 """Beyond the resting gap between the inner lips at which AU25 begins, and how much further it reaches 1."""
 NEUTRAL_SPREAD = 0.065
+BROW_SIT = 0.9
+"""Mean weight of the brush that lowers resting brows, and of the lids' droop: so that renders at rest agree with
+photographs (gates.py)."""
+LID_DROOP = (0.1, 0.08)
 _VERSION = 1
 
 
@@ -141,7 +145,9 @@ def _resting_face(rng: np.random.Generator) -> dict[str, float]:
         weights |= {on_side(name, letter): value for letter in LETTER.values()}
     for name in NEUTRAL_WHOLE:
         weights[name] = rng.normal(0, NEUTRAL_SPREAD)
-    droop = float(np.clip(rng.normal(0.03, 0.06), -0.05, 0.25))
+    sit = rng.normal(BROW_SIT, 0.35)
+    weights |= {f":browSit_{letter}": sit for letter in LETTER.values()}
+    droop = float(np.clip(rng.normal(*LID_DROOP), -0.05, 0.3))
     return weights | {f"{letter}eyeClose": droop for letter in LETTER.values()}
 
 

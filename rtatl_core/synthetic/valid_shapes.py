@@ -17,7 +17,7 @@ LETTER = {LEFT: "L", RIGHT: "R"}
 
 SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     1: (("{S}browUp", 1.5), ("{S}pityful", 0.5)),
-    2: (("{S}{S}browUp", 1.6),),
+    2: (("{S}{S}browUp", 2.3),),
     4: (("{S}browDown", 1.0), ("{S}{S}browDown", 0.4), (":browSqueeze", 0.8)),
     5: (("{S}eyeOpen", 1.0),),
     6: (("{S}squint", 0.4), ("{S}lowLid", 0.3), (":cheekLift", 1.0)),
@@ -28,7 +28,7 @@ SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     14: (("{S}lipCorner", 0.8), (":cornerTuck", 1.4)),
     15: (("{S}mouthSad", 1.0), (":cornerDown", 0.6)),
     16: (("{S}lipDown", 0.9),),
-    20: (("{S}lipSide", 2.4),),
+    20: (("{S}lipSide", 0.8), (":cornerOut", 1.0)),
     23: ((":cornerIn", 0.8),),
     25: (("{S}lipDown", 0.35), ("{S}lipUp", 0.12)),
     43: (("{S}eyeClose", 1.0),),
