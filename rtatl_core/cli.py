@@ -15,6 +15,7 @@ from pathlib import Path
 
 import rtatl_core
 from rtatl_core.errors import AUError, InputError
+from rtatl_core.synthetic import command as synth_command
 
 
 def analyze(options: argparse.Namespace) -> int:
@@ -161,6 +162,10 @@ def _parser() -> argparse.ArgumentParser:
         "--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes (videos)"
     )
     sub.set_defaults(run=prepare, goes_on=True)
+
+    sub = commands.add_parser("synth", help="labelled faces from 3D rigs: stills, clips, exact AUs and flow")
+    synth_command.add_arguments(sub)
+    sub.set_defaults(run=synth_command.run, goes_on=True)
 
     sub = commands.add_parser("train", help="train the tasks of a recipe; leaves a model ready to use")
     sub.add_argument("recipe", type=Path)

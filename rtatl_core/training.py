@@ -139,7 +139,9 @@ class Trainer:
         for key in ("labelled_batch", "unlabelled_batch"):
             if getattr(optim, key) % world:
                 raise RecipeError(f"optim.{key} is {getattr(optim, key)}, not a multiple of the {world} processes")
-        uses_unlabelled = max(weights.inpainting, weights.perceptual, weights.flow, weights.consistency, weights.teacher) > 0
+        uses_unlabelled = (
+            max(weights.inpainting, weights.perceptual, weights.flow, weights.consistency, weights.teacher) > 0
+        )
         unlabelled = data.unlabelled if uses_unlabelled and optim.unlabelled_batch else ()
         if data.labelled is not None:
             steps = optim.steps or len(data.labelled.rows) // optim.labelled_batch

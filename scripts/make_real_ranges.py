@@ -38,7 +38,9 @@ def main(folders: list[str]) -> None:
             for name, of in MEASURES.items():
                 measured[name].append(of(points))
     count = len(measured["mouth_width"])
-    ranges = {name: [round(float(v), 1) for v in np.percentile(values, (5, 50, 95))] for name, values in measured.items()}
+    ranges = {
+        name: [round(float(v), 1) for v in np.percentile(values, (5, 50, 95))] for name, values in measured.items()
+    }
     target = Path(__file__).parents[1] / "rtatl_core" / "synthetic" / "real_ranges.json"
     target.write_text(json.dumps({"faces": count, "ranges_mm": ranges}, indent=1) + "\n", encoding="utf-8")
     print(count, "faces ->", target)

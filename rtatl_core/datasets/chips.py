@@ -142,7 +142,9 @@ class ChipStore:
             raise RecipeError(f"{folders[0]} holds no face; prepare it again")
         paths = list(indices)
         index = [row for rows in indices.values() for row in rows]
-        optional = {name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("sides", "teacher", "flow")}
+        optional = {
+            name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("sides", "teacher", "flow")
+        }
         starts = np.cumsum([0, *(len(rows) for rows in indices.values())])
         flow_to = np.full(len(index), -1, np.int64)
         if optional["flow"]:

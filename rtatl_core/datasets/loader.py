@@ -178,9 +178,7 @@ class Steps(Dataset[RawBatch]):
         if plan.want_taught and store.teacher is not None and not source.labels:
             taught = as_intensity(store.teacher[row], plan.aus)
         flow = self._flow(which, row, made.matrix)
-        return _Face(
-            made.chip, made.plain, made.landmarks, made.geometry, intensity, occurrence, sides, taught, flow
-        )
+        return _Face(made.chip, made.plain, made.landmarks, made.geometry, intensity, occurrence, sides, taught, flow)
 
     def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
         """(2, S/4, S/4); NaN when there is no later frame, or nobody wants it."""

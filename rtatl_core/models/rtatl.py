@@ -192,7 +192,7 @@ class RTATL(nn.Module):
         tokens = self.relation(self.regions(features.fine, features.middle, centres))
         pixel = self.head(tokens, features.coarse.mean(dim=(2, 3)))
         if self.geometry is None:
-            return RTATLOutput(*pixel, (pixel,), tokens, features.coarse)
+            return RTATLOutput(pixel.intensity, pixel.occurrence, pixel.sides, (pixel,), tokens, features.coarse)
         shape = self.geometry(geometry)
         share = self.geometry_share
         sides = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -118,15 +118,19 @@ def occlude(image: UInt8, landmarks: Float32, rng: np.random.Generator) -> UInt8
     else:
         axes = rng.uniform(0.08, 0.3, 2) * size
         blob = np.zeros(image.shape[:2], np.float32)
-        cv2.ellipse(blob, at.round().astype(int).tolist(), axes.astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1, -1)
+        cv2.ellipse(
+            blob, at.round().astype(int).tolist(), axes.astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1, -1
+        )
         blob = cv2.GaussianBlur(blob, (0, 0), 1.2)[..., None]
-        texture = cv2.resize(rng.normal(size=(8, 8)).astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        texture = cv2.resize(
+            rng.normal(size=(8, 8)).astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_CUBIC
+        )
         colour = rng.uniform(10, 240, 3) + texture[..., None] * 12
         image = (image * (1 - blob) + colour * blob).clip(0, 255).astype(np.uint8)
     return image
 
 
-def _fingers(image: UInt8, at: NDArray[np.floating], size: float, landmarks: Float32, rng: np.random.Generator) -> None:
+def _fingers(image: UInt8, at: NDArray[Any], size: float, landmarks: Float32, rng: np.random.Generator) -> None:
     """Skin-coloured strokes side by side, of this picture's own skin."""
     cheek = landmarks[2] * 0.55 + landmarks[30] * 0.45
     x, y = cheek.round().astype(int).clip(2, len(image) - 3)
@@ -214,9 +218,7 @@ def _thick(style: GlassesStyle, distance: float) -> int:
     return max(1, round(style.thickness * distance))
 
 
-def _rim(
-    centre: NDArray[np.floating], across: NDArray[np.floating], down: NDArray[np.floating], squareness: float
-) -> NDArray[np.int32]:
+def _rim(centre: NDArray[Any], across: NDArray[Any], down: NDArray[Any], squareness: float) -> NDArray[np.int32]:
     """A superellipse between ellipse and rectangle."""
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     power = 1 - 0.75 * squareness

@@ -150,7 +150,8 @@ def _found(studio: Studio, people: list[Person], mesh: FaceMesh, rng: np.random.
 def _proportions(studio: Studio, people: list[Person], mesh: FaceMesh, rng: np.random.Generator) -> Verdict:
     measured = []
     for person in people:
-        pose = tuple(0.4 * angle for angle in sample_pose(rng))
+        yaw, pitch, roll = sample_pose(rng)
+        pose = (0.4 * yaw, 0.4 * pitch, 0.4 * roll)
         shot = studio.shoot(person, neutral_action(), studio.scene(rng), pose, rng, flawless=True)
         if faces := mesh(_bgr(shot.image)):
             measured.append(measure(faces[0]))
@@ -189,8 +190,8 @@ def _probes(studio: Studio, people: list[Person], mesh: FaceMesh, rng: np.random
         passed &= share >= PROBE_SHARE
         which = "up" if probe.sign > 0 else "down"
         lines.append(
-            f"AU{au}: {probe.measure} {which} by {np.median(moves[au] or [0.0]):.1f} mm, on {share:.0%} of the heads by "
-            f"{probe.millimetres:g} or more" + ("" if share >= PROBE_SHARE else "  <- too little")
+            f"AU{au}: {probe.measure} {which} by {np.median(moves[au] or [0.0]):.1f} mm, on {share:.0%} of the heads "
+            f"by {probe.millimetres:g} or more" + ("" if share >= PROBE_SHARE else "  <- too little")
         )
     return Verdict("each AU moves what it should", passed, tuple(lines))
 

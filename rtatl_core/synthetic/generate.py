@@ -19,7 +19,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtatl_core.datasets.parts import Frame
+from rtatl_core.datasets.parts import Frame, Plan
+from rtatl_core.datasets.prepare import prepare
+from rtatl_core.datasets.rendered import OCCURRENCE_RULE
 from rtatl_core.errors import InputError
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
@@ -124,9 +126,7 @@ class Clip:
         count = round(self.seconds * self.rate)
         stem = f"{self.seed}-c{self.number:05d}"
         moments = [script.at(index / self.rate) for index in range(count)]
-        places = [
-            (person.head.vertices(moment.action), studio.stance(scene, moment.pose)) for moment in moments
-        ]
+        places = [(person.head.vertices(moment.action), studio.stance(scene, moment.pose)) for moment in moments]
         for index, moment in enumerate(moments):
             seed = (self.seed, 3, self.number, index)
             # The same draw for all frames of a clip: one camera, one pair of glasses, nothing that jumps.
@@ -202,6 +202,16 @@ def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
         raise InputError(
             f"the disk of {out} is full; make room and run the same command again, finished parts are kept"
         ) from error
+
+
+def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jobs: int) -> str:
+    """Stream the pictures straight into prepared chips, as ``rtatl prepare rendered`` would make them of files; none
+    is kept. Returns what to tell the person. Raises RecipeError as ``prepare`` does."""
+    first = units[0]
+    plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side)
+    origin = {"seed": first.seed, "rigs": [folder.name for folder in first.sources.rigs]}
+    report = prepare(units, out, plan, jobs=jobs, origin=origin)
+    return f"{out}: {report.used} faces, {sum(report.lost.values())} lost"
 
 
 def _claim(out: Path, units: Sequence[Stills | Clip]) -> None:

@@ -119,7 +119,9 @@ class Glb:
             source = texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"]
             image = self._json["images"][source]
         except (StopIteration, KeyError) as error:
-            raise InputError(f"{self._file} has no {mesh} with a colour texture; name VALID avatars as published") from error
+            raise InputError(
+                f"{self._file} has no {mesh} with a colour texture; name VALID avatars as published"
+            ) from error
         pixels = cv2.imdecode(self._view(image["bufferView"]).ravel(), cv2.IMREAD_UNCHANGED)
         if pixels is None:
             raise InputError(f"picture {image.get('name', source)} of {self._file} cannot be read")
@@ -142,7 +144,7 @@ class Glb:
         rows = np.lib.stride_tricks.as_strided(raw, (count, kind.itemsize * width), (stride, 1))
         values = np.ascontiguousarray(rows).view(kind).reshape(count, width)
         if accessor.get("normalized"):
-            return (values / np.iinfo(kind).max).clip(-1, 1).astype(np.float32)
+            return (values / np.iinfo(values.dtype).max).clip(-1, 1).astype(np.float32)
         return values
 
     def _view(self, index: int) -> NDArray[np.uint8]:

@@ -82,15 +82,18 @@ def grow(style: HairStyle, skin: Float32) -> Float32:
     # Waves over the surface, none where the hair begins.
     begins = hairline(style, turn)
     grown = ((polar - 0.02) / 0.35).clip(0.35, 1) * ((begins - polar) / 0.25 + 0.4).clip(0.15, 1)
-    waves = 1 + 0.25 * np.sin(3 * turn + style.phase) * np.sin(4 * polar + style.phase) + 0.2 * np.sin(
-        7 * turn - style.phase
+    waves = (
+        1
+        + 0.25 * np.sin(3 * turn + style.phase) * np.sin(4 * polar + style.phase)
+        + 0.2 * np.sin(7 * turn - style.phase)
     )
     shells = []
     for shell in range(SHELLS):
         stand_off = style.volume * (shell + 1) / SHELLS * grown * waves + 0.08 * (shell + 1) + 0.15
         radius = skull + stand_off
         points = np.stack(
-            [radius * np.sin(polar) * np.sin(turn), radius * np.cos(polar), radius * np.sin(polar) * np.cos(turn)], axis=-1
+            [radius * np.sin(polar) * np.sin(turn), radius * np.cos(polar), radius * np.sin(polar) * np.cos(turn)],
+            axis=-1,
         )
         if style.length > 0:
             points = _hang(points, style, polar, turn)

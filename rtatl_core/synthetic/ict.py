@@ -64,9 +64,7 @@ class IctRig:
         inside &= ~((numbers.corners >= _LASHES).all(axis=1) & (heights < _LOWER_LASH))
         corners, places = numbers.corners[inside], numbers.places[inside]
         # A vertex of ours is a pair of the rig's vertex and texture coordinate, so that seams can have two places.
-        pairs, triangles = np.unique(
-            corners.astype(np.int64) * len(numbers.uv) + places, return_inverse=True
-        )
+        pairs, triangles = np.unique(corners.astype(np.int64) * len(numbers.uv) + places, return_inverse=True)
         self.source = (pairs // len(numbers.uv)).astype(np.int32)
         own_uv = numbers.uv[pairs % len(numbers.uv)]
         self.base = numbers.base[self.source] - EYES
@@ -79,7 +77,7 @@ class IctRig:
     def _sculpt(self) -> None:
         """Add the brushes' shapes to the rig's own."""
         face = np.isin(self.mesh.material[: len(self.base)], (Material.SKIN, Material.BODY))
-        strokes = []
+        strokes: list[Float32] = []
         for name, brush in BRUSHES.items():
             for side, suffix in SUFFIX.items():
                 self.shapes[name + suffix] = len(self.deltas) + len(strokes)
@@ -113,7 +111,9 @@ class IctRig:
         return Mesh(
             triangles=np.concatenate([triangles, hair_triangles + len(uv)]).astype(np.int32),
             uv=np.concatenate([uv, hair_uv]).astype(np.float32),
-            layer=np.concatenate([np.where(face, Layer.FACE, Layer.PARTS), np.full(hairs, Layer.HAIR)]).astype(np.uint8),
+            layer=np.concatenate([np.where(face, Layer.FACE, Layer.PARTS), np.full(hairs, Layer.HAIR)]).astype(
+                np.uint8
+            ),
             material=np.concatenate([material, np.full(hairs, Material.HAIR, np.uint8)]),
             face_uv=np.concatenate([face_uv, np.full((hairs, 2), np.nan)]).astype(np.float32),
             landmarks=np.array([first[int(vertex)] for vertex in numbers.landmarks], np.int32),
@@ -178,7 +178,7 @@ class IctHead:
 
 def _resting_face(rng: np.random.Generator) -> dict[str, float]:
     """Shape weights by which this person's resting face differs from the rig's: nobody rests at zero."""
-    weights = {}
+    weights: dict[str, float] = {}
     for shape, share in NEUTRAL_SHAPES:
         weights |= dict.fromkeys((shape + suffix for suffix in SUFFIX.values()), rng.normal(0, NEUTRAL_SPREAD * share))
     for shape in NEUTRAL_WHOLE:
@@ -240,5 +240,7 @@ def _eye_disc(ball: Float32, vertices: Float32) -> Float32:
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     disc = np.stack([0.5 + 0.5 * direction @ across, 0.5 - 0.5 * direction @ upwards], axis=1)
     behind = direction @ axis < 0
-    disc[behind] = (disc[behind] - 0.5) * 0.98 / np.maximum(np.linalg.norm(disc[behind] - 0.5, axis=1, keepdims=True) * 2, 1e-3) + 0.5
+    disc[behind] = (disc[behind] - 0.5) * 0.98 / np.maximum(
+        np.linalg.norm(disc[behind] - 0.5, axis=1, keepdims=True) * 2, 1e-3
+    ) + 0.5
     return disc.astype(np.float32)

@@ -112,9 +112,7 @@ class _Triangles:
         else:
             both = self._table[code & 15]
         corners = [15 if code == 0xFF else 0, both >> 4, both & 15]
-        found = [
-            self._fresh() if corner == 0 else self._vertices[(self._vertex - corner) & 15] for corner in corners
-        ]
+        found = [self._fresh() if corner == 0 else self._vertices[(self._vertex - corner) & 15] for corner in corners]
         if explicit:
             for i, corner in enumerate(corners):
                 if corner == 15:

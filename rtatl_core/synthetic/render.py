@@ -100,9 +100,11 @@ def open_context() -> moderngl.Context:
     try:
         import moderngl
     except ImportError as error:
-        raise InputError("rendering needs the package moderngl; install with: pip install 'au-desktop[synth]'") from error
+        raise InputError(
+            "rendering needs the package moderngl; install with: pip install 'au-desktop[synth]'"
+        ) from error
     try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)
+        return moderngl.create_context(standalone=True, require=330, backend="egl")
     except Exception as error:  # moderngl raises bare Exception
         raise InputError(
             f"no EGL context to render with ({error}); install Mesa's (Debian, Ubuntu: apt-get install "
@@ -121,9 +123,14 @@ class Renderer:
         self._gl = moderngl
         self._context = context or open_context()
         shaders = resources.files("rtatl_core.synthetic") / "shaders"
-        text = {name: (shaders / name).read_text() for name in ("face.vert", "face.frag", "depth.vert", "flow.vert", "flow.frag")}
+        text = {
+            name: (shaders / name).read_text()
+            for name in ("face.vert", "face.frag", "depth.vert", "flow.vert", "flow.frag")
+        }
         self._programs = {
-            kind: self._context.program(text["face.vert"], text["face.frag"].replace("330\n", f"330\n#define {kind}\n", 1))
+            kind: self._context.program(
+                text["face.vert"], text["face.frag"].replace("330\n", f"330\n#define {kind}\n", 1)
+            )
             for kind in ("CARVED", "PLAIN", "THIN")
         }
         self._depth = self._context.program(text["depth.vert"], "#version 330\nvoid main() {}")
@@ -187,23 +194,23 @@ class Renderer:
         self._target.use()
         self._target.clear(0, 0, 0, 0, 1.0)
         self._use_relief(relief)
-        values: dict[str, float | NDArray[Any]] = dict(
-            model=model,
-            projection=projection,
-            from_light=from_light,
-            eye=np.array([0, 0, stance.distance]),
-            ambient=light.ambient,
-            directions=np.stack([light.key_direction, light.fill_direction, light.rim_direction]),
-            colours=np.stack([light.key_colour, light.fill_colour, light.rim_colour]),
-            shadow=light.shadow,
-            shine=finish.shine,
-            gloss=finish.gloss,
-            relief=finish.relief if relief is not None else 0.0,
-            hollows=finish.hollows,
-            skin=0,
-            wrinkles=1,
-            shadow_map=2,
-        )
+        values: dict[str, float | NDArray[Any]] = {
+            "model": model,
+            "projection": projection,
+            "from_light": from_light,
+            "eye": np.array([0, 0, stance.distance]),
+            "ambient": light.ambient,
+            "directions": np.stack([light.key_direction, light.fill_direction, light.rim_direction]),
+            "colours": np.stack([light.key_colour, light.fill_colour, light.rim_colour]),
+            "shadow": light.shadow,
+            "shine": finish.shine,
+            "gloss": finish.gloss,
+            "relief": finish.relief if relief is not None else 0.0,
+            "hollows": finish.hollows,
+            "skin": 0,
+            "wrinkles": 1,
+            "shadow_map": 2,
+        }
         for program in self._programs.values():
             _set(program, **values)
         for kind, layer, part in loaded.visible:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ class Script:
     events: tuple[Event, ...]
     gazes: tuple[tuple[float, tuple[float, float]], ...] = ((0.0, (0.0, 0.0)),)
     """(from when, where to), jumps of 40 ms."""
-    sway: NDArray[np.floating] = field(default_factory=lambda: np.zeros((3, 3, 3)))
+    sway: NDArray[Any] = field(default_factory=lambda: np.zeros((3, 3, 3)))
     """(axis, wave, (amplitude rad, frequency Hz, phase)) of the head's motion."""
     rest: tuple[float, float, float] = (0.0, 0.0, 0.0)
 

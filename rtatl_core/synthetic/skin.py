@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,12 +67,12 @@ class _Canvas:
         for channel, factor in enumerate(factors):
             self.image[..., channel] *= 1 + mask * np.float32(factor)
 
-    def cover(self, mask: Float32, colour: NDArray[np.floating]) -> None:
+    def cover(self, mask: Float32, colour: NDArray[Any]) -> None:
         mask = mask[..., None]
         self.image *= 1 - mask
         self.image += mask * colour.astype(np.float32)
 
-    def blob(self, at: NDArray[np.floating], width: float, height: float) -> Float32:
+    def blob(self, at: NDArray[Any], width: float, height: float) -> Float32:
         across = np.exp(-(((self.axis - at[0]) / width) ** 2))
         down = np.exp(-(((self.axis - at[1]) / height) ** 2))
         blob: Float32 = np.outer(down, across).astype(np.float32)
@@ -85,7 +86,7 @@ class _Canvas:
             total += cv2.resize(coarse, (self.side, self.side), interpolation=cv2.INTER_CUBIC) / 2**octave
         return total / total.std()
 
-    def fill(self, outline: NDArray[np.floating], blur: float) -> Float32:
+    def fill(self, outline: NDArray[Any], blur: float) -> Float32:
         """Mask of a polygon in 512 pixels."""
         mask = np.zeros((self.side, self.side), np.float32)
         cv2.fillPoly(mask, [self._fixed(outline)], 1.0, cv2.LINE_AA, _SHIFT)
@@ -98,7 +99,7 @@ class _Canvas:
             cv2.line(mask, start.tolist(), end.tolist(), strength, 1, cv2.LINE_AA, _SHIFT)
         return mask
 
-    def _fixed(self, points: NDArray[np.floating]) -> NDArray[np.int32]:
+    def _fixed(self, points: NDArray[Any]) -> NDArray[np.int32]:
         return np.round(np.asarray(points) * self.scale * (1 << _SHIFT)).astype(np.int32)
 
 
@@ -132,7 +133,10 @@ def _flush(canvas: _Canvas, look: Complexion, marks: Float32) -> None:
     canvas.tint(canvas.noise(9, 2), (0.012, 0.018, 0.016))
     for eye in _EYES:
         centre = marks[list(eye)].mean(axis=0)
-        canvas.tint(canvas.blob(centre + [0, 2], 46, 22), (-0.5 * look.shadows_under_eyes, -0.7 * look.shadows_under_eyes, -0.6 * look.shadows_under_eyes))
+        canvas.tint(
+            canvas.blob(centre + [0, 2], 46, 22),
+            (-0.5 * look.shadows_under_eyes, -0.7 * look.shadows_under_eyes, -0.6 * look.shadows_under_eyes),
+        )
         canvas.tint(canvas.blob(centre + [0, 17], 30, 8), (-0.06, -0.1, -0.05))
     for wing in (31, 35):  # where the nose meets the cheek light hardly comes
         canvas.tint(canvas.blob(marks[wing] + [0, -4], 9, 10), (-0.08, -0.14, -0.14))
@@ -150,8 +154,18 @@ def _spots(canvas: _Canvas, look: Complexion) -> None:
     marks = np.zeros(canvas.image.shape[:2], np.float32)
     if look.freckles > 0:
         places = rng.normal((256, 230), (85, 55), (int(400 * look.freckles), 2))
-        for (x, y), size, strength in zip(places, rng.uniform(0.5, 1.6, len(places)), rng.uniform(0.2, 1, len(places)), strict=True):
-            cv2.circle(marks, canvas._fixed(np.array([x, y])).tolist(), int(size * canvas.scale * 16), strength, -1, cv2.LINE_AA, _SHIFT)
+        for (x, y), size, strength in zip(
+            places, rng.uniform(0.5, 1.6, len(places)), rng.uniform(0.2, 1, len(places)), strict=True
+        ):
+            cv2.circle(
+                marks,
+                canvas._fixed(np.array([x, y])).tolist(),
+                int(size * canvas.scale * 16),
+                strength,
+                -1,
+                cv2.LINE_AA,
+                _SHIFT,
+            )
         canvas.tint(cv2.GaussianBlur(marks, (0, 0), 0.7), (-0.13, -0.26, -0.33))
     for x, y, radius in rng.uniform((110, 60, 0.8), (400, 390, 2.6), (rng.integers(0, 7), 3)):
         spot = canvas.blob(np.array([x, y]), radius, radius)
@@ -163,7 +177,9 @@ def _beard(canvas: _Canvas, look: Complexion, marks: Float32) -> None:
         return
     rng = canvas.rng
     upper, lower, chin = marks[51], marks[57], marks[8]
-    around = np.array([(-62, -16), (-30, -30), (0, -33), (30, -30), (62, -16), (66, 40), (44, 104), (0, 122), (-44, 104), (-66, 40)])
+    around = np.array(
+        [(-62, -16), (-30, -30), (0, -33), (30, -30), (62, -16), (66, 40), (44, 104), (0, 122), (-44, 104), (-66, 40)]
+    )
     whole = np.array(
         [
             *((62, 214), (98, 206), (126, 250), (184, 282), (222, 268), (256, 262), (290, 268), (328, 282)),
@@ -172,7 +188,9 @@ def _beard(canvas: _Canvas, look: Complexion, marks: Float32) -> None:
     )
     outline = (upper + lower) / 2 + around if look.goatee else whole + [0, (chin[1] - 366) * 0.5]
     mask = canvas.fill(outline, rng.uniform(5, 12))
-    nose = canvas.fill(np.array([marks[31] + [-6, 8], marks[35] + [6, 8], marks[35] + [2, -30], marks[31] + [-2, -30]]), 3)
+    nose = canvas.fill(
+        np.array([marks[31] + [-6, 8], marks[35] + [6, 8], marks[35] + [2, -30], marks[31] + [-2, -30]]), 3
+    )
     mask *= 1 - nose
     grain = _white(canvas.side, rng)
     hairs = cv2.GaussianBlur(grain, (0, 0), sigmaX=0.6, sigmaY=0.6 + 2.4 * look.beard)
@@ -187,7 +205,9 @@ def _lips(canvas: _Canvas, look: Complexion, marks: Float32) -> Float32:
     centre = outline.mean(axis=0)
     outline = centre + (outline - centre) * rng.uniform((1.0, 0.96), (1.05, 1.12))
     closed = np.concatenate([outline[-2:], outline, outline[:3]])
-    smooth = np.stack([np.interp(np.linspace(1.5, 14.5, 120), np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)], axis=1)
+    smooth = np.stack(
+        [np.interp(np.linspace(1.5, 14.5, 120), np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)], axis=1
+    )
     mask = canvas.fill(smooth, rng.uniform(1.2, 2.6))
     grain = _white(canvas.side, rng)
     lines = cv2.GaussianBlur(grain, (0, 0), sigmaX=0.9, sigmaY=5)
@@ -215,14 +235,18 @@ def _brows(canvas: _Canvas, look: Complexion, marks: Float32) -> Float32:
         x, y = (np.interp(along, np.linspace(0, 1, 5), line[:, axis]) for axis in (0, 1))
         thick = look.brow_thickness * np.interp(along, (0, 0.15, 0.45, 1), (0.7, 1, 0.95, 0.18))
         across = rng.uniform(-1, 1, count)
-        tilt = np.radians(np.interp(along, (0, 0.3, 0.7, 1), (-78, -40, -8, 12)) + rng.normal(0, 11, count) + 14 * across * along)
+        tilt = np.radians(
+            np.interp(along, (0, 0.3, 0.7, 1), (-78, -40, -8, 12)) + rng.normal(0, 11, count) + 14 * across * along
+        )
         length = rng.uniform(6, 11) * rng.uniform(0.6, 1.15, count) * (1 - 0.35 * along)
         step = np.stack([side * np.cos(tilt), np.sin(tilt)], axis=1) * length[:, None]
         root = np.stack([x, y + across * thick], axis=1) - 0.3 * step
         starts.append(root)
         ends.append(root + step)
     count = sum(map(len, starts))
-    hairs = canvas.strokes(np.concatenate(starts), np.concatenate(ends), rng.uniform(0.35, 0.9, count).astype(np.float32))
+    hairs = canvas.strokes(
+        np.concatenate(starts), np.concatenate(ends), rng.uniform(0.35, 0.9, count).astype(np.float32)
+    )
     hairs = cv2.GaussianBlur(hairs, (0, 0), 0.6 * canvas.scale)
     under = cv2.GaussianBlur(hairs, (0, 0), 3.5 * canvas.scale)
     mask = (hairs * (0.55 + 0.4 * look.brow_density) + 0.3 * under).clip(0, 1)
@@ -248,12 +272,30 @@ def _scalp(canvas: _Canvas, look: Complexion) -> Float32:
     rng = canvas.rng
     height = rng.uniform(10, 34)
     x = np.array([-10, -10, 14, 26, 60, 130, 256, 382, 452, 486, 498, 522, 522])
-    y = np.array([-10, 200, 185, 110, height + 50, height + 12, height + rng.uniform(-8, 8), height + 12, height + 50, 110, 185, 200, -10])
+    y = np.array(
+        [
+            -10,
+            200,
+            185,
+            110,
+            height + 50,
+            height + 12,
+            height + rng.uniform(-8, 8),
+            height + 12,
+            height + 50,
+            110,
+            185,
+            200,
+            -10,
+        ]
+    )
     mask = canvas.fill(np.stack([x, y], axis=1), 6)
     grain = _white(canvas.side, rng)
     strands = cv2.GaussianBlur(grain, (0, 0), sigmaX=1, sigmaY=8)
     strands /= strands.std()
-    mask = (mask + 0.25 * strands * mask * (1 - mask) * 4).clip(0, 1) * (0.35 if look.male > 0.5 and rng.random() < 0.2 else 0.95)
+    mask = (mask + 0.25 * strands * mask * (1 - mask) * 4).clip(0, 1) * (
+        0.35 if look.male > 0.5 and rng.random() < 0.2 else 0.95
+    )
     canvas.cover(mask, look.hair)
     canvas.image *= 1 + 0.12 * (strands * mask)[..., None]
     return mask
@@ -279,7 +321,7 @@ def paint_parts(look: Complexion, side: int, rng: np.random.Generator) -> UInt8:
 
 
 def _plain(
-    colour: NDArray[np.floating], spread: float, shine: int, side: int, rng: np.random.Generator, along: float = 1.0
+    colour: NDArray[Any], spread: float, shine: int, side: int, rng: np.random.Generator, along: float = 1.0
 ) -> UInt8:
     noise = cv2.GaussianBlur(_white(side, rng), (0, 0), sigmaX=1.2, sigmaY=1.2 * along)
     image = colour * (1 + spread * (noise / noise.std())[..., None])
@@ -300,7 +342,9 @@ def _eye(look: Complexion, side: int, rng: np.random.Generator) -> UInt8:
     veins = cv2.GaussianBlur(_white(side, rng), (0, 0), 1.5)
     pink = rng.uniform(0.1, 0.9) * ((radius - 0.4) / 0.6).clip(0, 1) * (1 + 0.5 * veins / veins.std())
     white = np.array([234, 228, 222]) - pink[..., None] * np.array([6, 46, 48])
-    ring = cv2.GaussianBlur(rng.normal(size=(1, 256)).astype(np.float32), (0, 0), 1.2, borderType=cv2.BORDER_REFLECT_101)
+    ring = cv2.GaussianBlur(
+        rng.normal(size=(1, 256)).astype(np.float32), (0, 0), 1.2, borderType=cv2.BORDER_REFLECT_101
+    )
     fibres = np.interp(angle.ravel(), np.linspace(-np.pi, np.pi, 256), ring[0] / ring.std()).reshape(radius.shape)
     bright = 1 + 0.22 * fibres + 0.5 * np.exp(-(((radius / IRIS - look.pupil - 0.15) / 0.18) ** 2))
     limbus = 1 - 0.65 * ((radius / IRIS - 0.78) / 0.22).clip(0, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,7 @@ class _Place:
     """(32, 64, 3)."""
 
 
-def sh_basis(directions: NDArray[np.floating]) -> Float32:
+def sh_basis(directions: NDArray[Any]) -> Float32:
     """(..., 3) unit vectors -> (..., 9) real spherical harmonics up to order 2 (Ramamoorthi & Hanrahan 2001)."""
     x, y, z = np.moveaxis(np.asarray(directions, np.float32), -1, 0)
     rows = (
@@ -128,7 +129,9 @@ def _light_of(small: Float32, rng: np.random.Generator) -> tuple[Light, float]:
     rest = np.where(spot[..., None], np.median(luminance), small)
     ambient = ambient_of(rest)
     facing = sh_basis(np.array([0.0, 0.0, 1.0])) @ ambient + max(float(key[2]), 0.0) * key_colour
-    exposure = float(np.exp(rng.normal(np.log(0.62), 0.35)) / max(float(facing.mean()), 0.15 * float(ambient[0].mean())))
+    exposure = float(
+        np.exp(rng.normal(np.log(0.62), 0.35)) / max(float(facing.mean()), 0.15 * float(ambient[0].mean()))
+    )
     tint = np.exp(rng.normal(0, 0.06, 3))
     nothing = np.zeros(3, np.float32)
     return (
@@ -206,7 +209,9 @@ def _painted(rng: np.random.Generator, side: int) -> UInt8:
         else:
             cv2.ellipse(image, (int(x), int(y)), (int(width // 2), int(height // 2)), 0, 0, 360, colour, -1)
     cells = int(rng.integers(3, 20))
-    texture = cv2.resize(rng.normal(size=(cells, cells)).astype(np.float32), (small, small), interpolation=cv2.INTER_CUBIC)
+    texture = cv2.resize(
+        rng.normal(size=(cells, cells)).astype(np.float32), (small, small), interpolation=cv2.INTER_CUBIC
+    )
     image += texture[..., None] * rng.uniform(0, 22)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 3.5))
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR).clip(0, 255).astype(np.uint8)

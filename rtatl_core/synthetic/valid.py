@@ -132,7 +132,9 @@ class ValidHead:
         labels[ROW[26]], labels[ROW[27]] = jaw / 0.45, (jaw - 0.35) / 0.4
         for side, letter in LETTER.items():
             closed = action.side(43, side)
-            labels[ROW[43], side] = max(closed, weights[f"{letter}eyeClose"] - self._neutral_weights[f"{letter}eyeClose"])
+            labels[ROW[43], side] = max(
+                closed, weights[f"{letter}eyeClose"] - self._neutral_weights[f"{letter}eyeClose"]
+            )
             labels[[ROW[5], ROW[7]], side] *= 1 - 0.8 * closed
         return labels.clip(0, 1).astype(np.float32)
 

@@ -34,7 +34,7 @@ DRIVERS: Mapping[str, Mapping[int, float]] = {
     "mentolabial": {17: 0.8, 24: 0.3},
     "lips": {18: 0.9, 23: 0.8, 24: 0.5, 28: 0.4},
 }
-"""Crease -> AU -> share of its depth. Creases of the cheeks and eyes follow their own side, those of the midline both."""
+"""Crease -> AU -> share of its depth. Creases of cheeks and eyes follow their own side, others both."""
 _MIDLINE = frozenset({"forehead", "glabella", "chin", "mentolabial", "lips"})
 _DEEPENS_WITH_AGE = ("forehead", "glabella", "crow", "under_eye", "nasolabial", "marionette")
 
@@ -142,7 +142,9 @@ def _nose_root(rng: np.random.Generator) -> Float32:
 
 
 def _nasolabial(rng: np.random.Generator) -> Float32:
-    return _draw([[(0.425, 0.4), (0.395, 0.445), (0.365, 0.51), (0.355, 0.57), (0.36, 0.62)]], rng.uniform(1.3, 2.3), rng)
+    return _draw(
+        [[(0.425, 0.4), (0.395, 0.445), (0.365, 0.51), (0.355, 0.57), (0.36, 0.62)]], rng.uniform(1.3, 2.3), rng
+    )
 
 
 def _dimple(rng: np.random.Generator) -> Float32:

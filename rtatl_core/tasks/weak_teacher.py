@@ -5,8 +5,8 @@ knows AU i. The error is capped, so that the network may disagree with the teach
 
     L = sum_i m_i huber_d(x_hat_i - t_i) / sum_i m_i,    d = 0.15
 
-Ours; not of the paper. Renders give every AU exactly but are no photographs; the teacher is coarse and lacks AUs but has
-seen real people.
+Ours; not of the paper. Renders give every AU exactly but are no photographs; the teacher is coarse and lacks AUs but
+has seen real people.
 """
 
 from __future__ import annotations
@@ -38,4 +38,3 @@ class WeakTeacher:
             error = functional.huber_loss(value, taught, reduction="none", delta=TOLERANCE)
             loss = loss + (error * known).sum() / count
         return {"teacher": loss / len(output.streams) + 0 * full_precision(output.intensity).sum()}
-

@@ -1,0 +1,113 @@
+"""``rtatl synth``: arguments, and what they start."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtatl_core.errors import InputError
+
+if TYPE_CHECKING:
+    from rtatl_core.synthetic.studio import Sources
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--rig",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="FaceXModel folder of ICT-FaceKit, or a folder of VALID avatars; several take turns",
+    )
+    sub.add_argument("--out", type=Path, metavar="DIR", help="run again to go on after an interruption")
+    sub.add_argument("--count", type=_count, default=0, metavar="N", help="stills")
+    sub.add_argument("--clips", type=_count, default=0, metavar="N", help="clips, with exact optical flow")
+    sub.add_argument("--seconds", type=float, default=4.0, metavar="S", help="length of a clip (default 4)")
+    sub.add_argument("--seed", type=_count, default=0, metavar="S", help="same seed, same pictures (default 0)")
+    sub.add_argument("--hdri", type=Path, metavar="DIR", help="equirectangular .hdr pictures for light and background")
+    sub.add_argument("--size", type=_count, default=256, metavar="PX", help="side of the pictures (default 256)")
+    sub.add_argument(
+        "--chips",
+        action="store_true",
+        help="keep aligned chips for training instead of pictures, as rtatl prepare does",
+    )
+    sub.add_argument("--side", type=_count, default=112, metavar="PX", help="with --chips: their side (default 112)")
+    sub.add_argument(
+        "--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+    )
+    sub.add_argument("--check", action="store_true", help="ask the rigs what must hold before anything is made of them")
+    sub.add_argument("--sheet", type=Path, metavar="PNG", help="a contact sheet of random people and expressions")
+    sub.add_argument("--au-sheet", type=Path, metavar="PNG", help="one head of the first rig, each AU alone at FACS 5")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("write a number from 0 on")
+    return value
+
+
+def run(options: argparse.Namespace) -> int:
+    # Every process renders on one core; numpy's own threads would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from rtatl_core.synthetic.studio import Sources
+
+    if not (options.check or options.sheet or options.au_sheet or options.count or options.clips):
+        raise InputError("rtatl synth has nothing to do; write --count N, --clips N, --check, --sheet or --au-sheet")
+    sources = Sources(tuple(options.rig), options.hdri, options.size)
+    if options.check and not _check(sources):
+        return 1
+    if options.sheet or options.au_sheet:
+        _sheets(sources, options.sheet, options.au_sheet, options.seed)
+    if options.count or options.clips:
+        if options.out is None:
+            raise InputError("rtatl synth needs --out DIR for what it makes")
+        _generate(sources, options)
+    return 0
+
+
+def _check(sources: Sources) -> bool:
+    from rtatl_core.synthetic.gates import check
+    from rtatl_core.synthetic.studio import Studio
+
+    studio, passed = Studio(sources), True
+    for rig in studio.rigs:
+        for verdict in check(studio, rig, heads=24, seed=0):
+            passed &= verdict.passed
+            print(f"{rig.name}: {verdict.name}: {'passed' if verdict.passed else 'FAILED'}")
+            for line in verdict.lines:
+                print(f"  {line}")
+    return passed
+
+
+def _sheets(sources: Sources, random: Path | None, of_aus: Path | None, seed: int) -> None:
+    import cv2
+
+    from rtatl_core.synthetic.sheet import au_sheet, random_sheet
+    from rtatl_core.synthetic.studio import Studio
+
+    studio = Studio(sources)
+    sheets = []
+    if random is not None:
+        sheets.append((random, random_sheet(studio, 8, 6, seed)))
+    if of_aus is not None:
+        sheets.append((of_aus, au_sheet(studio, studio.rigs[0], seed)))
+    for path, image in sheets:
+        if not cv2.imwrite(str(path), image[..., ::-1]):
+            raise InputError(f"{path} cannot be written; name a .png in a folder that you may write")
+        print(path)
+
+
+def _generate(sources: Sources, options: argparse.Namespace) -> None:
+    from rtatl_core.synthetic.generate import generate, prepare_directly, units_of
+
+    units = units_of(sources, options.count, options.clips, options.seed, options.seconds)
+    if options.chips:
+        print(prepare_directly(units, options.out, side=options.side, jobs=options.jobs), file=sys.stderr)
+    else:
+        count = generate(units, options.out, jobs=options.jobs)
+        print(f"{options.out}: {count} pictures", file=sys.stderr)
