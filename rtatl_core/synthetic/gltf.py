@@ -144,7 +144,7 @@ class Glb:
         rows = np.lib.stride_tricks.as_strided(raw, (count, kind.itemsize * width), (stride, 1))
         values = np.ascontiguousarray(rows).view(kind).reshape(count, width)
         if accessor.get("normalized"):
-            return (values / np.iinfo(values.dtype).max).clip(-1, 1).astype(np.float32)
+            return (values / np.iinfo(kind.name).max).clip(-1, 1).astype(np.float32)
         return values
 
     def _view(self, index: int) -> NDArray[np.uint8]:

@@ -104,7 +104,7 @@ def open_context() -> moderngl.Context:
             "rendering needs the package moderngl; install with: pip install 'au-desktop[synth]'"
         ) from error
     try:
-        return moderngl.create_context(standalone=True, require=330, backend="egl")
+        return moderngl.create_context(standalone=True, require=330, backend="egl")  # type: ignore[arg-type]
     except Exception as error:  # moderngl raises bare Exception
         raise InputError(
             f"no EGL context to render with ({error}); install Mesa's (Debian, Ubuntu: apt-get install "

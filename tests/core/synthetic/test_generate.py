@@ -1,0 +1,172 @@
+"""Many pictures: truth beside them, interruptions, seeds."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.datasets.rendered import find_renders
+from rtatl_core.errors import InputError
+from rtatl_core.synthetic import command, generate, studio
+from rtatl_core.synthetic.generate import Clip, Stills, units_of
+from rtatl_core.synthetic.rig import AUS, LANDMARKS, Rig
+from rtatl_core.synthetic.studio import Sources, Studio, open_rig
+from tests.core.synthetic.puppet import PuppetRig
+
+
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sources:
+    def open_puppet(folder: Path) -> Rig:
+        return PuppetRig()
+
+    monkeypatch.setattr(studio, "open_rig", open_puppet)
+    generate._studio.cache_clear()
+    made = Sources((tmp_path / "puppets",), None, 64)
+    try:
+        Studio(made)
+    except InputError as error:
+        pytest.skip(str(error))
+    return made
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "labels.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pictures_come_with_their_truth(sources: Sources, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    units = [Stills(0, sources, 7, people=2, per_person=2), Clip(0, sources, 7, seconds=0.6, rate=10)]
+    assert generate.generate(units, out, jobs=1) == 10
+    table = rows(out)
+    assert len(table) == 10
+    assert {row["rig"] for row in table} == {"puppet"}
+    assert len({row["identity"] for row in table}) == 3
+    for row in table:
+        assert cv2.imread(str(out / "images" / row["image"])).shape == (64, 64, 3)
+        for au in AUS:
+            assert 0 <= float(row[f"AU{au:02d}_L"]) <= 1
+        assert all(row[f"lm{point}_x"] for point in range(LANDMARKS))
+    clip = [row for row in table if row["clip"]]
+    assert [float(row["time"]) for row in clip] == pytest.approx(np.arange(6) / 10)
+    with np.load(out / "flow" / f"{Path(clip[0]['image']).stem}.npz") as stored:
+        assert str(stored["to"]) == clip[2]["image"]  # .2 s later
+        assert stored["flow"].shape == (16, 16, 2)
+    assert not (out / "flow" / f"{Path(clip[-1]['image']).stem}.npz").exists()
+
+
+def test_what_is_written_is_what_prepare_reads(sources: Sources, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    generate.generate([Stills(0, sources, 1, people=1, per_person=2), Clip(0, sources, 1, 0.4, 10)], out, jobs=1)
+    aus, units = find_renders(out)
+    assert aus == AUS
+    frames = [frame for unit in units for frame in unit.frames()]
+    assert len(frames) == 6
+    assert all(frame.sides is not None and frame.sides.shape == (len(AUS), 2) for frame in frames)
+    moving = [frame for frame in frames if frame.flow is not None]
+    assert len(moving) == 2
+    assert np.isfinite(moving[0].flow).any()
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same(sources: Sources, tmp_path: Path) -> None:
+    units = [Stills(number, sources, 3, people=1, per_person=2) for number in range(3)]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    generate.generate(units, whole, jobs=1)
+    generate.generate(units[:1], broken, jobs=1)
+    before = (broken / "images" / rows(broken)[0]["image"]).stat().st_mtime_ns
+    generate.generate(units, broken, jobs=1)
+    assert (broken / "images" / rows(broken)[0]["image"]).stat().st_mtime_ns == before
+    assert rows(whole) == rows(broken)
+    for row in rows(whole):
+        one, other = ((folder / "images" / row["image"]).read_bytes() for folder in (whole, broken))
+        assert one == other
+
+
+def test_seeds_make_different_people(sources: Sources) -> None:
+    first, same, other = (
+        next(Stills(0, sources, seed, people=1, per_person=1).take()).shot.image for seed in (1, 1, 2)
+    )
+    assert (first == same).all()
+    assert (first != other).any()
+
+
+def test_a_folder_of_another_seed_is_left_alone(sources: Sources, tmp_path: Path) -> None:
+    unit = Stills(0, sources, 3, people=1, per_person=1)
+    generate.generate([unit], tmp_path / "out", jobs=1)
+    with pytest.raises(InputError, match="begun with seed 3, now it is 4"):
+        generate.generate([dataclasses.replace(unit, seed=4)], tmp_path / "out", jobs=1)
+
+
+def test_a_full_disk_is_named_and_finished_parts_stay(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = [Stills(number, sources, 3, people=1, per_person=1) for number in range(2)]
+    out = tmp_path / "out"
+    generate.generate(units[:1], out, jobs=1)
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.suffix == ".jpg":
+            raise OSError(errno.ENOSPC, "no space")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"disk of .* is full.*finished parts are kept"):
+        generate.generate(units, out, jobs=1)
+    assert [path.name for path in (out / "parts").iterdir()] == ["stills-00000.csv"]
+
+
+def test_count_is_rounded_up_to_whole_people(sources: Sources) -> None:
+    units = units_of(sources, 160, 2, 0, 4.0)
+    assert sum(unit.people * unit.per_person for unit in units if isinstance(unit, Stills)) == 162
+    assert sum(isinstance(unit, Clip) for unit in units) == 2
+
+
+def test_a_folder_without_a_rig_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no rig.*FaceXModel"):
+        open_rig(tmp_path)
+
+
+def test_an_incomplete_rig_names_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "generic_neutral_mesh.obj").write_text("v 0 0 0\n")
+    with pytest.raises(InputError, match=r"lacks .*\.obj and \d+ more; name the FaceXModel folder"):
+        open_rig(tmp_path)
+
+
+def test_avatars_must_be_glb(tmp_path: Path) -> None:
+    (tmp_path / "someone.glb").write_bytes(b"not really")
+    rig = open_rig(tmp_path)
+    with pytest.raises(InputError, match=r"someone\.glb is no \.glb"):
+        rig.head(np.random.default_rng(0))
+
+
+def _options(arguments: list[str]) -> object:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to do"):
+        command.run(_options(["--rig", str(tmp_path)]))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="--out DIR"):
+        command.run(_options(["--rig", str(tmp_path), "--count", "3"]))  # type: ignore[arg-type]
+
+
+def test_the_command_writes_pictures_and_sheets(
+    sources: Sources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    arguments = ["--rig", str(tmp_path / "puppets"), "--count", "6", "--out", str(tmp_path / "out"), "--size", "64"]
+    assert command.run(_options([*arguments, "--jobs", "1", "--au-sheet", str(sheet)])) == 0  # type: ignore[arg-type]
+    assert len(rows(tmp_path / "out")) == 6
+    assert cv2.imread(str(sheet)).shape == (4 * 64, 6 * 64, 3)
+    assert "6 pictures" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""The renderer on a puppet; needs EGL (Mesa's software rasteriser will do)."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from rtatl_core.errors import InputError
+from rtatl_core.synthetic import render
+from rtatl_core.synthetic.gates import full
+from rtatl_core.synthetic.render import Finish, Renderer, Stance, open_context
+from rtatl_core.synthetic.rig import neutral_action
+from rtatl_core.synthetic.surface import Surface
+from rtatl_core.synthetic.surroundings import Light
+from tests.core.synthetic.puppet import RADIUS, PuppetHead, PuppetRig
+
+SIDE = 128
+AHEAD = Stance(0, 0, 0, (0, 0), 60, 0.42)
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    try:
+        return Renderer(SIDE)
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def head() -> PuppetHead:
+    return PuppetRig().head(np.random.default_rng(0))
+
+
+def light(direction: tuple[float, float, float] = (0, 0, 1), *, key: float = 0.8) -> Light:
+    ambient = np.zeros((9, 3), np.float32)
+    ambient[0] = 0.2 / 0.282095
+    nothing = np.zeros(3, np.float32)
+    unit = np.array(direction, np.float32) / np.linalg.norm(direction)
+    return Light(ambient, unit, np.full(3, key, np.float32), unit, nothing, unit, nothing, 0.0)
+
+
+def test_a_head_is_drawn_where_it_is_projected(renderer: Renderer, head: PuppetHead) -> None:
+    renderer.load(head)
+    stance = Stance(0, 0, 0, (3, -2), 60, 0.42)
+    vertices = head.vertices(neutral_action())
+    drawn = renderer.draw(vertices, stance, light(), Finish())
+    assert drawn.shape == (renderer.fine, renderer.fine, 4)
+    rows, columns = np.nonzero(drawn[..., 3])
+    scale = SIDE / renderer.fine
+    middle = stance.project(vertices.mean(axis=0, keepdims=True), SIDE)[0]
+    assert [columns.mean() * scale, rows.mean() * scale] == pytest.approx(middle, abs=1.5)
+    assert middle[0] > SIDE / 2  # shifted right
+    assert middle[1] > SIDE / 2  # and down
+    sides = stance.project(vertices, SIDE)
+    assert (columns.max() - columns.min()) * scale == pytest.approx(np.ptp(sides[:, 0]), abs=2)
+
+
+def test_light_falls_from_where_it_comes(renderer: Renderer, head: PuppetHead) -> None:
+    renderer.load(head)
+    vertices = head.vertices(neutral_action())
+    right = renderer.draw(vertices, AHEAD, light((1, 0, 0.3)), Finish(shine=0.0))
+    grey = right[..., :3].mean(axis=2)
+    middle = renderer.fine // 2
+    assert grey[middle, middle + 25] > 1.3 * grey[middle, middle - 25]
+    dark = renderer.draw(vertices, AHEAD, light(key=0.0), Finish())
+    assert dark[..., :3].max() < right[..., :3].max()
+
+
+def test_signs_of_the_pose() -> None:
+    nose = np.array([[0.0, -3, 2]], np.float32)
+    x0, y0 = AHEAD.project(nose, SIDE)[0]
+    assert (
+        Stance(0.3, 0, 0, (0, 0), 60, 0.42).project(nose, SIDE)[0, 0] > x0
+    )  # to the subject's left: right in the picture
+    assert Stance(0, 0.3, 0, (0, 0), 60, 0.42).project(nose, SIDE)[0, 1] < y0  # looks up
+    crown = np.array([[0.0, 10, -5]], np.float32)
+    assert Stance(0, 0, 0.3, (0, 0), 60, 0.42).project(crown, SIDE)[0, 0] < AHEAD.project(crown, SIDE)[0, 0]
+
+
+def test_flow_is_the_motion_of_projected_points(renderer: Renderer, head: PuppetHead) -> None:
+    renderer.load(head)
+    before, after = head.vertices(neutral_action()), head.vertices(full(12))
+    turned = Stance(0.06, 0.02, 0, (0.3, 0), 60, 0.42)
+    flow = renderer.flow((before, AHEAD), (after, turned))
+    assert flow.shape == (SIDE, SIDE, 2)
+    assert np.isnan(flow[0, 0]).all()
+    start, end = AHEAD.project(before, SIDE), turned.project(after, SIDE)
+    facing = before[:, 2] > 0.75 * RADIUS
+    errors = []
+    for at, to in zip(start[facing], end[facing], strict=True):
+        x, y = np.round(at).astype(int)
+        errors.append(np.abs(flow[y, x] - (to - at)).max())
+    assert np.median(errors) < 0.15
+    assert np.median(np.linalg.norm((end - start)[facing], axis=1)) > 2
+
+
+def test_relief_shows_where_it_is_carved(renderer: Renderer, head: PuppetHead) -> None:
+    renderer.load(head)
+    vertices = head.vertices(neutral_action())
+    flat = np.zeros((64, 64, 3), np.float32)
+    carved = flat.copy()
+    carved[30:34, :, 1] = 0.8
+    first, second = (renderer.draw(vertices, AHEAD, light((0, 1, 1)), Finish(), relief) for relief in (flat, carved))
+    changed = np.abs(first[..., :3].astype(int) - second[..., :3]).max(axis=2) > 8
+    rows = np.nonzero(changed)[0]
+    assert len(rows) > 50
+    assert abs(rows.mean() - renderer.fine / 2) < 12
+
+
+def test_normals_point_outwards_and_hollows_are_dark(head: PuppetHead) -> None:
+    vertices = head.vertices(neutral_action())
+    surface = Surface(head.mesh, vertices)
+    normals = surface.normals(vertices)
+    outwards = vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
+    inner = np.abs(outwards[:, 1]) < 0.95  # at the poles of the ball triangles are slivers
+    assert ((normals * outwards).sum(axis=1)[inner] > 0.9).all()
+    dented = vertices.copy()
+    front = int(np.argmax(vertices[:, 2] - np.abs(vertices[:, 1])))
+    dented[front, 2] -= 1.5
+    openness = surface.openness(dented, surface.normals(dented))
+    assert openness[front] < surface.openness(vertices, normals)[front] - 0.2
+
+
+def test_without_egl_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    moderngl = pytest.importorskip("moderngl")
+
+    def refuse(**_: object) -> None:
+        raise OSError("libEGL.so not loaded")
+
+    monkeypatch.setattr(moderngl, "create_context", refuse)
+    with pytest.raises(InputError, match=r"libEGL\.so not loaded.*install Mesa"):
+        open_context()
+
+
+def test_without_moderngl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "moderngl", None)
+    with pytest.raises(InputError, match=r"au-desktop\[synth\]"):
+        render.open_context()
+
+
+def test_nothing_is_drawn_before_a_head_is_loaded(renderer: Renderer) -> None:
+    fresh = Renderer(SIDE)
+    with pytest.raises(ValueError, match="load a head"):
+        fresh.draw(np.zeros((3, 3), np.float32), AHEAD, light(), Finish())
