@@ -27,7 +27,7 @@ from rtatl_core.recipe import Recipe
 from rtatl_core.tasks.objective import Objective
 from rtatl_core.tasks.optical_flow import end_point_error
 
-TEACHER_MOVES = 0.02
+TEACHER_MOVES = 0.05
 """Standard deviation within a clip from which on the teacher says something about its AU."""
 _VALIDATION_STEPS = 20
 """Batches of held-out unlabelled faces that judge a self-supervised run."""
