@@ -119,6 +119,14 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def audit(options: argparse.Namespace) -> int:
+    from rtatl_core import audit as auditing
+
+    result = auditing.audit(options.model, options.clips, options.photos, groups=options.groups, stills=options.stills)
+    print(auditing.write(result, options.out))
+    return 0
+
+
 def export(options: argparse.Namespace) -> int:
     from rtatl_core.export import export_onnx
 
@@ -189,6 +197,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--resamples", type=_positive, default=1000, metavar="N", help="of the bootstrap (default 1000)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda")
     sub.set_defaults(run=evaluate)
+
+    sub = commands.add_parser("audit", help="a model on real faces without codes: rest, pose, flicker, groups")
+    sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
+    sub.add_argument(
+        "--clips", nargs="+", type=Path, default=[], metavar="DIR", help="of rtatl prepare videos --teacher"
+    )
+    sub.add_argument(
+        "--photos", nargs="+", type=Path, default=[], metavar="DIR", help="of rtatl prepare photos --teacher"
+    )
+    sub.add_argument("--groups", type=Path, metavar="CSV", help="photo's file name, then columns of groups")
+    sub.add_argument("--stills", nargs="+", type=Path, default=[], metavar="PICTURE", help="for the flicker test")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.set_defaults(run=audit)
 
     sub = commands.add_parser("export", help="write the network as an ONNX graph beside its weights, parity printed")
     sub.add_argument("--model", help="name of a bundled model or a .safetensors file")

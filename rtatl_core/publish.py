@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
+from rtatl_core.datasets.teacher import at_rest
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation import clip_agreement, flow_error, pooled_agreement, predict_store, teacher_agreement
 from rtatl_core.facs import MAX_INTENSITY, parse_label
@@ -23,9 +26,15 @@ from rtatl_core.training import Trainer
 from rtatl_core.weights import COMPUTED_KEYS, Calibration, calibrate, load_model, save_model
 
 REST_QUANTILE = 0.2
-"""Share of real video frames in which an AU is taken to be at rest or below."""
-MAX_GAIN = 2.0
-OFFSET_LIMITS = (-0.03, 0.3)
+"""Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
+FALSE_ALARMS = 0.02
+"""Share of real resting faces that may read 1 (FACS A) or more: what limits the gain."""
+FEW_RESTING = 20
+"""Fewer real resting faces than this limit no gain by themselves."""
+MAX_GAIN = 6.0
+CAUTIOUS_GAIN = 2.0
+"""Where there are too few resting faces to limit it."""
+OFFSET_LIMITS = (-0.05, 0.35)
 SHARES = (0.5, 0.75, 0.9)
 """Shares of the geometry stream to choose from."""
 
@@ -77,7 +86,8 @@ def publish(trainer: Trainer) -> Path:
     if data.selection is not None:
         real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
         clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
-    calibration = fit_calibration(said.intensity, truth / np.float32(MAX_INTENSITY), clips)
+    resting = resting_output(network, [*data.unlabelled, *_whole(data.selection)])
+    calibration = fit_calibration(said.intensity, truth / np.float32(MAX_INTENSITY), clips, resting)
     calibration = dataclasses.replace(
         calibration,
         occurrence_from_intensity=store.occurrence_rule == FACS_A,
@@ -195,21 +205,54 @@ def fit_geometry_share(selection: ChipStore, network: RTATL) -> Float32:
     return np.array([best.get(au, default) for au in aus], np.float32)
 
 
-def fit_calibration(raw: Float32, truth: Float32, real: list[Float32]) -> Calibration:
+def _whole(store: ChipStore | None) -> list[Source]:
+    return [] if store is None else [Source(store, np.arange(len(store)), labels=False)]
+
+
+FRAMES_PER_CLIP = 8
+
+
+def resting_output(network: RTATL, sources: Sequence[Source]) -> Sequence[Float32]:
+    """For each AU the raw output on real faces that the teacher finds at rest there, a few frames of each clip."""
+    aus = network.config.aus
+    found: list[list[Float32]] = [[] for _ in aus]
+    for store, rows, _ in sources:
+        if store.teacher is None:
+            continue
+        spread = np.concatenate(
+            [
+                mine[:: max(1, len(mine) // FRAMES_PER_CLIP)] if store.clips[mine[0]] else mine
+                for clip in np.unique(store.clips[rows])
+                if len(mine := rows[store.clips[rows] == clip])
+            ]
+        )
+        said = predict_store(network, store, spread).intensity
+        for j, au in enumerate(aus):
+            found[j].append(said[at_rest(store.teacher[spread], au), j])
+    return [np.concatenate(parts) if parts else np.empty(0, np.float32) for parts in found]
+
+
+def fit_calibration(
+    raw: Float32, truth: Float32, real: list[Float32], resting: Sequence[Float32] | None = None
+) -> Calibration:
     """Per-AU gain and offset.
 
-    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video,
-    (m, n_aus). The offset is what the network says at rest: the ``REST_QUANTILE`` of a clip, in the median
-    over clips (without clips, of labelled faces that do not show the AU). The gain undoes the shrinking of
-    uncertain regression: spread of the labels over spread of the output, between 1 and ``MAX_GAIN``; more
-    would mostly amplify what is noise.
+    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
+    resting: for each AU the raw output on real faces at rest. The offset is what the network says at rest: the median
+    of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips; without
+    clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression: spread of
+    the labels over spread of the output, at least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1;
+    more would amplify what is noise.
     """
     offset = np.empty(raw.shape[1], np.float32)
     gain = np.empty(raw.shape[1], np.float32)
     for j in range(raw.shape[1]):
         known = np.isfinite(truth[:, j])
         at_rest = raw[known & (truth[:, j] < 0.02), j]
-        if real:
+        calm = resting[j] if resting is not None else np.empty(0, np.float32)
+        if len(calm) >= FEW_RESTING:
+            offset[j] = np.median(calm)
+        elif real:
             offset[j] = np.median([np.quantile(clip[:, j], REST_QUANTILE) for clip in real])
         else:
             offset[j] = np.median(at_rest) if len(at_rest) else 0.0
@@ -217,7 +260,11 @@ def fit_calibration(raw: Float32, truth: Float32, real: list[Float32]) -> Calibr
             offset[j], gain[j] = 0.0, 1.0
             continue
         spread = float(raw[known, j].std())
-        gain[j] = np.clip(truth[known, j].std() / max(spread, 1e-6), 1.0, MAX_GAIN)
+        most = CAUTIOUS_GAIN
+        if len(calm) >= FEW_RESTING:
+            highest = float(np.quantile(calm, 1 - FALSE_ALARMS)) - offset[j]
+            most = min(MAX_GAIN, 1 / (MAX_INTENSITY * max(highest, 1e-6)))
+        gain[j] = max(1.0, min(float(truth[known, j].std()) / max(spread, 1e-6), most))
     return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS))
 
 

@@ -16,23 +16,18 @@ from pathlib import Path
 import numpy as np
 
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.teacher import TEACHER_SHAPES
+from rtatl_core.datasets.teacher import at_rest
 from rtatl_core.face.mesh import OUTER_EYE_MM, mean_face
 from rtatl_core.synthetic.gates import MEASURES
-
-AT_REST = {1: 0.3, 2: 0.5, 4: 0.3, 10: 0.05, 12: 0.1, 15: 0.1, 18: 0.3, 25: 0.02, 26: 0.03, 43: 0.35}
-"""AU -> the blendshape's value up to which the face counts as at rest."""
 
 
 def main(folders: list[str]) -> None:
     measured: dict[str, list[float]] = {name: [] for name in MEASURES}
-    columns = list(TEACHER_SHAPES)
     for folder in folders:
         store = ChipStore.open(Path(folder))
         if store.teacher is None:
             raise SystemExit(f"{folder} has no teacher values; prepare it with --teacher")
-        rest = np.all([store.teacher[:, columns.index(au)] <= most for au, most in AT_REST.items()], axis=0)
-        rest &= np.abs(store.yaw) < 25
+        rest = at_rest(store.teacher) & (np.abs(store.yaw) < 25)
         for row in np.flatnonzero(rest)[:: 1 if not store.clips[0] else 15]:
             points = store.geometry[int(row)].astype(np.float32) * OUTER_EYE_MM + mean_face()
             for name, of in MEASURES.items():

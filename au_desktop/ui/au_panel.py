@@ -12,7 +12,7 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from au_desktop.ui.au_rows import PAD, AURows
+from au_desktop.ui.au_rows import PAD, TRUST_MEANS, AURows
 from au_desktop.ui.theme import Look, font
 from rtatl_core.facs import INTENSITY_LETTERS, MAX_INTENSITY
 from rtatl_core.handoffs import AnalysedFace
@@ -89,11 +89,15 @@ class AUPanel(QWidget):
         number."""
         trust = trust or {}
         self.rows.aus = aus
-        experimental = frozenset(au for au in aus if trust.get(str(au)) == "experimental")
-        self.rows.experimental = experimental
-        which = "All" if experimental == set(aus) else "Dotted"
-        self._legend.setText(f"{which}: experimental, not yet proven on real faces")
-        self._legend.setVisible(bool(experimental))
+        self.rows.trust = {au: trust[str(au)] for au in aus if str(au) in trust}
+        levels = set(self.rows.trust.values())
+        marks = {"usable": "dashed: usable", "experimental": "dotted: experimental"}
+        said = ", ".join(mark for level, mark in marks.items() if level in levels)
+        if levels == {"experimental"}:
+            said = "all: experimental, not yet proven on real faces"
+        self._legend.setText(said[:1].upper() + said[1:])
+        self._legend.setToolTip("<br>".join(TRUST_MEANS.values()))
+        self._legend.setVisible(bool(said))
         self.show_face(None)
         self.rows.redraw()
 
@@ -112,7 +116,7 @@ class AUPanel(QWidget):
             self.rows.show_values(None, None)
             self._face.setText("")
             return
-        self.rows.show_values(face.result.intensity, face.result.occurrence)
+        self.rows.show_values(face.result.intensity, face.result.occurrence, face.result.sides)
         self._face.setText(f"Face {face.observation.face_id}" if of > 1 else "")
 
     def settle(self, face: AnalysedFace | None, of: int = 1) -> None:

@@ -8,7 +8,7 @@ well under a millisecond.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QFocusEvent,
     QFont,
     QHelpEvent,
+    QHideEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -26,8 +27,9 @@ from PySide6.QtGui import (
     QPixmap,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from au_desktop.ui.au_help import AUHelp
 from au_desktop.ui.controls import is_space
 from au_desktop.ui.theme import Look, font, static_texts
 from rtatl_core.facs import ACTION_UNITS, INTENSITY_LETTERS, MAX_INTENSITY
@@ -42,6 +44,15 @@ _VALUE_W = 34
 _BAR_H = 6
 DIGITS_EVERY_S = 0.12
 """Bars follow every repaint; figures that change 20 times a second cannot be read."""
+SIDES_DIFFER = 0.3
+"""From which difference on a bar is drawn in two halves, the subject's left above the right."""
+TRUST_LINES = {"usable": Qt.PenStyle.DashLine, "experimental": Qt.PenStyle.DotLine}
+"""Trust level -> how the AU's name is underlined; good ones are not."""
+TRUST_MEANS = {
+    "good": "Good: agrees with its reference on real video.",
+    "usable": "Usable: follows its reference on real video, less exactly.",
+    "experimental": "Experimental: not yet proven on real faces.",
+}
 _GRADES = ("absent", "trace", "slight", "marked", "severe", "maximum")
 
 
@@ -52,7 +63,7 @@ def grade(value: float) -> str:
 
 
 class AURows(QWidget):
-    """One row per AU. Keyboard: Tab to get here, up and down, Space to show or hide the curve."""
+    """One row per AU. Keyboard: Tab to get here, up and down, Space to show or hide the curve, ? for what it is."""
 
     toggled = Signal(int)
     """An AU's curve was asked for or dismissed."""
@@ -61,11 +72,14 @@ class AURows(QWidget):
         super().__init__()
         self._look = look
         self._painted = painted
+        self.help = AUHelp(look, self)
         self.aus: tuple[int, ...] = ()
         self.chosen: frozenset[int] = frozenset()
-        self.experimental: frozenset[int] = frozenset()
+        self.trust: Mapping[int, str] = {}
+        """AU -> good, usable or experimental."""
         self._intensity: Float32 | None = None
         self._occurrence: Float32 | None = None
+        self._sides: Float32 | None = None
         self._digits: list[str] = []
         self._digits_at = 0.0
         self._base: QPixmap | None = None
@@ -84,11 +98,12 @@ class AURows(QWidget):
 
     # -- content -----------------------------------------------------------------------------------------
 
-    def show_values(self, intensity: Float32 | None, occurrence: Float32 | None) -> None:
-        """Values in the order of ``aus``; None when there is no face."""
+    def show_values(self, intensity: Float32 | None, occurrence: Float32 | None, sides: Float32 | None = None) -> None:
+        """Values in the order of ``aus``; None when there is no face. ``sides``: (n_aus, 2) of the subject's left and
+        right, None if the model does not tell them."""
         now = time.perf_counter()
         appeared = (intensity is None) != (self._intensity is None)
-        self._intensity, self._occurrence = intensity, occurrence
+        self._intensity, self._occurrence, self._sides = intensity, occurrence, sides
         if appeared or now - self._digits_at >= DIGITS_EVERY_S:
             self._set_digits(now)
         self.update()
@@ -184,9 +199,9 @@ class AURows(QWidget):
                 unit = ACTION_UNITS.get(number)
                 name = unit.name if unit else ""
                 painter.drawText(QRect(_NAME_X, rect.y(), _BAR_X - _NAME_X - 8, rect.height()), line, name)
-                if number in self.experimental and len(self.experimental) < len(self.aus):
+                if (style := TRUST_LINES.get(self.trust.get(number, ""))) and len(set(self.trust.values())) > 1:
                     width = painter.fontMetrics().horizontalAdvance(name)
-                    painter.setPen(QPen(self._look.colour("faint"), 1, Qt.PenStyle.DotLine))
+                    painter.setPen(QPen(self._look.colour("faint"), 1, style))
                     painter.drawLine(QPointF(_NAME_X, middle + 8.5), QPointF(_NAME_X + width, middle + 8.5))
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(ghost)
@@ -215,14 +230,20 @@ class AURows(QWidget):
         height, bar = self.row_height, _BAR_H / 2
         intensity = [0.0] * len(self.aus) if self._intensity is None else self._intensity.tolist()
         occurs = [False] * len(self.aus) if self._occurrence is None else (self._occurrence >= 0.5).tolist()
+        sides = None if self._sides is None else self._sides.tolist()
         painter.setPen(Qt.PenStyle.NoPen)
         for row, value in enumerate(intensity):
             middle = self._middle(row)
             if value > 0.02 or occurs[row]:
                 painter.setBrush(self._colours[row])
             if value > 0.02:
-                length = max(min(value, MAX_INTENSITY) * cell, 2.0)
-                painter.drawRoundedRect(QRectF(x0, middle - bar, length, _BAR_H), 3, 3)
+                left, right = (value, value) if sides is None else sides[row]
+                if abs(left - right) < SIDES_DIFFER:
+                    length = max(min(value, MAX_INTENSITY) * cell, 2.0)
+                    painter.drawRoundedRect(QRectF(x0, middle - bar, length, _BAR_H), 3, 3)
+                else:  # the upper half of the bar is the subject's left, the lower half the right
+                    painter.drawRect(QRectF(x0, middle - bar, left * cell, bar))
+                    painter.drawRect(QRectF(x0, middle, right * cell, bar))
             if occurs[row]:
                 painter.drawEllipse(QPointF(dot_x, middle), 3.2, 3.2)
         # The ticks at 1-4 are cuts through the bars, so that a bar reads as five FACS grades; 5 is its end.
@@ -245,10 +266,24 @@ class AURows(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         self._hover(-1)
+        self.help.hide()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.help.hide()
+
+    def _help(self, row: int) -> None:
+        """The card that explains the AU of a row, beside the rows so that it covers none."""
+        if row < 0:
+            self.help.hide()
+            return
+        top = self.mapToGlobal(self.row_rect(row).topLeft())
+        self.help.explain(self.aus[row], self.describe(row), QRect(top, self.row_rect(row).size()))
 
     def _hover(self, row: int) -> None:
         if row != self._hovered:
             self._hovered = row
+            if self.help.isVisible():
+                self._help(row)
             self.setCursor(Qt.CursorShape.PointingHandCursor if row >= 0 else Qt.CursorShape.ArrowCursor)
             self.update()
 
@@ -262,15 +297,14 @@ class AURows(QWidget):
         self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.help.hide()
         self.update()
 
     def event(self, event: QEvent) -> bool:
         if is_space(event):  # here it toggles a curve; elsewhere it pauses
             return True
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            row = self._row_at(event.pos().y())
-            if row >= 0:
-                QToolTip.showText(event.globalPos(), self.describe(row), self, self.row_rect(row))
+            self._help(self._row_at(event.pos().y()))
             return True
         return super().event(event)
 
@@ -279,7 +313,13 @@ class AURows(QWidget):
         if step is not None and self.aus:
             self._current = min(max(self._current + step, 0), len(self.aus) - 1)
             self._announce()
+            if self.help.isVisible():
+                self._help(self._current)
             self.update()
+        elif event.key() in (Qt.Key.Key_Question, Qt.Key.Key_F1) and self.aus:
+            self._help(-1 if self.help.isVisible() else self._current)
+        elif event.key() == Qt.Key.Key_Escape and self.help.isVisible():
+            self.help.hide()
         elif event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.aus:
             self.toggled.emit(self.aus[self._current])
             self._announce()
@@ -290,12 +330,15 @@ class AURows(QWidget):
         """Tool-tip of a row: name, muscle, FACS grade now."""
         number = self.aus[row]
         unit = ACTION_UNITS.get(number)
-        lines = [f"<b>AU{number} {unit.name}</b>", unit.muscle] if unit else [f"<b>AU{number}</b>"]
+        lines = [f"<b>AU{number} {unit.name}</b>", unit.muscle, unit.look] if unit else [f"<b>AU{number}</b>"]
         if self._intensity is not None and self._occurrence is not None:
             value, presence = float(self._intensity[row]), float(self._occurrence[row])
             lines.append(f"{value:.1f} of 5, {grade(value)}; present {presence:.0%}")
-        if number in self.experimental:
-            lines.append("Experimental: not yet proven on real faces.")
+            if self._sides is not None:
+                left, right = self._sides[row].tolist()
+                lines.append(f"subject's left {left:.1f}, right {right:.1f}")
+        if trust := TRUST_MEANS.get(self.trust.get(number, "")):
+            lines.append(trust)
         lines.append("Click to hide its curve" if number in self.chosen else "Click to show its curve")
         return "<br>".join(lines)
 

@@ -241,6 +241,7 @@ def _style_sheet(theme: Theme) -> str:
 * {{ font-family: "Inter"; font-size: 13px; }}
 QWidget {{ color: {t.text}; }}
 QMainWindow, #Desk {{ background: {t.window}; }}
+QFrame#Help {{ background: {t.raised}; border: 1px solid {t.line}; }}
 QToolTip {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line}; padding: 6px 8px; }}
 
 #TopBar {{ background: {t.surface}; border-bottom: 1px solid {t.line}; }}

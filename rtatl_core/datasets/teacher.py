@@ -10,6 +10,7 @@ from types import TracebackType
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtatl_core.errors import RecipeError
 from rtatl_core.handoffs import Float32, UInt8
@@ -71,6 +72,21 @@ class Teacher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._landmarker.close()
+
+
+AT_REST = {1: 0.3, 2: 0.55, 4: 0.3, 10: 0.05, 12: 0.1, 15: 0.1, 18: 0.3, 25: 0.02, 26: 0.03, 43: 0.35}
+"""AU -> the stand-in's value up to which the AU is taken to be at rest."""
+_UPPER = (1, 2, 4, 43)
+_UPPER_AUS = frozenset({1, 2, 4, 5, 43})
+
+
+def at_rest(values: Float32, au: int | None = None) -> NDArray[np.bool_]:
+    """(N, n) stand-ins -> (N,) faces at rest; with an AU: at rest where that AU shows, brows and lids for those of
+    brows and lids, the whole face for the others."""
+    columns = list(TEACHER_SHAPES)
+    watched = _UPPER if au in _UPPER_AUS else tuple(AT_REST)
+    calm: NDArray[np.bool_] = np.all([values[:, columns.index(a)] <= AT_REST[a] for a in watched], axis=0)
+    return calm
 
 
 WEAK_LABELS: dict[int, tuple[float, float]] = {

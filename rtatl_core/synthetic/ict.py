@@ -94,6 +94,9 @@ class IctRig:
             material[(self.source >= start) & (self.source < end)] = kind
         # The face's skin and the back of the head share vertices; the texture coordinate tells them apart.
         material[(material == Material.SKIN) & (own_uv[:, 0] > 1)] = Material.BODY
+        # The walls of the mouth begin at vertices of the lips.
+        mouth = np.unique(triangles[(material == Material.MOUTH)[triangles].any(axis=1)])
+        material[mouth[material[mouth] == Material.BODY]] = Material.MOUTH
         local = own_uv - np.floor(own_uv)
         uv = np.stack([local[:, 0], 1 - local[:, 1]], axis=1)
         face = material == Material.SKIN
@@ -185,7 +188,7 @@ def _resting_face(rng: np.random.Generator) -> dict[str, float]:
         weights[shape] = rng.normal(0, NEUTRAL_SPREAD * 0.7)
     sit = rng.normal(BROW_SIT, 0.35)
     weights |= dict.fromkeys((f"browSit{suffix}" for suffix in SUFFIX.values()), sit)
-    droop = float(np.clip(rng.normal(*LID_DROOP), -0.05, 0.4))
+    droop = float(np.clip(rng.normal(*LID_DROOP), -0.05, 0.32))
     return weights | dict.fromkeys((f"eyeBlink{suffix}" for suffix in SUFFIX.values()), droop)
 
 

@@ -15,7 +15,7 @@ HOLLOW_REACH = 5
 _UPPER_LIDS = ((37, 38), (43, 44))
 """Landmarks of the upper lids, subject's right and left."""
 LID_SHADE_CM = 0.45
-MOUTH_DEPTH_CM = 5.0
+MOUTH_DEPTH_CM = 3.6
 
 
 class Surface:

@@ -24,7 +24,7 @@ SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     7: (("{S}lowLid", 1.0), ("{S}squint", 0.25)),
     9: (("{S}disgust", 1.0), ("{S}nostril", 0.6), ("{S}browDown", 0.25)),
     10: (("{S}lipUp", 0.9),),
-    12: (("{S}smileClose", 1.9),),
+    12: (("{S}smileClose", 1.55),),
     14: (("{S}lipCorner", 0.8), (":cornerTuck", 1.4)),
     15: (("{S}mouthSad", 1.0), (":cornerDown", 0.6)),
     16: (("{S}lipDown", 0.9),),

@@ -19,7 +19,7 @@ from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
-from rtatl_core.publish import MAX_GAIN, fit_calibration, publish, trust_levels
+from rtatl_core.publish import CAUTIOUS_GAIN, FALSE_ALARMS, fit_calibration, publish, trust_levels
 from rtatl_core.recipe import Recipe, load_recipe
 from rtatl_core.tasks.base import Batch
 from rtatl_core.training import Trainer
@@ -320,10 +320,23 @@ def test_calibration_undoes_shrinking_and_rests_at_zero() -> None:
     real = np.stack([np.full(100, 0.2), np.zeros(100)], axis=1).astype(np.float32)
     calibration = fit_calibration(raw, truth, [real, real + 0.01, real - 0.05])
     assert calibration.gain[0] == pytest.approx(2, rel=0.01)
-    assert calibration.gain[1] == MAX_GAIN
+    assert calibration.gain[1] == CAUTIOUS_GAIN
     assert calibration.offset[0] == pytest.approx(0.2)
     without = fit_calibration(raw, np.where(truth < 0.3, 0, truth).astype(np.float32), [])
     assert 0.1 < without.offset[0] < 0.25
+
+
+def test_resting_faces_limit_the_gain() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
+    raw = (0.25 * truth + 0.02).astype(np.float32)
+    calm = [rng.normal(0.05, 0.01, 400).astype(np.float32), rng.normal(0.05, 0.06, 400).astype(np.float32)]
+    calibration = fit_calibration(raw, truth, [], calm)
+    assert calibration.offset == pytest.approx([0.05, 0.05], abs=0.01)
+    assert calibration.gain[0] == pytest.approx(4, rel=0.05)  # the spread of the labels
+    alarms = (5 * calibration.gain[1] * (calm[1] - calibration.offset[1]) >= 1).mean()
+    assert 1 < calibration.gain[1] < 3
+    assert alarms == pytest.approx(FALSE_ALARMS, abs=0.005)
 
 
 def test_trust_needs_agreement_in_two_clips() -> None:

@@ -184,13 +184,18 @@ def test_row_tells_muscle_grade_and_presence(make_desk: MakeDesk) -> None:
     assert f"{value:.1f} of 5, {grade(value)}" in told
 
 
-def test_experimental_aus_are_marked(make_desk: MakeDesk) -> None:
+def test_trust_is_shown_and_explained(make_desk: MakeDesk) -> None:
     panel = make_desk().window.panel
-    panel.set_aus((4, 12), {"4": "experimental", "12": "good"})
-    assert panel.rows.experimental == {4}
-    assert "Experimental" in panel.rows.describe(0)
-    assert "Experimental" not in panel.rows.describe(1)
+    panel.set_aus((2, 4, 12), {"2": "usable", "4": "experimental", "12": "good"})
+    assert [panel.rows.trust[au] for au in (2, 4, 12)] == ["usable", "experimental", "good"]
+    for row, word in enumerate(("Usable", "Experimental", "Good")):
+        assert word in panel.rows.describe(row)
     assert panel._legend.isVisible()
+    assert panel._legend.text() == "Dashed: usable, dotted: experimental"
+    panel.set_aus((2, 4), {"2": "experimental", "4": "experimental"})
+    assert panel._legend.text() == "All: experimental, not yet proven on real faces"
+    panel.set_aus((12,), {"12": "good"})
+    assert not panel._legend.isVisible()
 
 
 # -- running and recording ------------------------------------------------------------------------------------

@@ -1,0 +1,278 @@
+"""A model on real faces that nobody coded: what can be said of it all the same.
+
+Enters: a model, prepared clips and photos with teacher values (``rtatl prepare videos|photos --teacher``), perhaps a
+table of who is who, perhaps pictures for the flicker test. Leaves: numbers, as JSON and as tables.
+
+- agreement: PCC with MediaPipe's blendshapes within clips, where they move. A model that they taught agrees more.
+- resting: what faces at rest read. 1 (FACS A) or more is a false alarm.
+- clear: what faces read on which the teacher finds an AU clearly shown.
+- pose: PCC of each AU with yaw and pitch over faces at rest; an AU must not follow the head.
+- flicker: a picture repeated with a camera's noise, through the whole engine with its smoothing.
+- groups: agreement over photos and readings at rest by skin tone (individual typology angle of the cheeks: Chardon et
+  al. 1991), head turn, and the columns of the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.datasets.augment import centre_crop
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.teacher import TEACHER_SHAPES, at_rest
+from rtatl_core.engine import Engine
+from rtatl_core.errors import InputError, RecipeError
+from rtatl_core.evaluation import clip_agreement, predict_store
+from rtatl_core.handoffs import Float32, FramePacket, UInt8
+from rtatl_core.metrics import pcc
+from rtatl_core.weights import calibrate, load_model
+
+CLEAR: Mapping[int, float] = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 18: 0.9, 26: 0.35, 27: 0.6, 43: 0.55}
+"""AU -> blendshape value from which on it is clearly shown."""
+FEW = 10
+"""Groups and sets of fewer faces are left out."""
+TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
+"""From which individual typology angle on a skin is called so."""
+YAW_BINS = ((10.0, "frontal"), (25.0, "turned"), (180.0, "far turned"))
+GRAIN, STILL_FRAMES, STILL_RATE = 3.0, 60, 30.0
+"""Grey levels of camera noise, frames and frames per second of the flicker test."""
+_CHEEKS = (50, 280)
+"""Mesh points in the middle of the cheeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the model says of a store's faces, 0-5."""
+
+    store: ChipStore
+    values: Float32
+
+
+def audit(
+    model: str | Path | None,
+    clips: Sequence[Path],
+    photos: Sequence[Path],
+    *,
+    groups: Path | None = None,
+    stills: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """All measures that the material allows. Raises RecipeError for folders without teacher values, InputError when
+    there is nothing to measure on."""
+    if not clips and not photos:
+        raise InputError("nothing to measure on; name prepared folders with --clips or --photos")
+    loaded = load_model(model)
+
+    def read(folder: Path) -> Read:
+        store = ChipStore.open(folder)
+        if store.teacher is None:
+            raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
+        said = predict_store(loaded.network, store, np.arange(len(store)))
+        return Read(store, calibrate(said.intensity, said.occurrence, loaded.calibration)[0])
+
+    moving, still = [read(folder) for folder in clips], [read(folder) for folder in photos]
+    everything = [*moving, *still]
+    result: dict[str, Any] = {
+        "model": loaded.name,
+        "frames": sum(len(one.values) for one in moving),
+        "clips": sum(len(np.unique(one.store.clips)) for one in moving),
+        "photos": sum(len(one.values) for one in still),
+        "aus": list(loaded.aus),
+        "agreement": agreement(moving, loaded.aus),
+        "resting": resting(everything, loaded.aus),
+        "clear": clear(everything, loaded.aus),
+        "pose": pose_leakage(everything, loaded.aus),
+    }
+    if still:
+        result["groups"] = by_group(still, loaded.aus, _table(groups))
+    if stills:
+        result["flicker"] = flicker(model, stills)
+    return result
+
+
+def agreement(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
+    """AU -> mean PCC over the clips in which the teacher moves, and their number."""
+    scores: dict[int, list[float]] = {}
+    for one in reads:
+        for au, found in clip_agreement(one.store, one.values, aus).items():
+            scores.setdefault(au, []).extend(found)
+    return {_label(au): {"pcc": _two(float(np.mean(found))), "clips": len(found)} for au, found in scores.items()}
+
+
+def _calm(one: Read, au: int | None = None) -> NDArray[np.bool_]:
+    assert one.store.teacher is not None
+    return at_rest(one.store.teacher, au)
+
+
+def resting(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
+    """AU -> on faces at rest there: median, share from .5 and from 1 on."""
+    result = {}
+    for j, au in enumerate(aus):
+        values = np.concatenate([one.values[_calm(one, au), j] for one in reads])
+        if len(values) >= FEW:
+            shares = {"from_half": _two((values >= 0.5).mean()), "from_one": _two((values >= 1).mean())}
+            result[_label(au)] = {"median": _two(np.median(values)), **shares, "faces": len(values)}
+    return result
+
+
+def clear(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
+    """AU -> quartiles of what faces read on which the teacher sees it clearly."""
+    result = {}
+    columns = list(TEACHER_SHAPES)
+    for au, least in CLEAR.items():
+        if au not in aus:
+            continue
+        values = np.concatenate(
+            [one.values[one.store.teacher[:, columns.index(au)] >= least, aus.index(au)] for one in reads]  # type: ignore[index]
+        )
+        if len(values) >= FEW:
+            low, middle, high = np.percentile(values, (25, 50, 75))
+            result[_label(au)] = {"quartiles": [_two(low), _two(middle), _two(high)], "faces": len(values)}
+    return result
+
+
+def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
+    """AU -> PCC with yaw, |yaw| and pitch over faces at rest."""
+    result = {}
+    for j, au in enumerate(aus):
+        calm = [_calm(one, au) for one in reads]
+        values = np.concatenate([one.values[rows, j] for one, rows in zip(reads, calm, strict=True)])
+        yaw = np.concatenate([one.store.yaw[rows] for one, rows in zip(reads, calm, strict=True)])
+        pitch = np.concatenate([one.store.pitch[rows] for one, rows in zip(reads, calm, strict=True)])
+        if len(values) >= FEW and values.std() > 1e-6:
+            angles = {"yaw": yaw, "abs_yaw": np.abs(yaw), "pitch": pitch}
+            result[_label(au)] = {name: _two(pcc(values, angle)) for name, angle in angles.items()}
+    return result
+
+
+def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Division -> group -> faces, mean reading at rest, mean PCC with the teacher over photos."""
+    divisions: dict[str, list[NDArray[np.str_]]] = {"skin tone": [], "head turn": []}
+    names = sorted({column for row in table.values() for column in row})
+    for one in reads:
+        divisions["skin tone"].append(np.array([_tone(one.store, row) for row in range(len(one.store))]))
+        divisions["head turn"].append(np.array([_bin(abs(float(yaw)), YAW_BINS) for yaw in one.store.yaw]))
+        for name in names:
+            told = [table.get(str(subject), {}).get(name, "") for subject in one.store.subjects]
+            divisions.setdefault(name, []).append(np.array(told))
+    return {
+        name: {
+            str(group): described
+            for group in np.unique(np.concatenate(parts))
+            if group and (described := _describe(reads, aus, [part == group for part in parts]))
+        }
+        for name, parts in divisions.items()
+    }
+
+
+def _describe(reads: Sequence[Read], aus: tuple[int, ...], chosen: Sequence[NDArray[np.bool_]]) -> dict[str, Any]:
+    count = int(sum(rows.sum() for rows in chosen))
+    if count < FEW:
+        return {}
+    rest, scores = {}, []
+    for j, au in enumerate(aus):
+        pairs = list(zip(reads, chosen, strict=True))
+        calm = np.concatenate([one.values[rows & _calm(one, au), j] for one, rows in pairs])
+        if len(calm) >= FEW:
+            rest[_label(au)] = _two(calm.mean())
+        if au in CLEAR:
+            column = list(TEACHER_SHAPES).index(au)
+            truth = np.concatenate([one.store.teacher[rows, column] for one, rows in pairs])  # type: ignore[index]
+            scores.append(pcc(np.concatenate([one.values[rows, j] for one, rows in pairs]), truth))
+    return {"faces": count, "pcc_with_teacher": _two(float(np.nanmean(scores))), "at_rest": rest}
+
+
+def typology_angle(pixels: UInt8) -> float:
+    """(n, 3) RGB of skin -> individual typology angle in degrees: arctan((L* - 50) / b*); light skins are positive."""
+    lab = cv2.cvtColor((pixels.reshape(1, -1, 3) / np.float32(255)).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    lightness, yellow = np.median(lab[:, 0]), np.median(lab[:, 2])
+    return float(np.degrees(np.arctan2(lightness - 50, max(float(yellow), 1.0))))
+
+
+def _tone(store: ChipStore, row: int) -> str:
+    chip = centre_crop(store.chips[row], store.layout)
+    side, reach = store.layout.side, max(2, store.layout.side // 28)
+    patches = []
+    for point in _CHEEKS:
+        x, y = (store.landmarks[row][point].astype(np.float32) * side).astype(int).clip(reach, side - reach - 1)
+        patches.append(chip[y - reach : y + reach + 1, x - reach : x + reach + 1].reshape(-1, 3))
+    angle = typology_angle(np.concatenate(patches))
+    return next(name for least, name in TONES if angle >= least)
+
+
+def _bin(value: float, bins: Sequence[tuple[float, str]]) -> str:
+    return next(name for most, name in bins if value <= most)
+
+
+def flicker(model: str | Path | None, pictures: Sequence[Path]) -> dict[str, Any]:
+    """Each picture for two seconds with fresh noise in every frame, through the engine with its own smoothing."""
+    engine = Engine(model, device="cpu")
+    rng = np.random.default_rng(0)
+    spreads, steps = [], []
+    try:
+        for path in pictures:
+            image = cv2.imread(str(path))
+            if image is None:
+                raise InputError(f"picture {path} cannot be read")
+            engine.reset()
+            values = []
+            for number in range(1, STILL_FRAMES + 1):
+                noisy = (image + rng.normal(0, GRAIN, image.shape)).clip(0, 255).astype(np.uint8)
+                frame = engine.process(FramePacket(noisy, number, (number - 1) / STILL_RATE, 0.0))
+                if frame.faces:
+                    values.append(frame.faces[0].result.intensity)
+            if len(values) == STILL_FRAMES:
+                settled = np.stack(values)[STILL_FRAMES // 4 :]
+                spreads.append(settled.std(axis=0))
+                steps.append(np.abs(np.diff(settled, axis=0)).mean(axis=0))
+    finally:
+        engine.close()
+    if not spreads:
+        raise InputError("no face was found in the pictures for the flicker test; name others with --stills")
+    spread, step = np.mean(spreads, axis=0), np.mean(steps, axis=0)
+    return {
+        "pictures": len(spreads),
+        "mean_spread": _three(spread.mean()),
+        "mean_step": _three(step.mean()),
+        "noise_floor": {_label(au): _three(2 * value) for au, value in zip(engine.aus, spread, strict=True)},
+    }
+
+
+def _table(path: Path | None) -> dict[str, dict[str, str]]:
+    """First column (a file's name) -> the other columns."""
+    if path is None:
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if len(rows) < 2:
+        raise InputError(f"{path} is no table of photos; it needs a heading, then the file's name and its groups")
+    return {row[0]: dict(zip(rows[0][1:], row[1:], strict=False)) for row in rows[1:]}
+
+
+def _label(au: int) -> str:
+    return f"AU{au:02d}"
+
+
+def _two(value: float) -> float | None:
+    return round(float(value), 2) if np.isfinite(value) else None
+
+
+def _three(value: float) -> float:
+    return round(float(value), 4)
+
+
+def write(result: dict[str, Any], out: Path) -> Path:
+    """audit.json and audit.md in ``out``; returns the latter."""
+    from rtatl_core.audit_text import markdown
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "audit.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (out / "audit.md").write_text(markdown(result), encoding="utf-8")
+    return out / "audit.md"

@@ -1,0 +1,84 @@
+"""The audit of a model as tables in Markdown, for its report and for its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    labels = [f"AU{au:02d}" for au in result["aus"]]
+    parts = [
+        f"# {result['model']} on real faces that nobody coded",
+        f"{result['clips']} clips ({result['frames']} frames), {result['photos']} photos. Readings are on 0-5.",
+        "## Per AU",
+        per_au(result, labels),
+        "Agreement: mean PCC with MediaPipe's blendshape over the clips in which it moves (their number). At rest: "
+        "median, and share of resting faces that read .5 / 1 or more. Clear: quartiles where the blendshape shows the "
+        "AU clearly. Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces.",
+        summary(result),
+    ]
+    if "groups" in result:
+        parts += ["## Groups", groups(result["groups"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
+    rows = []
+    for label in labels:
+        agrees, rest = result["agreement"].get(label), result["resting"].get(label)
+        shown, pose = result["clear"].get(label), result["pose"].get(label)
+        floor = result.get("flicker", {}).get("noise_floor", {}).get(label)
+        rows.append(
+            [
+                label,
+                f"{agrees['pcc']:.2f} ({agrees['clips']})" if agrees else "",
+                f"{rest['median']:.2f}, {rest['from_half']:.0%} / {rest['from_one']:.0%}" if rest else "",
+                " ".join(f"{value:.1f}" for value in shown["quartiles"]) + f" ({shown['faces']})" if shown else "",
+                f"{max(abs(value or 0) for value in pose.values()):.2f}" if pose else "",
+                f"{floor:.3f}" if floor is not None else "",
+            ]
+        )
+    return table(["AU", "agreement", "at rest", "clear", "pose", "noise floor"], rows)
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    rest = [entry["from_one"] for entry in result["resting"].values()]
+    leaks = [max(abs(value or 0) for value in entry.values()) for entry in result["pose"].values()]
+    lines = []
+    if rest:
+        lines.append(f"False alarms (1 or more at rest): {np.mean(rest):.1%} in the mean over AUs.")
+    if leaks:
+        lines.append(f"Pose leakage: {np.mean(leaks):.2f} in the mean over AUs, {max(leaks):.2f} at most.")
+    if flicker := result.get("flicker"):
+        lines.append(
+            f"Flicker on {flicker['pictures']} still faces with camera noise: spread {flicker['mean_spread']:.3f}, "
+            f"change from frame to frame {flicker['mean_step']:.4f}."
+        )
+    return " ".join(lines)
+
+
+def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for division, found in divisions.items():
+        for name, entry in found.items():
+            highest = max(entry["at_rest"].items(), key=lambda item: item[1] or 0, default=("", 0.0))
+            mean = np.mean(list(entry["at_rest"].values())) if entry["at_rest"] else float("nan")
+            rows.append(
+                [
+                    division,
+                    name,
+                    str(entry["faces"]),
+                    f"{entry['pcc_with_teacher']:.2f}",
+                    f"{mean:.2f}",
+                    f"{highest[0]} {highest[1]:.2f}",
+                ]
+            )
+    return table(["division", "group", "faces", "agreement over photos", "mean reading at rest", "highest"], rows)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
