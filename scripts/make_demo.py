@@ -30,7 +30,7 @@ from rtatl_core.synthetic.studio import Person, Sources, Studio
 from rtatl_core.synthetic.surroundings import Surroundings
 
 RATE, WIDTH, HEIGHT = 25, 640, 480
-_QUICK = {"onset": 0.28, "apex": 0.3, "offset": 0.28, "pause": 0.12}
+_QUICK = {"onset": 0.28, "apex": 0.28, "offset": 0.28, "pause": 0.1}
 
 
 def alone(*aus: int) -> list[Step]:
@@ -38,7 +38,7 @@ def alone(*aus: int) -> list[Step]:
 
 
 def together(*expressions: dict[int, float | tuple[float, float]]) -> list[Step]:
-    return [Step(aus, 0.4, 0.5, 0.4, 0.15) for aus in expressions]
+    return [Step(aus, 0.4, 0.45, 0.4, 0.12) for aus in expressions]
 
 
 BROWS_AND_EYES = alone(1, 2, 4, 5, 6, 7, 43) + together({1: 0.9, 2: 0.9, 5: 0.8})
@@ -116,7 +116,7 @@ class Stage:
         person, scene = self._cast[who], self._scene
         self._studio.renderer.load(person.head)
         vertices = person.head.vertices(moment.action)
-        stance = Stance(*moment.pose, (0.0, -1.0 - crowd), scene.distance + 14 * (crowd - 1), scene.field)
+        stance = Stance(*moment.pose, (0.0, -2.2 - crowd), scene.distance + 14 * (crowd - 1), scene.field)
         relief = person.wrinkles.relief(moment.action)
         drawn = self._studio.renderer.draw(vertices, stance, scene.light, person.finish, relief)
         small = cv2.resize(drawn, (HEIGHT, HEIGHT), interpolation=cv2.INTER_AREA)

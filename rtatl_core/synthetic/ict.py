@@ -43,6 +43,8 @@ LID_DROOP = (0.16, 0.1)
 """Mean and spread of eyeBlink at rest: the rig's own eyes are wider than those of photographs, see gates.py."""
 BROW_SIT = 0.7
 """Mean weight of the brush that lowers resting brows, for the same reason."""
+LASH_TRIM = 0.6
+"""Share of their length by which lashes are shortened."""
 FACE_SIDE, PARTS_SIDE = 512, 512
 TOP, BOTTOM = 12.0, -24.0
 """Height of the crown and of the shoulders in head space."""
@@ -73,6 +75,7 @@ class IctRig:
         self.shapes = dict(numbers.shapes)
         self.mesh = self._build_mesh(triangles.reshape(-1, 3).astype(np.int32), own_uv, numbers)
         self._sculpt()
+        self._trim_lashes()
 
     def _sculpt(self) -> None:
         """Add the brushes' shapes to the rig's own."""
@@ -84,6 +87,15 @@ class IctRig:
                 stroke = sculpted(self.base, self.base[self.mesh.landmarks], brush, side)
                 strokes.append(stroke * face[:, None])
         self.deltas = np.concatenate([self.deltas, np.stack(strokes)])
+
+    def _trim_lashes(self) -> None:
+        """Draw lashes, here one strip without gaps, closer to the lid than the rig's own."""
+        from scipy.spatial import cKDTree
+
+        material = self.mesh.material[: len(self.base)]
+        lash, skin = (np.flatnonzero(material == kind) for kind in (Material.LASH, Material.SKIN))
+        _, nearest = cKDTree(self.base[skin]).query(self.base[lash])
+        self.base[lash] += np.float32(LASH_TRIM) * (self.base[skin[nearest]] - self.base[lash])
 
     def head(self, rng: np.random.Generator) -> IctHead:
         return IctHead(self, rng)

@@ -331,7 +331,6 @@ def _plain(
 def _lash(look: Complexion, side: int, rng: np.random.Generator) -> UInt8:
     """One dark strip, or none: single hairs are too fine for pictures of this size."""
     alpha = np.full((side, side), 255 if rng.random() < 0.35 + look.lashes else 0)
-    alpha[side // 2 :] = 0
     colour = np.minimum(look.hair * 0.5, 40) * (1 - 0.3 * (1 - look.lashes)) + look.skin * 0.3 * (1 - look.lashes)
     return np.dstack([np.broadcast_to(colour, (side, side, 3)), alpha]).astype(np.uint8)
 

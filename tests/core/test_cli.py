@@ -99,7 +99,7 @@ def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pyte
     (root / "images").mkdir(parents=True)
     source = cv2.VideoCapture(str(asset("demo.mp4")))
     with asset("demo.csv").open(newline="") as file, (root / "labels.csv").open("w", newline="") as out:
-        truth = list(csv.DictReader(file))
+        truth = [row for row in csv.DictReader(file) if row["face"] == "0" and int(row["frame"]) <= 620]
         columns = ["image", *truth[0]]
         writer = csv.DictWriter(out, columns)
         writer.writeheader()

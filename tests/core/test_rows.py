@@ -86,3 +86,28 @@ def test_a_damaged_row_in_the_middle_is_not_passed_over() -> None:
 def test_a_file_without_header_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="header"):
         parse(text)
+
+
+def test_models_that_tell_sides_have_two_more_columns_per_au() -> None:
+    columns = list(describe_columns((1, 12), sides=True))
+    assert columns[17:21] == ["AU01_left", "AU01_right", "AU12_left", "AU12_right"]
+    told = face()
+    sided = FaceRecord(
+        told.face_id,
+        told.confidence,
+        told.pose,
+        AUResult(
+            told.result.intensity,
+            told.result.raw_intensity,
+            told.result.occurrence,
+            np.array([[0.1, 0.2], [4.5, 5.0]], np.float32),
+        ),
+        told.box,
+    )
+    (line,) = lines(FrameRecord(1, 0.0, (sided,), True), 2, sides=True)
+    fields = dict(zip(columns, line.rstrip("\n").split(","), strict=True))
+    assert [fields[name] for name in columns[17:21]] == ["0.100", "0.200", "4.500", "5.000"]
+    (empty,) = lines(FrameRecord(2, 0.1), 2, sides=True)
+    assert len(empty.split(",")) == len(columns)
+    (unknown,) = lines(FrameRecord(3, 0.2, (face(),), True), 2, sides=True)
+    assert dict(zip(columns, unknown.rstrip("\n").split(","), strict=True))["AU12_left"] == ""

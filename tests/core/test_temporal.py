@@ -40,3 +40,16 @@ def test_time_that_goes_back_starts_anew() -> None:
     smoother = Smoother(1.0)
     smoother(0, 10.0, prediction(5))
     assert smoother(0, 0.0, prediction(1)).intensity[0] == 1
+
+
+def test_sides_are_smoothed_like_their_mean() -> None:
+    smoother = Smoother(0.1)
+    for step in range(6):
+        sides = np.array([[5.0, 1.0]] if step else [[0.0, 0.0]], np.float32)
+        prediction = AUPrediction(sides.mean(axis=1), np.zeros(1, np.float32), sides=sides)
+        result = smoother(0, step / 30, prediction)
+        assert result.sides is not None
+        assert result.sides.mean() == pytest.approx(float(result.intensity[0]), rel=1e-5)
+    assert result.sides[0, 0] == pytest.approx(5 * result.sides[0, 1], rel=1e-5)
+    plain = AUPrediction(np.ones(1, np.float32), np.zeros(1, np.float32))
+    assert smoother(0, 7 / 30, plain).sides is None  # another model took over

@@ -62,11 +62,12 @@ void main() {
         sky *= clamp(1.0 - 0.5 * relief * carved.z, 0.4, 1.1);
     }
 #endif
+    bool in_mouth = material_of == MOUTH || material_of == TEETH;  // lamps hardly reach in
     float lit = lit_share();
     float facing = dot(n, directions[0]);
     vec3 key = vec3(max((facing + 0.15) / 1.15, 0.0));
     if (material_of <= BODY) key.r = max((facing + 0.3) / 1.3, 0.0);  // skin lets red light round the edge
-    vec3 light = soft_light * (sky / max(open_sky, 0.05)) + colours[0] * key * lit * mix(sky, 1.0, 0.35);
+    vec3 light = soft_light * (sky / max(open_sky, 0.05)) + colours[0] * key * lit * (in_mouth ? sky : mix(sky, 1.0, 0.35));
     vec3 half_way = normalize(directions[0] + to_eye);
     float sharp = material_of == EYE ? 140.0 : material_of == TEETH || material_of == MOUTH ? 60.0 : gloss;
     float fresnel = 0.04 + 0.96 * pow(1.0 - max(dot(half_way, to_eye), 0.0), 5.0);

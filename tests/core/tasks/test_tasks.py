@@ -17,6 +17,7 @@ from rtatl_core.tasks.base import Batch
 from rtatl_core.tasks.consistency import Consistency, ConsistencyConfig
 from rtatl_core.tasks.optical_flow import OpticalFlow, end_point_error
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig, RoIInpainting
+from rtatl_core.tasks.weak_teacher import TOLERANCE, WeakTeacher
 
 AUS = (1, 12, 25)
 CONFIG = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
@@ -225,3 +226,58 @@ def test_perceptual_term_teaches_the_decoder_and_never_the_eye() -> None:
     assert network.inpainting.seed.weight.grad.abs().sum() > 0
     assert network.backbone.conv1.weight.grad is None
     assert network.backbone.bn1.training
+
+
+def test_sides_are_learnt_where_they_are_told() -> None:
+    rng = np.random.default_rng(3)
+    training = rng.uniform(0, 0.6, (50, 3)).astype(np.float32)
+    task = AURecognition(torch.from_numpy(training), torch.from_numpy((training > 0.3).astype(np.float32)))
+    batch = make_batch()
+    batch.sides = torch.from_numpy(rng.uniform(0, 1, (3, 3, 2)).astype(np.float32))
+    batch.intensity = batch.sides.mean(dim=-1)
+    batch.sides[0] = float("nan")  # this face has the mean only
+    sides = torch.from_numpy(rng.normal(size=(3, 3, 2)).astype(np.float32))
+    said = Said(sides.mean(dim=-1), torch.zeros(3, 3), sides)
+    output = RTATLOutput(*said, (said,), torch.zeros(()), torch.zeros(()))
+    loss = task.losses(batch, output, RTATL(CONFIG, flow=False))["intensity"]
+
+    weight = 1 / (training.std(axis=0) + 0.05)
+    weight /= weight.mean()
+    both = (sides.mean(dim=-1).numpy() - batch.intensity.numpy()) ** 2
+    apart = ((sides.numpy() - batch.sides.numpy()) ** 2).mean(axis=-1)
+    expected = (np.where(np.isnan(apart), both, apart) * weight).mean()
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_network_with_sides_never_contradicts_itself() -> None:
+    config = RTATLConfig(aus=AUS, width=8, token=16, geometry=16, sides=True)
+    network = RTATL(config, flow=False).eval()
+    batch = make_batch()
+    output = network(batch.chips, batch.centres, batch.geometry)
+    assert output.sides is not None
+    assert output.sides.shape == (3, len(AUS), 2)
+    torch.testing.assert_close(output.sides.mean(dim=-1), output.intensity)
+    assert RTATL(CONFIG, flow=False).eval()(batch.chips, batch.centres, batch.geometry).sides is None
+
+
+def test_weak_teacher_against_numpy() -> None:
+    rng = np.random.default_rng(4)
+    batch = make_batch()
+    taught = rng.uniform(0, 1, (3, 3)).astype(np.float32)
+    taught[0] = np.nan
+    taught[1, 2] = np.nan
+    batch.taught = torch.from_numpy(taught)
+    streams = tuple(
+        Said(torch.from_numpy(rng.uniform(0, 1, (3, 3)).astype(np.float32)), torch.zeros(3, 3), None) for _ in range(2)
+    )
+    output = RTATLOutput(*streams[0], streams, torch.zeros(()), torch.zeros(()))
+    loss = WeakTeacher().losses(batch, output, RTATL(CONFIG, flow=False))["teacher"]
+    known = ~np.isnan(taught)
+    expected = []
+    for said in streams:
+        error = np.abs(said.intensity.numpy() - np.nan_to_num(taught))
+        huber = np.where(error < TOLERANCE, error**2 / 2, TOLERANCE * (error - TOLERANCE / 2))
+        expected.append((huber * known).sum() / known.sum())
+    assert float(loss) == pytest.approx(np.mean(expected), rel=1e-5)
+    batch.taught = torch.full((3, 3), float("nan"))
+    assert float(WeakTeacher().losses(batch, output, RTATL(CONFIG, flow=False))["teacher"]) == 0

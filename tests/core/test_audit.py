@@ -1,0 +1,106 @@
+"""What can be said of a model on real faces that nobody coded."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core import audit as auditing
+from rtatl_core.assets import asset
+from rtatl_core.audit import Read, agreement, by_group, clear, pose_leakage, resting, typology_angle
+from rtatl_core.cli import main
+from rtatl_core.datasets.teacher import TEACHER_SHAPES
+from rtatl_core.errors import InputError, RecipeError
+from rtatl_core.video import VideoReader
+from tests.core.stores import open_store, write_clips, write_labelled
+
+AUS = (1, 12, 43)
+COLUMNS = list(TEACHER_SHAPES)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """60 faces of five clips; AU12 follows its blendshape, AU1 follows the head, AU43 says nothing."""
+    rng = np.random.default_rng(0)
+    store = open_store(write_clips(tmp_path, clips=5))
+    teacher = np.zeros((60, len(COLUMNS)), np.float32)
+    smile = np.where(np.arange(60) % 2, 0.9, 0.0) * rng.uniform(0.8, 1, 60)
+    teacher[:, COLUMNS.index(12)] = smile
+    yaw = rng.normal(0, 15, 60).astype(np.float32)
+    store = dataclasses.replace(store, teacher=teacher, yaw=yaw, pitch=rng.normal(0, 5, 60).astype(np.float32))
+    values = np.stack([1 + 0.05 * yaw, 5 * smile, np.full(60, 0.2)], axis=1).astype(np.float32)
+    return Read(store, values)
+
+
+def test_agreement_is_within_clips(read: Read) -> None:
+    found = agreement([read], AUS)
+    assert found == {"AU12": {"pcc": 1.0, "clips": 5}}
+
+
+def test_resting_faces_and_false_alarms(read: Read) -> None:
+    found = resting([read], AUS)
+    assert found["AU12"]["faces"] == 30  # those without a smile
+    assert found["AU12"]["from_half"] == 0
+    assert found["AU01"]["faces"] == 60  # a smile does not move the brows
+    assert found["AU01"]["from_one"] == pytest.approx((read.values[:, 0] >= 1).mean(), abs=0.01)
+
+
+def test_clear_expressions(read: Read) -> None:
+    assert clear([read], AUS)["AU12"]["quartiles"][1] == pytest.approx(np.median(read.values[1::2, 1]), abs=0.01)
+    assert "AU43" not in clear([read], AUS)  # never shown
+
+
+def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:
+    found = pose_leakage([read], AUS)
+    assert found["AU01"]["yaw"] == pytest.approx(1)
+    assert "AU43" not in found  # it never moves
+
+
+def test_groups_of_the_table_and_of_the_skin(read: Read) -> None:
+    names = {str(name): {"age": "young" if k % 2 else "old"} for k, name in enumerate(np.unique(read.store.subjects))}
+    found = by_group([read], AUS, names)
+    assert set(found) == {"skin tone", "head turn", "age"}
+    assert sum(entry["faces"] for entry in found["skin tone"].values()) <= 60
+    assert set(found["head turn"]) <= {"frontal", "turned", "far turned"}
+
+
+@pytest.mark.parametrize(
+    ("rgb", "tone"), [((235, 200, 180), "light"), ((175, 130, 100), "medium"), ((80, 52, 40), "dark")]
+)
+def test_skin_tones(rgb: tuple[int, int, int], tone: str) -> None:
+    angle = typology_angle(np.tile(np.array(rgb, np.uint8), (20, 1)))
+    assert next(name for least, name in auditing.TONES if angle >= least) == tone
+
+
+def test_folders_without_teacher_are_named(tmp_path: Path) -> None:
+    write_labelled(tmp_path, 12)
+    with pytest.raises(RecipeError, match="no teacher values"):
+        auditing.audit(None, [tmp_path], [])
+    with pytest.raises(InputError, match="nothing to measure on"):
+        auditing.audit(None, [], [])
+
+
+@pytest.mark.slow
+def test_the_command_measures_the_bundled_model(tmp_path: Path) -> None:
+    with VideoReader(asset("demo.mp4")) as reader:
+        picture = reader.read()
+    assert picture is not None
+    store = open_store(write_clips(tmp_path / "chips", clips=3, teacher=True))
+    cv2.imwrite(str(tmp_path / "still.png"), picture.image)
+    with (tmp_path / "who.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["file", "age"], *([str(name), "x"] for name in np.unique(store.subjects))])
+    flags = ["--clips", str(tmp_path / "chips"), "--photos", str(tmp_path / "chips"), "--out", str(tmp_path / "out")]
+    flags += ["--stills", str(tmp_path / "still.png"), "--groups", str(tmp_path / "who.csv")]
+    assert main(["audit", *flags]) == 0
+    result = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert result["flicker"]["pictures"] == 1
+    assert 0 <= result["flicker"]["mean_spread"] < 0.5
+    text = (tmp_path / "out" / "audit.md").read_text()
+    assert "| AU12 |" in text
+    assert "Flicker on 1 still faces" in text
