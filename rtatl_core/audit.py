@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.teacher import TEACHER_SHAPES, at_rest
+from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, predict_store
@@ -35,8 +35,6 @@ from rtatl_core.handoffs import Float32, FramePacket, UInt8
 from rtatl_core.metrics import pcc
 from rtatl_core.weights import calibrate, load_model
 
-CLEAR: Mapping[int, float] = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 18: 0.9, 26: 0.35, 27: 0.6, 43: 0.55}
-"""AU -> blendshape value from which on it is clearly shown."""
 FEW = 10
 """Groups and sets of fewer faces are left out."""
 TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))

@@ -124,6 +124,11 @@ def audit(options: argparse.Namespace) -> int:
 
     result = auditing.audit(options.model, options.clips, options.photos, groups=options.groups, stills=options.stills)
     print(auditing.write(result, options.out))
+    if options.card:
+        from rtatl_core.card_text import add_audit
+        from rtatl_core.weights import find_model
+
+        print(add_audit(find_model(options.model), result))
     return 0
 
 
@@ -207,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
         "--photos", nargs="+", type=Path, default=[], metavar="DIR", help="of rtatl prepare photos --teacher"
     )
     sub.add_argument("--groups", type=Path, metavar="CSV", help="photo's file name, then columns of groups")
+    sub.add_argument("--card", action="store_true", help="put the numbers into the model's card, and write it in words")
     sub.add_argument("--stills", nargs="+", type=Path, default=[], metavar="PICTURE", help="for the flicker test")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.set_defaults(run=audit)

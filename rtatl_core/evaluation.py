@@ -44,6 +44,8 @@ class Predicted(NamedTuple):
     """Intensity by the pixel stream alone."""
     geometry: Float32
     """Intensity by the geometry stream alone; the pixel stream's where there is none."""
+    sides: Float32 | None = None
+    """(n, n_aus, 2) of the subject's left and right; None if the network does not tell them."""
 
 
 @torch.inference_mode()
@@ -59,7 +61,9 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], bat
         geometry = torch.from_numpy(store.geometry.take(part).astype(np.float32)).to(device)
         images = to_tensor(torch.from_numpy(chips).to(device)).contiguous(memory_format=torch.channels_last)
         output = network(images, torch.from_numpy(centres).to(device), geometry)
-        tensors = (output.intensity, output.occurrence, output.streams[0][0], output.streams[-1][0])
+        tensors = [output.intensity, output.occurrence, output.streams[0].intensity, output.streams[-1].intensity]
+        if output.sides is not None:
+            tensors.append(output.sides)
         outputs.append(tuple(tensor.float().cpu().numpy() for tensor in tensors))
     return Predicted(*(np.concatenate(part) for part in zip(*outputs, strict=True)))
 

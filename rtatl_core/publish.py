@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
-from rtatl_core.datasets.teacher import at_rest
+from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation import clip_agreement, flow_error, pooled_agreement, predict_store, teacher_agreement
 from rtatl_core.facs import MAX_INTENSITY, parse_label
@@ -31,6 +32,10 @@ FALSE_ALARMS = 0.02
 """Share of real resting faces that may read 1 (FACS A) or more: what limits the gain."""
 FEW_RESTING = 20
 """Fewer real resting faces than this limit no gain by themselves."""
+FEW_CLEAR = 15
+CLEAR_READS = 4.0
+"""What a face that clearly shows an AU should read."""
+MAX_BOOST = 3.0
 MAX_GAIN = 6.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
@@ -86,8 +91,8 @@ def publish(trainer: Trainer) -> Path:
     if data.selection is not None:
         real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
         clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
-    resting = resting_output(network, [*data.unlabelled, *_whole(data.selection)])
-    calibration = fit_calibration(said.intensity, truth / np.float32(MAX_INTENSITY), clips, resting)
+    judged = real_output(network, [*data.unlabelled, *_whole(data.selection)])
+    calibration = fit_calibration(said.intensity, truth / np.float32(MAX_INTENSITY), clips, judged)
     calibration = dataclasses.replace(
         calibration,
         occurrence_from_intensity=store.occurrence_rule == FACS_A,
@@ -103,6 +108,7 @@ def publish(trainer: Trainer) -> Path:
                 name: {label: _two(f(value[:, j], truth[:, j])) for j, label in enumerate(labels)}
                 for name, f in (("pcc", pcc), ("icc31", icc31), ("mae", mae))
             },
+            **_side_agreement(network, store, rows, labels),
             "f1": {label: _two(_f1(probability[:, j], present[:, j])) for j, label in enumerate(labels)},
         }
     }
@@ -162,6 +168,21 @@ def _publish_decoder(trainer: Trainer, model: Path, decoder: str) -> Path:
     return path.with_suffix(".safetensors")
 
 
+def _side_agreement(network: RTATL, store: ChipStore, rows: NDArray[np.int64], labels: list[str]) -> dict[str, Any]:
+    """PCC between told and true difference of left and right, on faces whose sides differ."""
+    if store.sides is None or not network.config.sides:
+        return {}
+    true = store.sides[rows, :, 0] - store.sides[rows, :, 1]
+    sides = predict_store(network, store, rows).sides
+    assert sides is not None
+    told = sides[..., 0] - sides[..., 1]
+    found = {}
+    for j, label in enumerate(labels):
+        if np.abs(true[:, j]).max() > 0.1:
+            found[label] = _two(pcc(told[:, j], true[:, j]))
+    return {"pcc_left_minus_right": found}
+
+
 def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[str, Any]:
     scores, clips = clip_agreement(store, values, aus), len(np.unique(store.clips))
     return {
@@ -212,10 +233,19 @@ def _whole(store: ChipStore | None) -> list[Source]:
 FRAMES_PER_CLIP = 8
 
 
-def resting_output(network: RTATL, sources: Sequence[Source]) -> Sequence[Float32]:
-    """For each AU the raw output on real faces that the teacher finds at rest there, a few frames of each clip."""
-    aus = network.config.aus
-    found: list[list[Float32]] = [[] for _ in aus]
+class RealFaces(NamedTuple):
+    """For each AU the raw output on real faces that the teacher judges."""
+
+    resting: Sequence[Float32]
+    """On faces at rest, a few frames of each clip."""
+    clear: Sequence[Float32]
+    """On faces that clearly show it; empty for AUs that the teacher does not know."""
+
+
+def real_output(network: RTATL, sources: Sequence[Source]) -> RealFaces:
+    aus, columns = network.config.aus, list(TEACHER_SHAPES)
+    resting: list[list[Float32]] = [[] for _ in aus]
+    clear: list[list[Float32]] = [[] for _ in aus]
     for store, rows, _ in sources:
         if store.teacher is None:
             continue
@@ -226,30 +256,36 @@ def resting_output(network: RTATL, sources: Sequence[Source]) -> Sequence[Float3
                 if len(mine := rows[store.clips[rows] == clip])
             ]
         )
-        said = predict_store(network, store, spread).intensity
+        said = predict_store(network, store, rows).intensity
+        few = np.isin(rows, spread)
         for j, au in enumerate(aus):
-            found[j].append(said[at_rest(store.teacher[spread], au), j])
-    return [np.concatenate(parts) if parts else np.empty(0, np.float32) for parts in found]
+            resting[j].append(said[few & at_rest(store.teacher[rows], au), j])
+            if au in CLEAR:
+                clear[j].append(said[store.teacher[rows, columns.index(au)] >= CLEAR[au], j])
+    return RealFaces(*([np.concatenate([_NONE, *found]) for found in parts] for parts in (resting, clear)))
 
 
-def fit_calibration(
-    raw: Float32, truth: Float32, real: list[Float32], resting: Sequence[Float32] | None = None
-) -> Calibration:
-    """Per-AU gain and offset.
+_NONE = np.empty(0, np.float32)
+
+
+def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: RealFaces | None = None) -> Calibration:
+    """Per-AU gain, offset and boost.
 
     raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
-    resting: for each AU the raw output on real faces at rest. The offset is what the network says at rest: the median
+    judged: raw output on real faces that a teacher judges. The offset is what the network says at rest: the median
     of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips; without
     clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression: spread of
-    the labels over spread of the output, at least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1;
-    more would amplify what is noise.
+    the labels over spread of the output (or more where real faces that clearly show the AU would read under 3), at
+    least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1; more would amplify what is noise. The boost lets
+    faces that clearly show it (real ones where the teacher knows, labelled ones of .8 or more elsewhere) read
+    ``CLEAR_READS`` in the median.
     """
     offset = np.empty(raw.shape[1], np.float32)
-    gain = np.empty(raw.shape[1], np.float32)
+    gain, boost = np.empty(raw.shape[1], np.float32), np.ones(raw.shape[1], np.float32)
     for j in range(raw.shape[1]):
         known = np.isfinite(truth[:, j])
         at_rest = raw[known & (truth[:, j] < 0.02), j]
-        calm = resting[j] if resting is not None else np.empty(0, np.float32)
+        calm, clear = (judged.resting[j], judged.clear[j]) if judged is not None else (_NONE, _NONE)
         if len(calm) >= FEW_RESTING:
             offset[j] = np.median(calm)
         elif real:
@@ -264,8 +300,15 @@ def fit_calibration(
         if len(calm) >= FEW_RESTING:
             highest = float(np.quantile(calm, 1 - FALSE_ALARMS)) - offset[j]
             most = min(MAX_GAIN, 1 / (MAX_INTENSITY * max(highest, 1e-6)))
-        gain[j] = max(1.0, min(float(truth[known, j].std()) / max(spread, 1e-6), most))
-    return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS))
+        wanted = float(truth[known, j].std()) / max(spread, 1e-6)
+        if len(clear) >= FEW_CLEAR:
+            wanted = max(wanted, 3 / (MAX_INTENSITY * max(float(np.median(clear)) - offset[j], 1e-6)))
+        gain[j] = max(1.0, min(wanted, most))
+        shown = clear if len(clear) >= FEW_CLEAR else raw[known & (truth[:, j] >= 0.8), j]
+        if len(shown) >= FEW_CLEAR:
+            reads = MAX_INTENSITY * gain[j] * (float(np.median(shown)) - offset[j])
+            boost[j] = np.clip((CLEAR_READS - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST)
+    return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
 
 
 def _without_card(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,8 @@ _GOLDEN_TOLERANCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Raw network output (1 = FACS 5) -> intensity 0-5: ``clip(5 * gain * (raw - offset), 0, 5)``, per AU."""
+    """Raw network output (1 = FACS 5) -> intensity 0-5, per AU: v = 5 * gain * (raw - offset), what is over 1 (FACS A)
+    stretched by ``boost``, then clipped. Gain and offset decide where an AU begins, boost how far it reaches."""
 
     gain: Float32
     offset: Float32
@@ -61,6 +62,13 @@ class Calibration:
     intensity_from_occurrence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), np.bool_))
     """(n_aus,) or () AUs whose intensity was never coded in training: shown is 5 times the probability that the
     occurrence head gives."""
+    boost: Float32 = field(default_factory=lambda: np.ones((), np.float32))
+    """(n_aus,) or (), 1 or more."""
+
+    def reach(self, value: Float32) -> Float32:
+        """Stretch what is over 1. value: (..., n_aus)."""
+        stretched: Float32 = np.where(value > 1, 1 + (value - 1) * self.boost, value)
+        return stretched
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +123,10 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
         "inpainting": network.inpainting is not None,
         "landmark_backend": BACKEND,
         "calibration": {
-            "rule": "intensity = clip(5 * gain * (raw - offset), 0, 5)",
+            "rule": "v = 5 * gain * (raw - offset); intensity = clip(v if v <= 1 else 1 + boost * (v - 1), 0, 5)",
             "gain": _rounded(calibration.gain),
             "offset": _rounded(calibration.offset),
+            "boost": _rounded(np.broadcast_to(calibration.boost, calibration.gain.shape)),
             "occurrence": next(k for k, v in _OCCURRENCE_RULES.items() if v == calibration.occurrence_from_intensity),
             "intensity_is_5_times_probability": _numbers(network.config.aus, calibration.intensity_from_occurrence),
         },
@@ -166,7 +175,11 @@ def load_model(model: str | Path | None = None, *, with_onnx: bool = True) -> Mo
         gain, offset = (np.array(card["calibration"][key], np.float32) for key in ("gain", "offset"))
         uncoded = card["calibration"].get("intensity_is_5_times_probability", [])
         calibration = Calibration(
-            gain, offset, _OCCURRENCE_RULES[card["calibration"]["occurrence"]], np.isin(config.aus, uncoded)
+            gain,
+            offset,
+            _OCCURRENCE_RULES[card["calibration"]["occurrence"]],
+            np.isin(config.aus, uncoded),
+            np.array(card["calibration"].get("boost", 1.0), np.float32),
         )
         expected, golden = str(card["sha256"]), np.array(card["golden_intensity"], np.float32)
         with_flow = bool(card["flow"])
@@ -240,14 +253,15 @@ def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[
     if calibration.occurrence_from_intensity:
         logits = np.where(uncoded, logits, 4 * (intensity - 1)).astype(np.float32)
     probability = 1 / (1 + np.exp(-logits.clip(-60, 60)))
-    intensity = np.where(uncoded, 5 * probability, intensity)
+    intensity = np.where(uncoded, 5 * probability, calibration.reach(intensity))
     return intensity.clip(0, 5).astype(np.float32), probability.astype(np.float32)
 
 
 def calibrate_sides(raw: Float32, calibration: Calibration) -> Float32:
-    """(..., n_aus, 2) raw intensity of left and right -> 0-5, by the gain and offset of both."""
-    intensity = 5 * calibration.gain[:, None] * (raw - calibration.offset[:, None])
-    return intensity.clip(0, 5).astype(np.float32)
+    """(..., n_aus, 2) raw intensity of left and right -> 0-5, by the calibration of both."""
+    by_side = np.moveaxis(raw, -1, 0)
+    intensity = calibration.reach(5 * calibration.gain * (by_side - calibration.offset))
+    return np.moveaxis(intensity, 0, -1).clip(0, 5).astype(np.float32)
 
 
 def _numbers(aus: tuple[int, ...], chosen: NDArray[np.bool_]) -> list[int]:

@@ -76,6 +76,8 @@ class Teacher:
 
 AT_REST = {1: 0.3, 2: 0.55, 4: 0.3, 10: 0.05, 12: 0.1, 15: 0.1, 18: 0.3, 25: 0.02, 26: 0.03, 43: 0.35}
 """AU -> the stand-in's value up to which the AU is taken to be at rest."""
+CLEAR = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 18: 0.9, 26: 0.35, 27: 0.6, 43: 0.55}
+"""AU -> the stand-in's value from which on the AU is clearly shown."""
 _UPPER = (1, 2, 4, 43)
 _UPPER_AUS = frozenset({1, 2, 4, 5, 43})
 

@@ -47,8 +47,8 @@ EXCLUSIVE: frozenset[frozenset[int]] = frozenset(
 )
 NEUTRAL_SHARE, EXPRESSION_SHARE, SINGLE_SHARE = 0.1, 0.4, 0.22
 """Of stills; the rest are mixtures of one to five AUs."""
-ONE_SIDED = 0.22
-"""Share of AUs with sides in which one side is weaker."""
+ONE_SIDED = 0.4
+"""Share of AUs with sides in which one side is weaker; far more than on real faces, or networks learn no sides."""
 EXTRA_SHARE = 0.08
 GAZE_SPREAD = (0.25, 0.17)
 _MOST_GAZE = (0.7, 0.5)
@@ -88,7 +88,7 @@ def _intensities(au: int, rng: np.random.Generator) -> Float32:
     strength = rng.uniform(0.08, 1) if rng.random() < 0.8 else rng.uniform(0, 0.3)
     sides = np.full(2, strength, np.float32)
     if au not in SINGLE and rng.random() < ONE_SIDED:
-        sides[LEFT if rng.random() < 0.5 else RIGHT] *= rng.uniform(0, 1) if rng.random() < 0.6 else 0.0
+        sides[LEFT if rng.random() < 0.5 else RIGHT] *= rng.uniform(0, 1) if rng.random() < 0.5 else 0.0
     return sides
 
 

@@ -19,7 +19,15 @@ from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
-from rtatl_core.publish import CAUTIOUS_GAIN, FALSE_ALARMS, fit_calibration, publish, trust_levels
+from rtatl_core.publish import (
+    CAUTIOUS_GAIN,
+    CLEAR_READS,
+    FALSE_ALARMS,
+    RealFaces,
+    fit_calibration,
+    publish,
+    trust_levels,
+)
 from rtatl_core.recipe import Recipe, load_recipe
 from rtatl_core.tasks.base import Batch
 from rtatl_core.training import Trainer
@@ -331,12 +339,25 @@ def test_resting_faces_limit_the_gain() -> None:
     truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
     raw = (0.25 * truth + 0.02).astype(np.float32)
     calm = [rng.normal(0.05, 0.01, 400).astype(np.float32), rng.normal(0.05, 0.06, 400).astype(np.float32)]
-    calibration = fit_calibration(raw, truth, [], calm)
+    nobody = [np.empty(0, np.float32)] * 2
+    calibration = fit_calibration(raw, truth, [], RealFaces(calm, nobody))
     assert calibration.offset == pytest.approx([0.05, 0.05], abs=0.01)
     assert calibration.gain[0] == pytest.approx(4, rel=0.05)  # the spread of the labels
     alarms = (5 * calibration.gain[1] * (calm[1] - calibration.offset[1]) >= 1).mean()
     assert 1 < calibration.gain[1] < 3
     assert alarms == pytest.approx(FALSE_ALARMS, abs=0.005)
+
+
+def test_clear_expressions_read_high() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    raw = (0.9 * truth).astype(np.float32)
+    calm, clear = rng.normal(0.0, 0.06, 300).astype(np.float32), rng.normal(0.4, 0.02, 60).astype(np.float32)
+    calibration = fit_calibration(raw, truth, [], RealFaces([calm], [clear]))
+    value = calibrate(clear[:, None], np.zeros((60, 1), np.float32), calibration)[0]
+    assert np.median(value) == pytest.approx(CLEAR_READS, abs=0.1)
+    resting = calibrate(calm[:, None], np.zeros((300, 1), np.float32), calibration)[0]
+    assert (resting >= 1).mean() <= 2 * FALSE_ALARMS
 
 
 def test_trust_needs_agreement_in_two_clips() -> None:

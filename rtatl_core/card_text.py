@@ -1,0 +1,79 @@
+"""A model's card, for a person: what it is, on what it was trained, what it was measured on, what it is not for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rtatl_core.audit_text import groups, per_au, summary, table
+from rtatl_core.facs import ACTION_UNITS
+
+
+def add_audit(card_path: Path, audited: Mapping[str, Any]) -> Path:
+    """Put an audit's numbers into a card and write the card in words beside it; returns its path."""
+    card = json.loads(card_path.read_text(encoding="utf-8"))
+    card["measured"] = {**card.get("measured", {}), "real_faces": dict(audited)}
+    card_path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    words = card_path.with_suffix(".md")
+    words.write_text(card_markdown(card), encoding="utf-8")
+    return words
+
+
+def card_markdown(card: Mapping[str, Any]) -> str:
+    """The card in words."""
+    aus = card["network"]["aus"]
+    labels = [f"AU{au:02d}" for au in aus]
+    parts = [
+        f"# {card['name']}",
+        str(card.get("purpose", "")),
+        f"**Trained on {card['trained_on']}.** Licence: {card.get('licence', 'see the notices')}. Not for "
+        f"{card.get('not_for', 'decisions about a person')}.",
+        "## Data",
+        _listed(card.get("data", [])),
+        "## Known faults",
+        _listed(card.get("known_faults", [])),
+        "## Trust and numbers per AU",
+        _held_out(card, labels),
+        f"Trust: {card.get('trust_rule', '')}.",
+        "PCC, ICC(3,1) and MAE (on 0-5) are on faces of the training kind, people who were not trained on. L - R: PCC "
+        "of the difference between the subject's left and right.",
+    ]
+    if audited := card.get("measured", {}).get("real_faces"):
+        parts += [
+            "## Real faces, uncoded",
+            f"{audited['clips']} clips ({audited['frames']} frames), {audited['photos']} photos; measured with "
+            "`rtatl audit`.",
+            per_au(audited, labels),
+            summary(audited),
+        ]
+        if "groups" in audited:
+            parts += ["### Groups", groups(audited["groups"])]
+    parts += [
+        "## Files",
+        f"`{card['name']}.safetensors`, sha256 `{card['sha256']}`. Recipe and everybody trained on: in the JSON.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _held_out(card: Mapping[str, Any], labels: list[str]) -> str:
+    measured = card.get("measured", {}).get("held_out_labelled", {})
+    rows = []
+    for label in labels:
+        au = int(label[2:])
+        name = ACTION_UNITS[au].name if au in ACTION_UNITS else ""
+        numbers = [measured.get(key, {}).get(label) for key in ("pcc", "icc31", "mae", "pcc_left_minus_right")]
+        rows.append(
+            [
+                label,
+                name,
+                card["trust"].get(str(au), ""),
+                *("" if value is None else f"{value:.2f}" for value in numbers),
+            ]
+        )
+    return table(["AU", "name", "trust", "PCC", "ICC(3,1)", "MAE", "L - R"], rows)
+
+
+def _listed(items: list[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
