@@ -276,8 +276,8 @@ def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: R
     of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips; without
     clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression: spread of
     the labels over spread of the output (or more where real faces that clearly show the AU would read under 3), at
-    least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1; more would amplify what is noise. The boost lets
-    faces that clearly show it (real ones where the teacher knows, labelled ones of .8 or more elsewhere) read
+    least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1; more would amplify what is noise. The boost
+    lets faces that clearly show it (real ones where the teacher knows, labelled ones of .8 or more elsewhere) read
     ``CLEAR_READS`` in the median.
     """
     offset = np.empty(raw.shape[1], np.float32)

@@ -45,7 +45,7 @@ BROW_SIT = 0.7
 """Mean weight of the brush that lowers resting brows, for the same reason."""
 LASH_TRIM = 0.6
 """Share of their length by which lashes are shortened."""
-FACE_SIDE, PARTS_SIDE = 512, 512
+FACE_SIDE, PARTS_SIDE = 448, 256
 TOP, BOTTOM = 12.0, -24.0
 """Height of the crown and of the shoulders in head space."""
 
