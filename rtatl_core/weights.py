@@ -28,7 +28,7 @@ from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 
 CARD_FORMAT = 1
-DEFAULT_MODEL = "rtatl-first"
+DEFAULT_MODEL = "rtatl-synth"
 _OCCURRENCE_RULES = {"logistic(4 * (5 * gain * (raw - offset) - 1))": True, "occurrence head": False}
 COMPUTED_KEYS = frozenset(
     [

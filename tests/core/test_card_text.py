@@ -1,0 +1,62 @@
+"""A card in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rtatl_core.assets import asset
+from rtatl_core.card_text import add_audit, card_markdown
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.weights import DEFAULT_MODEL
+
+AUDITED = {
+    "model": "x",
+    "clips": 2,
+    "frames": 40,
+    "photos": 10,
+    "aus": [1, 12],
+    "agreement": {"AU12": {"pcc": 0.91, "clips": 2}},
+    "resting": {"AU01": {"median": 0.1, "from_half": 0.05, "from_one": 0.01, "faces": 20}},
+    "clear": {"AU12": {"quartiles": [3.1, 3.9, 4.4], "faces": 12}},
+    "pose": {"AU01": {"yaw": 0.1, "abs_yaw": -0.2, "pitch": None}},
+    "groups": {"skin tone": {"dark": {"faces": 12, "pcc_with_teacher": 0.6, "at_rest": {"AU01": 0.2, "AU12": 0.0}}}},
+}
+CARD = {
+    "name": "x",
+    "trained_on": "nothing",
+    "trust": {"1": "experimental", "12": "good"},
+    "trust_rule": "good: good",
+    "data": ["some faces"],
+    "known_faults": ["many"],
+    "not_for": "anything",
+    "sha256": "abc",
+    "network": {"aus": [1, 12]},
+    "measured": {"held_out_labelled": {"pcc": {"AU01": 0.31, "AU12": None}, "icc31": {"AU01": 0.2}}},
+}
+
+
+def test_an_audit_goes_into_the_card_and_into_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(CARD))
+    words = add_audit(path, AUDITED)
+    assert words == tmp_path / "x.md"
+    assert json.loads(path.read_text())["measured"]["real_faces"] == AUDITED
+    text = words.read_text()
+    assert "| AU01 | Inner brow raiser | experimental | 0.31 | 0.20 |  |  |" in text
+    assert "| AU12 | 0.91 (2) |  | 3.1 3.9 4.4 (12) |  |  |" in text
+    assert "| AU01 |  | 0.10, 5% / 1% |  | 0.20 |  |" in text
+    assert "| skin tone | dark | 12 | 0.60 | 0.10 | AU01 0.20 |" in text
+    assert "Not for anything." in text
+
+
+def test_the_bundled_card_is_told_in_words() -> None:
+    path = asset(f"models/{DEFAULT_MODEL}.json")
+    card = json.loads(path.read_text(encoding="utf-8"))
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == card_markdown(card)
+    for au in card["network"]["aus"]:
+        assert card["trust"][str(au)] in ("good", "usable", "experimental")
+        assert ACTION_UNITS[au].name in card_markdown(card)
+    for key in ("data", "known_faults", "not_for", "licence"):
+        assert card[key], key
+    assert "real_faces" in card["measured"]
