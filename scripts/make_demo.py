@@ -30,6 +30,8 @@ from rtatl_core.synthetic.studio import Person, Sources, Studio
 from rtatl_core.synthetic.surroundings import Surroundings
 
 RATE, WIDTH, HEIGHT = 25, 640, 480
+FIELD = 0.53
+"""Angle of view over the picture's width, radians."""
 _QUICK = {"onset": 0.28, "apex": 0.28, "offset": 0.28, "pause": 0.1}
 
 
@@ -95,7 +97,7 @@ class Stage:
     def __init__(self, studio: Studio, cast: Sequence[Person], hdri: Path | None) -> None:
         self._studio, self._cast = studio, cast
         self._surroundings = Surroundings(hdri)
-        self._scene = portrait_scene(studio, distance=64.0, up=0.0)
+        self._scene = portrait_scene(studio, distance=78.0, up=0.0)
 
     def play(self, number: int, act: Act) -> Iterator[tuple[UInt8, list[Float32]]]:
         """(HEIGHT, WIDTH, 3) RGB and the truth of each face, frame by frame."""
@@ -106,7 +108,7 @@ class Stage:
             image, truths = room.astype(np.float32), []
             for place, (who, script) in enumerate(zip(act.people, act.scripts, strict=True)):
                 drawn, truth = self._draw(who, sway(script.at(t), t, 1.3 * who), len(act.people))
-                left = round(WIDTH * (2 * place + 1) / (2 * len(act.people)) - HEIGHT / 2)
+                left = round(WIDTH * (2 * place + 1) / (2 * len(act.people)) - WIDTH / 2)
                 _lay(image, drawn, left)
                 truths.append(truth)
             noise = np.random.default_rng((number, index)).normal(0, 1.6, image.shape)
@@ -116,16 +118,17 @@ class Stage:
         person, scene = self._cast[who], self._scene
         self._studio.renderer.load(person.head)
         vertices = person.head.vertices(moment.action)
-        stance = Stance(*moment.pose, (0.0, -2.2 - crowd), scene.distance + 14 * (crowd - 1), scene.field)
+        shift, distance = (0.0, -0.5 - 0.8 * (crowd - 1)), scene.distance + 6 * (crowd - 1)
+        stance = Stance(*moment.pose, shift, distance, FIELD)
         relief = person.wrinkles.relief(moment.action)
         drawn = self._studio.renderer.draw(vertices, stance, scene.light, person.finish, relief)
-        small = cv2.resize(drawn, (HEIGHT, HEIGHT), interpolation=cv2.INTER_AREA)
-        return small, person.head.labels(moment.action, vertices)
+        small = cv2.resize(drawn, (WIDTH, WIDTH), interpolation=cv2.INTER_AREA)
+        return small[(WIDTH - HEIGHT) // 2 :][:HEIGHT], person.head.labels(moment.action, vertices)
 
 
 def _lay(image: Float32, drawn: UInt8, left: int) -> None:
     """Put RGBA over the picture in place, cut off at its edges."""
-    start, stop = max(left, 0), min(left + HEIGHT, WIDTH)
+    start, stop = max(left, 0), min(left + WIDTH, WIDTH)
     part = drawn[:, start - left : stop - left].astype(np.float32)
     alpha = part[..., 3:] / 255
     image[:, start:stop] = image[:, start:stop] * (1 - alpha) + part[..., :3] * alpha
@@ -143,7 +146,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs=4, default=(101, 9, 123, 4))
     parser.add_argument("--out", type=Path, default=asset("demo.mp4"))
     options = parser.parse_args()
-    studio = Studio(Sources(tuple(options.rig), None, HEIGHT))
+    studio = Studio(Sources(tuple(options.rig), None, WIDTH))
     rigs = [studio.rigs[place % len(studio.rigs)] for place in range(4)]
     stage = Stage(studio, cast_of(studio, list(zip(rigs, options.seeds, strict=True))), options.hdri)
     writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (WIDTH, HEIGHT))

@@ -213,9 +213,12 @@ class Renderer:
         }
         for program in self._programs.values():
             _set(program, **values)
-        for layer, part in loaded.visible:
+        for kind, layer, part in loaded.visible:
             self._textures[layer].use(0)
+            if kind == "CARVED":  # half of the skin looks away; the rest is seen from inside, too
+                context.enable(self._gl.CULL_FACE)
             part.render()
+            context.disable(self._gl.CULL_FACE)
         pixels = np.frombuffer(self._target.read(components=4), np.uint8).reshape(self.fine, self.fine, 4)
         return pixels[::-1]
 
@@ -268,7 +271,7 @@ class _Loaded:
         moving = (self._moving, "3f 3f 1f", "position", "normal", "openness")
         fixed_layout = (self._fixed, "2f 2f 1f", "uv", "face_uv", "material")
         self.visible = [
-            (layer, self._array(context, programs[kind], [moving, fixed_layout], triangles))
+            (kind, layer, self._array(context, programs[kind], [moving, fixed_layout], triangles))
             for kind, layer, triangles in _groups(mesh)
         ]
         self.casting = self._array(context, depth, [(self._moving, "3f 16x", "position")], _casting(mesh))
@@ -291,7 +294,7 @@ class _Loaded:
         self._pairs.write(np.column_stack([before, after]).astype(np.float32))
 
     def release(self) -> None:
-        for part in (*(part for _, part in self.visible), self.casting, self.flowing, *self._buffers):
+        for part in (*(part for _, _, part in self.visible), self.casting, self.flowing, *self._buffers):
             part.release()
 
 

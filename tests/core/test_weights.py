@@ -69,7 +69,7 @@ def test_the_bundled_model_is_whole() -> None:
 def test_missing(tmp_path: Path, model: Path) -> None:
     with pytest.raises(WeightsError, match=r"nothing\.json is missing; name a \.safetensors file"):
         load_model(tmp_path / "nothing.safetensors")
-    with pytest.raises(WeightsError, match=r"one of: .*rtatl-first"):
+    with pytest.raises(WeightsError, match=r"one of: .*rtatl-synth"):
         load_model("unknown-name")
     model.unlink()
     with pytest.raises(WeightsError, match=r"tiny\.safetensors is missing"):
