@@ -29,7 +29,7 @@ ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")  # the recovered pa
 class Scene:
     theme: str = "dark"
     source: str | None = "demo"
-    seconds: float = 11.5
+    seconds: float = 11.9
     layers: tuple[str, ...] = ("box", "regions", "landmarks")
     size: str = "1280x800"
     scale: int = 1
@@ -38,7 +38,7 @@ class Scene:
 
 SCENES = {
     "live-dark": Scene(layers=ALL_LAYERS),
-    "live-light": Scene(theme="light", seconds=20.0),
+    "live-light": Scene(theme="light", seconds=32.2),
     "recovered": Scene(layers=("box", "recovered")),
     "recording": Scene(record=True, seconds=9.0),
     "recording-light": Scene(theme="light", record=True, seconds=9.0),
