@@ -8,6 +8,7 @@ faces the camera comes out about well exposed, with the spread of real pictures.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,18 @@ _COSINE = np.array([1, *[2 / 3] * 3, *[1 / 4] * 5], np.float32)
 
 def ambient_of(small: Float32) -> Float32:
     """(h, w, 3) equirectangular radiance -> (9, 3) coefficients of ``Light.ambient``."""
-    directions, solid = _sphere(*small.shape[:2])
-    weights = sh_basis(directions) * solid[..., None]
-    radiance = np.tensordot(weights, small, axes=([0, 1], [0, 1]))
-    return (radiance * _COSINE[:, None]).astype(np.float32)
+    return (_projection(*small.shape[:2]) @ small.reshape(-1, 3)).astype(np.float32)
 
 
+@cache
+def _projection(height: int, width: int) -> Float32:
+    """(9, h * w): radiance -> irradiance / pi, in spherical harmonics."""
+    directions, solid = _sphere(height, width)
+    weights = sh_basis(directions) * solid[..., None] * _COSINE
+    return np.ascontiguousarray(weights.reshape(-1, 9).T)
+
+
+@cache
 def _sphere(height: int, width: int) -> tuple[Float32, Float32]:
     """Directions (h, w, 3) and solid angles (h, w) of an equirectangular picture; its middle lies *behind* the head, at
     -z, where the camera looks."""
@@ -102,9 +109,8 @@ class Surroundings:
             place = self._places[rng.integers(len(self._places))]
             turn = int(rng.integers(_SMALL[1]))
             small = np.roll(place.small, turn, axis=1)
-            light, exposure = _light_of(small, rng)
-            back = _look(place.picture, turn / _SMALL[1], side, field, rng) * exposure
-            return light, to_srgb(back)
+            light, gains = _light_of(small, rng)
+            return light, _look(place.picture, gains, turn / _SMALL[1], side, field, rng)
         return _studio(rng), _painted(rng, side)
 
 
@@ -117,36 +123,32 @@ def _open(file: Path) -> _Place:
     return _Place(picture, cv2.resize(picture, _SMALL[::-1], interpolation=cv2.INTER_AREA))
 
 
-def _light_of(small: Float32, rng: np.random.Generator) -> tuple[Light, float]:
-    """The brightest spot becomes the key light, the rest is ambient."""
+def _light_of(small: Float32, rng: np.random.Generator) -> tuple[Light, Float32]:
+    """The brightest spot becomes the key light, the rest is ambient. Also (3,) the camera's gains for red, green and
+    blue: exposed for the face, white-balanced for it by halves."""
     directions, solid = _sphere(*small.shape[:2])
     luminance = small.mean(axis=-1)
     row, column = np.unravel_index((luminance * solid).argmax(), luminance.shape)
     key = directions[row, column]
     spot = (directions @ key > _SPOT) & (luminance > 4 * np.median(luminance))
-    weight = solid * spot
-    key_colour = np.tensordot(weight, small, axes=([0, 1], [0, 1])) / np.pi
-    rest = np.where(spot[..., None], np.median(luminance), small)
-    ambient = ambient_of(rest)
+    key_colour = (solid * spot).ravel() @ small.reshape(-1, 3) / np.pi
+    ambient = ambient_of(np.where(spot[..., None], np.median(luminance), small))
     facing = sh_basis(np.array([0.0, 0.0, 1.0])) @ ambient + max(float(key[2]), 0.0) * key_colour
-    exposure = float(
-        np.exp(rng.normal(np.log(0.62), 0.35)) / max(float(facing.mean()), 0.15 * float(ambient[0].mean()))
+    seen = np.maximum(facing, 0.15 * ambient[0])  # with the light behind it, a face may stay dark
+    exposure = np.exp(rng.normal(np.log(0.62), 0.35)) / max(float(seen.mean()), 1e-3)
+    balance = (seen.mean() / np.maximum(seen, 1e-3)).clip(0.5, 2) ** rng.uniform(0.2, 0.9)
+    gains = (exposure * balance * np.exp(rng.normal(0, 0.06, 3))).astype(np.float32)
+    light = Light(
+        ambient=ambient * gains,
+        key_direction=key,
+        key_colour=(key_colour * gains).clip(0, 2.5).astype(np.float32),
+        fill_direction=_unit(rng.uniform(-1, 1), 0.2, 1),
+        fill_colour=np.full(3, rng.uniform(0, 0.15), np.float32),
+        rim_direction=_unit(1, 0.3, -1),
+        rim_colour=np.zeros(3, np.float32),
+        shadow=float(rng.uniform(0.4, 0.95)),
     )
-    tint = np.exp(rng.normal(0, 0.06, 3))
-    nothing = np.zeros(3, np.float32)
-    return (
-        Light(
-            ambient=(ambient * exposure * tint).astype(np.float32),
-            key_direction=key,
-            key_colour=(key_colour * exposure * tint).clip(0, 2.5).astype(np.float32),
-            fill_direction=_unit(rng.uniform(-1, 1), 0.2, 1),
-            fill_colour=np.full(3, rng.uniform(0, 0.15), np.float32),
-            rim_direction=_unit(1, 0.3, -1),
-            rim_colour=nothing,
-            shadow=float(rng.uniform(0.4, 0.95)),
-        ),
-        exposure,
-    )
+    return light, gains
 
 
 def _studio(rng: np.random.Generator) -> Light:
@@ -174,9 +176,9 @@ def _studio(rng: np.random.Generator) -> Light:
     )
 
 
-def _look(picture: Float32, turned: float, side: int, field: float, rng: np.random.Generator) -> Float32:
+def _look(picture: Float32, gains: Float32, turned: float, side: int, field: float, rng: np.random.Generator) -> UInt8:
     """The part of the surroundings behind the head, out of focus."""
-    half = 64
+    half = 96
     x = np.linspace(-1, 1, half, dtype=np.float32)[None, :] * np.float32(np.tan(field / 2))
     y = -x.T + np.float32(rng.normal(0, 0.06))
     turn = np.arctan2(x, np.ones_like(y))
@@ -185,8 +187,9 @@ def _look(picture: Float32, turned: float, side: int, field: float, rng: np.rand
     u = ((turn / (2 * np.pi) + 0.5 - turned) % 1.0 * width).astype(np.float32)
     v = (polar / np.pi * height).astype(np.float32)
     seen = cv2.remap(picture, np.broadcast_to(u, v.shape).copy(), v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    blurred = cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.4, 3.0))
-    return cv2.resize(blurred, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, None)
+    # Blurred in linear light, where lamps spread; enlarged after the shoulder, where the sun no longer rings.
+    blurred = cv2.GaussianBlur(seen * gains, (0, 0), np.exp(rng.uniform(np.log(0.5), np.log(5))))
+    return cv2.resize(to_srgb(blurred), (side, side), interpolation=cv2.INTER_CUBIC)
 
 
 def _painted(rng: np.random.Generator, side: int) -> UInt8:
@@ -198,28 +201,69 @@ def _painted(rng: np.random.Generator, side: int) -> UInt8:
     angle = rng.uniform(0, 2 * np.pi)
     slope = (axis[None, :] * np.cos(angle) + axis[:, None] * np.sin(angle) + 0.5).clip(0, 1)[..., None]
     image = np.ascontiguousarray(first * (1 - slope) + second * slope, np.float32)
-    for _ in range(rng.integers(0, 9)):
-        x, y = rng.integers(-small // 4, small, 2)
-        width, height = rng.integers(2, small, 2)
-        if rng.random() < 0.4:  # door frames, shelves: long and thin
-            width, height = (width, small // 14 + 1) if rng.random() < 0.5 else (small // 14 + 1, height)
-        colour = (first * rng.uniform(0.4, 1.5) if rng.random() < 0.6 else _wall(rng)).tolist()
-        if rng.random() < 0.75:
-            cv2.rectangle(image, (int(x), int(y)), (int(x + width), int(y + height)), colour, -1)
-        else:
-            cv2.ellipse(image, (int(x), int(y)), (int(width // 2), int(height // 2)), 0, 0, 360, colour, -1)
+    for _ in range(rng.integers(0, 7)):
+        _shape(image, first, rng)
+    if rng.random() < 0.3:
+        _window(image, rng)
+    if rng.random() < 0.25:
+        _shelf(image, rng)
     cells = int(rng.integers(3, 20))
     texture = cv2.resize(
         rng.normal(size=(cells, cells)).astype(np.float32), (small, small), interpolation=cv2.INTER_CUBIC
     )
-    image += texture[..., None] * rng.uniform(0, 22)
+    image += texture[..., None] * rng.uniform(0, 18)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 3.5))
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR).clip(0, 255).astype(np.uint8)
 
 
+def _shape(image: Float32, wall: Float64, rng: np.random.Generator) -> None:
+    """A board, a door frame, a lamp: whatever stands about, of the wall's colour more often than not."""
+    small = len(image)
+    x, y = rng.integers(-small // 4, small, 2)
+    width, height = rng.integers(2, small, 2)
+    if rng.random() < 0.4:  # door frames: long and thin
+        width, height = (width, small // 14 + 1) if rng.random() < 0.5 else (small // 14 + 1, height)
+    colour = (wall * rng.uniform(0.4, 1.5) if rng.random() < 0.6 else _wall(rng)).tolist()
+    if rng.random() < 0.75:
+        cv2.rectangle(image, (int(x), int(y)), (int(x + width), int(y + height)), colour, -1)
+    else:
+        cv2.ellipse(image, (int(x), int(y)), (int(width // 2), int(height // 2)), 0, 0, 360, colour, -1)
+
+
+def _window(image: Float32, rng: np.random.Generator) -> None:
+    """Bright panes between bars."""
+    small = len(image)
+    x, y = (int(at) for at in rng.integers(-small // 4, small // 2, 2))
+    width, height = (int(length) for length in rng.integers(small // 3, small, 2))
+    pane = rng.uniform(170, 255) * rng.uniform(0.9, 1.05, 3)
+    bar = (pane * rng.uniform(0.15, 0.75)).tolist()
+    cv2.rectangle(image, (x, y), (x + width, y + height), pane.tolist(), -1)
+    cv2.rectangle(image, (x, y), (x + width, y + height), bar, 2)
+    for part in range(1, int(rng.integers(2, 4))):
+        across = x + width * part // 3
+        cv2.line(image, (across, y), (across, y + height), bar, 1)
+    cv2.line(image, (x, y + height // 2), (x + width, y + height // 2), bar, 1)
+
+
+def _shelf(image: Float32, rng: np.random.Generator) -> None:
+    """Rows of books."""
+    small = len(image)
+    left, right = sorted(int(at) for at in rng.integers(-small // 3, small + small // 3, 2))
+    pitch = int(rng.integers(small // 6, small // 3))
+    board = (_wall(rng) * 0.6).tolist()
+    for floor in range(int(rng.integers(0, pitch)), small + pitch, pitch):
+        x = left
+        while x < right:
+            width = int(rng.integers(2, 6))
+            top = floor - int(pitch * rng.uniform(0.55, 0.9))
+            cv2.rectangle(image, (x, top), (min(x + width, right) - 1, floor), (_wall(rng) * 0.7).tolist(), -1)
+            x += width
+        cv2.line(image, (left, floor), (right, floor), board, 2)
+
+
 def _wall(rng: np.random.Generator) -> Float64:
     """A colour of rooms: mostly muted."""
-    return rng.uniform(10, 245) * (1 + rng.normal(0, 0.08 if rng.random() < 0.7 else 0.35, 3)).clip(0.1, 1.6)
+    return rng.uniform(10, 245) * (1 + rng.normal(0, 0.07 if rng.random() < 0.75 else 0.25, 3)).clip(0.1, 1.6)
 
 
 def to_srgb(linear: Float32) -> UInt8:
@@ -229,6 +273,7 @@ def to_srgb(linear: Float32) -> UInt8:
     return table[(soft.clip(0, 1) * (len(table) - 1)).astype(np.int32)]
 
 
+@cache
 def _srgb_table() -> UInt8:
     x = np.linspace(0, 1, 4096)
     return (np.where(x < 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) * 255 + 0.5).astype(np.uint8)
