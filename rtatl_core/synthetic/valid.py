@@ -53,7 +53,7 @@ JAW_CM = 2.82
 GAP_CM, GAP_MORE_CM = 0.12, 1.0
 """Beyond the resting gap between the inner lips at which AU25 begins, and how much further it reaches 1."""
 NEUTRAL_SPREAD = 0.065
-BROW_SIT = 0.9
+BROW_SIT = 1.4
 """Mean weight of the brush that lowers resting brows, and of the lids' droop: so that renders at rest agree with
 photographs (gates.py)."""
 LID_DROOP = (0.1, 0.08)

@@ -30,7 +30,7 @@ SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     16: (("{S}lipDown", 0.9),),
     20: (("{S}lipSide", 0.8), (":cornerOut", 1.0)),
     23: ((":cornerIn", 0.8),),
-    25: (("{S}lipDown", 0.35), ("{S}lipUp", 0.12)),
+    25: (("{S}lipDown", 0.7), ("{S}lipUp", 0.3)),
     43: (("{S}eyeClose", 1.0),),
 }
 WHOLE: Mapping[int, tuple[tuple[str, float], ...]] = {
@@ -39,7 +39,7 @@ WHOLE: Mapping[int, tuple[tuple[str, float], ...]] = {
     22: (("UW_U", 0.6), ("SH_CH", 0.5)),
     23: (("JawCompress", 0.5),),
     24: (("JawCompress", 1.0), ("MPB_Up", 0.3)),
-    25: (("MouthOpen", 0.1),),
+    25: (("MouthOpen", 0.2),),
     26: (("MouthOpen", 0.9),),
     27: (("MouthOpen", 0.6), ("Shout", 0.55)),
     28: (("MPB_Up", 0.8), ("MPB_Down", 0.8), ("JawCompress", 0.5)),

@@ -193,7 +193,7 @@ def test_real_rigs_pass_the_gates(name: str) -> None:
         studio = Studio(Sources((_real_rig(name),), None, 256))
     except InputError as error:
         pytest.skip(str(error))
-    for verdict in check(studio, studio.rigs[0], 16, 0):
+    for verdict in check(studio, studio.rigs[0], 24, 0):
         assert verdict.passed, "\n".join(verdict.lines)
     head = studio.rigs[0].head(np.random.default_rng(1))
     rest = head.vertices(neutral_action())
@@ -202,6 +202,6 @@ def test_real_rigs_pass_the_gates(name: str) -> None:
     assert head.labels(neutral_action(), rest).max() < 0.15
     for au in AUS:
         shown = head.labels(full(au), head.vertices(full(au)))[ROW[au]]
-        assert shown.min() > 0.5, au
+        assert shown.min() > (0.3 if au == 25 else 0.5), au  # the gap that lips alone make
     eyes = rest[head.mesh.material == Material.EYE]
     assert np.abs(eyes.mean(axis=0)[:2]).max() < 0.5
