@@ -22,6 +22,11 @@ from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action
 BLINKS_PER_MINUTE = 17.0
 BLINK_CLOSE_S, BLINK_OPEN_S = 0.1, 0.2
 SYLLABLES_PER_S = 4.5
+KINDS = ("expressions", "speech", "mixed", "rest", "single")
+_KIND_SHARES = (0.45, 0.2, 0.25, 0.1, 0.0)
+"""How often a clip of no named kind is one of ``KINDS``."""
+FAINTEST, FAINT = 0.03, 0.15
+"""Intensities of the stirring of a resting face."""
 _VISEMES: tuple[Mapping[int, float], ...] = (
     {25: 0.6, 26: 0.7},
     {25: 0.5, 26: 0.4, 20: 0.25},
@@ -85,6 +90,21 @@ class Step:
     offset: float = 0.5
     pause: float = 0.2
 
+    def __post_init__(self) -> None:
+        if len(possible(list(self.aus))) < len(self.aus):
+            raise ValueError(f"a step shows known AUs that do not exclude one another, not {sorted(self.aus)}")
+        for au in self.aus:
+            left, right = self.sides(au)
+            if not (0 <= left <= 1 and 0 <= right <= 1):
+                raise ValueError(f"intensities are 0-1, not {left}, {right} of AU{au}")
+            if au in SINGLE and left != right:
+                raise ValueError(f"AU{au} has no sides, so it cannot be {left} left and {right} right")
+
+    def sides(self, au: int) -> tuple[float, float]:
+        """Intensities of the AU at the apex, left and right."""
+        value = self.aus[au]
+        return value if isinstance(value, tuple) else (value, value)
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -99,14 +119,20 @@ class Script:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, seconds: float, kind: str = "") -> Self:
-        """kind: ``expressions``, ``speech``, ``mixed``, ``rest``, or one of them by chance."""
-        if not kind:
-            kind = str(rng.choice(["expressions", "speech", "mixed", "rest"], p=[0.45, 0.2, 0.25, 0.1]))
+        """kind: ``expressions``, ``speech``, ``mixed`` of both, ``rest``, ``single`` AUs one after the other; without a
+        name one of the first four by chance. Raises ValueError for any other kind."""
+        kind = kind or str(rng.choice(KINDS, p=_KIND_SHARES))
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is no kind of clip; there are {', '.join(KINDS)}")
         events: list[Event] = []
         if kind in ("expressions", "mixed"):
             events += _expressions(rng, seconds)
         if kind in ("speech", "mixed"):
             events += _speech(rng, seconds)
+        if kind == "single":
+            events += _one_by_one(rng, seconds)
+        if kind == "rest":
+            events += _stirring(rng, seconds)
         events = _without_clashes(events)
         events += _blinks(rng, seconds)
         return cls(tuple(events), _gazes(rng, seconds), _sway(rng), tuple(rng.normal(0, (0.2, 0.12, 0.08)).tolist()))
@@ -116,9 +142,8 @@ class Script:
         """One step after the other, looking straight ahead."""
         events, at = [], start
         for step in steps:
-            for au, value in step.aus.items():
-                left, right = value if isinstance(value, tuple) else (value, value)
-                events.append(Event(au, at, step.onset, step.apex, step.offset, left, right))
+            for au in step.aus:
+                events.append(Event(au, at, step.onset, step.apex, step.offset, *step.sides(au)))
             at += step.onset + step.apex + step.offset + step.pause
         return cls(tuple(events))
 
@@ -167,19 +192,63 @@ def _event(
     return Event(au, start, onset * quick, apex, offset, float(sides[LEFT]), float(sides[RIGHT]))
 
 
+def _one_by_one(rng: np.random.Generator, seconds: float) -> list[Event]:
+    """Every AU once before any comes again."""
+    events: list[Event] = []
+    at, left = rng.uniform(0, 0.4), [int(au) for au in rng.permutation(AUS)]
+    while at < seconds:
+        left = left or [int(au) for au in rng.permutation(AUS)]
+        onset, apex, offset = rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.8)
+        events.append(_event(left.pop(), at, onset, apex, offset, rng.uniform(0.1, 1), rng))
+        at = events[-1].end + rng.uniform(0.05, 0.4)
+    return events
+
+
+def _stirring(rng: np.random.Generator, seconds: float) -> list[Event]:
+    """Faint, slow movements: no face that rests is still."""
+    events: list[Event] = []
+    at = rng.uniform(0, 1.0)
+    while at < seconds:
+        au = int(rng.choice([au for au in AUS if au != 43]))
+        onset, apex, offset = rng.uniform(0.4, 1.2), rng.uniform(0.2, 2.0), rng.uniform(0.5, 1.5)
+        strength = float(rng.uniform(FAINTEST, FAINT))
+        events.append(Event(au, at, onset, apex, offset, strength, strength))
+        at += rng.uniform(0.2, 1.5)
+    return events
+
+
+class _Syllable(NamedTuple):
+    start: float
+    length: float
+    peaks: Mapping[int, float]
+
+
 def _speech(rng: np.random.Generator, seconds: float) -> list[Event]:
     """Syllables in phrases with pauses between."""
-    events: list[Event] = []
+    syllables: list[_Syllable] = []
     at, loud = rng.uniform(0, 0.5), rng.uniform(0.5, 1.2)
     while at < seconds:
         for _ in range(int(rng.integers(3, 14))):
             length = rng.uniform(0.7, 1.4) / SYLLABLES_PER_S
             shape = _VISEMES[rng.integers(len(_VISEMES))]
-            for au, value in shape.items():
-                peak = float(np.clip(value * loud * rng.uniform(0.5, 1.3), 0, 1))
-                events.append(Event(au, at, 0.6 * length, 0.05, 0.6 * length, peak, peak))
+            peaks = {au: float(np.clip(value * loud * rng.uniform(0.5, 1.3), 0, 1)) for au, value in shape.items()}
+            syllables.append(_Syllable(at, length, peaks))
             at += length
         at += rng.uniform(0.2, 0.9)
+    events: list[Event] = []
+    for syllable, following in zip(syllables, [*syllables[1:], None], strict=True):
+        events += _pronounced(syllable, following.peaks if following else {})
+    return events
+
+
+def _pronounced(syllable: _Syllable, following: Mapping[int, float]) -> list[Event]:
+    """A mouth shape runs on into the next one, unless an AU of that excludes it: lips that meet have to close first."""
+    events: list[Event] = []
+    for au, peak in syllable.peaks.items():
+        excluded = any(au != other and len(possible([au, other])) < 2 for other in following)
+        rise, hold, fall = (0.5, 0.0, 0.48) if excluded else (0.6, 0.05, 0.6)
+        length = syllable.length
+        events.append(Event(au, syllable.start, rise * length, hold, fall * length, peak, peak))
     return events
 
 
@@ -198,7 +267,7 @@ def _without_clashes(events: list[Event]) -> list[Event]:
     kept: list[Event] = []
     for event in sorted(events, key=lambda event: event.start):
         beside = [other.au for other in kept if other.end > event.start and other.au != event.au]
-        if len(possible([*beside, event.au])) > len(possible(beside)) or event.au in beside:
+        if len(possible([*beside, event.au])) > len(possible(beside)):
             kept.append(event)
     return kept
 

@@ -327,7 +327,7 @@ def test_rendered_clips_bring_exact_flow(tmp_path: Path, pictures: list[np.ndarr
     write_picture(root / "images" / "b.png", slid)
     (root / "flow").mkdir()
     motion = np.full((*image.shape[:2], 2), (5, 3), np.float16)
-    motion[:40] = np.nan
+    motion[:100] = np.nan
     motion[130:170, 130:160] += (4, 0)
     np.savez(root / "flow" / "a.npz", flow=motion[::2, ::2], to="b.png", step=2)
     with (root / "labels.csv").open("w", newline="") as file:
