@@ -31,7 +31,8 @@ def standard_places(vertices: Float32, landmarks: Float32) -> Float32:
     """(V, 3) a face at rest and its (68, 3) landmarks -> (V, 2) place on the standard face; NaN off the face.
 
     A thin-plate map of the frontal view from this face's landmarks to the standard ones, for what lies in front of the
-    ears, between hairline and chin.
+    ears. Up there it goes on over the scalp: coarse meshes have triangles from mid-forehead to the crown, which carry
+    the forehead's lines only if all their corners have a place.
     """
     from scipy.interpolate import RBFInterpolator
 
@@ -40,6 +41,6 @@ def standard_places(vertices: Float32, landmarks: Float32) -> Float32:
     places = warp(vertices[:, :2]).astype(np.float32)
     chin, ears = landmarks[8], landmarks[[0, 16]]
     on_face = (vertices[:, 2] > ears[:, 2].mean() + 1.0) & (vertices[:, 1] > chin[1] - 1.0)
-    on_face &= (np.abs(places[:, 0] - 0.5) < 0.36) & (places[:, 1] > 0.03) & (places[:, 1] < 0.85)
+    on_face &= (np.abs(places[:, 0] - 0.5) < 0.36) & (places[:, 1] > -0.25) & (places[:, 1] < 0.85)
     places[~on_face] = np.nan
     return places

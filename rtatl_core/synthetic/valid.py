@@ -57,7 +57,7 @@ BROW_SIT = 1.4
 """Mean weight of the brush that lowers resting brows, and of the lids' droop: so that renders at rest agree with
 photographs (gates.py)."""
 LID_DROOP = (0.1, 0.08)
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ def _chin(rng: np.random.Generator) -> Float32:
     noise = cv2.GaussianBlur(rng.normal(size=(SIDE, SIDE)).astype(np.float32), (0, 0), 1.3)
     v, u = np.mgrid[:SIDE, :SIDE].astype(np.float32) / SIDE
     window = np.exp(-(((u - 0.5) / 0.055) ** 2) - ((v - 0.692) / 0.022) ** 2)
-    bumps: Float32 = (1.1 * noise / noise.std() * window).astype(np.float32)
+    bumps: Float32 = (0.8 * noise / noise.std() * window).astype(np.float32)
     return bumps
 
 
