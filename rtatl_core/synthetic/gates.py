@@ -95,7 +95,7 @@ PROBES: Mapping[int, Probe] = {
     24: Probe("lips_height", -1, 0.3),
     25: Probe("lip_gap", 1, 1.0),
     26: Probe("chin_drop", 1, 2.0),
-    27: Probe("chin_drop", 1, 4.0),
+    27: Probe("chin_drop", 1, 2.0),
     28: Probe("lips_height", -1, 1.0),
     43: Probe("eye_opening", -1, 2.0),
 }
@@ -174,7 +174,7 @@ def _proportions(studio: Studio, people: list[Person], mesh: FaceMesh, rng: np.r
 
 def _probes(studio: Studio, people: list[Person], mesh: FaceMesh, rng: np.random.Generator) -> Verdict:
     moves: dict[int, list[float]] = {au: [] for au in PROBES}
-    for person in people[: max(4, len(people) // 4)]:
+    for person in people[: max(8, len(people) // 2)]:
         scene = studio.scene(rng)
         faces = mesh(_bgr(studio.shoot(person, neutral_action(), scene, _PROBE_POSE, rng, flawless=True).image))
         if not faces:
