@@ -17,8 +17,8 @@ from rtatl_core.models.rtatl import RTATL, RTATLConfig
 
 _BY_AU = ("regions.weight", "regions.bias", "relation.identity", "head.local", "geometry_share")
 """Tensors whose first axis counts AUs."""
-_BY_AU_TWICE = ("head.whole.weight", "head.whole.bias", "geometry.head.weight", "geometry.head.bias")
-"""Tensors whose first axis counts (AU, output)."""
+_BY_AU_AND_OUTPUT = ("head.whole.weight", "head.whole.bias", "geometry.head.weight", "geometry.head.bias")
+"""Tensors whose first axis counts (AU, output), the outputs of an AU side by side."""
 _MAY_BE_NEW = ("flow.", "inpainting.")
 """Decoders, which a run may have without its predecessor, or the other way round."""
 _FREE = frozenset({"aus", "dropout", "geometry_noise", "flow_gap_s", "relation_heads"})
@@ -64,9 +64,9 @@ def _take_over(
             return own
         raise RecipeError(f"optim.init: the file lacks {name}; it is of another version")
     given = tensors[name]
-    if name not in _BY_AU + _BY_AU_TWICE:
+    if name not in _BY_AU + _BY_AU_AND_OUTPUT:
         return given
-    each = 2 if name in _BY_AU_TWICE else 1
+    each = len(own) // len(ours)
     result = own.clone()
     for i, au in enumerate(ours):
         if au in theirs:

@@ -55,7 +55,9 @@ class Predictor:
         raw = self._runtime(chips, centres, geometry, want_flow=want_flow, want_patches=want_patches)
         intensity, occurrence = calibrate(raw.intensity, raw.occurrence, self.model.calibration)
         flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
-        sides = [None] * len(faces) if raw.sides is None else list(calibrate_sides(raw.sides, self.model.calibration))
+        sides: Sequence[Float32 | None] = [None] * len(faces)
+        if raw.sides is not None:
+            sides = list(calibrate_sides(raw.sides, intensity, self.model.calibration))
         patches = self._patches(raw.patches, centres)
         predictions = [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, sides, strict=True)]
         return predictions, centres

@@ -61,6 +61,11 @@ class Trainer:
         self.device = distributed.local_device(optim.device)
         self.precision = _precision(optim.precision, self.device)
         self.data = split(recipe.data, optim.seed)
+        if recipe.network.sides and self.data.labelled is not None and self.data.labelled.store.sides is None:
+            raise RecipeError(
+                f"network.sides is true, but {self.data.labelled.store.folder} does not tell left from right; "
+                "leave it false, or train on data that do (rtatl synth)"
+            )
         self.choice = Choice.of(optim.choose, self.data)
         torch.manual_seed(optim.seed)
         config = RTATLConfig(aus=self.data.aus, chip_side=self.data.side, **dataclasses.asdict(recipe.network))

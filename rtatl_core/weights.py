@@ -257,11 +257,17 @@ def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[
     return intensity.clip(0, 5).astype(np.float32), probability.astype(np.float32)
 
 
-def calibrate_sides(raw: Float32, calibration: Calibration) -> Float32:
-    """(..., n_aus, 2) raw intensity of left and right -> 0-5, by the calibration of both."""
-    by_side = np.moveaxis(raw, -1, 0)
-    intensity = calibration.reach(5 * calibration.gain * (by_side - calibration.offset))
-    return np.moveaxis(intensity, 0, -1).clip(0, 5).astype(np.float32)
+def calibrate_sides(raw: Float32, intensity: Float32, calibration: Calibration) -> Float32:
+    """(..., n_aus, 2) raw intensity of left and right, (..., n_aus) calibrated intensity of both -> (..., n_aus, 2) 0-5.
+
+    Each side is calibrated like the whole; then both are moved alike, and their difference cut where it would leave
+    0-5, so that their mean is the intensity.
+    """
+    value = 5 * calibration.gain[:, None] * (raw - calibration.offset[:, None])
+    value = np.moveaxis(calibration.reach(np.moveaxis(value, -1, 0)), 0, -1).clip(0, 5)
+    most = 2 * np.minimum(intensity, 5 - intensity)
+    half = (value[..., 0] - value[..., 1]).clip(-most, most) / 2
+    return np.stack([intensity + half, intensity - half], axis=-1).astype(np.float32)
 
 
 def _numbers(aus: tuple[int, ...], chosen: NDArray[np.bool_]) -> list[int]:

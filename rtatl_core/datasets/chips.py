@@ -97,7 +97,8 @@ class ChipStore:
     occurrence: Float32 | None
     """(N, n_aus) 0 or 1, NaN = not coded; None for unlabelled data."""
     sides: Float32 | None
-    """(N, n_aus, 2) intensity of the subject's left and right on 0-5; None where the data do not tell sides."""
+    """(N, n_aus, 2) intensity of the subject's left and right on 0-5; NaN in folders that do not tell sides, None where
+    none does."""
     teacher: Float32 | None
     flow: Rows | None
     flow_to: NDArray[np.int64]
@@ -142,9 +143,7 @@ class ChipStore:
             raise RecipeError(f"{folders[0]} holds no face; prepare it again")
         paths = list(indices)
         index = [row for rows in indices.values() for row in rows]
-        optional = {
-            name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("sides", "teacher", "flow")
-        }
+        optional = {name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("teacher", "flow")}
         starts = np.cumsum([0, *(len(rows) for rows in indices.values())])
         flow_to = np.full(len(index), -1, np.int64)
         if optional["flow"]:
@@ -162,7 +161,7 @@ class ChipStore:
             geometry=_rows(paths, "geometry"),
             intensity=_whole(paths, "intensity") if aus else None,
             occurrence=_whole(paths, "occurrence") if aus else None,
-            sides=_whole(paths, "sides") if optional["sides"] else None,
+            sides=_sides(indices, len(aus)),
             teacher=_whole(paths, "teacher") if optional["teacher"] else None,
             flow=_rows(paths, "flow") if optional["flow"] else None,
             flow_to=flow_to,
@@ -275,3 +274,17 @@ def _rows(paths: list[Path], name: str) -> Rows:
 def _whole(paths: list[Path], name: str) -> Float32:
     whole: Float32 = np.concatenate([np.load(path / f"{name}.npy") for path in paths]).astype(np.float32)
     return whole
+
+
+def _sides(indices: dict[Path, list[dict[str, str]]], n_aus: int) -> Float32 | None:
+    files = {part: part / "sides.npy" for part in indices}
+    if not any(file.is_file() for file in files.values()):
+        return None
+    unknown = np.float32(np.nan)
+    sides: Float32 = np.concatenate(
+        [
+            np.load(file).astype(np.float32) if file.is_file() else np.full((len(indices[part]), n_aus, 2), unknown)
+            for part, file in files.items()
+        ]
+    )
+    return sides

@@ -127,11 +127,13 @@ def only_aus(store: ChipStore, aus: tuple[int, ...]) -> ChipStore:
         aus=aus,
         intensity=_columns(store.intensity, store.aus, aus),
         occurrence=_columns(store.occurrence, store.aus, aus),
+        sides=None if store.sides is None else _columns(store.sides, store.aus, aus),
     )
 
 
 def _columns(values: Float32, have: tuple[int, ...], want: tuple[int, ...]) -> Float32:
-    result = np.full((len(values), len(want)), np.nan, np.float32)
+    """values: (N, len(have), ...) -> (N, len(want), ...)."""
+    result = np.full((len(values), len(want), *values.shape[2:]), np.nan, np.float32)
     for j, au in enumerate(want):
         if au in have:
             result[:, j] = values[:, have.index(au)]

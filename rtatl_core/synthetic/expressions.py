@@ -45,8 +45,11 @@ EXCLUSIVE: frozenset[frozenset[int]] = frozenset(
         *((24, 25), (24, 27), (24, 22), (24, 16), (24, 18), (23, 25), (23, 27), (23, 16), (14, 27), (14, 22)),
     )
 )
-NEUTRAL_SHARE, EXPRESSION_SHARE, SINGLE_SHARE = 0.1, 0.4, 0.22
+NEUTRAL_SHARE, EXPRESSION_SHARE, SINGLE_SHARE = 0.16, 0.38, 0.2
 """Of stills; the rest are mixtures of one to five AUs."""
+SPLIT_SHARE = 0.3
+"""Share of stills whose halves do unrelated things. No face does, but only so do networks learn whose side is whose: on
+symmetric faces either side's label can be read off the other."""
 ONE_SIDED = 0.4
 """Share of AUs with sides in which one side is weaker; far more than on real faces, or networks learn no sides."""
 EXTRA_SHARE = 0.08
@@ -58,21 +61,29 @@ _MOST_POSE = tuple(np.radians((50, 30, 25)))
 
 def sample_still(rng: np.random.Generator) -> Action:
     """One random expression with gaze and, now and then, movements that no AU names."""
-    kind = rng.random()
-    wanted: list[int] = []
-    if kind >= NEUTRAL_SHARE:
-        kind -= NEUTRAL_SHARE
-        if kind < EXPRESSION_SHARE:
-            wanted = list(EXPRESSIONS[rng.integers(len(EXPRESSIONS))])
-            wanted += [int(au) for au in rng.choice(AUS, rng.integers(0, 3))]
-        elif kind < EXPRESSION_SHARE + SINGLE_SHARE:
-            wanted = [int(rng.choice(AUS))]
-        else:
-            wanted = [int(au) for au in rng.choice(AUS, rng.integers(1, 6))]
     aus = np.zeros((len(AUS), 2), np.float32)
-    for au in possible(wanted):
+    shown = possible(_wanted(rng))
+    for au in shown:
         aus[ROW[au]] = _intensities(au, rng)
+    if rng.random() < SPLIT_SHARE:
+        whole = [au for au in shown if au in SINGLE]
+        aus[[ROW[au] for au in shown if au not in SINGLE], RIGHT] = 0
+        for au in possible(whole + [au for au in _wanted(rng) if au not in SINGLE])[len(whole) :]:
+            aus[ROW[au], RIGHT] = _strength(rng)
     return Action(aus, sample_gaze(rng), _extras(rng))
+
+
+def _wanted(rng: np.random.Generator) -> list[int]:
+    """AUs of one face, perhaps some that cannot be shown together."""
+    kind = rng.random() - NEUTRAL_SHARE
+    if kind < 0:
+        return []
+    if kind < EXPRESSION_SHARE:
+        expression = EXPRESSIONS[rng.integers(len(EXPRESSIONS))]
+        return [*expression, *(int(au) for au in rng.choice(AUS, rng.integers(0, 3)))]
+    if kind < EXPRESSION_SHARE + SINGLE_SHARE:
+        return [int(rng.choice(AUS))]
+    return [int(au) for au in rng.choice(AUS, rng.integers(1, 6))]
 
 
 def possible(wanted: list[int]) -> list[int]:
@@ -85,11 +96,14 @@ def possible(wanted: list[int]) -> list[int]:
 
 
 def _intensities(au: int, rng: np.random.Generator) -> Float32:
-    strength = rng.uniform(0.08, 1) if rng.random() < 0.8 else rng.uniform(0, 0.3)
-    sides = np.full(2, strength, np.float32)
+    sides = np.full(2, _strength(rng), np.float32)
     if au not in SINGLE and rng.random() < ONE_SIDED:
         sides[LEFT if rng.random() < 0.5 else RIGHT] *= rng.uniform(0, 1) if rng.random() < 0.5 else 0.0
     return sides
+
+
+def _strength(rng: np.random.Generator) -> float:
+    return float(rng.uniform(0.08, 1) if rng.random() < 0.8 else rng.uniform(0, 0.3))
 
 
 def _extras(rng: np.random.Generator) -> Mapping[str, float]:

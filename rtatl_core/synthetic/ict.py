@@ -14,7 +14,7 @@ from rtatl_core.synthetic.complexion import Complexion
 from rtatl_core.synthetic.hair import HairStyle, grow, hair_mesh, paint_hair
 from rtatl_core.synthetic.ict_files import IctNumbers, read_model
 from rtatl_core.synthetic.ict_shapes import FULL_JAW, NEUTRAL_SHAPES, NEUTRAL_WHOLE, SUFFIX, shape_weights
-from rtatl_core.synthetic.rig import ROW, Action, Layer, Material, Mesh
+from rtatl_core.synthetic.rig import RESTING_ASYMMETRY, ROW, Action, Layer, Material, Mesh
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 
@@ -195,7 +195,8 @@ def _resting_face(rng: np.random.Generator) -> dict[str, float]:
     """Shape weights by which this person's resting face differs from the rig's: nobody rests at zero."""
     weights: dict[str, float] = {}
     for shape, share in NEUTRAL_SHAPES:
-        weights |= dict.fromkeys((shape + suffix for suffix in SUFFIX.values()), rng.normal(0, NEUTRAL_SPREAD * share))
+        common = rng.normal(0, NEUTRAL_SPREAD * share)
+        weights |= {shape + suffix: rng.normal(common, RESTING_ASYMMETRY * share) for suffix in SUFFIX.values()}
     for shape in NEUTRAL_WHOLE:
         weights[shape] = rng.normal(0, NEUTRAL_SPREAD * 0.7)
     sit = rng.normal(BROW_SIT, 0.35)

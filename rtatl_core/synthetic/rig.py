@@ -31,6 +31,9 @@ LEFT, RIGHT = 0, 1
 SINGLE = frozenset({17, 18, 22, 25, 26, 27, 28})
 """AUs whose two sides are always equal here: neither rig moves chin, pucker, lip gap or jaw by sides."""
 
+RESTING_ASYMMETRY = 0.025
+"""Spread of a shape's weight between the two sides of a face at rest."""
+
 EXTRAS = ("jaw_forward", "jaw_left", "jaw_right", "mouth_left", "mouth_right", "cheek_puff_left", "cheek_puff_right")
 """Movements that no AU of ours names, 0-1; distractors that labels ignore."""
 

@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.gltf import Glb
-from rtatl_core.synthetic.rig import LEFT, RIGHT, ROW, Action, Layer, Material, Mesh
+from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.standard_face import standard_places
 from rtatl_core.synthetic.valid_shapes import (
@@ -143,8 +143,8 @@ def _resting_face(rng: np.random.Generator) -> dict[str, float]:
     """Nobody rests at zero."""
     weights: dict[str, float] = {}
     for name, share in NEUTRAL_MORPHS:
-        value = rng.normal(0, NEUTRAL_SPREAD * share)
-        weights |= {on_side(name, letter): value for letter in LETTER.values()}
+        common = rng.normal(0, NEUTRAL_SPREAD * share)
+        weights |= {on_side(name, letter): rng.normal(common, RESTING_ASYMMETRY * share) for letter in LETTER.values()}
     for name in NEUTRAL_WHOLE:
         weights[name] = rng.normal(0, NEUTRAL_SPREAD)
     sit = rng.normal(BROW_SIT, 0.35)

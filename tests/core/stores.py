@@ -48,8 +48,11 @@ def write_store(
     return folder
 
 
-def write_labelled(folder: Path, count: int = 60, people: int = 10, seed: int = 0, prefix: str = "s") -> Path:
-    """AU12 always coded, AU25 in every third face only."""
+def write_labelled(
+    folder: Path, count: int = 60, people: int = 10, seed: int = 0, prefix: str = "s", sides: bool = False
+) -> Path:
+    """AU12 always coded, AU25 in every third face only. ``sides``: the left of each AU is told as 1 more than the
+    right."""
     rng = np.random.default_rng(seed)
     faces = []
     for k in range(count):
@@ -57,7 +60,10 @@ def write_labelled(folder: Path, count: int = 60, people: int = 10, seed: int = 
         image, points = face(smile, rng)
         intensity = np.array([5 * smile, np.nan if k % 3 else 1.0], np.float32)
         occurrence = np.where(np.isfinite(intensity), intensity >= 1, np.nan).astype(np.float32)
-        frame = Frame(f"{k}", f"{prefix}{k % people}", image, intensity=intensity, occurrence=occurrence)
+        halves = intensity[:, None] + np.array([0.5, -0.5], np.float32) if sides else None
+        frame = Frame(
+            f"{k}", f"{prefix}{k % people}", image, intensity=intensity, occurrence=occurrence, sides=halves
+        )
         faces.append((frame, points, None))
     return write_store(folder, faces, aus=AUS)
 

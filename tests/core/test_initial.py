@@ -23,9 +23,10 @@ def checkpoint(path: Path, source: RTATL) -> Path:
     return path
 
 
-def test_aus_take_their_own_weights_and_new_ones_start_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sides", "outputs"), [(False, 2), (True, 3)])
+def test_aus_take_their_own_weights_and_new_ones_start_anew(tmp_path: Path, sides: bool, outputs: int) -> None:
     torch.manual_seed(0)
-    source, target = network((1, 12, 25)), network((12, 9, 1))
+    source, target = network((1, 12, 25), sides=sides), network((12, 9, 1), sides=sides)
     fresh = {name: value.clone() for name, value in target.state_dict().items()}
     assert start_from(target, checkpoint(tmp_path / "best.pt", source)) == ["anna"]
     a, b = source.state_dict(), target.state_dict()
@@ -33,10 +34,11 @@ def test_aus_take_their_own_weights_and_new_ones_start_anew(tmp_path: Path) -> N
         torch.testing.assert_close(b[name][[0, 2]], a[name][[1, 0]])
         torch.testing.assert_close(b[name][1], fresh[name][1])
     for name in ("head.whole.weight", "geometry.head.weight"):
-        torch.testing.assert_close(b[name].unflatten(0, (3, 2))[[0, 2]], a[name].unflatten(0, (3, 2))[[1, 0]])
-        torch.testing.assert_close(b[name].unflatten(0, (3, 2))[1], fresh[name].unflatten(0, (3, 2))[1])
+        given, taken, own = (state[name].unflatten(0, (3, outputs)) for state in (a, b, fresh))
+        torch.testing.assert_close(taken[[0, 2]], given[[1, 0]])
+        torch.testing.assert_close(taken[1], own[1])
     torch.testing.assert_close(b["backbone.conv1.weight"], a["backbone.conv1.weight"])
-    same = network((1, 12, 25))
+    same = network((1, 12, 25), sides=sides)
     start_from(same, tmp_path / "best.pt")
     for name, value in same.state_dict().items():
         torch.testing.assert_close(value, a[name])

@@ -12,7 +12,7 @@ from rtatl_core import weights
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.weights import Calibration, calibrate, load_model, save_model
+from rtatl_core.weights import Calibration, calibrate, calibrate_sides, load_model, save_model
 
 CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
 PLAIN = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
@@ -142,3 +142,21 @@ def test_calibration_rule() -> None:
     assert np.isfinite(probability).all()
     from_head = Calibration(calibration.gain, calibration.offset, occurrence_from_intensity=False)
     np.testing.assert_allclose(calibrate(raw, logits, from_head)[1], 0.5)
+
+
+def test_the_mean_of_the_calibrated_sides_is_the_intensity() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.uniform(-0.5, 1.5, (200, 2, 2)).astype(np.float32)
+    calibration = Calibration(
+        np.array([2.0, 1.0], np.float32), np.array([0.1, 0.0], np.float32), boost=np.array([1, 3], np.float32)
+    )
+    whole = raw.mean(axis=-1)
+    intensity, _ = calibrate(whole, np.zeros_like(whole), calibration)
+    sides = calibrate_sides(raw, intensity, calibration)
+    np.testing.assert_allclose(sides.mean(axis=-1), intensity, atol=1e-5)
+    assert sides.min() >= 0
+    assert sides.max() <= 5
+    inside = (intensity > 1) & (intensity < 4)
+    assert ((sides[..., 0] > sides[..., 1]) == (raw[..., 0] > raw[..., 1]))[inside].all()
+    even = calibrate_sides(np.full((1, 2, 2), 0.3, np.float32), np.array([[2.0, 1.5]], np.float32), calibration)
+    np.testing.assert_allclose(even, [[[2, 2], [1.5, 1.5]]])

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, require_apart, test_subjects
-from rtatl_core.datasets.split import split
+from rtatl_core.datasets.split import only_aus, split
 from rtatl_core.errors import RecipeError
 from rtatl_core.recipe import DataConfig
 from tests.core.stores import write_clips, write_labelled
@@ -140,3 +141,18 @@ def test_without_codes_people_are_held_out_too(folders: Path) -> None:
     kept = set(data.validation.store.subjects[data.validation.rows])
     assert kept
     assert not kept & set(data.subjects)
+
+
+def test_sides_go_with_their_au_and_are_unknown_where_a_folder_tells_none(tmp_path: Path) -> None:
+    told = write_labelled(tmp_path / "told", count=6, people=3, sides=True)
+    untold = write_labelled(tmp_path / "untold", count=6, people=3, prefix="u")
+    store = ChipStore.open(told, untold)
+    assert store.intensity is not None
+    assert store.sides is not None
+    np.testing.assert_allclose(store.sides[:6].mean(axis=2), store.intensity[:6], atol=0.01)
+    assert np.isnan(store.sides[6:]).all()
+    assert ChipStore.open(untold).sides is None
+    swapped = only_aus(store, (25, 12, 1))
+    assert swapped.sides is not None
+    np.testing.assert_array_equal(swapped.sides[:, 1], store.sides[:, 0])
+    assert np.isnan(swapped.sides[:, 2]).all()

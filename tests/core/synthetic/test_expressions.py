@@ -21,7 +21,7 @@ def test_every_au_occurs_alone_and_among_others(stills: np.ndarray) -> None:
     alone = shown[shown.sum(axis=1) == 1].sum(axis=0)
     assert (alone >= 20).all(), dict(zip(AUS, alone, strict=True))
     assert (shown.mean(axis=0) > 0.03).all()
-    assert 0.08 < (shown.sum(axis=1) == 0).mean() < 0.16
+    assert 0.1 < (shown.sum(axis=1) == 0).mean() < 0.2
 
 
 def test_intensities_reach_from_trace_to_maximum(stills: np.ndarray) -> None:
@@ -38,12 +38,12 @@ def test_sides_differ_where_muscles_have_sides(stills: np.ndarray) -> None:
     for au in AUS:
         both = stills[:, ROW[au]]
         differ = both[both.max(axis=1) > 0]
-        share = (differ[:, LEFT] != differ[:, RIGHT]).mean()
-        assert share == 0 if au in SINGLE else 0.3 < share < 0.5, au
+        share = (np.abs(differ[:, LEFT] - differ[:, RIGHT]) > 0.2).mean()
+        assert share == 0 if au in SINGLE else 0.4 < share < 0.7, au
 
 
 def test_exclusive_aus_never_meet(stills: np.ndarray) -> None:
-    shown = stills.max(axis=2) > 0
+    shown = stills > 0
     for first, second in map(tuple, EXCLUSIVE):
         assert not (shown[:, ROW[first]] & shown[:, ROW[second]]).any(), (first, second)
 
