@@ -24,6 +24,7 @@ from rtatl_core.handoffs import (
     FramePacket,
 )
 from rtatl_core.predictor import Predictor
+from rtatl_core.reference import PersonalReference
 from rtatl_core.temporal import Smoother
 from rtatl_core.weights import load_model
 
@@ -31,8 +32,9 @@ from rtatl_core.weights import load_model
 class Engine:
     """FramePacket -> AnalysedFrame. Built and used by one thread; loading takes a second or two.
 
-    ``want_flow``, ``want_patches`` and ``smoothing_s`` are plain attributes that other threads may set. Raises
-    WeightsError for an unusable model and InputError for an unusable device.
+    ``want_flow``, ``want_patches``, ``smoothing_s`` and ``personal`` are plain attributes that other threads may set.
+    ``personal``: faces are compared with the person's own (reference.py), if the model can. Raises WeightsError for an
+    unusable model and InputError for an unusable device.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Engine:
         device: str = "auto",
         max_faces: int = 1,
         smoothing_s: float = 0.06,
+        personal: bool = True,
         threads: int | None = None,
     ) -> None:
         cv2.setNumThreads(1)  # its pool fights torch's for the same cores
@@ -51,12 +54,15 @@ class Engine:
         self._predictor.warm_up()
         self._observer = Observer(max_faces)
         self._smoother = Smoother(smoothing_s)
+        self._reference = PersonalReference()
+        self._compares = self._predictor.model.network.config.reference
         self.aus = self._predictor.model.aus
         self.model: dict[str, Any] = self._predictor.model.card
         self.device = str(self._predictor.device)
         self.runtime = self._predictor.runtime
         self.max_faces = max_faces
         self.smoothing_s = smoothing_s
+        self.personal = personal
         self.want_flow = False
         self.want_patches = False
 
@@ -65,6 +71,7 @@ class Engine:
         """What of this engine belongs into session.json beside the model."""
         return {
             "smoothing_s": self.smoothing_s,
+            "compared_with_own_face": self._compares and self.personal,
             "max_faces": self.max_faces,
             "device": self.device,
             "runtime": self.runtime,
@@ -90,7 +97,12 @@ class Engine:
         aligned: list[AlignedFace],
         clock: _StageClock,
     ) -> tuple[AnalysedFace, ...]:
-        predictions, centres = self._predictor(aligned, want_flow=self.want_flow, want_patches=self.want_patches)
+        predictions, centres = self._predictor(
+            aligned,
+            self._references(packet.timestamp, observations, aligned),
+            want_flow=self.want_flow,
+            want_patches=self.want_patches,
+        )
         clock.stop("predict")
         self._smoother.seconds = self.smoothing_s
         faces = tuple(
@@ -107,9 +119,20 @@ class Engine:
         clock.stop("smooth")
         return faces
 
+    def _references(
+        self, timestamp: float, observations: tuple[FaceObservation, ...], aligned: list[AlignedFace]
+    ) -> list[Float32] | None:
+        """Kept up to date even while nobody asks, so that a switch acts at once."""
+        if not self._compares:
+            return None
+        pairs = zip(observations, aligned, strict=True)
+        known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
+        return known if self.personal else None
+
     def reset(self) -> None:
         """Forget faces and smoothing: what follows is a new source."""
         self._observer.reset()
+        self._reference.forget()
         self._smoother.forget()
 
     def close(self) -> None:

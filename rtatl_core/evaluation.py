@@ -13,6 +13,7 @@ from rtatl_core.datasets.augment import AugmentConfig, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
 from rtatl_core.datasets.loader import Source, StepPlan, load_steps
+from rtatl_core.datasets.others import references
 from rtatl_core.datasets.split import TrainingData
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from rtatl_core.errors import RecipeError
@@ -53,6 +54,7 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], bat
     """Of the rows' central chips, on the network's device."""
     network.eval()
     device = next(network.parameters()).device
+    known = references(store, rows) if network.config.reference else None
     outputs: list[tuple[Float32, ...]] = []
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
@@ -60,7 +62,8 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], bat
         centres = au_regions(store.landmarks.take(part).astype(np.float32), network.config.aus)
         geometry = torch.from_numpy(store.geometry.take(part).astype(np.float32)).to(device)
         images = to_tensor(torch.from_numpy(chips).to(device)).contiguous(memory_format=torch.channels_last)
-        output = network(images, torch.from_numpy(centres).to(device), geometry)
+        compared = None if known is None else torch.from_numpy(known[start : start + batch]).to(device)
+        output = network(images, torch.from_numpy(centres).to(device), geometry, compared)
         tensors = [output.intensity, output.occurrence, output.streams[0].intensity, output.streams[-1].intensity]
         if output.sides is not None:
             tensors.append(output.sides)
@@ -162,6 +165,7 @@ def self_supervised_losses(objective: Objective, source: Source, recipe: Recipe)
         want_flow=recipe.tasks.flow > 0,
         want_plain=recipe.tasks.consistency > 0,
         want_taught=recipe.tasks.teacher > 0,
+        want_reference=network.config.reference,
     )
     network.eval()
     device = next(network.parameters()).device

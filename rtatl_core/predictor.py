@@ -45,14 +45,21 @@ class Predictor:
         return self._runtime.name
 
     def __call__(
-        self, faces: Sequence[AlignedFace], *, want_flow: bool = False, want_patches: bool = False
+        self,
+        faces: Sequence[AlignedFace],
+        references: Sequence[Float32] | None = None,
+        *,
+        want_flow: bool = False,
+        want_patches: bool = False,
     ) -> tuple[list[AUPrediction], Float32]:
-        """All faces of a frame in one batch. Returns a prediction per face, and the regions they were read from:
-        (n_faces, n_aus, 2, 2) as fractions of the chip."""
+        """All faces of a frame in one batch. ``references``: what each is compared with (reference.py); None = nothing.
+        Returns a prediction per face, and the regions they were read from: (n_faces, n_aus, 2, 2) as fractions of the
+        chip."""
         centres = au_regions(np.stack([face.landmarks for face in faces]), self.model.aus)
         chips = np.stack([face.chip for face in faces])
         geometry = np.stack([face.geometry for face in faces])
-        raw = self._runtime(chips, centres, geometry, want_flow=want_flow, want_patches=want_patches)
+        reference = np.full_like(geometry, np.nan) if references is None else np.stack(references)
+        raw = self._runtime(chips, centres, geometry, reference, want_flow=want_flow, want_patches=want_patches)
         intensity, occurrence = calibrate(raw.intensity, raw.occurrence, self.model.calibration)
         flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
         sides: Sequence[Float32 | None] = [None] * len(faces)
@@ -71,6 +78,6 @@ class Predictor:
 
     def warm_up(self) -> None:
         """Run once on a made-up face, so that the first real frame does not wait for traces and caches."""
-        chip, _, geometry = golden_input(self.model.network.config)
+        chip, _, geometry, _ = golden_input(self.model.network.config)
         landmarks = np.full((LANDMARKS, 2), 0.5, np.float32)
         self([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)], want_flow=True)

@@ -1,10 +1,10 @@
 """The two ways in which a network runs live: as a frozen torch trace on any device, or in ONNX Runtime on the
 CPU.
 
-Both take numpy arrays and give numpy arrays: chips (B, S, S, 3) uint8, centres (B, n_aus, 2, 2), geometry (B,
-468, 3) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), raw intensity of the subject's left and right (B,
-n_aus, 2) or None, flow (B, h, w, 2) in chip sides or None, and
-recovered patches (B, k, 2, side, side, 3) uint8 or None (see models/recovery.py).
+Both take numpy arrays and give numpy arrays: chips (B, S, S, 3) uint8, centres (B, n_aus, 2, 2), geometry and
+reference (B, 468, 3; the latter NaN where unknown) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), raw
+intensity of the subject's left and right (B, n_aus, 2) or None, flow (B, h, w, 2) in chip sides or None, and recovered
+patches (B, k, 2, side, side, 3) uint8 or None (see models/recovery.py).
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ class Runtime(Protocol):
     name: str
 
     def __call__(
-        self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool = False, want_patches: bool = False
+        self,
+        chips: UInt8,
+        centres: Float32,
+        geometry: Float32,
+        reference: Float32,
+        *,
+        want_flow: bool = False,
+        want_patches: bool = False,
     ) -> Outputs: ...
 
 
@@ -52,12 +59,13 @@ class LiveNetwork(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> tuple[Tensor, ...]:
-        output: RTATLOutput = self.network(to_tensor(chips), centres, geometry)
+    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor, reference: Tensor) -> tuple[Tensor, ...]:
+        output: RTATLOutput = self.network(to_tensor(chips), centres, geometry, reference)
         sides = () if output.sides is None else (output.sides,)
         return output.intensity, output.occurrence, output.coarse, *sides
 
 
+LIVE_INPUTS = ("chips", "centres", "geometry", "reference")
 LIVE_OUTPUTS = ("intensity", "occurrence", "coarse", "sides")
 """What ``LiveNetwork`` gives, in order; the last only by a network that tells sides."""
 
@@ -127,12 +135,19 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def __call__(
-        self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool = False, want_patches: bool = False
+        self,
+        chips: UInt8,
+        centres: Float32,
+        geometry: Float32,
+        reference: Float32,
+        *,
+        want_flow: bool = False,
+        want_patches: bool = False,
     ) -> Outputs:
-        inputs = tuple(torch.from_numpy(array).to(self._device) for array in (chips, centres, geometry))
+        inputs = tuple(torch.from_numpy(array).to(self._device) for array in (chips, centres, geometry, reference))
         intensity, occurrence, coarse, *sides = self._network(*inputs)
         flow = self._decoders.flow(coarse) if want_flow else None
-        patches = self._decoders.patches(*inputs) if want_patches else None
+        patches = self._decoders.patches(*inputs[:3]) if want_patches else None
         told = sides[0].cpu().numpy() if sides else None
         return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), told, flow, patches)
 
@@ -151,21 +166,28 @@ class OnnxRuntime:
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         self._inputs = {given.name for given in self._session.get_inputs()}
-        """A network without geometry stream has no such input in its graph."""
+        """Those that the graph has: without geometry stream no geometry, without comparison no reference."""
         self._decoders = _Decoders(network, torch.device("cpu")) if network is not None else None
 
     @torch.inference_mode()
     def __call__(
-        self, chips: UInt8, centres: Float32, geometry: Float32, *, want_flow: bool = False, want_patches: bool = False
+        self,
+        chips: UInt8,
+        centres: Float32,
+        geometry: Float32,
+        reference: Float32,
+        *,
+        want_flow: bool = False,
+        want_patches: bool = False,
     ) -> Outputs:
-        inputs = {"chips": chips, "centres": centres, "geometry": geometry}
+        inputs = dict(zip(LIVE_INPUTS, (chips, centres, geometry, reference), strict=True))
         used = {name: array for name, array in inputs.items() if name in self._inputs}
         intensity, occurrence, coarse, *sides = self._session.run(None, used)
         flow = patches = None
         if want_flow and self._decoders is not None:
             flow = self._decoders.flow(torch.from_numpy(coarse).contiguous(memory_format=torch.channels_last))
         if want_patches and self._decoders is not None:
-            patches = self._decoders.patches(*(torch.from_numpy(array) for array in inputs.values()))
+            patches = self._decoders.patches(*map(torch.from_numpy, (chips, centres, geometry)))
         told = np.asarray(sides[0]) if sides else None
         return Outputs(np.asarray(intensity), np.asarray(occurrence), told, flow, patches)
 

@@ -90,8 +90,8 @@ class Model:
         return str(self.card["name"])
 
 
-def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32]:
-    """A fixed chip (S, S, 3), region centres (n_aus, 2, 2) and geometry (468, 3), the same on every
+def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32, Float32]:
+    """A fixed chip (S, S, 3), region centres (n_aus, 2, 2), geometry and reference (468, 3), the same on every
     machine."""
     side = config.chip_side
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
@@ -100,7 +100,8 @@ def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32]:
     turn = np.arange(LANDMARKS, dtype=np.float32)
     landmarks = np.stack([0.5 + 0.3 * np.cos(turn), 0.5 + 0.3 * np.sin(1.7 * turn)], axis=1)
     geometry = 0.02 * np.sin(np.arange(MESH_POINTS * 3, dtype=np.float32)).reshape(MESH_POINTS, 3)
-    return chip, au_regions(landmarks, config.aus), geometry.astype(np.float32)
+    geometry = geometry.astype(np.float32)
+    return chip, au_regions(landmarks, config.aus), geometry, geometry[::-1].copy()
 
 
 def save_model(path: Path, network: RTATL, calibration: Calibration, description: dict[str, Any]) -> dict[str, Any]:
@@ -237,11 +238,11 @@ def _check_shapes(file: Path, network: RTATL, tensors: dict[str, torch.Tensor]) 
 
 @torch.inference_mode()
 def _golden_answer(network: RTATL, calibration: Calibration) -> Float32:
-    chip, centres, geometry = golden_input(network.config)
+    chip, *others = golden_input(network.config)
     images = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 255
     was_training = network.training
     network.eval()
-    output = network(images, torch.from_numpy(centres)[None], torch.from_numpy(geometry)[None])
+    output = network(images, *(torch.from_numpy(array)[None] for array in others))
     network.train(was_training)
     return calibrate(output.intensity.numpy()[0], output.occurrence.numpy()[0], calibration)[0]
 
@@ -258,7 +259,7 @@ def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[
 
 
 def calibrate_sides(raw: Float32, intensity: Float32, calibration: Calibration) -> Float32:
-    """(..., n_aus, 2) raw intensity of left and right, (..., n_aus) calibrated intensity of both -> (..., n_aus, 2) 0-5.
+    """(..., n_aus, 2) raw intensity of left and right, (..., n_aus) calibrated one of both -> (..., n_aus, 2) 0-5.
 
     Each side is calibrated like the whole; then both are moved alike, and their difference cut where it would leave
     0-5, so that their mean is the intensity.

@@ -92,8 +92,13 @@ def augment(
     points = (points / layout.side).astype(np.float32)
     if flipped:
         points = points[_mirror()]
-        geometry = geometry[_mirror()] * np.array([-1, 1, 1], np.float32)
+        geometry = mirror_geometry(geometry)
     return Augmented(_degrade(chip.copy(), config, rng), chip, points, geometry, matrix, flipped)
+
+
+def mirror_geometry(geometry: Float32) -> Float32:
+    """(468, 3) of a face -> of its mirror image."""
+    return geometry[_mirror()] * np.array([-1, 1, 1], np.float32)
 
 
 _NOISE_SPREAD = 32.0

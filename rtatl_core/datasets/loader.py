@@ -20,14 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rtatl_core.datasets.augment import AugmentConfig, augment, warp
+from rtatl_core.datasets.augment import AugmentConfig, augment, mirror_geometry, warp
 from rtatl_core.datasets.chips import ChipStore, partners
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
+from rtatl_core.datasets.others import Others
 from rtatl_core.datasets.teacher import as_intensity
 from rtatl_core.face.regions import au_regions
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.models.backbone import to_tensor
+from rtatl_core.reference import unknown_reference
 from rtatl_core.tasks.base import Batch
 
 
@@ -59,6 +61,7 @@ class StepPlan:
     want_flow: bool
     want_plain: bool
     want_taught: bool = False
+    want_reference: bool = False
     rank: int = 0
     world: int = 1
 
@@ -70,6 +73,7 @@ class RawBatch(NamedTuple):
     plain: Tensor
     centres: Tensor
     geometry: Tensor
+    reference: Tensor
     intensity: Tensor
     occurrence: Tensor
     sides: Tensor
@@ -79,11 +83,12 @@ class RawBatch(NamedTuple):
 
     def to_batch(self, device: torch.device) -> Batch:
         raw = [tensor.to(device, non_blocking=True) for tensor in self]
-        chips, plain, centres, geometry, intensity, occurrence, sides, taught, flow, seeds = raw
+        chips, plain, centres, geometry, reference, intensity, occurrence, sides, taught, flow, seeds = raw
         return Batch(
             chips=to_tensor(chips),
             centres=centres,
             geometry=geometry,
+            reference=reference,
             intensity=intensity,
             occurrence=occurrence,
             sides=sides,
@@ -101,6 +106,7 @@ class _Face(NamedTuple):
     plain: UInt8
     landmarks: Float32
     geometry: Float32
+    reference: Float32
     intensity: Float32
     occurrence: Float32
     sides: Float32
@@ -115,6 +121,7 @@ class Steps(Dataset[RawBatch]):
         self._plan, self._epoch = plan, epoch
         self._sources = (*((plan.labelled,) if plan.labelled else ()), *plan.unlabelled)
         self._later = [partners(source.store, plan.flow_gap_s) for source in self._sources] if plan.want_flow else []
+        self._others = [Others(source.store) for source in self._sources] if plan.want_reference else []
         self._pool = np.cumsum([0, *(len(source.rows) for source in plan.unlabelled)])
         self._order = np.empty(0, np.int64)
         if plan.labelled is not None:
@@ -138,7 +145,7 @@ class Steps(Dataset[RawBatch]):
             centres=torch.from_numpy(au_regions(stacked["landmarks"], plan.aus)),
             **{
                 name: torch.from_numpy(stacked[name])
-                for name in ("geometry", "intensity", "occurrence", "sides", "taught", "flow")
+                for name in ("geometry", "reference", "intensity", "occurrence", "sides", "taught", "flow")
             },
             seeds=torch.tensor([seed for _, _, seed in chosen]),
         )
@@ -167,6 +174,10 @@ class Steps(Dataset[RawBatch]):
         canvas = np.ascontiguousarray(store.chips[row])
         landmarks, geometry = store.landmarks[row].astype(np.float32), store.geometry[row].astype(np.float32)
         made = augment(canvas, landmarks, geometry, store.layout, plan.augment, np.random.default_rng((seed, 0)))
+        reference = unknown_reference()
+        if self._others:
+            reference = self._others[which].draw(row, np.random.default_rng((seed, 1)))
+            reference = mirror_geometry(reference) if made.flipped else reference
         unknown = np.full(len(plan.aus), np.nan, np.float32)
         intensity, occurrence, sides = unknown, unknown, np.stack([unknown, unknown], axis=1)
         if source.labels and store.intensity is not None and store.occurrence is not None:
@@ -178,7 +189,9 @@ class Steps(Dataset[RawBatch]):
         if plan.want_taught and store.teacher is not None and not source.labels:
             taught = as_intensity(store.teacher[row], plan.aus)
         flow = self._flow(which, row, made.matrix)
-        return _Face(made.chip, made.plain, made.landmarks, made.geometry, intensity, occurrence, sides, taught, flow)
+        return _Face(
+            made.chip, made.plain, made.landmarks, made.geometry, reference, intensity, occurrence, sides, taught, flow
+        )
 
     def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
         """(2, S/4, S/4); NaN when there is no later frame, or nobody wants it."""

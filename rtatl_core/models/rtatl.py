@@ -2,7 +2,7 @@
 
     chip -> backbone -> global feature ----------------------------------+-> per-AU head -> intensity, occurrence
                      -> AU regions -> AU tokens -> relation embedding ---+        |
-    landmarks -> geometry features --------------------------------------> head --+ (per-AU mixture)
+    landmarks (and the person's mean ones) -> geometry features ---------> head --+ (per-AU mixture)
 
 The paper (Yan et al., ACM MM 2021) fixes the first two lines: a backbone, regional features with AU relation
 embedding, a global feature, and two self-supervised heads that are dropped at test time. Sizes, the
@@ -45,6 +45,8 @@ class NetworkConfig:
     dropout: float = 0.2
     flow_gap_s: float = 0.2
     """How far ahead the predicted flow looks, in seconds."""
+    reference: bool = False
+    """The geometry stream sees each face beside the mean of the same person's landmarks (rtatl_core/reference.py)."""
     geometry_noise: float = 0.10
     """Training noise on the landmarks in units of each coordinate's spread; without it the geometry stream learns one
     rig's mesh by heart."""
@@ -130,10 +132,11 @@ def _outputs(config: NetworkConfig) -> int:
 
 
 class _GeometryStream(nn.Module):
-    """Frontal landmark offsets -> AUs."""
+    """Frontal landmark offsets, and how they differ from the person's mean ones -> AUs."""
 
     feature_mean: Tensor
     feature_spread: Tensor
+    own_spread: Tensor
 
     def __init__(self, n_aus: int, config: NetworkConfig) -> None:
         super().__init__()
@@ -142,8 +145,11 @@ class _GeometryStream(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(inputs))
         self.register_buffer("feature_spread", torch.ones(inputs))
         self.noise = config.geometry_noise
+        self.compares = config.reference
+        if self.compares:
+            self.register_buffer("own_spread", torch.ones(inputs))
         self.body = nn.Sequential(
-            nn.Linear(inputs, width),
+            nn.Linear(2 * inputs + 1 if self.compares else inputs, width),
             nn.LayerNorm(width),
             nn.GELU(),
             nn.Dropout(dropout),
@@ -155,11 +161,21 @@ class _GeometryStream(nn.Module):
         self.head = nn.Linear(width, n_aus * _outputs(config))
         self._shape = (n_aus, _outputs(config))
 
-    def forward(self, geometry: Tensor) -> Said:
+    def forward(self, geometry: Tensor, reference: Tensor) -> Said:
         x = (geometry.flatten(1) - self.feature_mean) / self.feature_spread
         if self.training:
             x = x + torch.randn_like(x) * self.noise
+        if self.compares:
+            x = torch.cat([x, *self._compare(geometry, reference)], dim=1)
         return Said.of(self.head(self.body(x)).unflatten(1, self._shape))
+
+    def _compare(self, geometry: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3 * 468) difference to the reference, 0 where there is none; (B, 1) whether there is one."""
+        difference = (geometry - reference).flatten(1) / self.own_spread
+        known = ~difference.isnan()
+        if self.training:
+            difference = difference + torch.randn_like(difference) * self.noise
+        return torch.where(known, difference, torch.zeros_like(difference)), known[:, :1].to(difference.dtype)
 
 
 class RTATL(nn.Module):
@@ -185,15 +201,15 @@ class RTATL(nn.Module):
         """(B, 3, S, S) in 0-1 -> what the backbone takes."""
         return _STANDARDISE[self.config.standardise](chips)
 
-    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> RTATLOutput:
-        """chips: (B, 3, S, S) in 0-1. centres: (B, n_aus, 2, 2) fractions of the chip. geometry: (B, 468,
-        3)."""
+    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor, reference: Tensor | None = None) -> RTATLOutput:
+        """chips: (B, 3, S, S) in 0-1. centres: (B, n_aus, 2, 2) fractions of the chip. geometry: (B, 468, 3).
+        reference: (B, 468, 3) the same person's mean geometry, NaN where unknown; None = unknown for all."""
         features: Features = self.backbone(self.standardise(chips))
         tokens = self.relation(self.regions(features.fine, features.middle, centres))
         pixel = self.head(tokens, features.coarse.mean(dim=(2, 3)))
         if self.geometry is None:
             return RTATLOutput(pixel.intensity, pixel.occurrence, pixel.sides, (pixel,), tokens, features.coarse)
-        shape = self.geometry(geometry)
+        shape = self.geometry(geometry, torch.full_like(geometry, torch.nan) if reference is None else reference)
         share = self.geometry_share
         sides = None
         if pixel.sides is not None and shape.sides is not None:

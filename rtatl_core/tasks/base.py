@@ -25,6 +25,8 @@ class Batch:
     """(B, n_aus, 2, 2) AU regions, fractions of the chip."""
     geometry: Tensor
     """(B, 468, 3)."""
+    reference: Tensor
+    """(B, 468, 3) the same person's mean geometry; NaN = unknown."""
     intensity: Tensor
     """(B, n_aus) on 0-1 (1 = FACS 5); NaN = not coded."""
     occurrence: Tensor

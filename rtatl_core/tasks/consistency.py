@@ -42,7 +42,8 @@ class Consistency:
         rows = batch.unlabelled
         if not rows.any() and not must_take_part():
             return {"consistency": full_precision(output.intensity).sum() * 0}
-        taught = self._teach(batch.plain[rows], batch.centres[rows], batch.geometry[rows], network)
+        seen = (batch.plain, batch.centres, batch.geometry, batch.reference)
+        taught = self._teach(tuple(tensor[rows] for tensor in seen), network)
         probability = full_precision(taught.occurrence).sigmoid()
         sure = torch.maximum(probability, 1 - probability) >= self.config.confidence
         total = global_count(sure.sum().to(probability.dtype))
@@ -52,11 +53,11 @@ class Consistency:
         return {"consistency": ((entropy + difference) * sure).sum() / total}
 
     @torch.no_grad()
-    def _teach(self, chips: Tensor, centres: Tensor, geometry: Tensor, network: RTATL) -> RTATLOutput:
+    def _teach(self, seen: tuple[Tensor, ...], network: RTATL) -> RTATLOutput:
         """As at test time: no dropout, running statistics, and none of them moved."""
         modes = [(module, module.training) for module in network.modules()]
         network.eval()
-        taught: RTATLOutput = network(chips, centres, geometry)
+        taught: RTATLOutput = network(*seen)
         for module, training in modes:
             module.training = training
         return taught

@@ -21,5 +21,6 @@ class Objective(nn.Module):
         for task in self.tasks:
             changed = task.corrupt(batch)
             inputs = changed if changed is not batch.chips else inputs
-        output = self.network(inputs.contiguous(memory_format=torch.channels_last), batch.centres, batch.geometry)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        output = self.network(inputs, batch.centres, batch.geometry, batch.reference)
         return {name: loss for task in self.tasks for name, loss in task.losses(batch, output, self.network).items()}

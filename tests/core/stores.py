@@ -61,9 +61,7 @@ def write_labelled(
         intensity = np.array([5 * smile, np.nan if k % 3 else 1.0], np.float32)
         occurrence = np.where(np.isfinite(intensity), intensity >= 1, np.nan).astype(np.float32)
         halves = intensity[:, None] + np.array([0.5, -0.5], np.float32) if sides else None
-        frame = Frame(
-            f"{k}", f"{prefix}{k % people}", image, intensity=intensity, occurrence=occurrence, sides=halves
-        )
+        frame = Frame(f"{k}", f"{prefix}{k % people}", image, intensity=intensity, occurrence=occurrence, sides=halves)
         faces.append((frame, points, None))
     return write_store(folder, faces, aus=AUS)
 

@@ -29,6 +29,7 @@ def make_batch(count: int = 3) -> Batch:
         chips=torch.rand(count, 3, 112, 112, generator=generator),
         centres=torch.rand(count, len(AUS), 2, 2, generator=generator) * 0.7 + 0.15,
         geometry=torch.randn(count, 468, 3, generator=generator) * 0.02,
+        reference=torch.full((count, 468, 3), float("nan")),
         intensity=torch.rand(count, len(AUS), generator=generator),
         occurrence=(torch.rand(count, len(AUS), generator=generator) < 0.5).float(),
         sides=torch.full((count, len(AUS), 2), float("nan")),

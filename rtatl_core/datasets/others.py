@@ -1,0 +1,66 @@
+"""Stored faces of the same person, as the reference a network compares a face with (see rtatl_core/reference.py)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.handoffs import Float32
+from rtatl_core.reference import PersonalReference, unknown_reference
+
+ABSENT = 0.35
+"""Share of training faces that are shown without a reference, as single photos are."""
+MOST = 8
+"""Pictures that a reference in training is the mean of, at most; at least one, so that networks expect it to be the
+mean of anything from a moment to a minute."""
+
+
+class Others:
+    """Each row's other rows of the same subject."""
+
+    def __init__(self, store: ChipStore) -> None:
+        self._geometry = store.geometry
+        _, self._group = np.unique(store.subjects, return_inverse=True)
+        self._rows = np.argsort(self._group, kind="stable")
+        self._start = np.searchsorted(self._group[self._rows], np.arange(self._group.max(initial=-1) + 2))
+
+    def of(self, row: int) -> NDArray[np.int64]:
+        group = self._group[row]
+        rows = self._rows[self._start[group] : self._start[group + 1]]
+        others: NDArray[np.int64] = rows[rows != row]
+        return others
+
+    def draw(self, row: int, rng: np.random.Generator) -> Float32:
+        """(468, 3) mean of some of them, picked at random; NaN when there is none, and now and then by chance."""
+        others = self.of(row)
+        if not len(others) or rng.random() < ABSENT:
+            return unknown_reference()
+        return self._mean(rng.choice(others, min(len(others), int(rng.integers(1, MOST + 1))), replace=False))
+
+    def mean(self, row: int) -> Float32:
+        """(468, 3) mean of all of them; NaN when there is none."""
+        others = self.of(row)
+        return self._mean(others) if len(others) else unknown_reference()
+
+    def _mean(self, rows: NDArray[np.int64]) -> Float32:
+        mean: Float32 = self._geometry.take(rows).astype(np.float32).mean(axis=0)
+        return mean
+
+
+def references(store: ChipStore, rows: NDArray[np.int64]) -> Float32:
+    """(len(rows), 468, 3) what each face is compared with when a network is measured: in a clip what was seen of the
+    person before, exactly as live; of stills the mean of the person's other ones; NaN where there is nothing."""
+    result = np.full((len(rows), *unknown_reference().shape), np.nan, np.float32)
+    others = Others(store)
+    stills = store.clips[rows] == ""
+    for place in np.flatnonzero(stills):
+        result[place] = others.mean(int(rows[place]))
+    for clip in np.unique(store.clips[rows[~stills]]):
+        wanted = {int(rows[place]): place for place in np.flatnonzero(store.clips[rows] == clip)}
+        known, frames = PersonalReference(), np.flatnonzero(store.clips == clip)
+        for row in frames[np.argsort(store.times[frames], kind="stable")]:
+            before = known(0, float(store.times[row]), store.geometry[row].astype(np.float32))
+            if row in wanted:
+                result[wanted[row]] = before
+    return result
