@@ -92,6 +92,7 @@ def load_engine(settings: Settings) -> Engine:
         device=settings.device,
         max_faces=settings.max_faces,
         smoothing_s=settings.smoothing_s,
+        personal=settings.personal,
     )
 
 

@@ -44,6 +44,8 @@ class Settings:
     curve_seconds: int = 10
     smoothing_s: float = 0.06
     """Time constant of the smoothing; 0 turns it off."""
+    personal: bool = True
+    """Faces are compared with how the same person looked so far, by models that can."""
     max_faces: int = 1
     record_root: str = field(default_factory=_record_root)
     window_geometry: str | None = None
@@ -62,6 +64,7 @@ class Settings:
             "curve_aus": set(self.curve_aus) <= set(ACTION_UNITS),
             "curve_seconds": self.curve_seconds in CURVE_SECONDS,
             "smoothing_s": isinstance(self.smoothing_s, (int, float)) and 0 <= self.smoothing_s <= 5,
+            "personal": isinstance(self.personal, bool),
             "max_faces": isinstance(self.max_faces, int) and 1 <= self.max_faces <= MOST_FACES,
             "record_root": isinstance(self.record_root, str) and bool(self.record_root),
             "window_geometry": _is_text_or_none(self.window_geometry),

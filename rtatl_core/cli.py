@@ -22,7 +22,13 @@ def analyze(options: argparse.Namespace) -> int:
     from rtatl_core.analyse import analyse_video
     from rtatl_core.engine import Engine
 
-    engine = Engine(options.model, device=options.device, max_faces=options.faces, smoothing_s=options.smoothing)
+    engine = Engine(
+        options.model,
+        device=options.device,
+        max_faces=options.faces,
+        smoothing_s=options.smoothing,
+        personal=options.personal,
+    )
     failed = 0
     try:
         for path in options.inputs:
@@ -157,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0.06,
         metavar="S",
         help="time constant in seconds, 0 = off (default 0.06)",
+    )
+    sub.add_argument(
+        "--no-personal",
+        dest="personal",
+        action="store_false",
+        help="do not compare a face with how the same person looked so far",
     )
     sub.set_defaults(run=analyze)
 

@@ -71,7 +71,7 @@ class Engine:
         """What of this engine belongs into session.json beside the model."""
         return {
             "smoothing_s": self.smoothing_s,
-            "compared_with_own_face": self._compares and self.personal,
+            **({"personal": self.personal} if self._compares else {}),
             "max_faces": self.max_faces,
             "device": self.device,
             "runtime": self.runtime,

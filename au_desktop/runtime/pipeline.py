@@ -124,6 +124,10 @@ class Pipeline:
         self._analysis.wish("smoothing_s", seconds)
         self._note("setting", f"smoothing_s = {seconds:g}")
 
+    def set_personal(self, on: bool) -> None:
+        self._analysis.wish("personal", on)
+        self._note("setting", f"personal = {on}")
+
     def start_recording(self, root: Path) -> Path:
         """Makes the session folder in `root` and records from the next frame on; the folder of a recording
         that runs already is returned as it is. Raises SessionError."""
@@ -304,7 +308,10 @@ class Pipeline:
             "size": stats.size,
             "fps": stats.fps,
         }
-        settings = (facts.settings if facts else {}) | {"smoothing_s": self._analysis.wished("smoothing_s")}
+        settings = dict(facts.settings) if facts else {}
+        settings["smoothing_s"] = self._analysis.wished("smoothing_s")
+        if facts and facts.model.get("network", {}).get("reference"):
+            settings["personal"] = self._analysis.wished("personal")
         return SessionWriter(
             folder, None, facts.aus if facts else (), source, facts.model if facts else {}, settings, started
         )

@@ -137,6 +137,7 @@ class MainWindow(QMainWindow):
         self.panel.curves_chosen.connect(self._set_curves)
         self.traces.seconds_chosen.connect(lambda seconds: self._change(curve_seconds=seconds))
         options.smoothing_chosen.connect(self._set_smoothing)
+        options.personal_chosen.connect(self._set_personal)
         options.mirror_chosen.connect(self._set_mirror)
         options.faces_chosen.connect(self._set_faces)
         options.folder_wanted.connect(self._choose_record_root)
@@ -260,6 +261,10 @@ class MainWindow(QMainWindow):
     def _set_smoothing(self, seconds: float) -> None:
         self._bridge.pipeline.set_smoothing(seconds)
         self._change(smoothing_s=seconds)
+
+    def _set_personal(self, on: bool) -> None:
+        self._bridge.pipeline.set_personal(on)
+        self._change(personal=on)
 
     def _set_mirror(self, on: bool) -> None:
         self._change(mirror=on)

@@ -1,4 +1,4 @@
-"""The settings pop-up: smoothing, number of faces, mirror, folder of recordings. Choices act at once."""
+"""The settings pop-up: smoothing, own face, number of faces, mirror, folder of recordings. Choices act at once."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class Options(QFrame):
 
     smoothing_chosen = Signal(float)
     faces_chosen = Signal(int)
+    personal_chosen = Signal(bool)
     mirror_chosen = Signal(bool)
     folder_wanted = Signal()
 
@@ -72,6 +73,8 @@ class Options(QFrame):
         self._smoothing_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.faces = Segmented(look, [str(n) for n in range(1, MOST_FACES + 1)], name="Faces followed")
         self.faces.chosen.connect(lambda index: self.faces_chosen.emit(index + 1))
+        self.personal = Switch(look, "Compare each face with itself")
+        self.personal.toggled.connect(self.personal_chosen)
         self.mirror = Switch(look, "Mirror live cameras")
         self.mirror.toggled.connect(self.mirror_chosen)
         self._folder = QLabel()
@@ -88,6 +91,7 @@ class Options(QFrame):
         end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
             ("Smoothing", "Time constant; raw values are recorded as well", smoothing),
+            ("Own face", "Compare each face with how the person looked so far", self.personal),
             ("Faces", "How many faces are followed at once", self.faces),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
         )
@@ -113,12 +117,13 @@ class Options(QFrame):
     def show_settings(self, settings: Settings, *, recording: bool) -> None:
         """Shows what is chosen. While recording the number of faces stays as it is: changing it reloads the
         model."""
-        for control in (self.smoothing, self.mirror):
+        for control in (self.smoothing, self.personal, self.mirror):
             control.blockSignals(True)
         self.smoothing.setValue(round(settings.smoothing_s * 1000 / _STEP_MS))
         self._show_smoothing()
+        self.personal.setChecked(settings.personal)
         self.mirror.setChecked(settings.mirror)
-        for control in (self.smoothing, self.mirror):
+        for control in (self.smoothing, self.personal, self.mirror):
             control.blockSignals(False)
         self.faces.choose(min(settings.max_faces, MOST_FACES) - 1)
         self.faces.setEnabled(not recording)

@@ -62,11 +62,13 @@ class FakeEngine:
             "trained_on": "nothing: arithmetic",
             "flow": flow,
             "inpainting": inpainting,
+            "network": {"reference": True},
         }
         self.device = device
         self.want_flow = False
         self.want_patches = False
         self.smoothing_s = smoothing_s
+        self.personal = True
         self.max_faces = max_faces
         self.resets = 0
         self.closed = False
@@ -78,7 +80,8 @@ class FakeEngine:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"smoothing_s": self.smoothing_s, "max_faces": self.max_faces, "device": self.device, "runtime": "fake"}
+        own = {"smoothing_s": self.smoothing_s, "personal": self.personal, "max_faces": self.max_faces}
+        return own | {"device": self.device, "runtime": "fake"}
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         self.thread = threading.current_thread()

@@ -117,7 +117,13 @@ def test_every_frame_of_a_file_is_recorded_even_when_analysis_is_slow(make: Any,
         "fps": pytest.approx(100),
     }
     assert meta["model"]["name"] == "fake-1"
-    assert meta["settings"] == {"device": "cpu", "runtime": "fake", "max_faces": 1, "smoothing_s": 0.06}
+    assert meta["settings"] == {
+        "device": "cpu",
+        "runtime": "fake",
+        "max_faces": 1,
+        "smoothing_s": 0.06,
+        "personal": True,
+    }
     assert meta["status"] == "complete"
 
 
@@ -309,6 +315,7 @@ def test_layers_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_
     pipeline = make(lambda: engine)
     pipeline.set_layers(("box", "flow", "recovered"))
     pipeline.set_smoothing(0.2)
+    pipeline.set_personal(False)
     pipeline.start()
     pipeline.set_source(CAMERA)
     folder = pipeline.start_recording(tmp_path)
@@ -317,10 +324,16 @@ def test_layers_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_
     assert frame.faces[0].prediction.flow.shape == (28, 28, 2)
     assert frame.faces[0].prediction.patches is not None
     pipeline.set_smoothing(0.0)
+    pipeline.set_personal(True)
     pipeline.stop_recording()
     assert engine.smoothing_s == 0.0
-    assert read_session(folder)[0]["settings"]["smoothing_s"] == 0.2
-    assert "smoothing_s = 0" in (folder / "events.csv").read_text()
+    assert engine.personal is True
+    settings = read_session(folder)[0]["settings"]
+    assert settings["smoothing_s"] == 0.2
+    assert settings["personal"] is False
+    events = (folder / "events.csv").read_text()
+    assert "smoothing_s = 0" in events
+    assert "personal = True" in events
 
 
 def test_a_network_camera_is_pulled_out_and_put_back_while_recording(make: Any, tmp_path: Path) -> None:

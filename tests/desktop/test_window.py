@@ -434,6 +434,9 @@ def test_options_act_at_once(make_desk: MakeDesk) -> None:
     assert options.isVisible()
     options.smoothing.setValue(20)
     assert desk.window.settings.smoothing_s == pytest.approx(0.2)
+    QTest.mouseClick(options.personal, LEFT)
+    assert desk.window.settings.personal is False
+    assert desk.pipeline._analysis.wished("personal") is False
     wanted: list[int] = []
     desk.window.faces_wanted.connect(wanted.append)
     QTest.mouseClick(options.faces.button(2), LEFT)
