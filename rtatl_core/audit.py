@@ -6,7 +6,8 @@ table of who is who, perhaps pictures for the flicker test. Leaves: numbers, as 
 - agreement: PCC with MediaPipe's blendshapes within clips, where they move. A model that they taught agrees more.
 - resting: what faces at rest read. 1 (FACS A) or more is a false alarm.
 - clear: what faces read on which the teacher finds an AU clearly shown.
-- pose: PCC of each AU with yaw and pitch over faces at rest; an AU must not follow the head.
+- pose: PCC of each AU with yaw and pitch over faces at rest, each clip about its own mean, so that it is the head's
+  turning that counts and not who is seen from where; an AU must not follow the head.
 - flicker: a picture repeated with a camera's noise, through the whole engine with its smoothing.
 - groups: agreement over photos and readings at rest by skin tone (individual typology angle of the cheeks: Chardon et
   al. 1991), head turn, and the columns of the table.
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
@@ -62,8 +64,8 @@ def audit(
     groups: Path | None = None,
     stills: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """All measures that the material allows. Raises RecipeError for folders without teacher values, InputError when
-    there is nothing to measure on."""
+    """All measures that the material allows. Raises RecipeError for folders without teacher values or with faces that
+    the model was trained on, InputError when there is nothing to measure on."""
     if not clips and not photos:
         raise InputError("nothing to measure on; name prepared folders with --clips or --photos")
     loaded = load_model(model)
@@ -72,6 +74,7 @@ def audit(
         store = ChipStore.open(folder)
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
+        require_apart(loaded.card.get("training", {}).get("subjects", []), store.subjects.tolist())
         said = predict_store(loaded.network, store, np.arange(len(store)))
         return Read(store, calibrate(said.intensity, said.occurrence, loaded.calibration)[0])
 
@@ -137,17 +140,24 @@ def clear(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
 
 
 def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
-    """AU -> PCC with yaw, |yaw| and pitch over faces at rest."""
+    """AU -> PCC with yaw, |yaw| and pitch over faces at rest, each clip and all stills about their own mean."""
     result = {}
     for j, au in enumerate(aus):
-        calm = [_calm(one, au) for one in reads]
-        values = np.concatenate([one.values[rows, j] for one, rows in zip(reads, calm, strict=True)])
-        yaw = np.concatenate([one.store.yaw[rows] for one, rows in zip(reads, calm, strict=True)])
-        pitch = np.concatenate([one.store.pitch[rows] for one, rows in zip(reads, calm, strict=True)])
-        if len(values) >= FEW and values.std() > 1e-6:
-            angles = {"yaw": yaw, "abs_yaw": np.abs(yaw), "pitch": pitch}
-            result[_label(au)] = {name: _two(pcc(values, angle)) for name, angle in angles.items()}
+        table = np.concatenate([_about_clips(one, _calm(one, au), j) for one in reads])
+        if len(table) >= FEW and table[:, 0].std() > 1e-6:
+            angles = zip(("yaw", "abs_yaw", "pitch"), table.T[1:], strict=True)
+            result[_label(au)] = {name: _two(pcc(table[:, 0], angle)) for name, angle in angles}
     return result
+
+
+def _about_clips(one: Read, rows: NDArray[np.bool_], column: int) -> Float32:
+    """(n, 4) value, yaw, |yaw|, pitch of the rows, less their mean in the same clip."""
+    store = one.store
+    table: Float32 = np.stack([one.values[:, column], store.yaw, np.abs(store.yaw), store.pitch], axis=1)[rows]
+    for clip in np.unique(store.clips[rows]):
+        mine = store.clips[rows] == clip
+        table[mine] -= table[mine].mean(axis=0)
+    return table
 
 
 def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+FOLLOWS = 0.2
+"""|PCC| with the head's turning over which an AU is said to follow it."""
+
 
 def markdown(result: Mapping[str, Any]) -> str:
     labels = [f"AU{au:02d}" for au in result["aus"]]
@@ -17,7 +20,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         per_au(result, labels),
         "Agreement: mean PCC with MediaPipe's blendshape over the clips in which it moves (their number). At rest: "
         "median, and share of resting faces that read .5 / 1 or more. Clear: quartiles where the blendshape shows the "
-        "AU clearly. Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces.",
+        "AU clearly. Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces, within clips.",
         summary(result),
     ]
     if "groups" in result:
@@ -51,7 +54,11 @@ def summary(result: Mapping[str, Any]) -> str:
     if rest:
         lines.append(f"False alarms (1 or more at rest): {np.mean(rest):.1%} in the mean over AUs.")
     if leaks:
-        lines.append(f"Pose leakage: {np.mean(leaks):.2f} in the mean over AUs, {max(leaks):.2f} at most.")
+        follow = [label for label, most in zip(result["pose"], leaks, strict=True) if most > FOLLOWS]
+        lines.append(
+            f"Pose leakage: {np.mean(leaks):.2f} in the mean over AUs, {max(leaks):.2f} at most"
+            + (f"; over {FOLLOWS:g} are {', '.join(follow)}." if follow else ".")
+        )
     if flicker := result.get("flicker"):
         lines.append(
             f"Flicker on {flicker['pictures']} still faces with camera noise: spread {flicker['mean_spread']:.3f}, "

@@ -15,10 +15,25 @@ def add_audit(card_path: Path, audited: Mapping[str, Any]) -> Path:
     """Put an audit's numbers into a card and write the card in words beside it; returns its path."""
     card = json.loads(card_path.read_text(encoding="utf-8"))
     card["measured"] = {**card.get("measured", {}), "real_faces": dict(audited)}
-    card_path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    words = card_path.with_suffix(".md")
-    words.write_text(card_markdown(card), encoding="utf-8")
-    return words
+    return _write(card_path, card)
+
+
+def add_evaluation(card_path: Path, title: str, result: Mapping[str, Any]) -> Path:
+    """Put the agreement per AU of ``report.evaluate`` into a card, under a title, and write the card in words beside
+    it; returns its path. The evaluated model may be another one than the card's, such as one trained on a part of the
+    data: the title must say so."""
+    card = json.loads(card_path.read_text(encoding="utf-8"))
+    kept = {
+        "frames": result["frames"],
+        "subjects": result["subjects"],
+        **{
+            name: {label: _two(unit[name]["pooled"]) for label, unit in result["aus"].items() if name in unit}
+            for name in ("icc31", "pcc", "mae", "auc")
+        },
+    }
+    measured = card.setdefault("measured", {})
+    measured["evaluations"] = {**measured.get("evaluations", {}), title: kept}
+    return _write(card_path, card)
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:
@@ -40,6 +55,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         "PCC, ICC(3,1) and MAE (on 0-5) are on faces of the training kind, people who were not trained on. L - R: PCC "
         "of the difference between the subject's left and right.",
     ]
+    if evaluations := card.get("measured", {}).get("evaluations"):
+        parts += ["## Coded faces kept aside", *_evaluations(evaluations, labels)]
     if audited := card.get("measured", {}).get("real_faces"):
         parts += [
             "## Real faces, uncoded",
@@ -73,6 +90,42 @@ def _held_out(card: Mapping[str, Any], labels: list[str]) -> str:
             ]
         )
     return table(["AU", "name", "trust", "PCC", "ICC(3,1)", "MAE", "L - R"], rows)
+
+
+def _evaluations(evaluations: Mapping[str, Mapping[str, Any]], labels: list[str]) -> list[str]:
+    """A table of ICC(3,1) and PCC, a column for each evaluation, and what the columns are."""
+    numbers = [f"({k}) {title}: {e['frames']} faces of {e['subjects']}." for k, (title, e) in _numbered(evaluations)]
+    rows = []
+    for label in (*labels, "mean"):
+        cells = []
+        for evaluation in evaluations.values():
+            icc, pcc = (
+                _mean(evaluation[name]) if label == "mean" else evaluation[name].get(label) for name in ("icc31", "pcc")
+            )
+            cells.append("" if icc is None or pcc is None else f"{icc:.2f} / {pcc:.2f}")
+        rows.append([label, *cells])
+    header = ["AU", *(f"({k}) ICC(3,1) / PCC" for k, _ in _numbered(evaluations))]
+    return [table(header, rows), " ".join(numbers)]
+
+
+def _numbered(evaluations: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, tuple[str, Mapping[str, Any]]]]:
+    return list(enumerate(evaluations.items(), 1))
+
+
+def _mean(values: Mapping[str, float | None]) -> float | None:
+    known = [value for value in values.values() if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _two(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _write(card_path: Path, card: Mapping[str, Any]) -> Path:
+    card_path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    words = card_path.with_suffix(".md")
+    words.write_text(card_markdown(card), encoding="utf-8")
+    return words
 
 
 def _listed(items: list[str]) -> str:

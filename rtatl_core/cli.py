@@ -122,6 +122,11 @@ def evaluate(options: argparse.Namespace) -> int:
     published = PUBLISHED.get(options.protocol)  # other protocols' numbers cannot be compared
     write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
     print(options.out / "report.md")
+    if options.card:
+        from rtatl_core.card_text import add_evaluation
+        from rtatl_core.weights import find_model
+
+        print(add_evaluation(find_model(options.card), options.title or title, result))
     return 0
 
 
@@ -213,6 +218,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.add_argument("--resamples", type=_positive, default=1000, metavar="N", help="of the bootstrap (default 1000)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    sub.add_argument("--card", metavar="M", help="put the numbers into this model's card, and write it in words")
+    sub.add_argument("--title", metavar="TEXT", help="with --card: what was measured (default: the names)")
     sub.set_defaults(run=evaluate)
 
     sub = commands.add_parser("audit", help="a model on real faces without codes: rest, pose, flicker, groups")

@@ -17,7 +17,10 @@ from rtatl_core.audit import Read, agreement, by_group, clear, pose_leakage, res
 from rtatl_core.cli import main
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from rtatl_core.errors import InputError, RecipeError
+from rtatl_core.metrics import pcc
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
+from rtatl_core.weights import Calibration, save_model
 from tests.core.stores import open_store, write_clips, write_labelled
 
 AUS = (1, 12, 43)
@@ -60,6 +63,27 @@ def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:
     found = pose_leakage([read], AUS)
     assert found["AU01"]["yaw"] == pytest.approx(1)
     assert "AU43" not in found  # it never moves
+
+
+def test_who_is_seen_from_where_is_no_pose_leakage(read: Read) -> None:
+    """A person who frowns and is filmed from aside does not make AU1 follow the head."""
+    who = np.unique(read.store.clips, return_inverse=True)[1]
+    yaw = (10 * who + np.random.default_rng(1).normal(0, 1, 60)).astype(np.float32)
+    values = read.values.copy()
+    values[:, 0] = who + np.random.default_rng(2).normal(0, 0.1, 60)
+    one = Read(dataclasses.replace(read.store, yaw=yaw), values)
+    assert abs(pcc(values[:, 0], yaw)) > 0.9
+    assert abs(pose_leakage([one], AUS)["AU01"]["yaw"]) < 0.3
+
+
+def test_faces_that_were_trained_on_are_refused(tmp_path: Path) -> None:
+    write_clips(tmp_path / "data", clips=1, teacher=True, name="anna")
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    description = {"name": "tiny", "trained_on": "anna", "trust": {}, "training": {"subjects": ["anna0"]}}
+    save_model(tmp_path / "tiny", network, plain, description)
+    with pytest.raises(RecipeError, match="subject anna0 is in training and test"):
+        auditing.audit(tmp_path / "tiny.safetensors", [tmp_path / "data"], [])
 
 
 def test_groups_of_the_table_and_of_the_skin(read: Read) -> None:

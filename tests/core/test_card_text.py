@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from rtatl_core.assets import asset
-from rtatl_core.card_text import add_audit, card_markdown
+from rtatl_core.card_text import add_audit, add_evaluation, card_markdown
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.weights import DEFAULT_MODEL
 
@@ -48,6 +48,22 @@ def test_an_audit_goes_into_the_card_and_into_words(tmp_path: Path) -> None:
     assert "| AU01 |  | 0.10, 5% / 1% |  | 0.20 |  |" in text
     assert "| skin tone | dark | 12 | 0.60 | 0.10 | AU01 0.20 |" in text
     assert "Not for anything." in text
+
+
+def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(CARD))
+    unit = {"pcc": {"pooled": 0.5}, "icc31": {"pooled": 0.4}, "auc": {"pooled": None}}
+    result = {"frames": 30, "subjects": 5, "aus": {"AU01": unit, "AU12": {name: {"pooled": 0.8} for name in unit}}}
+    add_evaluation(path, "people kept aside", result)
+    words = add_evaluation(path, "another rig", {**result, "aus": {"AU12": unit}})
+    assert set(json.loads(path.read_text())["measured"]["evaluations"]) == {"people kept aside", "another rig"}
+    text = words.read_text()
+    assert "| AU | (1) ICC(3,1) / PCC | (2) ICC(3,1) / PCC |" in text
+    assert "| AU01 | 0.40 / 0.50 |  |" in text
+    assert "| AU12 | 0.80 / 0.80 | 0.40 / 0.50 |" in text
+    assert "| mean | 0.60 / 0.65 | 0.40 / 0.50 |" in text
+    assert "(1) people kept aside: 30 faces of 5. (2) another rig: 30 faces of 5." in text
 
 
 def test_the_bundled_card_is_told_in_words() -> None:
