@@ -40,6 +40,8 @@ from rtatl_core.handoffs import Float32
 
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
 _META, _PARTS = "meta.json", "parts"
+_RENDERED = ("synthetic", "rendered")
+"""Kinds of folders in which subjects are no persons."""
 
 
 class Rows:
@@ -104,6 +106,8 @@ class ChipStore:
     flow_to: NDArray[np.int64]
     """(N,) row of the frame that ``flow`` leads to; -1 = no stored flow."""
     subjects: NDArray[np.str_]
+    rendered: NDArray[np.bool_]
+    """(N,) faces that are nobody's."""
     clips: NDArray[np.str_]
     """Clip of each row, unique over the store; empty for stills."""
     times: NDArray[np.float64]
@@ -136,6 +140,7 @@ class ChipStore:
                         "prepare them alike or train on one of them"
                     )
         parts = [part for folder in folders for part in sorted((folder / _PARTS).iterdir()) if part.is_dir()]
+        made = [folder for folder, meta in zip(folders, metas, strict=True) if meta["origin"]["kind"] in _RENDERED]
         aus = tuple(metas[0]["aus"])
         names = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if aus else ())]
         indices = {part: rows for part in parts if (rows := _checked_index(part, names))}
@@ -166,6 +171,7 @@ class ChipStore:
             flow=_rows(paths, "flow") if optional["flow"] else None,
             flow_to=flow_to,
             subjects=np.array([row["subject"] for row in index]),
+            rendered=np.array([part.parent.parent in made for part, rows in indices.items() for _ in rows]),
             clips=np.array([row["clip"] for row in index]),
             times=np.array([float(row["time"] or 0) for row in index]),
             yaw=np.array([float(row["yaw"]) for row in index], np.float32),
@@ -233,7 +239,7 @@ def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
         meta: dict[str, Any] = json.loads((folder / _META).read_text(encoding="utf-8"))
-        meta["layout"]["side"], meta["aus"], meta["occurrence_rule"]
+        meta["layout"]["side"], meta["aus"], meta["occurrence_rule"], meta["origin"]["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         if (folder / _PARTS).is_dir() and not (folder / _META).is_file():
             raise RecipeError(f"{folder} is not prepared to the end; run its 'rtatl prepare' again to go on") from error

@@ -38,9 +38,11 @@ class TrainingData:
 
     @property
     def subjects(self) -> list[str]:
-        """Everybody whose face is trained on, coded or not."""
+        """Everybody whose face is trained on, coded or not; rendered faces are nobody's."""
         sources = (*((self.labelled,) if self.labelled else ()), *self.unlabelled)
-        return sorted({str(name) for source in sources for name in np.unique(source.store.subjects[source.rows])})
+        people = (source.rows[~source.store.rendered[source.rows]] for source in sources)
+        names = (source.store.subjects[rows] for source, rows in zip(sources, people, strict=True))
+        return sorted({str(name) for part in names for name in np.unique(part)})
 
 
 def split(config: DataConfig, seed: int) -> TrainingData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,17 @@ def test_without_codes_people_are_held_out_too(folders: Path) -> None:
     kept = set(data.validation.store.subjects[data.validation.rows])
     assert kept
     assert not kept & set(data.subjects)
+
+
+def test_rendered_faces_are_nobody_s(tmp_path: Path) -> None:
+    write_labelled(tmp_path / "people", prefix="p")
+    made = write_labelled(tmp_path / "made", prefix="m")
+    meta = json.loads((made / "meta.json").read_text())
+    (made / "meta.json").write_text(json.dumps(meta | {"origin": {"kind": "synthetic"}}))
+    labelled = (str(tmp_path / "people"), str(made))
+    names = split(DataConfig(labelled=labelled, held_out=0.2), 0).subjects
+    assert names
+    assert all(name.startswith("p") for name in names)
 
 
 def test_sides_go_with_their_au_and_are_unknown_where_a_folder_tells_none(tmp_path: Path) -> None:
