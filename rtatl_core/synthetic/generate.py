@@ -187,11 +187,11 @@ def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
 
     Raises InputError when ``out`` holds something else or the disk is full; finished units stay.
     """
-    for name in ("images", "flow", "parts"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    missing = [unit for unit in units if not (out / "parts" / f"{unit.name}.csv").is_file()]
-    _claim(out, units)
     try:
+        _claim(out, units)
+        for name in ("images", "flow", "parts"):
+            (out / name).mkdir(exist_ok=True)
+        missing = [unit for unit in units if not (out / "parts" / f"{unit.name}.csv").is_file()]
         done = work_through(partial(_write_unit, out=out), missing, jobs)
         for _ in progress(done, desc="rendering", unit="part", total=len(missing)):
             pass
@@ -220,6 +220,9 @@ def _claim(out: Path, units: Sequence[Stills | Clip]) -> None:
     plan: dict[str, Any] = {"seed": first.seed, "side": first.sources.side}
     plan["rigs"] = [folder.name for folder in first.sources.rigs]
     note = out / "plan.json"
+    if out.is_dir() and not note.is_file() and any(out.iterdir()):
+        raise InputError(f"{out} holds something else than renders; name an empty or a new folder")
+    out.mkdir(parents=True, exist_ok=True)
     if note.is_file() and (before := json.loads(note.read_text(encoding="utf-8"))) != plan:
         differing = next(key for key in plan if before.get(key) != plan[key])
         raise InputError(

@@ -101,6 +101,11 @@ def test_a_folder_of_another_seed_is_left_alone(sources: Sources, tmp_path: Path
     generate.generate([unit], tmp_path / "out", jobs=1)
     with pytest.raises(InputError, match="begun with seed 3, now it is 4"):
         generate.generate([dataclasses.replace(unit, seed=4)], tmp_path / "out", jobs=1)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("dear reader")
+    with pytest.raises(InputError, match="thesis holds something else than renders"):
+        generate.generate([unit], tmp_path / "thesis", jobs=1)
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
 
 
 def test_a_full_disk_is_named_and_finished_parts_stay(
