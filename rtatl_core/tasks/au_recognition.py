@@ -7,7 +7,8 @@ m_i = 1 where AU i is coded, r_i share of positives in the training data.
     L_occ = class-balanced binary cross entropy over the coded y_i, weight of the positives (1 - r_i) / r_i, at most 10
 
 Where the subject's left l_i and right r_i are told apart, the square is the mean of both sides':
-((l_hat_i - l_i)^2 + (r_hat_i - r_i)^2) / 2. Their difference weighted eight times gained little for it and cost the mean.
+((l_hat_i - l_i)^2 + (r_hat_i - r_i)^2) / 2. Their difference weighted eight times gained little for it and cost the
+mean.
 Intensity and occurrence may each be coded or not for any AU of any face. Every stream (pixels, geometry) and their
 mixture is supervised, so that neither leans on the other. The paper's own losses are not known to us; weighting by
 class frequency is the habit of ME-GraphAU and JAA-Net.
