@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rtatl_core.engine import Engine
-from rtatl_core.progress import progress
 from rtatl_core.session import ClockPair, SessionWriter
 from rtatl_core.video import VideoReader
 
@@ -22,23 +23,30 @@ class Analysed:
     """One sentence when the file was cut off or showed no face."""
 
 
-def analyse_video(path: Path, out: Path, engine: Engine, *, quiet: bool = False) -> Analysed:
-    """Analyse every frame of ``path`` into a new session folder in ``out``. Raises SourceError and
-    SessionError."""
+def analyse_video(
+    path: Path,
+    out: Path,
+    engine: Engine,
+    *,
+    source: Mapping[str, Any] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> Analysed:
+    """Analyse every frame of ``path`` into a new session folder in ``out``. ``source``: more to tell of the file in
+    session.json; ``on_frame`` gets the number of each frame that is done. Raises SourceError and SessionError."""
     with VideoReader(path) as reader:
-        engine.reset()
+        engine.reset(new_ids=True)
         source = {
             "kind": "file",
             "target": str(path),
             "name": path.name,
             "size": reader.size,
             "fps": reader.fps,
+            **(source or {}),
         }
         frames = with_face = 0
-        bar = progress(reader, total=reader.frame_count, desc=path.name, unit="frame", quiet=quiet)
         writer: SessionWriter | None = None
         try:
-            for packet in bar:
+            for packet in reader:
                 if writer is None:
                     clock = ClockPair.at(packet.captured_at)
                     writer = SessionWriter(out, path.stem, engine.aus, source, engine.model, engine.settings, clock)
@@ -46,6 +54,8 @@ def analyse_video(path: Path, out: Path, engine: Engine, *, quiet: bool = False)
                 writer.append(frame)
                 frames += 1
                 with_face += bool(frame.faces)
+                if on_frame is not None:
+                    on_frame(packet.number)
             assert writer is not None  # a reader that opened has a first frame
             warning = reader.warning
             if not with_face:

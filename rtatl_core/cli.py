@@ -19,31 +19,18 @@ from rtatl_core.synthetic import command as synth_command
 
 
 def analyze(options: argparse.Namespace) -> int:
-    from rtatl_core.analyse import analyse_video
-    from rtatl_core.engine import Engine
+    from rtatl_core.batch import Settings, analyse_all, find_videos
 
-    engine = Engine(
-        options.model,
-        device=options.device,
-        max_faces=options.faces,
-        smoothing_s=options.smoothing,
-        personal=options.personal,
-    )
+    settings = Settings(options.model, options.device, options.faces, options.smoothing, options.personal)
+    videos = find_videos(options.inputs)
     failed = 0
-    try:
-        for path in options.inputs:
-            try:
-                done = analyse_video(path, options.out, engine)
-            except InputError as error:
-                print(f"rtatl: {error}", file=sys.stderr)
-                failed += 1
-                continue
-            if done.warning:
-                print(f"rtatl: {done.warning}", file=sys.stderr)
-            print(done.folder)
-    finally:
-        engine.close()
-    if failed == len(options.inputs):
+    for outcome in analyse_all(videos, options.out, settings, jobs=options.jobs, cluster=options.cluster):
+        if outcome.error or outcome.warning:
+            print(f"rtatl: {outcome.error or outcome.warning}", file=sys.stderr)
+        failed += outcome.error is not None
+        if outcome.folder:
+            print(f"{outcome.folder}{'  (analysed before)' if outcome.skipped else ''}", flush=True)
+    if failed == len(videos):
         return 2
     return 1 if failed else 0
 
@@ -156,8 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rtatl {rtatl_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    sub = commands.add_parser("analyze", help="videos -> one session folder each")
-    sub.add_argument("inputs", nargs="+", type=Path, metavar="VIDEO")
+    sub = commands.add_parser("analyze", help="videos and folders of them -> one session folder each; resumable")
+    sub.add_argument("inputs", nargs="+", type=Path, metavar="VIDEO", help="video files, or folders to search")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the session folders go")
     sub.add_argument("--faces", type=_positive, default=1, metavar="N", help="follow up to N faces (default 1)")
     sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
@@ -175,6 +162,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_false",
         help="do not compare a face with how the same person looked so far",
     )
+    sub.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+    )
+    sub.add_argument("--cluster", metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786; needs a shared disk")
     sub.set_defaults(run=analyze)
 
     sub = commands.add_parser("prepare", help="data sets -> aligned chips for training")

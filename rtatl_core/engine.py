@@ -129,9 +129,10 @@ class Engine:
         known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
         return known if self.personal else None
 
-    def reset(self) -> None:
-        """Forget faces and smoothing: what follows is a new source."""
-        self._observer.reset()
+    def reset(self, *, new_ids: bool = False) -> None:
+        """Forget faces and smoothing: what follows is a new source. Ids of faces go on, unless ``new_ids`` begins at 0
+        again, for a session of its own."""
+        self._observer.reset(new_ids=new_ids)
         self._reference.forget()
         self._smoother.forget()
 

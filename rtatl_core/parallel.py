@@ -12,24 +12,26 @@ from typing import TypeVar
 from rtatl_core.errors import AUError
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-def work_through(function: Callable[[T], None], items: Sequence[T], jobs: int) -> Iterator[None]:
-    """Call ``function`` on every item, in up to ``jobs`` processes, and yield after each that is done. What travels
-    must pickle. Raises what ``function`` raises, and AUError when a process dies; pieces not begun by then are left."""
+def work_through(
+    function: Callable[[T], R], items: Sequence[T], jobs: int, *, on_start: Callable[[], None] | None = None
+) -> Iterator[R]:
+    """Call ``function`` on every item, in up to ``jobs`` processes, and yield what it returns as it is done. What
+    travels must pickle. ``on_start`` is called once in every process beside this one. Raises what ``function`` raises,
+    and AUError when a process dies; pieces not begun by then are left."""
     if jobs <= 1 or len(items) <= 1:
         for item in items:
-            function(item)
-            yield
+            yield function(item)
         return
     # spawn: MediaPipe's and torch's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(items)), context, initializer=_die_silently) as pool:
+    with ProcessPoolExecutor(min(jobs, len(items)), context, initializer=_begin, initargs=(on_start,)) as pool:
         waiting = [pool.submit(function, item) for item in items]
         try:
             for done in as_completed(waiting):
-                done.result()
-                yield
+                yield done.result()
         except BrokenProcessPool as error:
             raise AUError(
                 "a worker process died, perhaps for want of memory; the same command with fewer --jobs goes on"
@@ -39,6 +41,7 @@ def work_through(function: Callable[[T], None], items: Sequence[T], jobs: int) -
             raise
 
 
-def _die_silently() -> None:
-    """Ctrl-C reaches all processes; the first one has something to say about it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _begin(on_start: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes; the first one has something to say
+    if on_start is not None:
+        on_start()

@@ -107,9 +107,11 @@ class FaceTracker:
                 self._next_id += 1
         return [ids[i] for i in range(len(boxes))]
 
-    def forget(self) -> None:
-        """Start anew with a new source; ids go on and are never used twice."""
+    def forget(self, *, new_ids: bool = False) -> None:
+        """Start anew with a new source; ids go on, unless ``new_ids`` begins at 0 again."""
         self._tracks.clear()
+        if new_ids:
+            self._next_id = 0
 
 
 class Observer:
@@ -141,9 +143,9 @@ class Observer:
             )
         return tuple(observations)
 
-    def reset(self) -> None:
+    def reset(self, *, new_ids: bool = False) -> None:
         """Forget the followed faces, in MediaPipe too: results depend only on the frames after this call."""
-        self._tracker.forget()
+        self._tracker.forget(new_ids=new_ids)
         self._mesh.close()
         self._mesh = FaceMesh(self._max_faces, tracking=self._tracking)
 

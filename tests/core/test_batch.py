@@ -1,0 +1,100 @@
+"""Many videos: each once, by one process, by several, or by a cluster, and never again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core import batch
+from rtatl_core.assets import asset
+from rtatl_core.batch import Outcome, Settings, analyse_all, find_videos
+from rtatl_core.cli import main
+from rtatl_core.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two short clips of the demo, one of them deeper down, and a text."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "day 2").mkdir()
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    for path in (folder / "anna.mp4", folder / "day 2" / "ben.MP4"):
+        writer = cv2.VideoWriter(str(path.with_suffix(".mp4")), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480))
+        for _ in range(8):
+            writer.write(source.read()[1])
+        writer.release()
+        path.with_suffix(".mp4").rename(path)
+    source.release()
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+def frames_of(outcome: Outcome) -> str:
+    assert outcome.folder is not None
+    return (outcome.folder / "frames.csv").read_text()
+
+
+def run(videos: Path, out: Path, **options: object) -> dict[str, Outcome]:
+    outcomes = analyse_all(find_videos([videos]), out, Settings(device="cpu"), quiet=True, **options)  # type: ignore[arg-type]
+    return {outcome.video.stem: outcome for outcome in outcomes}
+
+
+def test_folders_are_searched_and_files_taken_as_they_are(videos: Path, tmp_path: Path) -> None:
+    notes = videos / "notes.txt"
+    found = find_videos([videos, notes, videos / "anna.mp4"])
+    assert [path.name for path in found] == ["anna.mp4", "ben.MP4", "notes.txt"]
+    with pytest.raises(InputError, match=r"holds no video; name video files"):
+        find_videos([tmp_path])
+
+
+def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -> None:
+    first = run(videos, tmp_path, jobs=1)
+    assert all(outcome.frames == 8 and not outcome.skipped for outcome in first.values())
+    copy = tmp_path / "renamed.mp4"
+    shutil.copy(videos / "anna.mp4", copy)
+    (again,) = analyse_all([copy], tmp_path, Settings(device="cpu"), quiet=True)
+    assert again.skipped
+    assert again.folder == first["anna"].folder
+    (other,) = analyse_all([copy], tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
+    assert not other.skipped, "other settings give other numbers"
+    session = first["ben"].folder / "session.json"  # type: ignore[operator]
+    session.write_text(json.dumps(json.loads(session.read_text()) | {"status": "recording"}))
+    assert not run(videos, tmp_path)["ben"].skipped, "an interrupted session is none"
+
+
+@pytest.mark.slow
+def test_processes_and_clusters_give_the_files_of_one_process(videos: Path, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    alone = run(videos, tmp_path / "alone", jobs=1)
+    several = run(videos, tmp_path / "several", jobs=2)
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        spread = run(videos, tmp_path / "spread", cluster=cluster.scheduler_address)
+    assert set(alone) == set(several) == set(spread) == {"anna", "ben"}
+    for name, outcome in alone.items():
+        assert frames_of(several[name]) == frames_of(spread[name]) == frames_of(outcome)
+
+
+def test_a_cluster_that_does_not_answer_is_named(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "CLUSTER_ANSWERS_S", 0.3)
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        run(videos, tmp_path, cluster="tcp://127.0.0.1:9")
+
+
+def test_a_bad_video_is_named_and_the_rest_goes_on(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(np.random.default_rng(0).bytes(5000))
+    arguments = ["analyze", str(bad), str(videos / "anna.mp4"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*arguments, "--jobs", "1"]) == 1
+    said = capsys.readouterr()
+    assert "bad.mp4 cannot be read as a video" in said.err
+    assert len(said.out.splitlines()) == 1
+    assert main([*arguments, "--jobs", "1"]) == 1
+    assert "(analysed before)" in capsys.readouterr().out
