@@ -22,13 +22,13 @@ from PySide6.QtWidgets import QApplication
 from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
 from au_desktop.faults import Hooks, logging_to
-from au_desktop.meter import ProcessMeter
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.settings import Settings
 from au_desktop.sources import SourceSpec, list_cameras, parse_source
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
 from rtatl_core.errors import InputError, SessionError
+from rtatl_core.meter import ProcessMeter
 
 if TYPE_CHECKING:  # torch and mediapipe are imported by the analysis thread, after the window is on the screen
     from rtatl_core.engine import Engine

@@ -138,6 +138,20 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def bench(options: argparse.Namespace) -> int:
+    import json
+
+    from rtatl_core import bench as benching
+
+    before = benching.read_earlier(options.compare) if options.compare else None
+    wanted = benching.Wanted(options.source, options.model, options.device, options.faces, options.frames, options.flow)
+    result = benching.bench(wanted)
+    print(benching.table(result, before))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rtatl", description="Facial action unit analysis and training.")
     parser.add_argument("--version", action="version", version=f"rtatl {rtatl_core.__version__}")
@@ -231,6 +245,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
     sub.add_argument("--to", choices=("onnx",), default="onnx")
     sub.set_defaults(run=export)
+
+    sub = commands.add_parser("bench", help="how fast this machine is, stage by stage, without a window")
+    sub.add_argument("--source", default="demo", metavar="VIDEO", help="a video file (default: the demo clip)")
+    sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    sub.add_argument("--faces", type=_positive, default=1, metavar="N", help="follow up to N faces (default 1)")
+    sub.add_argument("--frames", type=_positive, default=600, metavar="N", help="default 600; a short video repeats")
+    sub.add_argument("--flow", action="store_true", help="predict flow as well, as with its layer on")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with the keys of au-desktop --stats")
+    sub.add_argument("--compare", type=Path, metavar="FILE", help="show ratios to an earlier run's --json")
+    sub.set_defaults(run=bench)
     return parser
 
 
