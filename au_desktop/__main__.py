@@ -7,7 +7,6 @@ code 2 when the machine lacks something.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import rtatl_core
 from au_desktop.settings import LAYERS
+from rtatl_core.system import APT_LINE, has_screen, missing_libraries
 
 if TYPE_CHECKING:
     from au_desktop.app import Launch
@@ -24,32 +24,16 @@ HEADLESS_SECONDS = 20.0
 HEADLESS_SIZE = (1280, 800)
 HEADLESS_FOLDER = Path("sessions")
 
-# What a window on X11 needs beyond the wheels, by the Debian and Ubuntu package that brings it. Qt ends the whole
-# process when one is missing, with a message that names none of them, so they are tried first.
-_XCB_LIBRARIES = {
-    "libEGL.so.1": "libegl1",
-    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
-    "libxcb-cursor.so.0": "libxcb-cursor0",
-    "libxcb-icccm.so.4": "libxcb-icccm4",
-    "libxcb-keysyms.so.1": "libxcb-keysyms1",
-    "libxcb-shape.so.0": "libxcb-shape0",
-    "libxcb-xkb.so.1": "libxcb-xkb1",
-}
-_APT_LINE = (
-    "sudo apt-get install -y --no-install-recommends libgl1 libegl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 "
-    "libfontconfig1 " + " ".join(name for name in _XCB_LIBRARIES.values() if name != "libegl1")
-)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.settings is not None:
         os.environ["AU_DESKTOP_HOME"] = str(arguments.settings)
-    headless = _is_headless()
+    headless = not has_screen()
     if headless:
         _say("there is no screen (DISPLAY and WAYLAND_DISPLAY are not set); running offscreen instead.")
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    missing = _missing_libraries()
+    missing = missing_libraries()
     if missing:
         return _lacking(", ".join(missing))
     try:
@@ -150,32 +134,8 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _is_headless() -> bool:
-    screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    return sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens)
-
-
-def _missing_libraries() -> list[str]:
-    """Libraries an X11 window needs and this machine lacks; empty on other platforms."""
-    if not sys.platform.startswith("linux"):
-        return []
-    platform = os.environ.get("QT_QPA_PLATFORM", "")
-    on_wayland = bool(os.environ.get("WAYLAND_DISPLAY")) and platform != "xcb"
-    if on_wayland or platform not in ("", "xcb"):
-        return []
-    return [name for name in _XCB_LIBRARIES if not _can_load(name)]
-
-
-def _can_load(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
-
-
 def _lacking(what: str) -> int:
-    _say(f"this machine lacks {what}; install what the window needs with: {_APT_LINE}")
+    _say(f"this machine lacks {what}; install what the window needs with: {APT_LINE}")
     return 2
 
 

@@ -152,6 +152,21 @@ def bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(options: argparse.Namespace) -> int:
+    import json
+
+    from rtatl_core.doctor import State, as_json, examine, line
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not options.json:
+            print(line(finding), flush=True)
+    if options.json:
+        print(json.dumps(as_json(findings), indent=1))
+    return 1 if any(finding.state is State.BAD for finding in findings) else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rtatl", description="Facial action unit analysis and training.")
     parser.add_argument("--version", action="version", version=f"rtatl {rtatl_core.__version__}")
@@ -256,6 +271,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with the keys of au-desktop --stats")
     sub.add_argument("--compare", type=Path, metavar="FILE", help="show ratios to an earlier run's --json")
     sub.set_defaults(run=bench)
+
+    sub = commands.add_parser("doctor", help="what works on this machine, and the remedy for what does not")
+    sub.add_argument("--json", action="store_true", help="for programs and bug reports")
+    sub.set_defaults(run=doctor)
     return parser
 
 

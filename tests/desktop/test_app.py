@@ -21,6 +21,7 @@ from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.app import Launch
 from au_desktop.settings import Settings
+from rtatl_core import system
 from rtatl_core.errors import WeightsError
 from rtatl_core.session import read_session
 from tests.desktop.fakes import FakeEngine
@@ -75,7 +76,7 @@ def test_a_scripted_run_leaves_all_that_was_asked_for(tmp_path: Path, capsys: py
     assert stats["frames_analysed"] > 10
     assert stats["frames_dropped"] == 0
     assert (stats["model"], stats["source"]) == ("fake-1", "Demo clip")
-    assert stats["duration_s"] == pytest.approx(1.5, abs=1)
+    assert 1.4 < stats["duration_s"] < 8  # a busy machine closes late
 
     (folder,) = (tmp_path / "sessions").iterdir()
     facts, columns = read_session(folder)
@@ -305,7 +306,7 @@ def test_a_missing_library_is_named_with_its_package(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
-    monkeypatch.setattr(command, "_can_load", lambda name: name != "libxcb-icccm.so.4")
+    monkeypatch.setattr(system, "_can_load", lambda name: name != "libxcb-icccm.so.4")
     assert command.main([]) == 2
     told = capsys.readouterr().err
     assert "lacks libxcb-icccm.so.4;" in told

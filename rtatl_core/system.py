@@ -1,0 +1,48 @@
+"""What a window on Linux needs of the system beyond the wheels, and the line that installs it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+# By the Debian and Ubuntu package that brings it. Qt ends the whole process when one is missing, with a message that
+# names none of them, so they are tried first.
+_XCB_LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
+}
+APT_LINE = (
+    "sudo apt-get install -y --no-install-recommends libgl1 libegl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 "
+    "libfontconfig1 " + " ".join(name for name in _XCB_LIBRARIES.values() if name != "libegl1")
+)
+
+
+def has_screen() -> bool:
+    """False on a Linux where no window can be shown; QT_QPA_PLATFORM counts as a wish for a platform of one's own."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in screens)
+
+
+def missing_libraries() -> list[str]:
+    """Libraries an X11 window needs and this machine lacks; empty on other platforms."""
+    if not sys.platform.startswith("linux"):
+        return []
+    platform = os.environ.get("QT_QPA_PLATFORM", "")
+    on_wayland = bool(os.environ.get("WAYLAND_DISPLAY")) and platform != "xcb"
+    if on_wayland or platform not in ("", "xcb"):
+        return []
+    return [name for name in _XCB_LIBRARIES if not _can_load(name)]
+
+
+def _can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
