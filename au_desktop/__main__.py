@@ -62,6 +62,8 @@ def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
         duration=arguments.duration,
         screenshot=arguments.screenshot,
         stats=arguments.stats,
+        samples=arguments.samples,
+        pace=arguments.pace,
         theme=arguments.theme,
         faces=arguments.faces,
         size=arguments.size,
@@ -101,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     script.add_argument("--duration", metavar="S", type=_seconds, help="close after so many seconds")
     script.add_argument("--screenshot", metavar="PNG", type=Path, help="save the window before closing")
     script.add_argument("--stats", metavar="JSON", type=Path, help="write counters, delays and costs")
+    script.add_argument("--samples", metavar="CSV", type=Path, help="write a line of costs and counts every 5 seconds")
+    script.add_argument("--pace", metavar="P", type=_seconds, default=1.0, help="play a file P times as fast")
     return parser
 
 

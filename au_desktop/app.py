@@ -23,6 +23,7 @@ from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
 from au_desktop.faults import Hooks, logging_to
 from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.samples import SampleLog
 from au_desktop.settings import Settings
 from au_desktop.sources import SourceSpec, list_cameras, parse_source
 from au_desktop.ui.main_window import MainWindow
@@ -50,6 +51,10 @@ class Launch:
     duration: float | None = None
     screenshot: Path | None = None
     stats: Path | None = None
+    samples: Path | None = None
+    """Where a line of what the run costs is written every few seconds (samples.py)."""
+    pace: float = 1.0
+    """Seconds of a file played in one."""
     theme: str | None = None
     faces: int | None = None
     size: tuple[int, int] | None = None
@@ -132,7 +137,8 @@ class App:
         self._save_soon = QTimer(singleShot=True, interval=SAVE_AFTER_MS)
         self._save_soon.timeout.connect(self._save)
         self._sampler = QTimer(interval=SAMPLE_MS)
-        self._sampler.timeout.connect(self._meter.sample)
+        self._sampler.timeout.connect(self._sample)
+        self._samples = SampleLog(launch.samples, self._meter, self._bridge) if launch.samples is not None else None
         self._hooks = Hooks(self._window.close, self._bridge.fault.emit)
 
     def run(self) -> int:
@@ -154,7 +160,7 @@ class App:
 
     def _make_pipeline(self) -> Pipeline:
         settings = self._settings
-        return Pipeline(lambda: self._make_engine(settings))
+        return Pipeline(lambda: self._make_engine(settings), pace=self._launch.pace)
 
     def _begin(self) -> None:
         spec = self._spec or _camera_to_start(self._settings)
@@ -180,6 +186,11 @@ class App:
         self._pipeline.start()
         if spec is not None:
             self._window.open_source(spec)
+
+    def _sample(self) -> None:
+        self._meter.sample()
+        if self._samples is not None:
+            self._samples.note(self._pipeline.status())
 
     # -- while it runs --------------------------------------------------------------------------------------
 
@@ -235,6 +246,8 @@ class App:
 
     def _stop(self) -> None:
         self._sampler.stop()
+        if self._samples is not None:
+            self._samples.close()
         self._bridge.stop()
         folder = self._pipeline.stop_recording() or self._session
         self._pipeline.close()

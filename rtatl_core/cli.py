@@ -167,6 +167,15 @@ def doctor(options: argparse.Namespace) -> int:
     return 1 if any(finding.state is State.BAD for finding in findings) else 0
 
 
+def soak(options: argparse.Namespace) -> int:
+    from rtatl_core import soak as soaking
+
+    wanted = soaking.Wanted(options.hours, options.pace, options.source, options.model, options.device)
+    result = soaking.soak(wanted, options.out)
+    print(soaking.markdown(result))
+    return 0 if result["steady"] and not (result["session"] or {}).get("unaccounted") else 1
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rtatl", description="Facial action unit analysis and training.")
     parser.add_argument("--version", action="version", version=f"rtatl {rtatl_core.__version__}")
@@ -271,6 +280,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with the keys of au-desktop --stats")
     sub.add_argument("--compare", type=Path, metavar="FILE", help="show ratios to an earlier run's --json")
     sub.set_defaults(run=bench)
+
+    sub = commands.add_parser("soak", help="the desktop program for hours: memory, handles, threads, delays, frames")
+    sub.add_argument("--hours", type=float, required=True, metavar="H", help="of frames")
+    sub.add_argument("--pace", type=float, default=1.0, metavar="P", help="play P times as fast (default 1)")
+    sub.add_argument("--source", default="demo", metavar="SRC", help="video file, camera, or demo (default)")
+    sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="samples.csv, soak.json, soak.md, session")
+    sub.set_defaults(run=soak)
 
     sub = commands.add_parser("doctor", help="what works on this machine, and the remedy for what does not")
     sub.add_argument("--json", action="store_true", help="for programs and bug reports")

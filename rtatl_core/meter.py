@@ -1,4 +1,4 @@
-"""What a run costs: memory and processor time of this process, for ``--stats``."""
+"""What a process costs: memory, processor time, handles and threads."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class ProcessMeter:
         self._process = psutil.Process()
         self._began = time.perf_counter()
         self._cpu = self._cpu_seconds()
-        self._start = self._most = self._rss_mb()
+        self._start = self._most = self.rss_mb()
         self._marks: dict[str, float] = {}
 
     def sample(self) -> None:
-        rss, elapsed = self._rss_mb(), time.perf_counter() - self._began
+        rss, elapsed = self.rss_mb(), self.elapsed_s()
         self._most = max(self._most, rss)
         for mark in RSS_MARKS_S:
             if elapsed >= mark:
@@ -30,8 +30,8 @@ class ProcessMeter:
 
     def figures(self) -> dict[str, Any]:
         self.sample()
-        elapsed = time.perf_counter() - self._began
-        rss = {"start": self._start, "end": self._rss_mb(), "max": self._most, **self._marks}
+        elapsed = self.elapsed_s()
+        rss = {"start": self._start, "end": self.rss_mb(), "max": self._most, **self._marks}
         return {
             "rss_mb": {name: round(value, 1) for name, value in rss.items()},
             # 100 is one core.
@@ -39,8 +39,19 @@ class ProcessMeter:
             "duration_s": round(elapsed, 2),
         }
 
-    def _rss_mb(self) -> float:
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self._began
+
+    def rss_mb(self) -> float:
         return float(self._process.memory_info().rss) / 1e6
+
+    def threads(self) -> int:
+        return int(self._process.num_threads())
+
+    def handles(self) -> int:
+        """Open files, sockets and the like."""
+        count = getattr(self._process, "num_handles", None) or self._process.num_fds
+        return int(count())
 
     def _cpu_seconds(self) -> float:
         times = self._process.cpu_times()

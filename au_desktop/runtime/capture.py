@@ -52,7 +52,8 @@ class Capture:
 
     `report(capture, kind, text)` is called in that thread. `ready` holds the frames back while the engine
     loads: a file waits, a live source is drained, so that the first frame counted is a fresh one. `after` is
-    the capture that came before; its device is closed first, in case it is the same one.
+    the capture that came before; its device is closed first, in case it is the same one. `pace`: how many seconds of
+    a file are played in one; its timestamps stay those of the file.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Capture:
         ready: threading.Event,
         after: Capture | None = None,
         retry_s: float = 1.0,
+        pace: float = 1.0,
     ) -> None:
         self.spec = spec
         self.box = FrameBox(newest_wins=spec.live)
@@ -71,6 +73,7 @@ class Capture:
         self._ready = ready
         self._after = after
         self._retry_s = retry_s
+        self._pace = pace
         self._stop = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
@@ -171,7 +174,7 @@ class Capture:
                 return True
             packet = self._continued(packet)
         else:
-            if not self._due(packet.timestamp):
+            if not self._due(packet.timestamp / self._pace):
                 return False
             packet = replace(packet, captured_at=time.perf_counter())
         if not self.box.put(packet):
@@ -180,7 +183,7 @@ class Capture:
         return True
 
     def _due(self, timestamp: float) -> bool:
-        """Waits until a file's frame is due; False when stopped before. A pause moves all that follows."""
+        """Waits until a file's frame of that time is due; False when stopped before. A pause moves all that follows."""
         while not self._stop.is_set():
             if self.paused:
                 self._resumed.wait()

@@ -46,12 +46,15 @@ class Pipeline:
         history_s: float = 60.0,
         open_source: Callable[[SourceSpec], FrameSource] = open_source,
         retry_s: float = 1.0,
+        pace: float = 1.0,
     ) -> None:
-        """`make_engine` is called in the analysis thread; `retry_s`: first wait before a lost source is tried again."""
+        """`make_engine` is called in the analysis thread; `retry_s`: first wait before a lost source is tried again;
+        `pace`: how many seconds of a file are played in one."""
         self.view: Slot[AnalysedFrame] = Slot()
         self.history = History(history_s)
         self._open_source = open_source
         self._retry_s = retry_s
+        self._pace = pace
         self._lock = threading.RLock()
         self._notices = Notices()
         self._capture: Capture | None = None
@@ -91,6 +94,7 @@ class Pipeline:
                     self._analysis.ready,
                     self._before,
                     self._retry_s,
+                    self._pace,
                 )
             self._analysis.follow(self._capture)
             if self._capture is not None and not self._broken:

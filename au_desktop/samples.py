@@ -1,0 +1,47 @@
+"""``--samples``: one line every few seconds of what a long run costs and does, for ``rtatl soak``."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from au_desktop.bridge import Bridge
+from au_desktop.runtime.status import Status
+from rtatl_core.meter import ProcessMeter
+
+EVERY_S = 5.0
+COLUMNS = (
+    *("seconds", "rss_mb", "handles", "threads"),
+    *("captured", "analysed", "dropped", "rows", "delay_ms"),
+)
+
+
+class SampleLog:
+    """Writes each line at once, so that a run that dies leaves what it had. Raises OSError when it cannot."""
+
+    def __init__(self, path: Path, meter: ProcessMeter, bridge: Bridge) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(COLUMNS)
+        self._meter, self._bridge = meter, bridge
+        self._last_s = -EVERY_S
+
+    def note(self, status: Status) -> None:
+        """A line, if the last one is old enough."""
+        now = self._meter.elapsed_s()
+        if now - self._last_s < EVERY_S:
+            return
+        self._last_s = now
+        delay = self._bridge.delay_ms()
+        self._writer.writerow(
+            [
+                *(f"{now:.1f}", f"{self._meter.rss_mb():.2f}", self._meter.handles(), self._meter.threads()),
+                *(status.captured, status.analysed, status.dropped),
+                status.recording.rows if status.recording else 0,
+                "" if delay is None else f"{delay:.1f}",
+            ]
+        )
+
+    def close(self) -> None:
+        self._file.close()
