@@ -32,8 +32,8 @@ from rtatl_core.synthetic.rig import AUS, LANDMARKS
 from rtatl_core.synthetic.script import Script
 from rtatl_core.synthetic.studio import Shot, Sources, Studio
 
-PEOPLE_PER_UNIT = 25
-STILLS_PER_PERSON = 6
+PEOPLE_PER_UNIT = 20
+STILLS_PER_PERSON = 8
 FLOW_STEP = 4
 """Pixels of the picture per cell of the stored flow."""
 JPEG_QUALITY = 92

@@ -24,7 +24,7 @@ from rtatl_core.synthetic.surroundings import Light
 if TYPE_CHECKING:
     import moderngl
 
-OVERSAMPLE = 1.25
+OVERSAMPLE = 1.125
 SHADOW_SIDE = 256
 NECK = np.array([0.0, -8.0, -9.0], np.float32)
 """What the head turns about, in head space."""

@@ -128,8 +128,8 @@ def test_a_full_disk_is_named_and_finished_parts_stay(
 
 
 def test_count_is_rounded_up_to_whole_people(sources: Sources) -> None:
-    units = units_of(sources, 160, 2, 0, 4.0)
-    assert sum(unit.people * unit.per_person for unit in units if isinstance(unit, Stills)) == 162
+    units = units_of(sources, 155, 2, 0, 4.0)
+    assert sum(unit.people * unit.per_person for unit in units if isinstance(unit, Stills)) == 160
     assert sum(isinstance(unit, Clip) for unit in units) == 2
 
 
@@ -170,8 +170,8 @@ def test_the_command_writes_pictures_and_sheets(
     sources: Sources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sheet = tmp_path / "sheet.png"
-    arguments = ["--rig", str(tmp_path / "puppets"), "--count", "6", "--out", str(tmp_path / "out"), "--size", "64"]
+    arguments = ["--rig", str(tmp_path / "puppets"), "--count", "8", "--out", str(tmp_path / "out"), "--size", "64"]
     assert command.run(_options([*arguments, "--jobs", "1", "--au-sheet", str(sheet)])) == 0  # type: ignore[arg-type]
-    assert len(rows(tmp_path / "out")) == 6
+    assert len(rows(tmp_path / "out")) == 8
     assert cv2.imread(str(sheet)).shape == (4 * 64, 6 * 64, 3)
-    assert "6 pictures" in capsys.readouterr().err
+    assert "8 pictures" in capsys.readouterr().err
