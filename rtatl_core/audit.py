@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart
@@ -35,7 +36,7 @@ from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, predict_store
 from rtatl_core.handoffs import Float32, FramePacket, UInt8
 from rtatl_core.metrics import pcc
-from rtatl_core.weights import calibrate, load_model
+from rtatl_core.weights import load_model
 
 FEW = 10
 """Groups and sets of fewer faces are left out."""
@@ -74,7 +75,7 @@ def audit(
         store = ChipStore.open(folder)
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
-        require_apart(loaded.card.get("training", {}).get("subjects", []), store.subjects.tolist())
+        require_apart(loaded.facts.get("training", {}).get("subjects", []), store.subjects.tolist())
         said = predict_store(loaded.network, store, np.arange(len(store)))
         return Read(store, calibrate(said.intensity, said.occurrence, loaded.calibration)[0])
 

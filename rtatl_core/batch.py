@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from rtatl_core.analyse import analyse_video
+from rtatl_core.card import read_card
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.parallel import work_through
-from rtatl_core.predictor import pick_device
 from rtatl_core.progress import counter
+from rtatl_core.runtimes import pick_device
 from rtatl_core.video import VideoReader
-from rtatl_core.weights import load_model
 
 VIDEOS = frozenset(
     (
@@ -97,7 +97,7 @@ def analyse_all(
     Raises InputError when model, device or cluster cannot be used, SessionError when ``out`` refuses.
     """
     pick_device(settings.device)
-    hash_of_model = str(load_model(settings.model, with_onnx=False).card["sha256"])
+    hash_of_model = str(read_card(settings.model).facts["sha256"])
     alone = cluster is None and min(jobs, len(videos)) <= 1
     work = partial(
         _analyse_one,

@@ -18,27 +18,25 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import rtatl_core
 from rtatl_core.assets import asset
+from rtatl_core.card import calibrate
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import AlignedFace, AnalysedFrame, Float32, FramePacket
 from rtatl_core.meter import ProcessMeter
-from rtatl_core.models.backbone import to_tensor
-from rtatl_core.models.rtatl import RTATL
 from rtatl_core.predictor import Predictor
 from rtatl_core.session import ClockPair, SessionWriter
 from rtatl_core.video import VideoReader
-from rtatl_core.weights import calibrate, load_model
 
 WARM_UP = 15
 """Frames at the beginning that count for nothing."""
@@ -93,7 +91,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        **{name: metadata.version(name) for name in ("onnxruntime", "torch", "mediapipe")},
         "rtatl_core": rtatl_core.__version__,
     }
 
@@ -180,12 +178,24 @@ def _floor(path: Path, faces: int, frames: int) -> float:
 
 
 def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
-    """One face at a time, through the predictor and through torch as it is trained: float32, eager, one thread each."""
-    model = load_model(wanted.model)
-    predictor = Predictor(model, wanted.device)
+    """One face at a time, through the predictor and through torch as it is trained: float32, eager, as many threads."""
+    import torch
+
+    from rtatl_core.models.backbone import to_tensor
+    from rtatl_core.weights import load_model
+
+    predictor = Predictor(wanted.model, wanted.device)
     predictor.warm_up()
-    plain = load_model(wanted.model, with_onnx=False)
-    inputs = [_eager_input(face, plain.network) for face in faces]
+    plain = load_model(wanted.model)
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    inputs = [
+        (
+            to_tensor(torch.from_numpy(face.chip[None])),
+            torch.from_numpy(au_regions(face.landmarks[None], plain.aus)),
+            torch.from_numpy(face.geometry[None]),
+        )
+        for face in faces
+    ]
 
     def live() -> Float32:
         return np.stack([predictor([face])[0][0].intensity for face in faces])
@@ -208,12 +218,6 @@ def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
             "max": round(float(difference.max()), 4),
         },
     }
-
-
-def _eager_input(face: AlignedFace, network: RTATL) -> tuple[torch.Tensor, ...]:
-    centres = au_regions(face.landmarks[None], network.config.aus)
-    chip = to_tensor(torch.from_numpy(face.chip[None]))
-    return chip, torch.from_numpy(centres), torch.from_numpy(face.geometry[None])
 
 
 def _fastest(run: Callable[[], Float32], count: int) -> float:

@@ -110,8 +110,8 @@ def evaluate(options: argparse.Namespace) -> int:
     write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
     print(options.out / "report.md")
     if options.card:
+        from rtatl_core.card import find_model
         from rtatl_core.card_text import add_evaluation
-        from rtatl_core.weights import find_model
 
         print(add_evaluation(find_model(options.card), options.title or title, result))
     return 0
@@ -123,8 +123,8 @@ def audit(options: argparse.Namespace) -> int:
     result = auditing.audit(options.model, options.clips, options.photos, groups=options.groups, stills=options.stills)
     print(auditing.write(result, options.out))
     if options.card:
+        from rtatl_core.card import find_model
         from rtatl_core.card_text import add_audit
-        from rtatl_core.weights import find_model
 
         print(add_audit(find_model(options.model), result))
     return 0

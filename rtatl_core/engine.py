@@ -3,14 +3,12 @@ same numbers."""
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from rtatl_core.face.align import align_face
 from rtatl_core.face.observe import Observer
@@ -26,7 +24,6 @@ from rtatl_core.handoffs import (
 from rtatl_core.predictor import Predictor
 from rtatl_core.reference import PersonalReference
 from rtatl_core.temporal import Smoother
-from rtatl_core.weights import load_model
 
 
 class Engine:
@@ -47,18 +44,16 @@ class Engine:
         personal: bool = True,
         threads: int | None = None,
     ) -> None:
-        cv2.setNumThreads(1)  # its pool fights torch's for the same cores
-        # Half the cores: more threads wait for each other as soon as the window or another program wants a core.
-        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) // 2))
-        self._predictor = Predictor(load_model(model), device)
+        cv2.setNumThreads(1)  # its pool fights the network's for the same cores
+        self._predictor = Predictor(model, device, threads)
         self._predictor.warm_up()
         self._observer = Observer(max_faces)
         self._smoother = Smoother(smoothing_s)
         self._reference = PersonalReference()
-        self._compares = self._predictor.model.network.config.reference
-        self.aus = self._predictor.model.aus
-        self.model: dict[str, Any] = self._predictor.model.card
-        self.device = str(self._predictor.device)
+        self._compares = self._predictor.card.config.reference
+        self.aus = self._predictor.aus
+        self.model: dict[str, Any] = self._predictor.card.facts
+        self.device = self._predictor.device
         self.runtime = self._predictor.runtime
         self.max_faces = max_faces
         self.smoothing_s = smoothing_s

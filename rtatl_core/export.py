@@ -1,29 +1,40 @@
-"""Model -> ONNX graph beside its weights, with a parity check. Needs the extra ``export``."""
+"""Model -> ONNX graphs beside its weights, with a parity check. Needs the extra ``export``."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from rtatl_core.card import GRAPHS, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
+from rtatl_core.face.regions import erased_live
 from rtatl_core.models.backbone import fold_batch_norms
-from rtatl_core.runtimes import LIVE_INPUTS, LIVE_OUTPUTS, LiveNetwork, OnnxRuntime, TorchRuntime
-from rtatl_core.weights import find_model, golden_input, load_model
+from rtatl_core.models.recovery import PatchPainter
+from rtatl_core.models.rtatl import RTATL
+from rtatl_core.onnx_runtime import OnnxRuntime
+from rtatl_core.runtimes import LIVE_INPUTS, LIVE_OUTPUTS, Outputs
+from rtatl_core.torch_runtime import LiveFlow, LiveNetwork, TorchRuntime
+from rtatl_core.weights import load_model
 
 OPSET = 17
 PARITY = 1e-3
-"""Largest difference in raw intensity (1 = FACS 5) between torch and ONNX Runtime that is accepted."""
+"""Largest difference in raw intensity (1 = FACS 5), logits and flow between torch and ONNX Runtime that is accepted."""
+PATCH_PARITY = 3.0
+"""The same of recovered pixels, in grey levels."""
 
 
 def export_onnx(model: str | Path | None) -> tuple[Path, float]:
-    """Write ``<model>.onnx`` and its hash into the card. Returns its path and the largest difference to torch found.
+    """Write ``<model>.onnx`` and, for the decoders that the model has, ``<model>.flow.onnx`` and
+    ``<model>.recovery.onnx``; their hashes go into the card. Returns the first path and the largest difference to torch
+    found.
 
-    Raises InputError when the extra is not installed, WeightsError when the graph answers differently.
+    Raises InputError when the extra is not installed, WeightsError when a graph answers differently.
     """
     try:
         import onnx  # noqa: F401 - torch's exporter asks for it
@@ -31,57 +42,93 @@ def export_onnx(model: str | Path | None) -> tuple[Path, float]:
         raise InputError(
             "exporting needs the package onnx; install it with: pip install 'au-desktop[export]'"
         ) from error
-    card_path = find_model(model)
-    loaded = load_model(card_path)
-    network = loaded.network
-    inputs = tuple(torch.from_numpy(np.stack([array] * 2)) for array in golden_input(network.config))
+    loaded = load_model(model)
+    path, network = loaded.card.path, loaded.network
     fold_batch_norms(network)
-    path = card_path.with_suffix(".onnx")
+    written = _write_graphs(path, network)
+    facts = loaded.card.facts | {"onnx": {name: file_hash(file) for name, file in written.items()}}
+    facts.pop("onnx_sha256", None)
+    difference = _largest_difference(loaded.card, written)
+    if difference > PARITY:
+        for file in written.values():
+            file.unlink()
+        raise WeightsError(f"the exported graph of {path.stem} differs from torch by {difference:.4f}; report this")
+    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    read_card(path).graphs()
+    return written["network"], difference
+
+
+def _write_graphs(path: Path, network: RTATL) -> dict[str, Path]:
+    config = network.config
+    live = LiveNetwork(network).eval()
+    inputs = tuple(torch.from_numpy(np.stack([array] * 2)) for array in golden_input(config))
+    outputs = LIVE_OUTPUTS if config.sides else LIVE_OUTPUTS[:-1]
+    files = {"network": _write(path, "network", live, inputs, LIVE_INPUTS, outputs)}
+    with torch.no_grad():
+        _, _, coarse, tokens, *_ = live(*inputs)
+    if network.flow is not None:
+        files["flow"] = _write(path, "flow", LiveFlow(network.flow).eval(), (coarse,), ("coarse",), ("flow",))
+    if network.inpainting is not None:
+        erased = tokens[:, list(erased_live(config.aus))]
+        painter = PatchPainter(network.inpainting).eval()
+        files["recovery"] = _write(path, "recovery", painter, (erased, inputs[0]), ("tokens", "chips"), ("patches",))
+    return files
+
+
+def _write(
+    card_path: Path,
+    name: str,
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+) -> Path:
+    file = card_path.with_suffix(GRAPHS[name])
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its fused operator has no ONNX counterpart
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                LiveNetwork(network).eval(),
+                module,
                 inputs,
-                str(path),
+                str(file),
                 opset_version=OPSET,
                 dynamo=False,
-                input_names=list(LIVE_INPUTS),
-                output_names=list(LIVE_OUTPUTS if network.config.sides else LIVE_OUTPUTS[:-1]),
-                dynamic_axes={name: {0: "faces"} for name in LIVE_INPUTS},
+                input_names=list(input_names),
+                output_names=list(output_names),
+                dynamic_axes={given: {0: "faces"} for given in input_names},
             )
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    difference = _largest_difference(card_path, path)
-    if difference > PARITY:
-        path.unlink()
-        raise WeightsError(
-            f"the exported graph of {card_path.stem} differs from torch by {difference:.4f}; report this"
-        )
-    card = json.loads(card_path.read_text(encoding="utf-8"))
-    card["onnx_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    card_path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path, difference
+    return file
 
 
-def _largest_difference(card_path: Path, graph: Path) -> float:
+def _largest_difference(card: Card, graphs: dict[str, Path]) -> float:
     """Over one and three random faces."""
-    network = load_model(card_path, with_onnx=False).network
-    onnx = OnnxRuntime(graph, None, 1)
-    torch_runtime = TorchRuntime(network, torch.device("cpu"))
+    onnx = OnnxRuntime(card, graphs, 1)
+    torch_runtime = TorchRuntime(load_model(card.path).network, torch.device("cpu"))
     rng = np.random.default_rng(0)
-    side, n = network.config.chip_side, len(network.config.aus)
+    side, n = card.config.chip_side, len(card.config.aus)
     largest = 0.0
     for count in (1, 3):
         chips = rng.integers(0, 256, (count, side, side, 3), np.uint8)
         centres = rng.uniform(0.1, 0.9, (count, n, 2, 2)).astype(np.float32)
         geometry = rng.normal(0, 0.02, (count, 468, 3)).astype(np.float32)
         reference = np.where(np.arange(count)[:, None, None] < 2, 0.5 * geometry, np.nan).astype(np.float32)
-        ours = torch_runtime(chips, centres, geometry, reference)
-        theirs = onnx(chips, centres, geometry, reference)
-        for mine, other in zip(ours[:3], theirs[:3], strict=True):
-            if mine is not None and other is not None:
-                largest = max(largest, float(np.abs(mine - other).max()))
+        ours, theirs = (
+            runtime(chips, centres, geometry, reference, want_flow=True, want_patches=True)
+            for runtime in (torch_runtime, onnx)
+        )
+        largest = max(largest, _difference(ours, theirs))
+    return largest
+
+
+def _difference(ours: Outputs, theirs: Outputs) -> float:
+    largest = 0.0
+    for name, mine, other in zip(Outputs._fields, ours, theirs, strict=True):
+        if mine is None or other is None:
+            continue
+        scale = PARITY / PATCH_PARITY if name == "patches" else 1.0
+        largest = max(largest, scale * float(np.abs(mine.astype(np.float32) - other.astype(np.float32)).max()))
     return largest

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.backbone import load_imagenet
-from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.models.config import RTATLConfig
+from rtatl_core.models.rtatl import RTATL
 
 _BY_AU = ("regions.weight", "regions.bias", "relation.identity", "head.local", "geometry_share")
 """Tensors whose first axis counts AUs."""

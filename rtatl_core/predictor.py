@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import torch
 
-from rtatl_core.errors import InputError
+from rtatl_core.card import calibrate, calibrate_sides, golden_input, read_card
 from rtatl_core.face.align import ChipLayout
-from rtatl_core.face.regions import WINDOW, au_regions
+from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
-from rtatl_core.models.recovery import erased_live
-from rtatl_core.runtimes import pick_runtime
-from rtatl_core.weights import Model, calibrate, calibrate_sides, golden_input
-
-
-def pick_device(device: str = "auto") -> torch.device:
-    """ "auto" takes CUDA, then MPS, then the CPU. Raises InputError for a device this machine lacks."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda:0")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} cannot be used here; write cpu, cuda, mps or auto") from error
-    return chosen
+from rtatl_core.runtimes import open_runtime, pick_device
 
 
 class Predictor:
-    """Takes over a model and holds it on a device. One thread at a time."""
+    """A model on a device. One thread at a time."""
 
-    def __init__(self, model: Model, device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        *,
+        torch_only: bool = False,
+    ) -> None:
+        """``threads``: None = half the cores, because more wait for each other as soon as the window or another program
+        wants a core. ``torch_only``: not in ONNX Runtime, even if the model was exported. Raises WeightsError and
+        InputError."""
         self.device = pick_device(device)
-        self.model = model
-        self.layout = ChipLayout(side=model.network.config.chip_side)
-        self._runtime = pick_runtime(model.network, model.onnx, self.device)
+        self.card = read_card(model)
+        self.layout = ChipLayout(side=self.card.config.chip_side)
+        threads = threads or max(1, (os.cpu_count() or 2) // 2)
+        self._runtime = open_runtime(self.card, self.device, threads, torch_only=torch_only)
+
+    @property
+    def aus(self) -> tuple[int, ...]:
+        return self.card.config.aus
 
     @property
     def runtime(self) -> str:
@@ -55,16 +55,17 @@ class Predictor:
         """All faces of a frame in one batch. ``references``: what each is compared with (reference.py); None = nothing.
         Returns a prediction per face, and the regions they were read from: (n_faces, n_aus, 2, 2) as fractions of the
         chip."""
-        centres = au_regions(np.stack([face.landmarks for face in faces]), self.model.aus)
+        centres = au_regions(np.stack([face.landmarks for face in faces]), self.aus)
         chips = np.stack([face.chip for face in faces])
         geometry = np.stack([face.geometry for face in faces])
         reference = np.full_like(geometry, np.nan) if references is None else np.stack(references)
         raw = self._runtime(chips, centres, geometry, reference, want_flow=want_flow, want_patches=want_patches)
-        intensity, occurrence = calibrate(raw.intensity, raw.occurrence, self.model.calibration)
+        calibration = self.card.calibration
+        intensity, occurrence = calibrate(raw.intensity, raw.occurrence, calibration)
         flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
         sides: Sequence[Float32 | None] = [None] * len(faces)
         if raw.sides is not None:
-            sides = list(calibrate_sides(raw.sides, intensity, self.model.calibration))
+            sides = list(calibrate_sides(raw.sides, intensity, calibration))
         patches = self._patches(raw.patches, centres)
         predictions = [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, sides, strict=True)]
         return predictions, centres
@@ -72,12 +73,12 @@ class Predictor:
     def _patches(self, pixels: UInt8 | None, centres: Float32) -> Sequence[RecoveredPatches | None]:
         if pixels is None:
             return [None] * len(centres)
-        erased = erased_live(self.model.aus)
-        aus = tuple(self.model.aus[i] for i in erased)
+        erased = erased_live(self.aus)
+        aus = tuple(self.aus[i] for i in erased)
         return [RecoveredPatches(aus, own, at[list(erased)], WINDOW) for own, at in zip(pixels, centres, strict=True)]
 
     def warm_up(self) -> None:
         """Run once on a made-up face, so that the first real frame does not wait for traces and caches."""
-        chip, _, geometry, _ = golden_input(self.model.network.config)
+        chip, _, geometry, _ = golden_input(self.card.config)
         landmarks = np.full((LANDMARKS, 2), 0.5, np.float32)
         self([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)], want_flow=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rtatl_core.card import Calibration, calibrate
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
@@ -24,7 +25,7 @@ from rtatl_core.metrics import f1, icc31, mae, pcc
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
-from rtatl_core.weights import COMPUTED_KEYS, Calibration, calibrate, load_model, save_model
+from rtatl_core.weights import COMPUTED_KEYS, load_model, save_model
 
 REST_QUANTILE = 0.2
 """Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
@@ -150,18 +151,18 @@ def publish(trainer: Trainer) -> Path:
 
 
 def _publish_decoder(trainer: Trainer, model: Path, decoder: str) -> Path:
-    before = load_model(model, with_onnx=False)
+    before = load_model(model)
     state = load_checkpoint(trainer.out / "best.pt")
     decoders = {name: getattr(before.network, name) is not None or name == decoder for name in DECODERS}
     network = RTATL(before.network.config, **decoders)
     new = {name: tensor for name, tensor in state["network"].items() if name.startswith(f"{decoder}.")}
     network.load_state_dict(before.network.state_dict() | new)
-    description = {key: value for key, value in before.card.items() if key not in COMPUTED_KEYS}
+    description = {key: value for key, value in before.facts.items() if key not in COMPUTED_KEYS}
     recipe = _without_card(trainer.recipe.to_json())
     trained = {"losses_held_out": state["held_out"], "epoch": state["epoch"], "recipe": recipe, **trainer.recipe.card}
     description |= {
         "name": trainer.recipe.name,
-        "decoders_trained_later": before.card.get("decoders_trained_later", {}) | {decoder: trained},
+        "decoders_trained_later": before.facts.get("decoders_trained_later", {}) | {decoder: trained},
     }
     path = trainer.out / trainer.recipe.name
     save_model(path, network, before.calibration, description)

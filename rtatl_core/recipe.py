@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.errors import RecipeError
-from rtatl_core.models.rtatl import NetworkConfig
+from rtatl_core.models.config import NetworkConfig
 from rtatl_core.tasks.consistency import ConsistencyConfig
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig
 

@@ -1,5 +1,5 @@
-"""The two ways in which a network runs live: as a frozen torch trace on any device, or in ONNX Runtime on the
-CPU.
+"""The two ways in which a network runs live: in ONNX Runtime on the CPU, from exported graphs and without torch
+(onnx_runtime.py), or as frozen torch traces on any device (torch_runtime.py).
 
 Both take numpy arrays and give numpy arrays: chips (B, S, S, 3) uint8, centres (B, n_aus, 2, 2), geometry and
 reference (B, 468, 3; the latter NaN where unknown) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), raw
@@ -9,23 +9,18 @@ patches (B, k, 2, side, side, 3) uint8 or None (see models/recovery.py).
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from pathlib import Path
+import os
+import shutil
+import sys
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
+from rtatl_core.card import Card
+from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32, UInt8
-from rtatl_core.models.backbone import fold_batch_norms, to_tensor
-from rtatl_core.models.decoders import FLOW_SCALE, FlowDecoder
-from rtatl_core.models.recovery import LiveRecovery
-from rtatl_core.models.rtatl import RTATL, RTATLOutput
 
-_WARM_UP = 3
-"""Runs after which a trace has been specialised and is fast."""
+LIVE_INPUTS = ("chips", "centres", "geometry", "reference")
+LIVE_OUTPUTS = ("intensity", "occurrence", "coarse", "tokens", "sides")
+"""What the network gives for each frame, in order; the last only by a network that tells sides."""
 
 
 class Outputs(NamedTuple):
@@ -51,149 +46,40 @@ class Runtime(Protocol):
     ) -> Outputs: ...
 
 
-class LiveNetwork(nn.Module):
-    """What runs for each frame, from uint8 chips on: intensity, occurrence logits, map of the global feature, and, if
-    the network tells them, the intensities of both sides."""
+def pick_device(device: str = "auto") -> str:
+    """ "auto" takes CUDA, then MPS, then the CPU. Raises InputError for a device this machine lacks. Torch, which takes
+    seconds to import, is asked only where there may be such a device."""
+    if device == "cpu" or (device == "auto" and not _may_have_gpu()):
+        return "cpu"
+    import torch
 
-    def __init__(self, network: RTATL) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor, reference: Tensor) -> tuple[Tensor, ...]:
-        output: RTATLOutput = self.network(to_tensor(chips), centres, geometry, reference)
-        sides = () if output.sides is None else (output.sides,)
-        return output.intensity, output.occurrence, output.coarse, *sides
-
-
-LIVE_INPUTS = ("chips", "centres", "geometry", "reference")
-LIVE_OUTPUTS = ("intensity", "occurrence", "coarse", "sides")
-"""What ``LiveNetwork`` gives, in order; the last only by a network that tells sides."""
-
-
-class _LiveFlow(nn.Module):
-    def __init__(self, decoder: FlowDecoder) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(self, coarse: Tensor) -> Tensor:
-        flow: Tensor = self.decoder(coarse) / FLOW_SCALE
-        return flow.permute(0, 2, 3, 1).contiguous()
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda:0"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} cannot be used here; write cpu, cuda, mps or auto") from error
+    return str(chosen)
 
 
-class _Traces:
-    """A module as frozen traces, one for each batch size: on a CPU a fifth faster than eager mode, and it
-    asks for the interpreter's lock once a frame instead of once an operation, so that a busy window does not
-    hold it up. Takes the module over when it is first called, so one that is never called costs nothing: folds its
-    batch norms and moves it to the device."""
-
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
-        self._module = module.eval()
-        self._device = device
-        self._traces: dict[int, Callable[..., tuple[Tensor, ...] | Tensor]] = {}
-
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...] | Tensor:
-        count = len(inputs[0])
-        if count not in self._traces:
-            with torch.no_grad(), torch.inference_mode(False), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # constant shapes are meant to be, and torch.jit says that it is old
-                fold_batch_norms(self._module)
-                self._module.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-                example = tuple(tensor.clone() for tensor in inputs)
-                traced = torch.jit.trace(self._module, example, check_trace=False)  # type: ignore[no-untyped-call]
-                self._traces[count] = torch.jit.freeze(traced)
-            for _ in range(_WARM_UP):
-                self._traces[count](*inputs)
-        return self._traces[count](*inputs)
+def _may_have_gpu() -> bool:
+    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or os.path.exists("/dev/nvidiactl")
 
 
-class _Decoders:
-    """The self-supervised heads, in torch for both runtimes, because they run only while their layer is shown. A head
-    that the network lacks gives None."""
+def open_runtime(card: Card, device: str, threads: int, *, torch_only: bool = False) -> Runtime:
+    """ONNX Runtime where it serves: on the CPU, for a model that was exported. Torch everywhere else. Raises
+    WeightsError when files are missing or damaged, or the model answers wrongly."""
+    if device == "cpu" and not torch_only and (graphs := card.graphs()):
+        from rtatl_core.onnx_runtime import OnnxRuntime
 
-    def __init__(self, network: RTATL, device: torch.device) -> None:
-        self._flow = _Traces(_LiveFlow(network.flow), device) if network.flow is not None else None
-        self._recovery = _Traces(LiveRecovery(network), device) if network.inpainting is not None else None
+        return OnnxRuntime(card, graphs, threads)
+    import torch
 
-    def flow(self, coarse: Tensor) -> Float32 | None:
-        return None if self._flow is None else self._flow(coarse).cpu().numpy()  # type: ignore[union-attr]
+    from rtatl_core.torch_runtime import TorchRuntime
+    from rtatl_core.weights import load_model
 
-    def patches(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> UInt8 | None:
-        """A second pass through the network, on the chips with regions erased."""
-        if self._recovery is None:
-            return None
-        return self._recovery(chips, centres, geometry).cpu().numpy()  # type: ignore[union-attr]
-
-
-class TorchRuntime:
-    """Takes the network over."""
-
-    def __init__(self, network: RTATL, device: torch.device) -> None:
-        self.name = "torch"
-        self._device = device
-        self._network = _Traces(LiveNetwork(network), device)
-        self._decoders = _Decoders(network, device)
-
-    @torch.inference_mode()
-    def __call__(
-        self,
-        chips: UInt8,
-        centres: Float32,
-        geometry: Float32,
-        reference: Float32,
-        *,
-        want_flow: bool = False,
-        want_patches: bool = False,
-    ) -> Outputs:
-        inputs = tuple(torch.from_numpy(array).to(self._device) for array in (chips, centres, geometry, reference))
-        intensity, occurrence, coarse, *sides = self._network(*inputs)
-        flow = self._decoders.flow(coarse) if want_flow else None
-        patches = self._decoders.patches(*inputs[:3]) if want_patches else None
-        told = sides[0].cpu().numpy() if sides else None
-        return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), told, flow, patches)
-
-
-class OnnxRuntime:
-    """The exported network in ONNX Runtime (a third faster than torch for one face on a CPU). ``network``, for its
-    decoders, may be None."""
-
-    def __init__(self, graph: Path, network: RTATL | None, threads: int) -> None:
-        import onnxruntime
-
-        self.name = "onnxruntime"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        self._inputs = {given.name for given in self._session.get_inputs()}
-        """Those that the graph has: without geometry stream no geometry, without comparison no reference."""
-        self._decoders = _Decoders(network, torch.device("cpu")) if network is not None else None
-
-    @torch.inference_mode()
-    def __call__(
-        self,
-        chips: UInt8,
-        centres: Float32,
-        geometry: Float32,
-        reference: Float32,
-        *,
-        want_flow: bool = False,
-        want_patches: bool = False,
-    ) -> Outputs:
-        inputs = dict(zip(LIVE_INPUTS, (chips, centres, geometry, reference), strict=True))
-        used = {name: array for name, array in inputs.items() if name in self._inputs}
-        intensity, occurrence, coarse, *sides = self._session.run(None, used)
-        flow = patches = None
-        if want_flow and self._decoders is not None:
-            flow = self._decoders.flow(torch.from_numpy(coarse).contiguous(memory_format=torch.channels_last))
-        if want_patches and self._decoders is not None:
-            patches = self._decoders.patches(*map(torch.from_numpy, (chips, centres, geometry)))
-        told = np.asarray(sides[0]) if sides else None
-        return Outputs(np.asarray(intensity), np.asarray(occurrence), told, flow, patches)
-
-
-def pick_runtime(network: RTATL, graph: Path | None, device: torch.device) -> Runtime:
-    """ONNX Runtime where it helps and its graph is there: on the CPU. Torch everywhere else."""
-    if graph is not None and device.type == "cpu":
-        return OnnxRuntime(graph, network, torch.get_num_threads())
-    return TorchRuntime(network, device)
+    torch.set_num_threads(threads)
+    return TorchRuntime(load_model(card.path).network, torch.device(device))

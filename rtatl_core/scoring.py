@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rtatl_core.card import calibrate
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart, test_subjects
 from rtatl_core.datasets.split import only_aus
@@ -15,7 +16,7 @@ from rtatl_core.distributed import local_device
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation import predict_store
 from rtatl_core.report import Scored
-from rtatl_core.weights import Model, calibrate, load_model
+from rtatl_core.weights import Model, load_model
 
 
 def score(
@@ -35,12 +36,12 @@ def score(
     parts: list[Scored] = []
     trained_on: list[str] = []
     for name in models:
-        model = load_model(name, with_onnx=False)
+        model = load_model(name)
         number = _fold_of(model, protocol, fold if len(models) == 1 else 0) if protocol else 1
         if any(part.folds[0] == number for part in parts):
             raise RecipeError(f"two models were trained for fold {number}; give one model for each fold")
         parts.append(_score_one(model, store, protocol, number, device))
-        trained_on.append(str(model.card["trained_on"]))
+        trained_on.append(str(model.facts["trained_on"]))
     aus = parts[0].aus
     if any(part.aus != aus for part in parts):
         raise RecipeError("the models know different AUs; evaluate them one by one")
@@ -60,7 +61,7 @@ def score(
 
 
 def _fold_of(model: Model, protocol: str, wanted: int) -> int:
-    data: dict[str, Any] = model.card.get("training", {}).get("recipe", {}).get("data", {})
+    data: dict[str, Any] = model.facts.get("training", {}).get("recipe", {}).get("data", {})
     if wanted:
         return wanted
     if data.get("protocol") != protocol or not data.get("fold"):
@@ -78,7 +79,7 @@ def _score_one(model: Model, store: ChipStore, protocol: str, fold: int, device:
     store = only_aus(store, aus)
     names = [str(name) for name in np.unique(store.subjects)]
     test = test_subjects(protocol, fold, names) if protocol else frozenset(names)
-    require_apart(model.card.get("training", {}).get("subjects", []), test)
+    require_apart(model.facts.get("training", {}).get("subjects", []), test)
     rows = np.flatnonzero(np.isin(store.subjects, sorted(test)) & store.labelled)
     said = predict_store(model.network.to(local_device(device)), store, rows)
     intensity, probability = calibrate(said.intensity, said.occurrence, model.calibration)

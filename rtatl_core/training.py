@@ -34,7 +34,8 @@ from rtatl_core.evaluation import Choice, validate
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
 from rtatl_core.initial import difference_of, load_checkpoint, start_backbone, start_from
-from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.models.config import RTATLConfig
+from rtatl_core.models.rtatl import RTATL
 from rtatl_core.progress import progress
 from rtatl_core.recipe import Recipe
 from rtatl_core.runlog import EpochReport, RunLog

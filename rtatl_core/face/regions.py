@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 
 from rtatl_core.face.mesh import EYE_INNER, MESH_POINTS, mirror_index
+from rtatl_core.facs import Part, action_unit
 from rtatl_core.handoffs import Float32
 
 WINDOW = 0.14
@@ -102,3 +103,15 @@ def _rule_matrix(aus: tuple[int, ...]) -> tuple[Float32, Float32]:
             weights[i, side, list(place.points)] = 1 / len(place.points)
             shifts[i, side] = (outwards * place.shift[0], place.shift[1])
     return weights.reshape(-1, MESH_POINTS), shifts.reshape(-1, 2)
+
+
+_PARTS = ((Part.BROW,), (Part.CHEEK, Part.EYE), (Part.MOUTH,))
+
+
+def erased_live(aus: tuple[int, ...]) -> tuple[int, ...]:
+    """Indices into ``aus`` of the AUs whose regions are erased: the first of the brows, the first of cheeks and eyes,
+    the first of the mouth, as far as the model has them; else the first of all. Always the same, so that the picture
+    does not flicker, and at most three, as many as a face loses in training."""
+    parts = [action_unit(au).part for au in aus]
+    firsts = (next((i for i, part in enumerate(parts) if part in group), None) for group in _PARTS)
+    return tuple(i for i in firsts if i is not None) or (0,)

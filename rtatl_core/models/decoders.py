@@ -69,7 +69,7 @@ class PatchDecoder(nn.Module):
         quarter = self.side // 4
         seeds = self.seed(tokens).reshape(-1, 64, quarter, quarter)
         patches: Tensor = self.grow(seeds)
-        return patches.reshape(len(tokens), 2, 3, self.side, self.side)
+        return patches.reshape(-1, 2, 3, self.side, self.side)
 
 
 def cut_patches(chips: Tensor, centres: Tensor, window: float, side: int) -> Tensor:

@@ -10,21 +10,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rtatl_core.facs import Part, action_unit
+from rtatl_core.face.regions import erased_live
 from rtatl_core.models.backbone import to_tensor, unstandardise
-from rtatl_core.models.decoders import erase_regions
+from rtatl_core.models.decoders import PatchDecoder, erase_regions
 from rtatl_core.models.rtatl import RTATL
 
-_PARTS = ((Part.BROW,), (Part.CHEEK, Part.EYE), (Part.MOUTH,))
 
+class PatchPainter(nn.Module):
+    """Tokens of erased AUs, and the whole chips they come from, in; recovered pixels out."""
 
-def erased_live(aus: tuple[int, ...]) -> tuple[int, ...]:
-    """Indices into ``aus`` of the AUs whose regions are erased: the first of the brows, the first of cheeks and eyes,
-    the first of the mouth, as far as the model has them; else the first of all. Always the same, so that the picture
-    does not flicker, and at most three, as many as a face loses in training."""
-    parts = [action_unit(au).part for au in aus]
-    firsts = (next((i for i, part in enumerate(parts) if part in group), None) for group in _PARTS)
-    return tuple(i for i in firsts if i is not None) or (0,)
+    def __init__(self, decoder: PatchDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, tokens: Tensor, chips: Tensor) -> Tensor:
+        """tokens: (B, k, token). chips: (B, S, S, 3) uint8 RGB, whole. -> (B, k, 2, side, side, 3) uint8 RGB."""
+        k, side = tokens.shape[1], self.decoder.side
+        patches = self.decoder(tokens.flatten(0, 1)).reshape(-1, k * 2, 3, side * side)
+        # The decoder learnt pixels on the scale of the whole chip, not of the one it saw.
+        pixels = (unstandardise(patches, to_tensor(chips)) * 255).round().clamp(0, 255).to(torch.uint8)
+        return pixels.reshape(-1, k, 2, 3, side, side).permute(0, 1, 2, 4, 5, 3).contiguous()
 
 
 class LiveRecovery(nn.Module):
@@ -37,17 +42,13 @@ class LiveRecovery(nn.Module):
         if network.inpainting is None:
             raise ValueError("recovering patches needs a network with its inpainting decoder")
         self.network = network
-        self.decoder = network.inpainting
+        self.paint = PatchPainter(network.inpainting)
         self.register_buffer("erased", torch.tensor(erased_live(network.config.aus)), persistent=False)
 
     def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor) -> Tensor:
         """chips: (B, S, S, 3) uint8 RGB. centres: (B, n_aus, 2, 2) fractions of the chip. geometry: (B, 468, 3).
         -> (B, k, 2, side, side, 3) uint8 RGB."""
-        whole = to_tensor(chips)
-        corrupted = erase_regions(whole, centres, self.erased.expand(len(chips), -1))
+        corrupted = erase_regions(to_tensor(chips), centres, self.erased.expand(len(chips), -1))
         tokens = self.network(corrupted, centres, geometry).tokens[:, self.erased]
-        batch, k, side = len(chips), len(self.erased), self.decoder.side
-        patches = self.decoder(tokens.flatten(0, 1)).reshape(batch, k * 2, 3, side * side)
-        # The decoder learnt pixels on the scale of the whole chip, not of the one it saw.
-        pixels = (unstandardise(patches, whole) * 255).round().clamp(0, 255).to(torch.uint8)
-        return pixels.reshape(batch, k, 2, 3, side, side).permute(0, 1, 2, 4, 5, 3).contiguous()
+        patches: Tensor = self.paint(tokens, chips)
+        return patches

@@ -14,13 +14,14 @@ import pytest
 from rtatl_core import audit as auditing
 from rtatl_core.assets import asset
 from rtatl_core.audit import Read, agreement, by_group, clear, pose_leakage, resting, typology_angle
+from rtatl_core.card import Calibration
 from rtatl_core.cli import main
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.metrics import pcc
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
-from rtatl_core.weights import Calibration, save_model
+from rtatl_core.weights import save_model
 from tests.core.stores import open_store, write_clips, write_labelled
 
 AUS = (1, 12, 43)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from rtatl_core.assets import asset
+from rtatl_core.card import DEFAULT_MODEL
 from rtatl_core.card_text import add_audit, add_evaluation, card_markdown
 from rtatl_core.facs import ACTION_UNITS
-from rtatl_core.weights import DEFAULT_MODEL
 
 AUDITED = {
     "model": "x",

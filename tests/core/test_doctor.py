@@ -58,7 +58,7 @@ def test_damaged_weights_are_the_finding_not_a_crash(
     only, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     only("analysis")
-    monkeypatch.setattr("rtatl_core.weights.asset", lambda name: tmp_path / name)
+    monkeypatch.setattr("rtatl_core.card.asset", lambda name: tmp_path / name)
     assert main(["doctor"]) == 1
     assert "is missing; name a .safetensors file" in capsys.readouterr().out
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from rtatl_core.assets import asset
+from rtatl_core.card import Calibration
 from rtatl_core.engine import Engine
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.metrics import pcc
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
-from rtatl_core.weights import Calibration, save_model
+from rtatl_core.weights import save_model
 
 
 @pytest.fixture(scope="module")

@@ -1,55 +1,96 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from rtatl_core.card import Calibration, read_card
 from rtatl_core.cli import main
 from rtatl_core.errors import WeightsError
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.runtimes import TorchRuntime, pick_runtime
-from rtatl_core.weights import Calibration, load_model, save_model
+from rtatl_core.predictor import Predictor
+from rtatl_core.weights import save_model
 
 CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
+PLAIN = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
-    save_model(tmp_path / "tiny", RTATL(CONFIG), plain, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    network = RTATL(CONFIG, inpainting=True)
+    save_model(tmp_path / "tiny", network, PLAIN, {"name": "tiny", "trained_on": "nothing", "trust": {}})
     return tmp_path / "tiny.safetensors"
 
 
 def test_an_exported_model_runs_in_onnxruntime(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert load_model(model).onnx is None
+    assert read_card(model).graphs() == {}
+    assert Predictor(model, "cpu").runtime == "torch"
     assert main(["export", "--model", str(model)]) == 0
     assert "largest difference to torch" in capsys.readouterr().out
-    loaded = load_model(model)
-    assert loaded.onnx == model.with_suffix(".onnx")
-    assert pick_runtime(loaded.network, loaded.onnx, torch.device("cpu")).name == "onnxruntime"
-    assert isinstance(pick_runtime(load_model(model).network, None, torch.device("cpu")), TorchRuntime)
+    assert {file.name for file in read_card(model).graphs().values()} == {
+        "tiny.onnx",
+        "tiny.flow.onnx",
+        "tiny.recovery.onnx",
+    }
+    assert Predictor(model, "cpu").runtime == "onnxruntime"
+    assert Predictor(model, "cpu", torch_only=True).runtime == "torch"
 
 
 @pytest.mark.parametrize("choices", [{"geometry": 0, "relation_layers": 0}, {"backbone": "mobilenet_v2"}])
 def test_other_networks_export_too(tmp_path: Path, choices: dict[str, object]) -> None:
     config = RTATLConfig(aus=(1, 12), **({"width": 8, "token": 16, "geometry": 16} | choices))  # type: ignore[arg-type]
-    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
-    save_model(tmp_path / "other", RTATL(config), plain, {"name": "other", "trained_on": "nothing", "trust": {}})
+    network = RTATL(config, flow=False)
+    save_model(tmp_path / "other", network, PLAIN, {"name": "other", "trained_on": "nothing", "trust": {}})
     assert main(["export", "--model", str(tmp_path / "other.safetensors")]) == 0  # checks parity itself
-    assert load_model(tmp_path / "other.safetensors").onnx is not None
+    assert set(read_card(tmp_path / "other.safetensors").graphs()) == {"network"}
 
 
-def test_a_changed_graph_is_refused(model: Path) -> None:
+def test_a_changed_graph_is_refused_and_a_missing_one_means_torch(model: Path) -> None:
     assert main(["export", "--model", str(model)]) == 0
-    graph = model.with_suffix(".onnx")
-    graph.write_bytes(graph.read_bytes() + b" ")
-    with pytest.raises(WeightsError, match=r"graph .* is not the one its card describes"):
-        load_model(model)
+    graph = model.with_suffix(".flow.onnx")
+    whole = graph.read_bytes()
+    graph.write_bytes(whole + b" ")
+    with pytest.raises(WeightsError, match=r"graph .*flow\.onnx is not the one its card describes"):
+        Predictor(model, "cpu")
+    graph.unlink()
+    assert Predictor(model, "cpu").runtime == "torch"
+
+
+def test_a_graph_that_answers_wrongly_is_noticed(model: Path) -> None:
+    assert main(["export", "--model", str(model)]) == 0
+    path = model.with_suffix(".json")
+    facts = read_card(path).facts
+    path.write_text(json.dumps(facts | {"golden_intensity": [4.9, 4.9]}))
+    with pytest.raises(WeightsError, match="golden input"):
+        Predictor(model, "cpu")
 
 
 def test_exporting_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "--model", str(tmp_path / "none.safetensors")]) == 2
     assert "is missing" in capsys.readouterr().err
+
+
+def test_the_live_path_of_an_exported_model_needs_no_torch() -> None:
+    """A second or two at every start, and half a gigabyte of a packaged program."""
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"  # importing it raises ImportError
+        "from rtatl_core.engine import Engine\n"
+        "from rtatl_core.assets import asset\n"
+        "from rtatl_core.video import VideoReader\n"
+        "engine = Engine(device='cpu')\n"
+        "engine.want_flow = engine.want_patches = True\n"
+        "with VideoReader(asset('demo.mp4')) as reader:\n"
+        "    (face,) = engine.process(reader.read()).faces\n"
+        "engine.close()\n"
+        "assert face.prediction.flow is not None and face.prediction.patches is not None\n"
+        "print(engine.runtime)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "onnxruntime", done.stderr

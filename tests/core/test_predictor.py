@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core.card import Calibration, calibrate
 from rtatl_core.errors import InputError
 from rtatl_core.export import export_onnx
-from rtatl_core.face.regions import WINDOW, au_regions
+from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.facs import BP4D_AUS
 from rtatl_core.handoffs import AlignedFace, RecoveredPatches
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
-from rtatl_core.models.recovery import LiveRecovery, erased_live
+from rtatl_core.models.recovery import LiveRecovery
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.predictor import Predictor, pick_device
-from rtatl_core.weights import Calibration, calibrate, load_model, save_model
+from rtatl_core.predictor import Predictor
+from rtatl_core.runtimes import pick_device
+from rtatl_core.weights import load_model, save_model
 
 AUS = (4, 9, 6, 43, 12, 25)
 """Brow, nose, cheek, eye, mouth, mouth: 4, 6 and 12 are erased."""
@@ -36,7 +38,7 @@ def face(seed: int) -> AlignedFace:
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
     """Folding, freezing, exporting and batching change nothing; flow has its axes and unit."""
-    model = load_model(with_onnx=runtime == "onnxruntime")
+    model = load_model()
     faces = [face(seed) for seed in range(count)]
     chips = torch.from_numpy(np.stack([f.chip for f in faces]))
     centres = torch.from_numpy(au_regions(np.stack([f.landmarks for f in faces]), model.aus))
@@ -46,7 +48,7 @@ def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
         assert model.network.flow is not None
         flow = model.network.flow(output.coarse).numpy() / FLOW_SCALE
     expected = calibrate(output.intensity.numpy(), output.occurrence.numpy(), model.calibration)
-    predictor = Predictor(model, "cpu")
+    predictor = Predictor(None, "cpu", torch_only=runtime == "torch")
     assert predictor.runtime == runtime
     predictions, regions = predictor(faces, want_flow=True)
     np.testing.assert_allclose(regions, centres.numpy())
@@ -58,7 +60,7 @@ def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
 
 
 def test_a_face_is_read_alike_alone_and_in_company() -> None:
-    predictor = Predictor(load_model(), "cpu")
+    predictor = Predictor(device="cpu")
     (alone,), _ = predictor([face(1)])
     (_, beside), _ = predictor([face(0), face(1)])
     np.testing.assert_allclose(beside.intensity, alone.intensity, atol=2e-3)
@@ -104,7 +106,7 @@ def test_patches_are_what_the_network_paints_into_the_erased_chip(inpainter: Pat
             painted = network.inpainting(tokens[0, [0, 2, 4]]).numpy()
         pixels = painted * (whole.std() + 0.05) + whole.mean()
         expected.append((pixels.transpose(0, 1, 3, 4, 2) * 255).clip(0, 255))
-    predictor = Predictor(model, "cpu")
+    predictor = Predictor(inpainter, "cpu")
     assert predictor.runtime == runtime
     predictions, regions = predictor(faces, want_patches=True)
     for prediction, pixels, centres in zip(predictions, expected, regions, strict=True):
@@ -118,7 +120,7 @@ def test_patches_are_what_the_network_paints_into_the_erased_chip(inpainter: Pat
 
 
 def test_patches_cost_nothing_until_they_are_wanted(inpainter: Path) -> None:
-    predictor = Predictor(load_model(inpainter), "cpu")
+    predictor = Predictor(inpainter, "cpu")
     predictor.warm_up()
     (plain,), _ = predictor([face(0)])
     assert plain.patches is None
@@ -128,12 +130,16 @@ def test_patches_cost_nothing_until_they_are_wanted(inpainter: Path) -> None:
     np.testing.assert_array_equal(shown.intensity, plain.intensity)
 
 
-def test_a_model_without_the_decoder_has_no_patches() -> None:
+def test_a_model_without_the_decoder_has_no_patches(tmp_path: Path) -> None:
     model = load_model()
     model.network.inpainting = None
     with pytest.raises(ValueError, match="decoder"):
         LiveRecovery(model.network)
-    (prediction,), _ = Predictor(model, "cpu")([face(0)], want_patches=True)
+
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    bare = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    save_model(tmp_path / "bare", bare, plain, {"name": "bare", "trained_on": "nothing", "trust": {}})
+    (prediction,), _ = Predictor(tmp_path / "bare.safetensors", "cpu")([face(0)], want_patches=True)
     assert prediction.patches is None
 
 
@@ -153,7 +159,7 @@ def test_patches_are_checked() -> None:
 
 
 def test_unknown_devices_are_refused() -> None:
-    assert pick_device("cpu").type == "cpu"
+    assert pick_device("cpu") == "cpu"
     for name in ("abacus", "cuda:99"):
         with pytest.raises(InputError, match="write cpu, cuda, mps or auto"):
             pick_device(name)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rtatl_core.assets import asset
+from rtatl_core.card import Calibration
 from rtatl_core.datasets.augment import AugmentConfig, mirror_geometry
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
@@ -19,7 +20,7 @@ from rtatl_core.handoffs import FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.reference import KNOWN_AFTER_S, MEMORY_S, PersonalReference
 from rtatl_core.video import VideoReader
-from rtatl_core.weights import Calibration, save_model
+from rtatl_core.weights import save_model
 from tests.core.stores import AUS, write_clips, write_labelled
 
 CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16, reference=True)

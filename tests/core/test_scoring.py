@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtatl_core.card import calibrate
 from rtatl_core.cli import main
 from rtatl_core.datasets.protocols import test_subjects as subjects_of
 from rtatl_core.errors import RecipeError
 from rtatl_core.scoring import score
-from rtatl_core.weights import calibrate, load_model
+from rtatl_core.weights import load_model
 from tests.core.stores import AUS, open_store, write_labelled
 
 
@@ -48,7 +49,7 @@ def test_each_model_is_tested_on_its_own_fold(study: Path) -> None:
     for fold in (1, 2):
         rows = scored.folds == fold
         assert set(scored.subjects[rows]) == subjects_of("subjects:3", fold, names)
-        assert not set(scored.subjects[rows]) & set(load_model(models[fold - 1]).card["training"]["subjects"])
+        assert not set(scored.subjects[rows]) & set(load_model(models[fold - 1]).facts["training"]["subjects"])
     assert store.intensity is not None
     truth = store.intensity[np.isin(store.subjects, sorted(subjects_of("subjects:3", 1, names)))]
     np.testing.assert_array_equal(scored.true_intensity[scored.folds == 1], truth)

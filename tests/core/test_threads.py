@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
+import pytest
 import torch
 
-from rtatl_core.engine import Engine
+from rtatl_core.predictor import Predictor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,10 +28,20 @@ def test_numpy_multiplies_in_one_thread() -> None:
     assert done.stdout.strip() == "1"
 
 
-def test_engines_in_turn_keep_their_threads() -> None:
-    counts = []
-    for _ in range(2):
-        engine = Engine(device="cpu")
-        counts.append(torch.get_num_threads())
-        engine.close()
-    assert counts[0] == counts[1] == max(1, (os.cpu_count() or 2) // 2)
+def test_the_network_takes_half_the_cores_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    half, given = max(1, (os.cpu_count() or 2) // 2), []
+    for threads in (None, None, 1):
+        Predictor(device="cpu", threads=threads, torch_only=True)
+        given.append(torch.get_num_threads())
+    assert given == [half, half, 1]
+    options = onnxruntime.SessionOptions
+    made = []
+
+    def noted() -> onnxruntime.SessionOptions:
+        made.append(options())
+        return made[-1]
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", noted)
+    Predictor(device="cpu")
+    Predictor(device="cpu", threads=1)
+    assert [one.intra_op_num_threads for one in made] == [half, 1]

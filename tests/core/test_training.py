@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.parts import Frame
@@ -31,7 +32,7 @@ from rtatl_core.publish import (
 from rtatl_core.recipe import Recipe, load_recipe
 from rtatl_core.tasks.base import Batch
 from rtatl_core.training import Trainer
-from rtatl_core.weights import calibrate, load_model
+from rtatl_core.weights import load_model
 from tests.core.stores import AUS, face, write_clips, write_labelled, write_store
 
 
@@ -79,9 +80,9 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     )
     assert list((tmp_path / "whole" / "tensorboard").glob("events.*"))
     model = load_model(publish(whole))
-    assert model.card["trust"] == {"12": "good", "25": "experimental"}
-    assert model.card["measured"]["aside_video"]["flow"]["pairs"] == 20
-    assert set(model.card["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
+    assert model.facts["trust"] == {"12": "good", "25": "experimental"}
+    assert model.facts["measured"]["aside_video"]["flow"]["pairs"] == 20
+    assert set(model.facts["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
 
 
 def test_mixed_precision_trains_float32_weights(data: Path, tmp_path: Path) -> None:
@@ -114,9 +115,9 @@ def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: P
     for name, value in old.network.state_dict().items():
         assert torch.equal(value, new.network.state_dict()[name]) != name.startswith("inpainting."), name
     assert new.network.flow is not None
-    assert new.card["measured"] == old.card["measured"]
+    assert new.facts["measured"] == old.facts["measured"]
     np.testing.assert_array_equal(new.calibration.gain, old.calibration.gain)
-    assert set(new.card["decoders_trained_later"]) == {"inpainting"}
+    assert set(new.facts["decoders_trained_later"]) == {"inpainting"}
     with pytest.raises(RecipeError, match=r"flows.*which the network lacks; it has backbone"):
         Trainer(recipe(data, "optim.only=flows"), tmp_path)
     with pytest.raises(RecipeError, match="which is missing"):
@@ -217,10 +218,10 @@ def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
     trainer = Trainer(load_recipe(path), tmp_path / "run")
     trainer.run()
     model = load_model(publish(trainer))
-    assert model.card["calibration"]["intensity_is_5_times_probability"] == [12]
-    assert model.card["calibration"]["occurrence"] == "occurrence head"
-    assert model.card["occurrence_rule"] == "coded present"
-    assert model.card["training"]["subjects"] == trainer.subjects
+    assert model.facts["calibration"]["intensity_is_5_times_probability"] == [12]
+    assert model.facts["calibration"]["occurrence"] == "occurrence head"
+    assert model.facts["occurrence_rule"] == "coded present"
+    assert model.facts["training"]["subjects"] == trainer.subjects
     logits = np.array([[0.0, 2.0]], np.float32)
     intensity, probability = calibrate(np.array([[9.0, 0.0]], np.float32), logits, model.calibration)
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), rtol=1e-6)

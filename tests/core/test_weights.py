@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rtatl_core import weights
+from rtatl_core import card as cards
+from rtatl_core.card import Calibration, calibrate, calibrate_sides
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.weights import Calibration, calibrate, calibrate_sides, load_model, save_model
+from rtatl_core.weights import load_model, save_model
 
 CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
 PLAIN = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
@@ -31,9 +32,9 @@ def test_round_trip(model: Path) -> None:
     assert loaded.name == "tiny"
     assert loaded.aus == (1, 12)
     assert not loaded.network.training
-    assert loaded.card["inpainting"] is False
+    assert loaded.facts["inpainting"] is False
     assert loaded.network.inpainting is None
-    assert load_model(model.with_suffix(".json")).card == loaded.card
+    assert load_model(model.with_suffix(".json")).facts == loaded.facts
 
 
 def test_the_inpainting_decoder_travels_with_the_model(tmp_path: Path) -> None:
@@ -60,10 +61,10 @@ def test_cards_from_before_the_decoder_travelled_still_load(model: Path) -> None
 
 def test_the_bundled_model_is_whole() -> None:
     model = load_model()
-    assert model.card["trained_on"] == "synthetic faces"
+    assert model.facts["trained_on"] == "synthetic faces"
     assert set(model.aus) <= set(ACTION_UNITS)
-    assert set(model.card["trust"]) == {str(au) for au in model.aus}
-    assert set(model.card["trust"].values()) <= {"good", "usable", "experimental"}
+    assert set(model.facts["trust"]) == {str(au) for au in model.aus}
+    assert set(model.facts["trust"].values()) <= {"good", "usable", "experimental"}
 
 
 def test_missing(tmp_path: Path, model: Path) -> None:
@@ -86,7 +87,7 @@ def test_changed_file_has_the_wrong_hash(model: Path) -> None:
 
 def rehash(model: Path, **changes: object) -> None:
     card = json.loads(model.with_suffix(".json").read_text())
-    card["sha256"] = weights._sha256(model)
+    card["sha256"] = cards.file_hash(model)
     model.with_suffix(".json").write_text(json.dumps(card | changes))
 
 

@@ -1,0 +1,206 @@
+"""A model's card: what the JSON beside the weights says, and how raw output becomes intensities. Knows no torch.
+
+The card says what the model is, on what it was trained, how its output is calibrated, how far each AU can be trusted,
+the sha256 of its tensors and graphs, and what it answers to a fixed input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.assets import asset
+from rtatl_core.errors import WeightsError
+from rtatl_core.face.mesh import MESH_POINTS
+from rtatl_core.face.observe import BACKEND
+from rtatl_core.face.regions import au_regions
+from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
+from rtatl_core.models.config import RTATLConfig
+
+CARD_FORMAT = 1
+DEFAULT_MODEL = "rtatl-synth"
+OCCURRENCE_RULES = {"logistic(4 * (5 * gain * (raw - offset) - 1))": True, "occurrence head": False}
+GOLDEN_TOLERANCE = 0.02
+"""Largest difference in intensity (0-5) that another CPU's or library's arithmetic may make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Raw network output (1 = FACS 5) -> intensity 0-5, per AU: v = 5 * gain * (raw - offset), what is over 1 (FACS A)
+    stretched by ``boost``, then clipped. Gain and offset decide where an AU begins, boost how far it reaches."""
+
+    gain: Float32
+    offset: Float32
+    occurrence_from_intensity: bool = True
+    """True: probability = logistic(4 * (unclipped intensity - 1)), so an AU is present from FACS A on and
+    never contradicts its intensity. False: the network's occurrence head, for models whose training data code
+    occurrence only, or by another rule."""
+    intensity_from_occurrence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), np.bool_))
+    """(n_aus,) or () AUs whose intensity was never coded in training: shown is 5 times the probability that the
+    occurrence head gives."""
+    boost: Float32 = field(default_factory=lambda: np.ones((), np.float32))
+    """(n_aus,) or (), 1 or more."""
+
+    def reach(self, value: Float32) -> Float32:
+        """Stretch what is over 1. value: (..., n_aus)."""
+        stretched: Float32 = np.where(value > 1, 1 + (value - 1) * self.boost, value)
+        return stretched
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    path: Path
+    facts: dict[str, Any]
+    """The JSON as it stands on disk."""
+    config: RTATLConfig
+    calibration: Calibration
+    golden: Float32
+    """(n_aus,) calibrated intensity that the model gives for ``golden_input``."""
+
+    @property
+    def name(self) -> str:
+        return str(self.facts["name"])
+
+    @property
+    def with_flow(self) -> bool:
+        return bool(self.facts["flow"])
+
+    @property
+    def with_inpainting(self) -> bool:
+        return bool(self.facts.get("inpainting", False))  # older cards do not mention it
+
+    @property
+    def weights(self) -> Path:
+        return self.path.with_suffix(".safetensors")
+
+    def graphs(self) -> Mapping[str, Path]:
+        """The exported graphs (``GRAPHS``) by name; empty unless all that the model needs are there. Raises
+        WeightsError when one is not the one the card describes."""
+        told: Mapping[str, str] = self.facts.get("onnx", {})
+        wanted = ["network", *(["flow"] if self.with_flow else []), *(["recovery"] if self.with_inpainting else [])]
+        files = {name: self.path.with_suffix(GRAPHS[name]) for name in wanted}
+        if not all(name in told and file.is_file() for name, file in files.items()):
+            return {}
+        for name, file in files.items():
+            if file_hash(file) != told[name]:
+                raise WeightsError(
+                    f"graph {file} is not the one its card describes (sha256 differs); export the model again"
+                )
+        return files
+
+    def check_answer(self, answer: Float32) -> None:
+        """answer: (n_aus,) calibrated intensity for ``golden_input``. Raises WeightsError when it is wrong."""
+        difference = float(np.abs(answer - self.golden).max())
+        if not difference <= GOLDEN_TOLERANCE:
+            raise WeightsError(
+                f"model {self.path.stem} answers its golden input wrongly on this machine (off by {difference:.3f}); "
+                "update torch or report this"
+            )
+
+
+GRAPHS = {"network": ".onnx", "flow": ".flow.onnx", "recovery": ".recovery.onnx"}
+"""What an export writes, and the endings of the files."""
+
+
+def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32, Float32]:
+    """A fixed chip (S, S, 3), region centres (n_aus, 2, 2), geometry and reference (468, 3), the same on every
+    machine."""
+    side = config.chip_side
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
+    waves = [np.sin(9 * x + k) * np.cos(7 * y - k) for k in range(3)]
+    chip = (127 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)
+    turn = np.arange(LANDMARKS, dtype=np.float32)
+    landmarks = np.stack([0.5 + 0.3 * np.cos(turn), 0.5 + 0.3 * np.sin(1.7 * turn)], axis=1)
+    geometry = 0.02 * np.sin(np.arange(MESH_POINTS * 3, dtype=np.float32)).reshape(MESH_POINTS, 3)
+    geometry = geometry.astype(np.float32)
+    return chip, au_regions(landmarks, config.aus), geometry, geometry[::-1].copy()
+
+
+def find_model(model: str | Path | None) -> Path:
+    """A name of ``assets/models``, a path to a .safetensors or .json file, or None for the default model ->
+    path of the card.
+
+    Raises WeightsError when it is not there.
+    """
+    if model is None:
+        path = asset(f"models/{DEFAULT_MODEL}.json")
+    elif Path(model).suffix in (".safetensors", ".json"):
+        path = Path(model).with_suffix(".json")
+    else:
+        path = asset(f"models/{model}.json")
+    for needed in (path, path.with_suffix(".safetensors")):
+        if not needed.is_file():
+            known = ", ".join(sorted(p.stem for p in asset("models").glob("*.safetensors"))) or "none"
+            raise WeightsError(
+                f"model file {needed} is missing; name a .safetensors file with its .json card beside it, "
+                f"or one of: {known}"
+            )
+    return path
+
+
+def read_card(model: str | Path | None = None) -> Card:
+    """The card of a model that is there. Raises WeightsError when files are missing, or the card is damaged or of
+    another version."""
+    path = find_model(model)
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if facts["format"] != CARD_FORMAT:
+            raise WeightsError(
+                f"model card {path} has format {facts['format']}, this version reads {CARD_FORMAT}; "
+                "update the program or the model"
+            )
+        config = RTATLConfig.from_json(facts["network"])
+        told = facts["calibration"]
+        calibration = Calibration(
+            np.array(told["gain"], np.float32),
+            np.array(told["offset"], np.float32),
+            OCCURRENCE_RULES[told["occurrence"]],
+            np.isin(config.aus, told.get("intensity_is_5_times_probability", [])),
+            np.array(told.get("boost", 1.0), np.float32),
+        )
+        card = Card(path, facts, config, calibration, np.array(facts["golden_intensity"], np.float32))
+        str(facts["name"]), str(facts["trained_on"]), str(facts["sha256"]), card.with_flow
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"model card {path} is damaged ({error}); install the model again") from error
+    if facts["landmark_backend"] != BACKEND:
+        raise WeightsError(
+            f"model {path.stem} needs landmarks of {facts['landmark_backend']}, this version has {BACKEND}"
+        )
+    return card
+
+
+def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[Float32, Float32]:
+    """(..., n_aus) raw intensity and occurrence logits -> intensity 0-5, probability of occurrence 0-1."""
+    intensity = 5 * calibration.gain * (raw - calibration.offset)
+    uncoded = calibration.intensity_from_occurrence
+    if calibration.occurrence_from_intensity:
+        logits = np.where(uncoded, logits, 4 * (intensity - 1)).astype(np.float32)
+    probability = 1 / (1 + np.exp(-logits.clip(-60, 60)))
+    intensity = np.where(uncoded, 5 * probability, calibration.reach(intensity))
+    return intensity.clip(0, 5).astype(np.float32), probability.astype(np.float32)
+
+
+def calibrate_sides(raw: Float32, intensity: Float32, calibration: Calibration) -> Float32:
+    """(..., n_aus, 2) raw intensity of left and right, (..., n_aus) calibrated one of both -> (..., n_aus, 2) 0-5.
+
+    Each side is calibrated like the whole; then both are moved alike, and their difference cut where it would leave
+    0-5, so that their mean is the intensity.
+    """
+    value = 5 * calibration.gain[:, None] * (raw - calibration.offset[:, None])
+    value = np.moveaxis(calibration.reach(np.moveaxis(value, -1, 0)), 0, -1).clip(0, 5)
+    most = 2 * np.minimum(intensity, 5 - intensity)
+    half = (value[..., 0] - value[..., 1]).clip(-most, most) / 2
+    return np.stack([intensity + half, intensity - half], axis=-1).astype(np.float32)
+
+
+def file_hash(file: Path) -> str:
+    """sha256."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

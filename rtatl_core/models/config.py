@@ -1,0 +1,57 @@
+"""The network's shape, as recipes choose it and cards store it. Knows no torch: what runs live may do without."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+STANDARDISATIONS = ("chip", "imagenet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """What a recipe may choose about the network."""
+
+    backbone: str = "resnet18"
+    """resnet18, resnet34, resnet50, or mobilenet_v2 (the light one)."""
+    width: int = 32
+    """Channels of the first stage; 64 is the original ResNet, 32 the original MobileNetV2."""
+    standardise: str = "chip"
+    """chip: zero mean and unit spread per picture, which removes exposure and contrast; imagenet: fixed numbers, for a
+    backbone that starts from an ImageNet checkpoint."""
+    token: int = 64
+    relation_layers: int = 2
+    """0 leaves AU tokens unrelated (for ablations)."""
+    relation_heads: int = 4
+    geometry: int = 256
+    """Width of the geometry stream; 0 leaves landmarks out."""
+    dropout: float = 0.2
+    flow_gap_s: float = 0.2
+    """How far ahead the predicted flow looks, in seconds."""
+    reference: bool = False
+    """The geometry stream sees each face beside the mean of the same person's landmarks (rtatl_core/reference.py)."""
+    geometry_noise: float = 0.10
+    """Training noise on the landmarks in units of each coordinate's spread; without it the geometry stream learns one
+    rig's mesh by heart."""
+
+    sides: bool = False
+    """Tell the subject's left from the right; needs data that do."""
+
+    def __post_init__(self) -> None:
+        if self.standardise not in STANDARDISATIONS:
+            raise ValueError(f"standardise {self.standardise!r} is unknown; known are {', '.join(STANDARDISATIONS)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RTATLConfig(NetworkConfig):
+    """The network's whole shape: a recipe's choices and what follows from its data; saved with the weights."""
+
+    aus: tuple[int, ...]
+    chip_side: int = 112
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"aus": list(self.aus)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RTATLConfig:
+        return cls(**(values | {"aus": tuple(values["aus"])}))
