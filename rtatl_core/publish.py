@@ -37,7 +37,7 @@ FEW_CLEAR = 15
 CLEAR_READS = 4.0
 """What a face that clearly shows an AU should read."""
 MAX_BOOST = 3.0
-MAX_GAIN = 6.0
+MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
 OFFSET_LIMITS = (-0.05, 0.35)

@@ -85,6 +85,27 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     assert set(model.facts["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
 
 
+def test_sides_need_data_that_tell_them(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="does not tell left from right"):
+        Trainer(recipe(data, "network.sides=true"), tmp_path)
+
+
+def test_a_network_that_compares_learns_how_far_faces_vary_around_their_own_mean(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(recipe(data, "network.reference=true", "optim.epochs=1"), tmp_path)
+    trainer.run()
+    stream = trainer.network.geometry
+    assert stream is not None
+    source = trainer.data.labelled
+    assert source is not None
+    faces = source.store.geometry.take(source.rows).astype(np.float32).reshape(len(source.rows), -1)
+    names = source.store.subjects[source.rows]
+    own = np.stack([face - faces[names == name].mean(axis=0) for face, name in zip(faces, names, strict=True)])
+    np.testing.assert_allclose(stream.own_spread.numpy(), own.std(axis=0) + 0.003, rtol=1e-3, atol=1e-5)
+    model = load_model(publish(trainer))
+    assert model.card.config.reference
+    assert "own_spread" in str(list(model.network.state_dict()))
+
+
 def test_mixed_precision_trains_float32_weights(data: Path, tmp_path: Path) -> None:
     trainer = Trainer(recipe(data, "optim.precision=bfloat16", "optim.epochs=1", "optim.steps=1"), tmp_path)
     before = trainer.network.backbone.conv1.weight.detach().clone()
