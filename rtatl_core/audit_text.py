@@ -71,16 +71,16 @@ def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for division, found in divisions.items():
         for name, entry in found.items():
-            highest = max(entry["at_rest"].items(), key=lambda item: item[1] or 0, default=("", 0.0))
-            mean = np.mean(list(entry["at_rest"].values())) if entry["at_rest"] else float("nan")
+            rest = entry["at_rest"]
+            highest = max(rest.items(), key=lambda item: item[1] or 0, default=None)
             rows.append(
                 [
                     division,
                     name,
                     str(entry["faces"]),
                     f"{entry['pcc_with_teacher']:.2f}",
-                    f"{mean:.2f}",
-                    f"{highest[0]} {highest[1]:.2f}",
+                    f"{np.mean(list(rest.values())):.2f}" if rest else "",
+                    f"{highest[0]} {highest[1]:.2f}" if highest else "",
                 ]
             )
     return table(["division", "group", "faces", "agreement over photos", "mean reading at rest", "highest"], rows)
