@@ -30,6 +30,8 @@ INSIDE = 0.75
 """Share of resting renders that must lie within the real 5-95 % range, over all measures; and the median of each
 measure must lie within it."""
 FOUND = 0.99
+FOUND_OF = 20
+"""Pictures of each head, so many that one face in a hundred can be told from one in three hundred."""
 PROBE_SHARE = 0.75
 """Share of heads on which an AU must move its measure the right way by ``PROBE_MM``."""
 _PROBE_POSE = (0.0, 0.0, 0.0)
@@ -141,7 +143,7 @@ def _found(studio: Studio, people: list[Person], mesh: FaceMesh, rng: np.random.
     shots = [
         studio.shoot(person, sample_still(rng), studio.scene(rng), sample_pose(rng), rng)
         for person in people
-        for _ in range(4)
+        for _ in range(FOUND_OF)
     ]
     found = float(np.mean([bool(mesh(_bgr(shot.image))) for shot in shots]))
     return Verdict("faces found", found >= FOUND, (f"{found:.1%} of {len(shots)} pictures (needed {FOUND:.0%})",))
