@@ -23,7 +23,7 @@ from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
 from au_desktop.faults import Hooks, logging_to
 from au_desktop.runtime.pipeline import Pipeline, State, Status
-from au_desktop.samples import SampleLog
+from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
 from au_desktop.sources import SourceSpec, list_cameras, parse_source
 from au_desktop.ui.main_window import MainWindow
@@ -84,6 +84,8 @@ def run(launch: Launch, make_engine: Callable[[Settings], Engine] | None = None)
     try:
         with logging_to(folder):
             return App(qt, launch, spec, make_engine or load_engine).run()
+    except SamplesError as error:
+        return _refuse(str(error))
     finally:
         lock.unlock()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from au_desktop.bridge import Bridge
 from au_desktop.runtime.status import Status
+from rtatl_core.errors import InputError
 from rtatl_core.meter import ProcessMeter
 
 EVERY_S = 5.0
@@ -16,12 +17,20 @@ COLUMNS = (
 )
 
 
+class SamplesError(InputError):
+    """The file of samples cannot be written."""
+
+
 class SampleLog:
-    """Writes each line at once, so that a run that dies leaves what it had. Raises OSError when it cannot."""
+    """Writes each line at once, so that a run that dies leaves what it had. Raises SamplesError when it cannot
+    begin."""
 
     def __init__(self, path: Path, meter: ProcessMeter, bridge: Bridge) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise SamplesError(f"{path} cannot be written ({error.strerror}); choose another --samples.") from error
         self._writer = csv.writer(self._file)
         self._writer.writerow(COLUMNS)
         self._meter, self._bridge = meter, bridge

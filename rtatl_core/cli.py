@@ -98,22 +98,23 @@ def ablate(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
+    from rtatl_core.card import find_model
     from rtatl_core.published import PUBLISHED
     from rtatl_core.report import evaluate as measure
     from rtatl_core.report import write_report
     from rtatl_core.scoring import score
 
+    card = find_model(options.card) if options.card else None
     scored, trained_on = score(options.model, options.data, options.protocol, fold=options.fold, device=options.device)
     result = measure(scored, resamples=options.resamples)
     title = f"{', '.join(Path(str(name)).stem for name in options.model)} on {', '.join(f.name for f in options.data)}"
     published = PUBLISHED.get(options.protocol)  # other protocols' numbers cannot be compared
     write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
     print(options.out / "report.md")
-    if options.card:
-        from rtatl_core.card import find_model
+    if card is not None:
         from rtatl_core.card_text import add_evaluation
 
-        print(add_evaluation(find_model(options.card), options.title or title, result))
+        print(add_evaluation(card, options.title or title, result))
     return 0
 
 
@@ -314,6 +315,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AUError as error:
         print(f"rtatl: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"rtatl: {error.filename} cannot be used ({error.strerror}); name another place", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         more = "; the same command goes on from here" if getattr(options, "goes_on", False) else ""
         print(f"rtatl: stopped{more}", file=sys.stderr)

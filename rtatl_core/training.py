@@ -22,17 +22,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rtatl_core import distributed
 from rtatl_core.datasets.loader import StepPlan, load_steps
+from rtatl_core.datasets.others import means_of_people
 from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import Choice, validate
 from rtatl_core.facs import MAX_INTENSITY
-from rtatl_core.handoffs import Float32
 from rtatl_core.initial import difference_of, load_checkpoint, start_backbone, start_from
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
@@ -111,7 +110,7 @@ class Trainer:
         stream.feature_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
         stream.feature_spread.copy_(torch.from_numpy(flat.std(axis=0)) + 0.004)
         if stream.compares:
-            own = flat - _means(flat, source.store.subjects[rows])
+            own = flat - means_of_people(flat, source.store.subjects[rows])
             stream.own_spread.copy_(torch.from_numpy(own.std(axis=0)) + 0.003)
 
     def _freeze_all_but(self, part: str) -> None:
@@ -383,14 +382,6 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step, self._sums = state["epoch"], state["step"], state["sums"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
-
-
-def _means(flat: Float32, subjects: NDArray[np.str_]) -> Float32:
-    """(n, d) values -> (n, d) mean of each row's subject."""
-    _, group = np.unique(subjects, return_inverse=True)
-    sums = np.zeros((group.max() + 1, flat.shape[1]), np.float32)
-    np.add.at(sums, group, flat)
-    return (sums / np.bincount(group)[:, None].astype(np.float32))[group]
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

@@ -64,3 +64,11 @@ def references(store: ChipStore, rows: NDArray[np.int64]) -> Float32:
             if row in wanted:
                 result[wanted[row]] = before
     return result
+
+
+def means_of_people(flat: Float32, subjects: NDArray[np.str_]) -> Float32:
+    """(n, d) values -> (n, d) mean of each row's subject."""
+    _, group = np.unique(subjects, return_inverse=True)
+    sums = np.zeros((group.max() + 1, flat.shape[1]), np.float32)
+    np.add.at(sums, group, flat)
+    return (sums / np.bincount(group)[:, None].astype(np.float32))[group]

@@ -33,6 +33,14 @@ def test_every_stage_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "holds no earlier run" in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["soak", "--hours", "0.001", "--out", str(tmp_path / "file" / "x")]) == 2
+    said = capsys.readouterr().err
+    assert "file" in said
+    assert "name another place" in said
+
+
 def test_a_video_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no file .*gone\.mp4"):
         bench(Wanted(source=str(tmp_path / "gone.mp4")))
