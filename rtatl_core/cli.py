@@ -134,8 +134,16 @@ def audit(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     from rtatl_core.export import export_onnx
 
-    path, difference = export_onnx(options.model)
-    print(f"{path}: largest difference to torch {difference:.1e} (1 = FACS intensity 5)")
+    path, parity = export_onnx(
+        options.model, options.precision, ranges_from=options.ranges_from, parity_on=options.parity_on
+    )
+    print(f"{path}: largest difference to torch {parity['raw_difference']:.1e} (1 = FACS intensity 5)")
+    if options.precision == "int8":
+        difference = parity["au_difference"]
+        print(
+            f"int8, over {parity['faces']} faces: AU difference {difference['p99']} at the 99th percentile, "
+            f"{difference['max']} at most (0-5); occurrence agrees in {parity['occurrence_agreement']:.2%}"
+        )
     return 0
 
 
@@ -268,7 +276,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("export", help="write the network as an ONNX graph beside its weights, parity printed")
     sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
-    sub.add_argument("--to", choices=("onnx",), default="onnx")
+    sub.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help="of the network (default fp32)")
+    for option, what in (("--ranges-from", "int8's ranges are taken"), ("--parity-on", "its parity is measured")):
+        sub.add_argument(
+            option, type=Path, nargs="+", default=[], metavar="VIDEO", help=f"on whose faces {what} (default: demo)"
+        )
     sub.set_defaults(run=export)
 
     sub = commands.add_parser("bench", help="how fast this machine is, stage by stage, without a window")

@@ -42,6 +42,7 @@ COMPUTED_KEYS = frozenset(
         "calibration",
         "golden_intensity",
         "onnx",
+        "onnx_parity",
     ]
 )
 """Keys of a card that ``save_model`` and the export write themselves."""
@@ -123,7 +124,7 @@ def load_model(model: str | Path | None = None) -> Model:
     _check_shapes(file, network, tensors)
     network.load_state_dict(tensors, strict=True)
     network.eval().requires_grad_(False)
-    card.check_answer(_golden_answer(network, card.calibration))
+    card.check_answer(_golden_answer(network, card.calibration), card.golden)
     return Model(network, card)
 
 

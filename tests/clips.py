@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rtatl_core.assets import asset
+
 _DARKEST, _STEP, _CYCLE = 30, 8, 25
 
 
@@ -19,6 +21,19 @@ def write_clip(
         writer.write(np.full((size[1], size[0], 3), _DARKEST + _STEP * (number % _CYCLE), np.uint8))
     writer.release()
     return path
+
+
+def cut_from_demo(path: Path, frames: int, size: tuple[int, int] = (640, 480), *, skip: int = 0) -> Path:
+    """Frames with a face, from the beginning of the demo clip."""
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    for _ in range(skip):
+        source.grab()
+    writer = cv2.VideoWriter(str(path.with_suffix(".mp4")), cv2.VideoWriter.fourcc(*"mp4v"), 25, size)
+    for _ in range(frames):
+        writer.write(cv2.resize(source.read()[1], size))
+    writer.release()
+    source.release()
+    return path.with_suffix(".mp4").rename(path)
 
 
 def number_of(image: np.ndarray) -> int:

@@ -6,15 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from rtatl_core import batch
-from rtatl_core.assets import asset
 from rtatl_core.batch import Outcome, Settings, analyse_all, find_videos
 from rtatl_core.cli import main
 from rtatl_core.errors import InputError
+from tests.clips import cut_from_demo
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +21,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two short clips of the demo, one of them deeper down, and a text."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "day 2").mkdir()
-    source = cv2.VideoCapture(str(asset("demo.mp4")))
-    for path in (folder / "anna.mp4", folder / "day 2" / "ben.MP4"):
-        writer = cv2.VideoWriter(str(path.with_suffix(".mp4")), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480))
-        for _ in range(8):
-            writer.write(source.read()[1])
-        writer.release()
-        path.with_suffix(".mp4").rename(path)
-    source.release()
+    cut_from_demo(folder / "anna.mp4", 8)
+    cut_from_demo(folder / "day 2" / "ben.MP4", 8, skip=8)
     (folder / "notes.txt").write_text("no video")
     return folder
 

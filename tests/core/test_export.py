@@ -15,16 +15,18 @@ from rtatl_core.errors import WeightsError
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor
 from rtatl_core.weights import save_model
+from tests.clips import cut_from_demo
 
 CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
-PLAIN = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+LIFTED = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))
+"""Moves the answers of an untrained network to the middle of the scale, where nothing is clipped."""
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     network = RTATL(CONFIG, inpainting=True)
-    save_model(tmp_path / "tiny", network, PLAIN, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    save_model(tmp_path / "tiny", network, LIFTED, {"name": "tiny", "trained_on": "nothing", "trust": {}})
     return tmp_path / "tiny.safetensors"
 
 
@@ -42,11 +44,41 @@ def test_an_exported_model_runs_in_onnxruntime(model: Path, capsys: pytest.Captu
     assert Predictor(model, "cpu", torch_only=True).runtime == "torch"
 
 
+def test_an_int8_graph_is_smaller_and_answers_nearly_the_same(
+    model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["export", "--model", str(model)]) == 0
+    large = model.with_suffix(".onnx").stat().st_size
+    clip = str(cut_from_demo(tmp_path / "face.mp4", 40))
+    arguments = ["--precision", "int8", "--ranges-from", clip, "--parity-on", clip]
+    assert main(["export", "--model", str(model), *arguments]) == 0
+    assert "99th percentile" in capsys.readouterr().out
+    card = read_card(model)
+    parity = card.facts["onnx_parity"]
+    assert parity["precision"] == "int8"
+    assert parity["faces"] > 20
+    assert 0 < parity["au_difference"]["p99"] < 0.15
+    assert model.with_suffix(".onnx").stat().st_size < 0.6 * large
+    assert Predictor(model, "cpu").runtime == "onnxruntime"  # checks the golden answer of the graph itself
+    assert main(["export", "--model", str(model)]) == 0
+    assert "golden_intensity" not in read_card(model).facts["onnx_parity"]
+
+
+def test_an_int8_graph_that_differs_too_much_is_not_kept(
+    model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtatl_core.export.PARITY_INT8", 0.0)
+    clip = str(cut_from_demo(tmp_path / "face.mp4", 40))
+    assert main(["export", "--model", str(model), "--precision", "int8", "--ranges-from", clip]) == 2
+    assert "export it with --precision fp32" in capsys.readouterr().err
+    assert Predictor(model, "cpu").runtime == "torch"
+
+
 @pytest.mark.parametrize("choices", [{"geometry": 0, "relation_layers": 0}, {"backbone": "mobilenet_v2"}])
 def test_other_networks_export_too(tmp_path: Path, choices: dict[str, object]) -> None:
     config = RTATLConfig(aus=(1, 12), **({"width": 8, "token": 16, "geometry": 16} | choices))  # type: ignore[arg-type]
     network = RTATL(config, flow=False)
-    save_model(tmp_path / "other", network, PLAIN, {"name": "other", "trained_on": "nothing", "trust": {}})
+    save_model(tmp_path / "other", network, LIFTED, {"name": "other", "trained_on": "nothing", "trust": {}})
     assert main(["export", "--model", str(tmp_path / "other.safetensors")]) == 0  # checks parity itself
     assert set(read_card(tmp_path / "other.safetensors").graphs()) == {"network"}
 
