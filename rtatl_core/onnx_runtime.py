@@ -1,5 +1,5 @@
-"""The network live in ONNX Runtime, from the graphs that ``rtatl export`` wrote: for one face on a CPU 2.7 times as fast
-as plain torch, and there in a fraction of a second. Knows no torch."""
+"""The network live in ONNX Runtime, from the graphs that ``rtatl export`` wrote: for one face on a CPU 2.7 times as
+fast as plain torch, and there in a fraction of a second. Knows no torch."""
 
 from __future__ import annotations
 
