@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,9 +27,11 @@ from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
 from au_desktop.sources import SourceSpec, list_cameras, parse_source
+from au_desktop.ui.controls import clock
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
 from rtatl_core.errors import InputError, SessionError
+from rtatl_core.interrupted import recover_sessions
 from rtatl_core.meter import ProcessMeter
 
 if TYPE_CHECKING:  # torch and mediapipe are imported by the analysis thread, after the window is on the screen
@@ -128,19 +131,21 @@ class App:
         qt.setStyle("Fusion")
         load_fonts(qt)
         self._look = Look(qt, self._settings.theme)
-        self._pipeline = self._make_pipeline()
+        settings = self._settings
+        self._pipeline = Pipeline(lambda: self._make_engine(settings), pace=launch.pace)
         self._bridge = Bridge(self._pipeline)
         self._window = MainWindow(self._bridge, self._look, self._settings)
         if launch.size is not None:
             self._window.resize(*launch.size)
         self._window.settings_changed.connect(self._settings_changed)
-        self._window.faces_wanted.connect(self._rebuild)
+        self._window.engine_wanted.connect(self._exchange_engine)
         self._bridge.status_changed.connect(self._watch)
         self._save_soon = QTimer(singleShot=True, interval=SAVE_AFTER_MS)
         self._save_soon.timeout.connect(self._save)
         self._sampler = QTimer(interval=SAMPLE_MS)
         self._sampler.timeout.connect(self._sample)
         self._samples = SampleLog(launch.samples, self._meter, self._bridge) if launch.samples is not None else None
+        self._recovery = threading.Thread(target=self._recover, name="recovery", daemon=True)
         self._hooks = Hooks(self._window.close, self._bridge.fault.emit)
 
     def run(self) -> int:
@@ -149,6 +154,7 @@ class App:
         self._sampler.start()
         if self._complaint is not None:
             self._window.stage.banner.show_message("warning", self._complaint)
+        self._recovery.start()
         self._begin()  # before the engine runs, so that a recording holds the first frame
         self._pipeline.start()
         if self._launch.duration is not None:
@@ -159,10 +165,6 @@ class App:
         return self._exit_code
 
     # -- beginning ------------------------------------------------------------------------------------------
-
-    def _make_pipeline(self) -> Pipeline:
-        settings = self._settings
-        return Pipeline(lambda: self._make_engine(settings), pace=self._launch.pace)
 
     def _begin(self) -> None:
         spec = self._spec or _camera_to_start(self._settings)
@@ -176,23 +178,25 @@ class App:
         except SessionError as error:
             self._fail(str(error))
 
-    def _rebuild(self, faces: int) -> None:
-        """Another number of faces takes another engine: the old pipeline ends, so that its camera is free, and a new
-        one goes on with the same source."""
-        spec = self._pipeline.status().source
-        self._pipeline.close()
-        self._settings = replace(self._settings, max_faces=faces)
-        self._pipeline = self._make_pipeline()
-        self._bridge.replace_pipeline(self._pipeline)
-        self._pipeline.set_layers(self._settings.layers)
-        self._pipeline.start()
-        if spec is not None:
-            self._window.open_source(spec)
+    def _exchange_engine(self, settings: Settings) -> None:
+        """Another model, device or number of faces takes another engine."""
+        self._settings = settings
+        self._pipeline.set_engine(lambda: self._make_engine(settings))
 
     def _sample(self) -> None:
         self._meter.sample()
         if self._samples is not None:
             self._samples.note(self._pipeline.status())
+
+    def _recover(self) -> None:
+        """Recordings that a killed program left open are finished, and the person is told."""
+        found = list(recover_sessions(Path(self._settings.record_root)))
+        if found:
+            last = found[-1]
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            self._pipeline.announce(
+                f"A recording that was cut off is complete up to {clock(last.seconds)}: {last.folder}{more}."
+            )
 
     # -- while it runs --------------------------------------------------------------------------------------
 
@@ -255,6 +259,7 @@ class App:
         self._pipeline.close()
         if folder is not None and self._launch.scripted:
             print(f"Session: {folder}")
+        self._recovery.join()
         self._save_soon.stop()
         if not self._launch.scripted:
             self._save()

@@ -65,12 +65,6 @@ class Bridge(QObject):
     def stop(self) -> None:
         self._timer.stop()
 
-    def replace_pipeline(self, pipeline: Pipeline) -> None:
-        """Another pipeline takes over, for an engine with other abilities; the old one is closed by its
-        owner."""
-        self.pipeline = pipeline
-        self.forget()
-
     def forget(self) -> None:
         """Another source: the frame on the screen and its delays are no longer true."""
         self.latest = None

@@ -213,7 +213,7 @@ class LiveSource:
                 decoded, image = self._capture.retrieve() if arrived else (False, None)
             except cv2.error:  # some drivers raise where others return False
                 continue
-            if decoded and image is not None and image.ndim == 3:
+            if decoded and image is not None and image.ndim == 3 and image.size:
                 self._number += 1
                 self._first_at = self._first_at or captured_at
                 timestamp = captured_at - self._first_at

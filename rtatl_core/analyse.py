@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rtatl_core.engine import Engine
+from rtatl_core.errors import PredictionError
+from rtatl_core.rows import FrameRecord
 from rtatl_core.session import ClockPair, SessionWriter
 from rtatl_core.video import VideoReader
 
@@ -50,10 +52,17 @@ def analyse_video(
                 if writer is None:
                     clock = ClockPair.at(packet.captured_at)
                     writer = SessionWriter(out, path.stem, engine.aus, source, engine.model, engine.settings, clock)
-                frame = engine.process(packet)
-                writer.append(frame)
                 frames += 1
-                with_face += bool(frame.faces)
+                try:
+                    frame = engine.process(packet)
+                except PredictionError as error:
+                    writer.write(FrameRecord(packet.number, packet.timestamp))
+                    writer.event("warning", str(error), packet.timestamp, packet.number)
+                else:
+                    writer.append(frame)
+                    with_face += bool(frame.faces)
+                if said := engine.take_warning():
+                    writer.event("warning", said, packet.timestamp, packet.number)
                 if on_frame is not None:
                     on_frame(packet.number)
             assert writer is not None  # a reader that opened has a first frame

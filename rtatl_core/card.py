@@ -129,6 +129,11 @@ def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32, Float32]
     return chip, au_regions(landmarks, config.aus), geometry, geometry[::-1].copy()
 
 
+def bundled_models() -> list[str]:
+    """Names of the models that come with the program."""
+    return sorted(path.stem for path in asset("models").glob("*.safetensors"))
+
+
 def find_model(model: str | Path | None) -> Path:
     """A name of ``assets/models``, a path to a .safetensors or .json file, or None for the default model ->
     path of the card.
@@ -143,7 +148,7 @@ def find_model(model: str | Path | None) -> Path:
         path = asset(f"models/{model}.json")
     for needed in (path, path.with_suffix(".safetensors")):
         if not needed.is_file():
-            known = ", ".join(sorted(p.stem for p in asset("models").glob("*.safetensors"))) or "none"
+            known = ", ".join(bundled_models()) or "none"
             raise WeightsError(
                 f"model file {needed} is missing; name a .safetensors file with its .json card beside it, "
                 f"or one of: {known}"

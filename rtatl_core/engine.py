@@ -53,13 +53,26 @@ class Engine:
         self._compares = self._predictor.card.config.reference
         self.aus = self._predictor.aus
         self.model: dict[str, Any] = self._predictor.card.facts
-        self.device = self._predictor.device
-        self.runtime = self._predictor.runtime
         self.max_faces = max_faces
         self.smoothing_s = smoothing_s
         self.personal = personal
         self.want_flow = False
         self.want_patches = False
+
+    @property
+    def device(self) -> str:
+        """Another one than asked for after its memory was full."""
+        return self._predictor.device
+
+    @property
+    def runtime(self) -> str:
+        """What does the arithmetic: torch or onnxruntime."""
+        return self._predictor.runtime
+
+    def take_warning(self) -> str | None:
+        """A sentence for the person when something about the analysis has changed by itself; each is given once."""
+        warning, self._predictor.warning = self._predictor.warning, None
+        return warning
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,7 +87,7 @@ class Engine:
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         """``dropped``: (number, timestamp) of captured frames given up since the last call; they travel with
-        the result."""
+        the result. Raises PredictionError when the network gives no numbers for this frame."""
         clock = _StageClock()
         observations = self._observer(packet)
         clock.stop("observe")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rtatl_core.card import calibrate, calibrate_sides, golden_input, read_card
+from rtatl_core.errors import PredictionError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
@@ -32,8 +33,10 @@ class Predictor:
         self.device = pick_device(device)
         self.card = read_card(model)
         self.layout = ChipLayout(side=self.card.config.chip_side)
-        threads = threads or max(1, (os.cpu_count() or 2) // 2)
-        self._runtime = open_runtime(self.card, self.device, threads, torch_only=torch_only)
+        self.warning: str | None = None
+        """One sentence when the device was given up."""
+        self._threads = threads or max(1, (os.cpu_count() or 2) // 2)
+        self._runtime = open_runtime(self.card, self.device, self._threads, torch_only=torch_only)
 
     @property
     def aus(self) -> tuple[int, ...]:
@@ -54,12 +57,25 @@ class Predictor:
     ) -> tuple[list[AUPrediction], Float32]:
         """All faces of a frame in one batch. ``references``: what each is compared with (reference.py); None = nothing.
         Returns a prediction per face, and the regions they were read from: (n_faces, n_aus, 2, 2) as fractions of the
-        chip."""
+        chip. Raises PredictionError when the network answers with something that is no number.
+
+        When the memory of a GPU does not suffice, this and all further frames are predicted on the CPU, and ``warning``
+        says so.
+        """
         centres = au_regions(np.stack([face.landmarks for face in faces]), self.aus)
         chips = np.stack([face.chip for face in faces])
         geometry = np.stack([face.geometry for face in faces])
         reference = np.full_like(geometry, np.nan) if references is None else np.stack(references)
-        raw = self._runtime(chips, centres, geometry, reference, want_flow=want_flow, want_patches=want_patches)
+        arrays = chips, centres, geometry, reference
+        try:
+            raw = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
+        except Exception as error:
+            if self.device == "cpu" or not _out_of_memory(error):
+                raise
+            self._give_up_device()
+            raw = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
+        if not (np.isfinite(raw.intensity).all() and np.isfinite(raw.occurrence).all()):
+            raise PredictionError("the network gave no number (NaN) for this frame; if it goes on, install it again")
         calibration = self.card.calibration
         intensity, occurrence = calibrate(raw.intensity, raw.occurrence, calibration)
         flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
@@ -77,8 +93,18 @@ class Predictor:
         aus = tuple(self.aus[i] for i in erased)
         return [RecoveredPatches(aus, own, at[list(erased)], WINDOW) for own, at in zip(pixels, centres, strict=True)]
 
+    def _give_up_device(self) -> None:
+        self.warning = f"The memory of {self.device} is full, the analysis goes on on the CPU; close other programs."
+        self.device = "cpu"
+        self._runtime = open_runtime(self.card, self.device, self._threads)
+
     def warm_up(self) -> None:
         """Run once on a made-up face, so that the first real frame does not wait for traces and caches."""
         chip, _, geometry, _ = golden_input(self.card.config)
         landmarks = np.full((LANDMARKS, 2), 0.5, np.float32)
         self([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)], want_flow=True)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """CUDA raises a class of its own, MPS a RuntimeError. Asked without importing torch."""
+    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error)

@@ -65,6 +65,13 @@ def pick_device(device: str = "auto") -> str:
     return str(chosen)
 
 
+def devices() -> tuple[str, ...]:
+    """What a person may choose on this machine, found out without importing torch."""
+    if not _may_have_gpu():
+        return ("auto",)
+    return ("auto", "cpu", "mps" if sys.platform == "darwin" else "cuda")
+
+
 def _may_have_gpu() -> bool:
     return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or os.path.exists("/dev/nvidiactl")
 

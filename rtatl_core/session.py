@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 import rtatl_core
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, Float64
@@ -52,6 +54,11 @@ class ClockPair:
         """The pair for a moment on the monotonic clock, now or a little while ago."""
         wall = time.time() - (time.perf_counter() - perf_counter)
         return cls(perf_counter, datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds"))
+
+
+def process_mark() -> dict[str, Any]:
+    """Who writes a session: tells a running recording from one whose program is gone (interrupted.py)."""
+    return {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def make_folder(root: Path, stem: str) -> Path:
@@ -95,7 +102,7 @@ class SessionWriter:
         self._face_ids: set[int] = set()
         self._sides = bool(model.get("network", {}).get("sides", False))
         self._columns = describe_columns(aus, sides=self._sides)
-        self._head = {
+        self._head: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "versions": _versions(),
             "os": platform.platform(),
@@ -103,6 +110,7 @@ class SessionWriter:
             "model": dict(model),
             "settings": dict(settings),
             "clock": asdict(started),
+            "process": process_mark(),
         }
         self._synced_at = self._summed_up_at = time.perf_counter()
         with contextlib.ExitStack() as undo:
@@ -142,6 +150,21 @@ class SessionWriter:
         fields = (f"{timestamp:.6f}", "" if frame is None else frame, kind, label)
         csv.writer(line, lineterminator="\n").writerow(fields)
         self._guarded(lambda: self._events.write(line.getvalue()))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self._columns)
+
+    def engine(self, model: Mapping[str, Any], settings: Mapping[str, Any], timestamp: float, frame: int) -> None:
+        """From `frame` on, which is the next to be written, another model, device or number of faces analyses. Its AUs
+        must be those of the session. Under "engines", session.json tells them in order."""
+        if "engines" not in self._head:
+            first = {"from_frame": 1, "model": self._head["model"], "settings": self._head["settings"]}
+            self._head["engines"] = [first]
+        self._head["engines"].append({"from_frame": frame, "model": dict(model), "settings": dict(settings)})
+        label = f"{model.get('name')} on {settings.get('device')} analyses from frame {frame} on"
+        self.event("engine", label, timestamp, frame)
+        self._guarded(lambda: self._write_summary("recording"))
 
     def tick(self) -> None:
         """Puts on the disk what is due; to be called at least every second while no row comes."""
@@ -185,7 +208,7 @@ class SessionWriter:
         text = json.dumps(summary, indent=2, default=str) + "\n"
         path = self.folder / "session.json"
         try:
-            _replace(path, text)
+            replace_file(path, text)
         except OSError as error:
             if status == "recording" or error.errno not in _FULL:
                 raise
@@ -265,7 +288,7 @@ class _Table:
         self._file.close()
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """Puts `text` in the place of the file in one step: a crash leaves the old one or the new one. Raises OSError."""
     temporary = path.with_name(path.name + ".tmp")
     try:

@@ -1,6 +1,7 @@
 """The analysis thread ("GPU worker"): loads the engine, takes frames from a capture's box, hands results on.
 
-In: FramePackets of the current Capture. Out: AnalysedFrames to a listener. The engine lives in this thread only.
+In: FramePackets of the current Capture. Out: AnalysedFrames to a listener. The engine lives in this thread only;
+another one may take its place between two frames.
 """
 
 from __future__ import annotations
@@ -59,7 +60,13 @@ class Listener:
     on_end: Callable[[Capture], None]
     """The capture has ended and its last frame is done."""
     on_broken: Callable[[str], None]
-    """The engine cannot be used; no frame will be analysed."""
+    """The engine cannot be used; no frame will be analysed until another one is given."""
+    on_engine: Callable[[EngineFacts], None]
+    """Another engine, or the same on another device, analyses from the next frame on."""
+    on_warning: Callable[[str], None]
+    """One sentence about the engine for the person."""
+    on_wait: Callable[[Capture], None]
+    """No frame has come for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,11 @@ class EngineFacts:
     device: str
     settings: dict[str, Any]
 
+    @property
+    def columns(self) -> tuple[object, ...]:
+        """What decides the columns of a recording."""
+        return self.aus, bool(self.model.get("network", {}).get("sides", False))
+
 
 class Analysis:
     """One thread around one engine."""
@@ -79,7 +91,7 @@ class Analysis:
         self.ready = threading.Event()
         """Set once the engine is loaded."""
         self.facts: EngineFacts | None = None
-        self._make_engine = make_engine
+        self._make_next: Callable[[], Engine] | None = make_engine
         self._listener = listener
         self._engine: Engine | None = None
         self._wishes: dict[str, Any] = {}
@@ -105,6 +117,12 @@ class Analysis:
             self._analysed = self._failed = 0
             self._timestamp = None
             self._done_at.clear()
+        self._changed.set()
+
+    def replace_engine(self, make_engine: Callable[[], Engine]) -> None:
+        """Loads another engine before the next frame. If it cannot be loaded, the present one goes on."""
+        with self._lock:
+            self._make_next = make_engine
         self._changed.set()
 
     def wish(self, name: str, value: Any) -> None:
@@ -139,42 +157,69 @@ class Analysis:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        engine: Engine | None = None
         try:
-            engine = self._loaded()
-        except AUError as error:
-            self._break(str(error))
-            return
-        except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading
-            cause = f"{type(error).__name__}: {error}"
-            self._break(f"The analysis cannot start ({cause}); install the program again, or choose another device.")
-            return
-        try:
-            self._serve(engine)
+            while True:
+                engine = self._exchanged(engine)
+                if engine is not None:
+                    engine = self._serve(engine)
+                if self._stop.is_set() and (engine is not None or self._make_next is None):
+                    return
+                if engine is None and self._make_next is None:
+                    self._changed.wait()
+                    self._changed.clear()
         finally:
-            engine.close()
+            if engine is not None:
+                engine.close()
 
-    def _loaded(self) -> Engine:
-        engine = self._make_engine()
-        self.facts = EngineFacts(engine.aus, dict(engine.model), engine.device, engine.settings)
-        self._engine = engine
+    def _exchanged(self, engine: Engine | None) -> Engine | None:
+        """The engine that was asked for, or the given one if none was or it cannot be used."""
+        with self._lock:
+            make, self._make_next = self._make_next, None
+        if make is None:
+            return engine
+        try:
+            loaded = make()
+        except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading
+            self._refuse(error, keeps_on=engine is not None)
+            return engine
+        if engine is not None:
+            engine.close()
+        self._engine = loaded
         for name, value in self._wishes.items():
-            setattr(engine, name, value)
+            setattr(loaded, name, value)
+        self._tell_facts(loaded)
         self._state = AnalysisState.READY
         self.ready.set()
-        return engine
+        return loaded
+
+    def _refuse(self, error: Exception, *, keeps_on: bool) -> None:
+        cause = f"{type(error).__name__}: {error}"
+        if keeps_on:
+            cause = str(error) if isinstance(error, AUError) else cause
+            self._listener.on_warning(f"{cause.rstrip('.')}; the analysis goes on as before.")
+        elif isinstance(error, AUError):
+            self._break(str(error))
+        else:
+            self._break(f"The analysis cannot start ({cause}); install the program again, or choose another device.")
+
+    def _tell_facts(self, engine: Engine) -> None:
+        self.facts = EngineFacts(engine.aus, dict(engine.model), engine.device, engine.settings)
+        self._listener.on_engine(self.facts)
 
     def _break(self, text: str) -> None:
         self._listener.on_broken(text)  # first, so that whoever sees the state finds the reason
         self._state = AnalysisState.FAILED
 
-    def _serve(self, engine: Engine) -> None:
+    def _serve(self, engine: Engine) -> Engine | None:
+        """Until the end, or until another engine is wanted; None when this one turned out unusable."""
         followed: Capture | None = None
-        while True:
+        while self._make_next is None:
             stopping = self._stop.is_set()
             capture, taken = self._capture, None
             if capture is None or capture is self._finished:
                 if stopping:
-                    return
+                    return engine
                 self._changed.wait()
                 self._changed.clear()
                 continue
@@ -185,19 +230,27 @@ class Analysis:
                 taken = capture.box.take(0.0 if stopping else 0.2)
                 if taken is not None:
                     self._deliver(capture, engine.process(taken.packet, taken.dropped))
+                    if said := engine.take_warning():
+                        self._listener.on_warning(said)
+                        self._tell_facts(engine)
                 elif capture.box.exhausted:
                     self._finished = capture
                     self._listener.on_end(capture)
                 elif stopping:
-                    return
+                    return engine
+                else:
+                    self._listener.on_wait(capture)
             except WeightsError as error:  # some weights show only at the first frame that they do not fit
+                engine.close()
+                self._engine = None
                 self._break(str(error))
-                return
+                return None
             except Exception as error:  # the top of the loop: this frame is lost, the next may do
                 with self._lock:
                     self._failed += taken is not None and capture is self._capture
                 text = f"A frame could not be analysed ({type(error).__name__}: {error}); the next ones are tried."
                 self._listener.on_failed_frame(capture, taken, text)
+        return engine
 
     def _deliver(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:

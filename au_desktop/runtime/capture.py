@@ -19,6 +19,7 @@ from rtatl_core.handoffs import FramePacket
 
 LATE_S = 0.1
 """A file that falls further behind than this plays on from where it is, instead of rushing to catch up."""
+LEAST_STEP_S = 1e-6
 MOST_RETRY_S = 5.0
 """Longest wait between two tries to open a lost source again."""
 STOP_S = 2.0
@@ -78,6 +79,8 @@ class Capture:
         self._resumed = threading.Event()
         self._resumed.set()
         self._first_at: float | None = None  # a live source: moment of timestamp 0
+        self._last_timestamp = -1.0
+        self._alive_at = time.perf_counter()  # a live source: its last frame, or when it was opened
         self._plays_since: float | None = None  # a file: the same, moved by pauses
         self._stats = CaptureStats(CaptureState.OPENING, 0, None, None, None)
         self._thread = threading.Thread(target=self._run, name=f"capture {spec.name}", daemon=True)
@@ -87,6 +90,14 @@ class Capture:
 
     def stats(self) -> CaptureStats:
         return self._stats
+
+    def silent_s(self) -> float | None:
+        """Seconds since a live source gave its last frame, or since it is being opened; None for others, and while it
+        is paused or known to be lost."""
+        awaited = self._stats.state in (CaptureState.OPENING, CaptureState.RUNNING)
+        if not self.spec.live or self.paused or not awaited:
+            return None
+        return time.perf_counter() - self._alive_at
 
     @property
     def paused(self) -> bool:
@@ -139,6 +150,7 @@ class Capture:
 
     def _opened(self) -> FrameSource:
         source = self._open(self.spec)
+        self._alive_at = time.perf_counter()
         duration_s = source.frame_count / source.fps if source.frame_count and source.fps else None
         self._change(state=CaptureState.RUNNING, size=source.size, fps=source.fps, duration_s=duration_s)
         return source
@@ -170,6 +182,7 @@ class Capture:
             self._change(state=CaptureState.ENDED)
             return False
         if source.live:
+            self._alive_at = time.perf_counter()
             if self.paused or not self._ready.is_set():
                 return True
             packet = self._continued(packet)
@@ -206,6 +219,9 @@ class Capture:
         if self._first_at is None:
             self._first_at = packet.captured_at
         timestamp = packet.captured_at - self._first_at
+        if timestamp <= self._last_timestamp:  # some drivers stamp two frames alike
+            timestamp = self._last_timestamp + LEAST_STEP_S
+        self._last_timestamp = timestamp
         return replace(packet, number=self._stats.captured + 1, timestamp=timestamp)
 
     def _fail(self, text: str) -> None:

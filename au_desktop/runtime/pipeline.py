@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from au_desktop.runtime.analysis import Analysis, Listener
+from au_desktop.runtime.analysis import Analysis, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
 from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
+SILENT_S = 3.0
+"""After this time without a picture of a live source, too."""
 
 
 class Pipeline:
@@ -62,10 +64,21 @@ class Pipeline:
         self._before: Capture | None = None
         self._ended: Capture | None = None
         self._faces_seen = False
+        self._silent = False
         self._broken = False
+        self._facts: EngineFacts | None = None
+        """Of the engine whose frames came last."""
         self._analysis = Analysis(
             make_engine,
-            Listener(self._on_frame, self._on_failed_frame, self._on_end, self._on_broken),
+            Listener(
+                self._on_frame,
+                self._on_failed_frame,
+                self._on_end,
+                self._on_broken,
+                self._on_engine,
+                self._on_warning,
+                self._on_wait,
+            ),
         )
 
     def start(self) -> None:
@@ -79,9 +92,9 @@ class Pipeline:
                 self._capture.stop(discard=True)
                 self._before = self._capture  # the next one lets it close its device first
             self._end_recording()
-            for key in ("source", "faces", "frames"):
+            for key in ("source", "faces", "frames", "silent"):
                 self._notices.withdraw(key)
-            self._faces_seen = False
+            self._faces_seen = self._silent = False
             self._ended = None
             self.history.clear()
             self.view.take_nowait()
@@ -119,6 +132,11 @@ class Pipeline:
                 capture.resume()
                 self._note("resume", "resumed")
 
+    def set_engine(self, make_engine: Callable[[], Engine]) -> None:
+        """Another model, device or number of faces: it is loaded in the analysis thread while live frames are dropped
+        and counted, and files wait. A recording goes on, and says from which frame."""
+        self._analysis.replace_engine(make_engine)
+
     def set_layers(self, layers: Collection[str]) -> None:
         """Has the engine compute what these layers show and nothing else needs."""
         self._analysis.wish("want_flow", "flow" in layers)
@@ -143,16 +161,19 @@ class Pipeline:
                 return self._recorder.folder
             if self._ended is capture or self.status().state is State.FAILED:
                 raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
-            folder = make_folder(Path(root), _stem(capture.spec))
             self._notices.withdraw("recording")
-            self._recorder = Recorder(
-                folder,
-                lambda started: self._open_session(capture, folder, started),
-                self._on_recording_fault,
-                live=capture.spec.live,
-            )
-            self._recorder.start()
-            return folder
+            return self._begin_recording(capture, Path(root))
+
+    def _begin_recording(self, capture: Capture, root: Path) -> Path:
+        folder = make_folder(root, _stem(capture.spec))
+        self._recorder = Recorder(
+            folder,
+            lambda started: self._open_session(capture, folder, started),
+            self._on_recording_fault,
+            live=capture.spec.live,
+        )
+        self._recorder.start()
+        return folder
 
     def stop_recording(self) -> Path | None:
         """Ends the recording and waits until its files are closed; its folder, or None when nothing was recording."""
@@ -195,6 +216,10 @@ class Pipeline:
         facts = self._analysis.facts
         return facts.model if facts else None
 
+    def announce(self, text: str) -> None:
+        """A sentence for the person about something outside the source."""
+        self._notices.post("news", "info", text)
+
     def stage_stats(self) -> dict[str, dict[str, float]]:
         """{"observe": {"median_ms": .., "p95_ms": ..}, ...} over the last few thousand frames."""
         return self._analysis.stage_stats()
@@ -221,6 +246,9 @@ class Pipeline:
             if capture is not self._capture:
                 return
             recorder = self._recorder
+            if self._silent:
+                self._silent = False
+                self._notices.withdraw("silent")
             self.history.append(frame)
             self.view.put(frame)
             if frame.faces and not self._faces_seen:
@@ -263,12 +291,52 @@ class Pipeline:
                 self._capture.stop(discard=True)
             self._end_recording(text)
 
+    def _on_engine(self, facts: EngineFacts) -> None:
+        with self._lock:
+            before, self._facts = self._facts, facts
+            self._notices.withdraw("engine")
+            if self._broken:
+                self._broken = False
+                if self._capture is not None:
+                    self.set_source(self._capture.spec)
+                return
+            recorder, capture = self._recorder, self._capture
+            if before is None or capture is None or recorder is None or not recorder.active:
+                return
+            if facts.columns == before.columns:
+                recorder.engine(facts.model, self._settings_now())
+                return
+            self._note("engine", f"{facts.model['name']} has other AUs; the recording goes on in another folder")
+            recorder.finish()
+            try:
+                folder = self._begin_recording(capture, recorder.folder.parent)
+            except SessionError as error:
+                self._on_recording_fault(str(error))
+            else:
+                self._tell("recording", "info", f"The model has other AUs; the recording goes on in {folder}.")
+
+    def _on_warning(self, text: str) -> None:
+        with self._lock:
+            self._tell("warning", "warning", text)
+
+    def _on_wait(self, capture: Capture) -> None:
+        silent_s = capture.silent_s()
+        if silent_s is None or silent_s < SILENT_S:
+            return
+        with self._lock:
+            if capture is self._capture and not self._silent:
+                text = f"{capture.spec.name} delivers no pictures; check its plug, or choose another source."
+                self._silent = True
+                self._tell("silent", "warning", text)
+
     def _on_report(self, capture: Capture, kind: Report, text: str) -> None:
         with self._lock:
             if capture is not self._capture:
                 return
             match kind:
                 case "lost":
+                    self._silent = False
+                    self._notices.withdraw("silent")
                     self._notices.post(
                         "source", "warning", f"{text.rstrip('.')}, it goes on by itself when it is back."
                     )
@@ -312,13 +380,16 @@ class Pipeline:
             "size": stats.size,
             "fps": stats.fps,
         }
+        model = facts.model if facts else {}
+        return SessionWriter(folder, None, facts.aus if facts else (), source, model, self._settings_now(), started)
+
+    def _settings_now(self) -> dict[str, Any]:
+        facts = self._analysis.facts
         settings = dict(facts.settings) if facts else {}
         settings["smoothing_s"] = self._analysis.wished("smoothing_s")
         if facts and facts.model.get("network", {}).get("reference"):
             settings["personal"] = self._analysis.wished("personal")
-        return SessionWriter(
-            folder, None, facts.aus if facts else (), source, facts.model if facts else {}, settings, started
-        )
+        return settings
 
 
 def _stem(spec: SourceSpec) -> str:

@@ -10,10 +10,10 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rtatl_core.errors import SessionError
 from rtatl_core.rows import FrameRecord
@@ -22,6 +22,7 @@ from rtatl_core.session import ClockPair, SessionWriter
 ROOM = 20_000
 """Frames that may wait for the disk: eleven minutes at 30 per second, about 30 MB."""
 STOP_S = 5.0
+CLOCK_STEP_S = 0.5
 _TICK_S = 0.5
 
 
@@ -37,6 +38,11 @@ class _Rows(NamedTuple):
     records: tuple[FrameRecord, ...]
     captured_at: float
     """Of the last record."""
+
+
+class _Engine(NamedTuple):
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
 
 class _Event(NamedTuple):
@@ -66,7 +72,7 @@ class Recorder:
         self.live = live
         self._open_writer = open_writer
         self._on_fault = on_fault
-        self._queue: queue.Queue[_Rows | _Event | None] = queue.Queue(room)
+        self._queue: queue.Queue[_Rows | _Event | _Engine | None] = queue.Queue(room)
         self._started_at = time.perf_counter()
         self._ending: str | None = None
         self._writer: SessionWriter | None = None
@@ -74,6 +80,7 @@ class Recorder:
         self._first: FrameRecord | None = None
         self._last: FrameRecord | None = None
         self._last_at = 0.0
+        self._wall_ahead = _wall_ahead()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     @property
@@ -110,6 +117,11 @@ class Recorder:
         with contextlib.suppress(queue.Full):  # full for minutes: the recording is about to stop anyway
             self._queue.put_nowait(_Event(kind, label, time.perf_counter()))
 
+    def engine(self, model: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """What is handed over from now on comes from another engine with the same AUs."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(_Engine(model, settings))
+
     def finish(self, status: str = "complete") -> None:
         """Write what waits, then close the files with this status; returns at once."""
         if self.active:
@@ -144,8 +156,20 @@ class Recorder:
                 self._write(item)
             case _Event():
                 self._note(item)
+            case _Engine() if self._writer is not None and self._last is not None:
+                last = self._rebased(self._last)
+                self._writer.engine(item.model, item.settings, last.timestamp, last.number + 1)
         if self._writer is not None:
+            self._watch_clock()
             self._writer.tick()
+
+    def _watch_clock(self) -> None:
+        """Timestamps come from a clock that nobody sets. When the wall clock departs from it, the recording says so."""
+        before, self._wall_ahead = self._wall_ahead, _wall_ahead()
+        moved = self._wall_ahead - before
+        if abs(moved) >= CLOCK_STEP_S:
+            label = f"the time of day moved by {moved:+.1f} s against the timestamps (sleep, or the clock was set)"
+            self._note(_Event("clock", label, time.perf_counter()))
 
     def _write(self, rows: _Rows) -> None:
         first = self._first or rows.records[0]
@@ -192,3 +216,8 @@ class Recorder:
             with contextlib.suppress(SessionError):
                 self._writer.close(self._ending)
         self._on_fault(text)
+
+
+def _wall_ahead() -> float:
+    """Seconds by which the time of day is ahead of the clock that stamps frames."""
+    return time.time() - time.perf_counter()

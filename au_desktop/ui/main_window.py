@@ -1,7 +1,7 @@
 """The one window: puts the parts together, and turns what a person does into calls of the pipeline.
 
 Enters: a ``Bridge`` and the ``Settings``; leaves: ``settings_changed`` whenever a choice changes, which
-somebody else saves, and ``faces_wanted``, because following more faces takes another engine.
+somebody else saves, and ``engine_wanted`` with the settings when a choice takes another engine.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from au_desktop.ui.status_line import StatusLine
 from au_desktop.ui.theme import Look
 from au_desktop.ui.top_bar import TopBar
 from au_desktop.ui.trace_plot import TracePlot
-from rtatl_core.errors import SessionError
+from rtatl_core.card import read_card
+from rtatl_core.errors import SessionError, WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
+from rtatl_core.runtimes import devices
 
 CAMERAS_EVERY_MS = 2000
 """How often the empty state looks for a camera that was plugged in."""
@@ -41,7 +43,7 @@ _VIDEOS = "Videos (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.mpg *.mpeg *.wmv);;All
 
 class MainWindow(QMainWindow):
     settings_changed = Signal(object)
-    faces_wanted = Signal(int)
+    engine_wanted = Signal(object)
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class MainWindow(QMainWindow):
         self.panel = AUPanel(look, bridge.note_paint("paint_panel"))
         self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.line = StatusLine(look)
-        self.options = Options(look, self)
+        self.options = Options(look, self, devices=devices())
         self._lay_out()
         self._connect()
         self._add_keys()
@@ -139,7 +141,9 @@ class MainWindow(QMainWindow):
         options.smoothing_chosen.connect(self._set_smoothing)
         options.personal_chosen.connect(self._set_personal)
         options.mirror_chosen.connect(self._set_mirror)
-        options.faces_chosen.connect(self._set_faces)
+        options.faces_chosen.connect(lambda count: self._change_engine(max_faces=count))
+        options.device_chosen.connect(lambda device: self._change_engine(device=device))
+        options.model_chosen.connect(self._set_model)
         options.folder_wanted.connect(self._choose_record_root)
 
     def _add_keys(self) -> None:
@@ -165,7 +169,7 @@ class MainWindow(QMainWindow):
         self.panel.set_chosen(frozenset(settings.curve_aus))
         self.traces.set_chosen(frozenset(settings.curve_aus))
         self.traces.set_seconds(settings.curve_seconds)
-        self.options.show_settings(settings, recording=False)
+        self.options.show_settings(settings)
         self._bridge.pipeline.set_layers(settings.layers)
         self.resize(QSize(1280, 800))
         if settings.window_geometry is not None:
@@ -270,10 +274,19 @@ class MainWindow(QMainWindow):
         self._change(mirror=on)
         self._show_mirrored()
 
-    def _set_faces(self, count: int) -> None:
-        if count != self.settings.max_faces:
-            self._change(max_faces=count)
-            self.faces_wanted.emit(count)
+    def _change_engine(self, **changes: object) -> None:
+        before = self.settings
+        self._change(**changes)
+        if self.settings != before:
+            self.engine_wanted.emit(self.settings)
+
+    def _set_model(self, model: str | None) -> None:
+        try:
+            read_card(model)
+        except WeightsError as error:
+            self.stage.banner.show_message("error", str(error))
+        else:
+            self._change_engine(model=model)
 
     def _choose_record_root(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for recordings", self.settings.record_root)
@@ -283,7 +296,7 @@ class MainWindow(QMainWindow):
     def _change(self, **changes: object) -> None:
         self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
         self.settings_changed.emit(self.settings)
-        self.options.show_settings(self.settings, recording=self._bridge.status.recording is not None)
+        self.options.show_settings(self.settings)
 
     # -- what the pipeline brings ------------------------------------------------------------------------
 

@@ -1,15 +1,21 @@
-"""The settings pop-up: smoothing, own face, number of faces, mirror, folder of recordings. Choices act at once."""
+"""The settings pop-up: smoothing, own face, number of faces, model, device, mirror, folder of recordings. Choices
+act at once, while a recording goes on."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QFileDialog,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -18,7 +24,9 @@ from PySide6.QtWidgets import (
 from au_desktop.settings import Settings
 from au_desktop.ui.controls import Button, Segmented
 from au_desktop.ui.theme import Look
+from rtatl_core.card import DEFAULT_MODEL, bundled_models
 
+_DEVICES = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "GPU"}
 MOST_FACES = 4
 MOST_SMOOTHING_MS = 500
 _STEP_MS = 10
@@ -50,16 +58,45 @@ class Switch(QAbstractButton):
             painter.drawEllipse(QRectF(18 if on else 4, 4, 14, 14))
 
 
+class ModelButton(Button):
+    """Shows the model and opens a menu of those that come with the program, and of a file."""
+
+    chosen = Signal(object)
+    """Name of a model or path of its weights; None for the default one."""
+
+    def __init__(self, look: Look, names: Sequence[str]) -> None:
+        super().__init__(look, "", tip="Choose the weights; the analysis goes on with them at once")
+        self._menu = QMenu(self)
+        for name in names:
+            self._menu.addAction(name, lambda name=name: self.chosen.emit(None if name == DEFAULT_MODEL else name))
+        self._menu.addSeparator()
+        self._menu.addAction("Other weights…", self._choose_file)
+        self.clicked.connect(lambda: self._menu.popup(self.mapToGlobal(QPoint(0, self.height() + 4))))
+
+    def show_model(self, model: str | None) -> None:
+        name = Path(model).stem if model else DEFAULT_MODEL
+        self.set_label(QFontMetrics(self.font()).elidedText(name, Qt.TextElideMode.ElideMiddle, 150))
+        self.setAccessibleName(f"Model: {name}")
+
+    def _choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self.window(), "Weights", "", "Weights (*.safetensors)")
+        if path:
+            self.chosen.emit(path)
+
+
 class Options(QFrame):
     """Opens below its button; closes when a click falls outside."""
 
     smoothing_chosen = Signal(float)
     faces_chosen = Signal(int)
+    model_chosen = Signal(object)
+    device_chosen = Signal(str)
     personal_chosen = Signal(bool)
     mirror_chosen = Signal(bool)
     folder_wanted = Signal()
 
-    def __init__(self, look: Look, parent: QWidget) -> None:
+    def __init__(self, look: Look, parent: QWidget, *, devices: Sequence[str] = ("auto",)) -> None:
+        """devices: those that can be chosen; with one there is no choice to show."""
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("Popover")
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
@@ -73,6 +110,11 @@ class Options(QFrame):
         self._smoothing_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.faces = Segmented(look, [str(n) for n in range(1, MOST_FACES + 1)], name="Faces followed")
         self.faces.chosen.connect(lambda index: self.faces_chosen.emit(index + 1))
+        self.model = ModelButton(look, bundled_models())
+        self.model.chosen.connect(self.model_chosen)
+        self._devices = tuple(devices)
+        self.device = Segmented(look, [_DEVICES.get(name, name) for name in devices], name="Device")
+        self.device.chosen.connect(lambda index: self.device_chosen.emit(self._devices[index]))
         self.personal = Switch(look, "Compare each face with itself")
         self.personal.toggled.connect(self.personal_chosen)
         self.mirror = Switch(look, "Mirror live cameras")
@@ -93,6 +135,8 @@ class Options(QFrame):
             ("Smoothing", "Time constant; raw values are recorded as well", smoothing),
             ("Own face", "Compare each face with how the person looked so far", self.personal),
             ("Faces", "How many faces are followed at once", self.faces),
+            ("Model", "Which weights the numbers come from", self.model),
+            *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
         )
         for i, (title, hint, control) in enumerate(rows):
@@ -114,9 +158,8 @@ class Options(QFrame):
         column.addLayout(grid)
         column.addLayout(folder)
 
-    def show_settings(self, settings: Settings, *, recording: bool) -> None:
-        """Shows what is chosen. While recording the number of faces stays as it is: changing it reloads the
-        model."""
+    def show_settings(self, settings: Settings) -> None:
+        """Shows what is chosen."""
         for control in (self.smoothing, self.personal, self.mirror):
             control.blockSignals(True)
         self.smoothing.setValue(round(settings.smoothing_s * 1000 / _STEP_MS))
@@ -126,8 +169,9 @@ class Options(QFrame):
         for control in (self.smoothing, self.personal, self.mirror):
             control.blockSignals(False)
         self.faces.choose(min(settings.max_faces, MOST_FACES) - 1)
-        self.faces.setEnabled(not recording)
-        self.faces.setToolTip("Stop recording first" if recording else "")
+        self.model.show_model(settings.model)
+        if settings.device in self._devices:
+            self.device.choose(self._devices.index(settings.device))
         shown = QFontMetrics(self._folder.font()).elidedText(settings.record_root, Qt.TextElideMode.ElideMiddle, 260)
         self._folder.setText(shown)
         self._folder.setToolTip(settings.record_root)

@@ -75,11 +75,25 @@ def _warp(image: UInt8, matrix: Float64, scale: float, side: int) -> UInt8:
         height, width = image.shape[:2]
         x0, x1 = max(0, min(x0, width - 1)), max(1, min(x1, width))
         y0, y1 = max(0, min(y0, height - 1)), max(1, min(y1, height))
-        image = cv2.GaussianBlur(image[y0:y1, x0:x1], (0, 0), sigma)
+        image = image[y0:y1, x0:x1]
         matrix = matrix.copy()
         matrix[:, 2] += matrix[:, :2] @ np.array([x0, y0], np.float64)
+        if scale < 0.25:  # of a 4K frame: averaging whole blocks first is ten times faster than a wide blur
+            image, matrix = _averaged(image, matrix, int(0.5 / scale))
+            sigma /= int(0.5 / scale)
+        image = cv2.GaussianBlur(image, (0, 0), sigma)
     warped: UInt8 = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return warped
+
+
+def _averaged(image: UInt8, matrix: Float64, block: int) -> tuple[UInt8, Float64]:
+    """Blocks of that many pixels a side become one; the matrix is the one that then leads to the same chip."""
+    height, width = (max(1, side // block) for side in image.shape[:2])
+    smaller: UInt8 = cv2.resize(image[: height * block, : width * block], (width, height), interpolation=cv2.INTER_AREA)
+    matrix = matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ np.full(2, (block - 1) / 2)  # the centre of the first block
+    matrix[:, :2] *= block
+    return smaller, matrix
 
 
 def frontal_geometry(landmarks: Float32) -> Float32:

@@ -71,6 +71,7 @@ class FakeEngine:
         self.personal = True
         self.max_faces = max_faces
         self.resets = 0
+        self.warning: str | None = None
         self.closed = False
         self.thread: threading.Thread | None = None
         self._faces = faces
@@ -95,6 +96,10 @@ class FakeEngine:
         faces = tuple(make_face(packet, i, count, self.aus, want_flow, want_patches) for i in range(count))
         stages = {"observe": 8.0, "align": 0.4, "predict": 9.0, "smooth": 0.1}
         return AnalysedFrame(packet, faces, self.aus, dropped, stages)
+
+    def take_warning(self) -> str | None:
+        warning, self.warning = self.warning, None
+        return warning
 
     def reset(self) -> None:
         self.resets += 1

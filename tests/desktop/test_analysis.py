@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from au_desktop.runtime.analysis import Analysis, AnalysisState, Listener
+from au_desktop.runtime.analysis import Analysis, AnalysisState, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import WeightsError
@@ -26,11 +26,16 @@ class Running:
         self.failed: list[tuple[Taken | None, str]] = []
         self.ended: list[Capture] = []
         self.broken: list[str] = []
+        self.engines: list[EngineFacts] = []
+        self.warnings: list[str] = []
         listener = Listener(
             on_frame=lambda capture, frame: self.frames.append(frame),
             on_failed_frame=lambda capture, taken, text: self.failed.append((taken, text)),
             on_end=self.ended.append,
             on_broken=self.broken.append,
+            on_engine=self.engines.append,
+            on_warning=self.warnings.append,
+            on_wait=lambda capture: None,
         )
         self.analysis = Analysis(make_engine, listener)
 
@@ -173,3 +178,62 @@ def test_stopping_analyses_what_is_left_in_the_box() -> None:
     running.analysis.start()
     assert running.analysis.stop(3)
     assert [frame.packet.number for frame in running.frames] == [1, 2]
+
+
+def test_another_engine_takes_over_between_two_frames(start: Any) -> None:
+    first, second = FakeEngine(), FakeEngine(device="cuda:0")
+    running = start(lambda: first)
+    capture = still([1, 2], live=True)
+    capture.box._ended = False
+    running.analysis.follow(capture)
+    running.until(lambda: running.frames)
+    running.analysis.wish("want_flow", True)
+    running.analysis.replace_engine(lambda: second)
+    running.until(lambda: len(running.engines) == 2)
+    capture.box.put(FramePacket(picture((32, 24)), 3, 3 / 25, time.perf_counter()))
+    running.until(lambda: running.frames[-1].packet.number == 3)
+    assert first.closed
+    assert not second.closed
+    assert second.want_flow
+    assert running.analysis.facts.device == "cuda:0"
+    assert running.frames[-1].faces[0].prediction.flow is not None
+    capture.box.end()
+
+
+def test_an_engine_that_cannot_take_over_is_told_and_the_one_before_goes_on(start: Any) -> None:
+    def refuse() -> FakeEngine:
+        raise WeightsError("model x is damaged; install it again")
+
+    engine = FakeEngine()
+    running = start(lambda: engine)
+    running.until(lambda: running.analysis.stats().state is AnalysisState.READY)
+    running.analysis.replace_engine(refuse)
+    running.until(lambda: running.warnings)
+    assert running.warnings == ["model x is damaged; install it again; the analysis goes on as before."]
+    running.analysis.follow(still([1]))
+    running.until(lambda: running.ended)
+    assert len(running.frames) == 1
+    assert not engine.closed
+
+
+def test_after_unusable_weights_others_can_be_given(start: Any) -> None:
+    def refuse() -> FakeEngine:
+        raise WeightsError("model x is missing; name another")
+
+    running = start(refuse)
+    running.until(lambda: running.broken)
+    running.analysis.replace_engine(FakeEngine)
+    running.until(lambda: running.analysis.stats().state is AnalysisState.READY)
+    running.analysis.follow(still([1]))
+    running.until(lambda: running.ended)
+    assert len(running.frames) == 1
+
+
+def test_what_an_engine_says_of_itself_is_passed_on(start: Any) -> None:
+    engine = FakeEngine()
+    engine.warning = "The memory of cuda:0 is full."
+    running = start(lambda: engine)
+    running.analysis.follow(still([1, 2]))
+    running.until(lambda: running.ended)
+    assert running.warnings == ["The memory of cuda:0 is full."]
+    assert len(running.engines) == 2

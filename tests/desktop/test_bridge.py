@@ -127,15 +127,3 @@ def test_paint_times_of_other_stages(bridge: Bridge) -> None:
     for milliseconds in (1.0, 2.0, 3.0):
         note(milliseconds)
     assert bridge.paint_stats() == {"paint_panel": {"median_ms": 2.0, "p95_ms": 2.9}}
-
-
-def test_another_pipeline_takes_over(bridge: Bridge, pipeline: StillPipeline) -> None:
-    pipeline.view.put(a_frame(1))
-    bridge.tick()
-    other = StillPipeline()
-    bridge.replace_pipeline(other)  # type: ignore[arg-type]
-    assert bridge.latest is None
-    other.view.put(a_frame(9))
-    bridge.tick()
-    assert bridge.latest is not None
-    assert bridge.latest.packet.number == 9

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
@@ -19,7 +19,9 @@ from au_desktop.sources import FrameSource, SourceSpec
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.controls import clock, readable_size
 from au_desktop.ui.icons import app_icon
-from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT
+from au_desktop.ui.options import Options
+from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look
+from rtatl_core.assets import asset
 from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.session import read_session
@@ -437,12 +439,39 @@ def test_options_act_at_once(make_desk: MakeDesk) -> None:
     QTest.mouseClick(options.personal, LEFT)
     assert desk.window.settings.personal is False
     assert desk.pipeline._analysis.wished("personal") is False
-    wanted: list[int] = []
-    desk.window.faces_wanted.connect(wanted.append)
+    wanted: list[Settings] = []
+    desk.window.engine_wanted.connect(wanted.append)
     QTest.mouseClick(options.faces.button(2), LEFT)
-    assert wanted == [3]
+    QTest.mouseClick(options.faces.button(2), LEFT)  # the same again takes no other engine
+    assert [settings.max_faces for settings in wanted] == [3]
     assert desk.window.settings.max_faces == 3
     options.close()
+
+
+def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = live(make_desk())
+    wanted: list[Settings] = []
+    desk.window.engine_wanted.connect(wanted.append)
+    options = desk.window.options
+    options.model.chosen.emit(str(tmp_path / "none.safetensors"))
+    assert not wanted
+    assert "none.json is missing; name a .safetensors file" in desk.window.stage.banner.text
+    weights = asset("models/rtatl-synth.safetensors")
+    options.model.chosen.emit(str(weights))
+    assert [settings.model for settings in wanted] == [str(weights)]
+    assert options.model.text() == "rtatl-synth"
+
+
+def test_a_device_is_offered_only_where_there_is_a_choice(look: Look) -> None:
+    parent = QWidget()
+    none, some = Options(look, parent), Options(look, parent, devices=("auto", "cpu", "cuda"))
+    chosen: list[str] = []
+    some.device_chosen.connect(chosen.append)
+    some.show_settings(Settings(device="cpu"))
+    assert some.device.button(1).isChecked()
+    some.device.button(2).click()
+    assert chosen == ["cuda"]
+    assert none.device.parent() is None
 
 
 def test_the_theme_goes_round(make_desk: MakeDesk) -> None:

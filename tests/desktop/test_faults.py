@@ -1,0 +1,404 @@
+"""Faults injected into the running pipeline: what a person sees, and what is on the disk afterwards.
+
+Others are with their part: a camera pulled out and put back, weights that fail (test_pipeline.py), disks that are full,
+slow or gone (test_recorder.py, test_session.py), files that are cut off, turned or of variable frame rate
+(test_video.py).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from au_desktop.runtime import pipeline as module
+from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.sources import LiveSource, SourceSpec
+from rtatl_core.errors import PredictionError
+from rtatl_core.handoffs import FramePacket
+from rtatl_core.interrupted import STATUS, recover_sessions
+from rtatl_core.session import process_mark, read_session
+from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, camera_opener, picture
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Pipeline]]:
+    made: list[Pipeline] = []
+
+    def build(make_engine: Callable[[], Any] = FakeEngine, **options: Any) -> Pipeline:
+        made.append(Pipeline(make_engine, **{"open_source": camera_opener(fps=100), "retry_s": 0.05} | options))
+        made[-1].start()
+        made[-1].set_source(CAMERA)
+        return made[-1]
+
+    yield build
+    for pipeline in made:
+        pipeline.close()
+
+
+def until(pipeline: Pipeline, condition: Callable[[Status], Any], timeout: float = 10.0) -> Status:
+    limit = time.monotonic() + timeout
+    while not condition(status := pipeline.status()):
+        assert time.monotonic() < limit, f"still {status}"
+        time.sleep(0.005)
+    return status
+
+
+def says(words: str) -> Callable[[Status], bool]:
+    return lambda status: status.notice is not None and words in status.notice.text
+
+
+def analysed(count: int) -> Callable[[Status], bool]:
+    return lambda status: status.analysed >= count
+
+
+def events(folder: Path) -> list[dict[str, str]]:
+    with (folder / "events.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def every_frame_is_accounted_for(folder: Path) -> dict[str, np.ndarray]:
+    """Numbers without a gap, times that grow, and counts that are those of the rows."""
+    facts, columns = read_session(folder)
+    numbers, first = np.unique(columns["frame"], return_index=True)
+    assert numbers.tolist() == list(range(1, len(numbers) + 1))
+    assert (np.diff(columns["timestamp"][first]) > 0).all()
+    counts = facts["counts"]
+    assert counts["captured"] == len(numbers) == counts["analysed"] + counts["dropped"]
+    assert counts["analysed"] == columns["analysed"][first].sum()
+    return columns
+
+
+# -- the camera -----------------------------------------------------------------------------------------------
+
+
+def test_a_camera_that_delivers_nothing_is_told_until_it_does(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 0.3)
+    goes_on = threading.Event()
+    goes_on.set()
+    pipeline = make(open_source=camera_opener(fps=100, hang=goes_on))
+    until(pipeline, analysed(5))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 3)
+    goes_on.clear()
+    status = until(pipeline, says("Fake camera delivers no pictures; check its plug"))
+    assert status.notice.severity == "warning"
+    goes_on.set()
+    until(pipeline, lambda status: status.notice is None)
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    assert np.diff(columns["timestamp"]).max() > 0.3  # the gap is there, and no frame was made up for it
+    assert sum("delivers no pictures" in event["label"] for event in events(folder)) == 1
+
+
+def test_a_camera_that_never_answers_is_told_too(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 0.3)
+    answers = threading.Event()
+
+    def open_slowly(spec: SourceSpec) -> FakeSource:
+        answers.wait()
+        return FakeSource(spec, fps=100)
+
+    pipeline = make(open_source=open_slowly)
+    until(pipeline, says("delivers no pictures"))
+    answers.set()
+    until(pipeline, lambda status: status.state is State.LIVE and status.notice is None)
+
+
+class Driver:
+    """The parts of cv2.VideoCapture that a LiveSource uses; gives these pictures, one after the other, for ever."""
+
+    def __init__(self, *pictures: np.ndarray | None) -> None:
+        self._pictures = pictures
+        self._count = 0
+
+    def get(self, key: int) -> float:
+        return 30.0
+
+    def grab(self) -> bool:
+        time.sleep(0.01)
+        self._count += 1
+        return True
+
+    def retrieve(self) -> tuple[bool, np.ndarray | None]:
+        image = self._pictures[self._count % len(self._pictures)]
+        return image is not None, image
+
+    def release(self) -> None:
+        pass
+
+
+def test_halves_of_pictures_are_no_frames(make: Any, tmp_path: Path) -> None:
+    whole, nothing = picture((320, 240)), np.empty((0, 320, 3), np.uint8)
+    driver = Driver(whole, nothing, whole, picture((320, 240))[:, :, 0], whole, None)
+    pipeline = make(open_source=lambda spec: LiveSource(spec, driver, (320, 240)))
+    until(pipeline, analysed(3))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 10)
+    pipeline.stop_recording()
+    assert pipeline.status().notice is None
+    columns = every_frame_is_accounted_for(folder)
+    assert np.nanmin(columns["success"]) == 1
+
+
+class Changed(FakeSource):
+    """Every frame passes through ``change``."""
+
+    def __init__(self, spec: SourceSpec, change: Callable[[FramePacket], FramePacket]) -> None:
+        super().__init__(spec, fps=100)
+        self._change = change
+
+    def read(self) -> FramePacket | None:
+        packet = super().read()
+        return None if packet is None else self._change(packet)
+
+
+def recorded_through(make: Any, folder: Path, change: Callable[[FramePacket], FramePacket]) -> tuple[Pipeline, Path]:
+    pipeline = make(open_source=lambda spec: Changed(spec, change))
+    until(pipeline, analysed(2))
+    session = pipeline.start_recording(folder)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 30)
+    return pipeline, session
+
+
+def test_a_size_that_changes_is_followed(make: Any, tmp_path: Path) -> None:
+    def shrink(packet: FramePacket) -> FramePacket:
+        return packet if packet.number < 20 else replace(packet, image=picture((160, 121), packet.number))
+
+    pipeline, folder = recorded_through(make, tmp_path, shrink)
+    assert pipeline.status().source_size == (160, 121)
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    widths = columns["face_x1"] - columns["face_x0"]
+    assert widths[0] > 1.5 * widths[-1]
+
+
+def test_stamps_that_repeat_or_go_back_become_times_that_grow(make: Any, tmp_path: Path) -> None:
+    def repeat(packet: FramePacket) -> FramePacket:
+        return replace(packet, captured_at=packet.captured_at - 0.05 * (packet.number % 4))
+
+    pipeline, folder = recorded_through(make, tmp_path, repeat)
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    assert np.isfinite(columns["AU12_r"][columns["analysed"] == 1]).all()
+
+
+def test_a_rate_that_is_not_the_one_promised_is_measured(make: Any, tmp_path: Path) -> None:
+    def promising(spec: SourceSpec) -> FakeSource:
+        source = FakeSource(spec, fps=20)
+        source.fps = 60.0
+        return source
+
+    pipeline = make(open_source=promising)
+    until(pipeline, analysed(10))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 20)
+    assert 5 < pipeline.status().fps < 25
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    assert np.median(np.diff(columns["timestamp"])) >= 0.045
+
+
+def test_ten_faces_have_ten_rows(make: Any, tmp_path: Path) -> None:
+    pipeline = make(lambda: FakeEngine(faces=10, max_faces=10))
+    until(pipeline, analysed(2))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 100)
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    frames = columns["frame"][columns["analysed"] == 1]
+    assert (np.unique(frames[np.isin(frames, columns["frame"])], return_counts=True)[1] == 10).all()
+    assert read_session(folder)[0]["counts"]["faces"] == 10
+
+
+# -- the network ----------------------------------------------------------------------------------------------
+
+
+def test_a_frame_without_numbers_is_an_empty_row_and_the_next_ones_go_on(make: Any, tmp_path: Path) -> None:
+    fails = {n: PredictionError("the network gave no number (NaN) for this frame") for n in (40, 41)}
+    pipeline = make(lambda: FakeEngine(fails=fails), open_source=camera_opener(fps=50))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, says("the network gave no number (NaN)"))
+    until(pipeline, analysed(60))
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    lost = columns["frame"][columns["analysed"] == 0]
+    assert {40, 41} <= set(lost.tolist())
+    assert np.isnan(columns["AU12_r"][np.isin(columns["frame"], (40, 41))]).all()
+    assert np.isfinite(columns["AU12_r"][columns["analysed"] == 1]).all()
+
+
+def test_a_full_gpu_hands_over_to_the_cpu_and_says_so(make: Any, tmp_path: Path) -> None:
+    class Engine(FakeEngine):
+        def process(self, packet: FramePacket, dropped: Any = ()) -> Any:
+            if packet.number == 30:
+                self.device, self.warning = "cpu", "The memory of cuda:0 is full, the analysis goes on on the CPU."
+            return super().process(packet, dropped)
+
+    pipeline = make(lambda: Engine(device="cuda:0"))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, says("The memory of cuda:0 is full"))
+    until(pipeline, lambda status: status.device == "cpu" and status.recording and status.recording.rows > 50)
+    pipeline.stop_recording()
+    every_frame_is_accounted_for(folder)
+    engines = read_session(folder)[0]["engines"]
+    assert [engine["settings"]["device"] for engine in engines] == ["cuda:0", "cpu"]
+    assert 25 < engines[1]["from_frame"] <= 32
+
+
+def test_another_model_while_recording_is_told_with_its_first_frame(make: Any, tmp_path: Path) -> None:
+    def other() -> FakeEngine:
+        time.sleep(0.2)  # live frames are dropped meanwhile
+        engine = FakeEngine(faces=2, max_faces=2)
+        engine.model = engine.model | {"name": "fake-2"}
+        return engine
+
+    pipeline = make()
+    until(pipeline, analysed(5))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 20)
+    pipeline.set_engine(other)
+    until(pipeline, lambda status: status.model_name == "fake-2")
+    rows = pipeline.status().recording.rows
+    until(pipeline, lambda status: status.recording.rows > rows + 20)
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    facts = read_session(folder)[0]
+    assert [engine["model"]["name"] for engine in facts["engines"]] == ["fake-1", "fake-2"]
+    changed = facts["engines"][1]["from_frame"]
+    faces = {n: int((columns["frame"] == n).sum()) for n in columns["frame"][columns["analysed"] == 1]}
+    assert {count for n, count in faces.items() if n < changed} == {1}
+    assert {count for n, count in faces.items() if n >= changed} == {2}
+    (event,) = [event for event in events(folder) if event["kind"] == "engine"]
+    assert event["label"] == f"fake-2 on cpu analyses from frame {changed} on"
+
+
+def test_a_model_with_other_aus_goes_on_in_another_folder(make: Any, tmp_path: Path) -> None:
+    pipeline = make()
+    until(pipeline, analysed(5))
+    first = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 10)
+    pipeline.set_engine(lambda: FakeEngine(aus=(4, 12)))
+    until(pipeline, says("the recording goes on in"))
+    until(pipeline, lambda status: status.recording and status.recording.rows > 10)
+    second = pipeline.stop_recording()
+    assert second not in (None, first)
+    assert "AU25_r" in every_frame_is_accounted_for(first)
+    columns = every_frame_is_accounted_for(second)
+    assert "AU04_r" in columns
+    assert "AU25_r" not in columns
+    assert [read_session(folder)[0]["status"] for folder in (first, second)] == ["complete", "complete"]
+
+
+# -- the computer ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moved", [3600.0, -7200.0], ids=["sleep or forwards", "backwards"])
+def test_a_clock_that_is_set_is_noted_and_changes_no_timestamp(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: float
+) -> None:
+    pipeline = make()
+    until(pipeline, analysed(2))
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 20)
+    told = time.time
+    monkeypatch.setattr(time, "time", lambda: told() + moved)
+    rows = pipeline.status().recording.rows
+    until(pipeline, lambda status: status.recording.rows > rows + 20)
+    pipeline.stop_recording()
+    columns = every_frame_is_accounted_for(folder)
+    assert columns["timestamp"][-1] < 60
+    (event,) = [event for event in events(folder) if event["kind"] == "clock"]
+    assert f"moved by {moved:+.1f} s" in event["label"]
+    assert 1 < int(event["frame"]) < len(columns["frame"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_a_killed_program_finds_its_recording_again(tmp_path: Path) -> None:
+    """The whole program, with the demo; it is killed in the middle of recording and started again."""
+    own, sessions = tmp_path / "settings", tmp_path / "sessions"
+    command = [
+        *(sys.executable, "-m", "au_desktop", "--source", "demo", "--settings", str(own)),
+        *("--record", str(sessions), "--duration"),
+    ]
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
+    with subprocess.Popen([*command, "120"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as running:
+        limit = time.monotonic() + 60
+        while sum(file.read_bytes().count(b"\n") for file in sessions.glob("*/frames.csv")) < 60:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        (folder,) = sessions.iterdir()
+        assert list(recover_sessions(sessions)) == []  # it still runs
+        time.sleep(1.5)
+        running.send_signal(signal.SIGKILL)
+        killed_at = time.time()
+        running.wait()
+    again = subprocess.run(
+        [*command, "3"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert again.stdout.startswith("Session: ")
+    facts, columns = read_session(folder)
+    assert facts["status"] == STATUS
+    assert facts["rows_cut"] == 0
+    every_frame_is_accounted_for(folder)
+    assert events(folder)[-1]["kind"] == "interrupted"
+    lost_s = killed_at - (folder / "frames.csv").stat().st_mtime
+    assert lost_s < 1
+    assert len(columns["frame"]) >= 60
+
+
+def interrupted(folder: Path, **changes: Any) -> Path:
+    """A session as a killed program leaves it: half a row at its end."""
+    facts, columns = {"status": "recording", "process": process_mark() | {"pid": 2**22 + 1}}, "frame,face_id,timestamp"
+    (folder / "a").mkdir(parents=True)
+    rows = f"{columns},analysed\n1,0,0.0,1\n1,1,0.0,1\n2,,0.04,0\n3,0,0.0"
+    (folder / "a" / "frames.csv").write_text(rows)
+    (folder / "a" / "events.csv").write_text("timestamp,frame,kind,label\n0.0,1,recording_start,started\n0.1,3,pau")
+    (folder / "a" / "session.json").write_text(json.dumps(facts | changes, indent=2))
+    return folder
+
+
+def test_an_interrupted_session_is_finished_with_what_is_whole(tmp_path: Path) -> None:
+    (found,) = recover_sessions(interrupted(tmp_path))
+    assert (found.folder, found.rows, found.seconds) == (tmp_path / "a", 3, 0.04)
+    facts, columns = read_session(tmp_path / "a")
+    assert facts["counts"] == {"captured": 2, "analysed": 1, "dropped": 1, "rows": 3, "faces": 2}
+    assert facts["rows_cut"] == 0
+    assert len(columns["frame"]) == 3
+    assert [event["kind"] for event in events(tmp_path / "a")] == ["recording_start", "interrupted"]
+    assert list(recover_sessions(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": "complete"}, {"process": process_mark()}, {"process": {"host": "another", "pid": 1, "started": 0}}, {}],
+    ids=["complete", "still running", "of another computer, just written", "of an older version, just written"],
+)
+def test_other_sessions_are_left_alone(tmp_path: Path, changes: dict[str, Any]) -> None:
+    interrupted(tmp_path, **(changes or {"process": None}))
+    before = {file: file.read_bytes() for file in (tmp_path / "a").iterdir()}
+    assert list(recover_sessions(tmp_path)) == []
+    assert {file: file.read_bytes() for file in (tmp_path / "a").iterdir()} == before
+
+
+def test_a_damaged_session_keeps_no_other_from_recovering(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "session.json").write_text('{"status": "recording", ')
+    assert [found.folder.name for found in recover_sessions(tmp_path)] == ["a"]
