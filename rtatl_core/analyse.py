@@ -48,13 +48,13 @@ def analyse_video(
         frames = with_face = 0
         writer: SessionWriter | None = None
         try:
-            for packet in reader:
+            for packet, analysed in engine.ahead(reader):
                 if writer is None:
                     clock = ClockPair.at(packet.captured_at)
                     writer = SessionWriter(out, path.stem, engine.aus, source, engine.model, engine.settings, clock)
                 frames += 1
                 try:
-                    frame = engine.process(packet)
+                    frame = analysed.result()
                 except PredictionError as error:
                     writer.write(FrameRecord(packet.number, packet.timestamp))
                     writer.event("warning", str(error), packet.timestamp, packet.number)

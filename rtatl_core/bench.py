@@ -1,6 +1,8 @@
 """What this machine makes of it: the engine without a window, stage by stage.
 
-    video -> capture (decode) -> observe -> align -> predict -> smooth -> record (rows to a session folder)
+    video -> capture (decode) -> observe -> align -> | predict -> smooth -> record (rows to a session folder)
+
+as ``rtatl analyze`` goes it: what stands behind the bar works on one frame while the next is before it.
 
 Beside it, in the same run, what bounds and what explains it: decoding and finding landmarks with nothing else, and the
 network alone as it runs live against the plain torch network in float32, with the difference of their AUs. Numbers of
@@ -108,19 +110,16 @@ def _whole_path(path: Path, engine: Engine, frames: int) -> tuple[dict[str, Any]
                 writer.append(engine.process(packet))
                 size = (packet.image.shape[1], packet.image.shape[0])
             meter, began, analysed = ProcessMeter(), time.perf_counter(), 0
-            at = began
-            for packet in packets:
-                decoded = time.perf_counter()
-                frame = engine.process(packet)
+            for _, future in engine.ahead(_timed(packets, stages["capture"])):
+                frame = future.result()
                 done = time.perf_counter()
                 writer.append(frame)
                 analysed += 1
-                _note(stages, frame, capture=decoded - at, record=time.perf_counter() - done)
+                _note(stages, frame, record=time.perf_counter() - done)
                 if frame.faces and len(faces) < NETWORK_FACES:
                     faces.append(frame.faces[0].aligned)
                 if analysed % 100 == 0:
                     meter.sample()
-                at = time.perf_counter()
             seconds = time.perf_counter() - began
     if not analysed:
         raise InputError(f"{path} is too short to measure anything; name a longer video")
@@ -148,6 +147,17 @@ def _repeated(path: Path, frames: int) -> Iterator[FramePacket]:
                 if number == frames:
                     return
             shift = last + 1 / (reader.fps or 25)
+
+
+def _timed(packets: Iterator[FramePacket], milliseconds: list[float]) -> Iterator[FramePacket]:
+    """The same, with how long each took to come."""
+    while True:
+        began = time.perf_counter()
+        packet = next(packets, None)
+        if packet is None:
+            return
+        milliseconds.append((time.perf_counter() - began) * 1000)
+        yield packet
 
 
 def _note(stages: dict[str, list[float]], frame: AnalysedFrame, **seconds: float) -> None:

@@ -4,6 +4,8 @@ same numbers."""
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,9 @@ from rtatl_core.handoffs import (
     AlignedFace,
     AnalysedFace,
     AnalysedFrame,
-    FaceObservation,
     Float32,
     FramePacket,
+    ObservedFrame,
 )
 from rtatl_core.predictor import Predictor
 from rtatl_core.reference import PersonalReference
@@ -27,7 +29,7 @@ from rtatl_core.temporal import Smoother
 
 
 class Engine:
-    """FramePacket -> AnalysedFrame. Built and used by one thread; loading takes a second or two.
+    """FramePacket -> AnalysedFrame. Built and used by one thread (but see ``analyse``); loading takes a second or two.
 
     ``want_flow``, ``want_patches``, ``smoothing_s`` and ``personal`` are plain attributes that other threads may set.
     ``personal``: faces are compared with the person's own (reference.py), if the model can. Raises WeightsError for an
@@ -88,26 +90,42 @@ class Engine:
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         """``dropped``: (number, timestamp) of captured frames given up since the last call; they travel with
         the result. Raises PredictionError when the network gives no numbers for this frame."""
+        return self.analyse(self.observe(packet), dropped)
+
+    def observe(self, packet: FramePacket) -> ObservedFrame:
+        """The first half of ``process``: finds and aligns the faces."""
         clock = _StageClock()
         observations = self._observer(packet)
         clock.stop("observe")
-        aligned = [align_face(packet.image, seen.landmarks, self._predictor.layout) for seen in observations]
+        aligned = tuple(align_face(packet.image, seen.landmarks, self._predictor.layout) for seen in observations)
         clock.stop("align")
-        faces: tuple[AnalysedFace, ...] = ()
-        if aligned:
-            faces = self._analyse(packet, observations, aligned, clock)
-        return AnalysedFrame(packet, faces, self.aus, dropped, clock.stages)
+        return ObservedFrame(packet, observations, aligned, clock.stages)
 
-    def _analyse(
-        self,
-        packet: FramePacket,
-        observations: tuple[FaceObservation, ...],
-        aligned: list[AlignedFace],
-        clock: _StageClock,
-    ) -> tuple[AnalysedFace, ...]:
+    def analyse(self, observed: ObservedFrame, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
+        """The second half: AUs of the faces. It may run in a thread of its own, on one frame while the next is
+        observed; frames keep their order."""
+        clock = _StageClock(observed.stage_ms)
+        faces = self._analyse(observed, clock) if observed.aligned else ()
+        return AnalysedFrame(observed.packet, faces, self.aus, dropped, clock.stages)
+
+    def ahead(self, packets: Iterable[FramePacket]) -> Iterator[tuple[FramePacket, Future[AnalysedFrame]]]:
+        """Every packet with its result to come: each frame is observed while the one before is analysed, by two cores.
+        The same numbers as from ``process``, whose errors the results raise."""
+        with ThreadPoolExecutor(1, "analyse") as second:
+            before: tuple[FramePacket, Future[AnalysedFrame]] | None = None
+            for packet in packets:
+                observed = self.observe(packet)
+                if before is not None:
+                    yield before
+                before = packet, second.submit(self.analyse, observed)
+            if before is not None:
+                yield before
+
+    def _analyse(self, observed: ObservedFrame, clock: _StageClock) -> tuple[AnalysedFace, ...]:
+        timestamp = observed.packet.timestamp
         predictions, centres = self._predictor(
-            aligned,
-            self._references(packet.timestamp, observations, aligned),
+            observed.aligned,
+            self._references(observed),
             want_flow=self.want_flow,
             want_patches=self.want_patches,
         )
@@ -120,20 +138,20 @@ class Engine:
                 regions=_to_image(centre * self._predictor.layout.side, face),
                 region_radius=WINDOW / 2 * self._predictor.layout.side / float(np.hypot(*face.matrix[:, 0])),
                 prediction=prediction,
-                result=self._smoother(seen.face_id, packet.timestamp, prediction),
+                result=self._smoother(seen.face_id, timestamp, prediction),
             )
-            for seen, face, prediction, centre in zip(observations, aligned, predictions, centres, strict=True)
+            for seen, face, prediction, centre in zip(
+                observed.observations, observed.aligned, predictions, centres, strict=True
+            )
         )
         clock.stop("smooth")
         return faces
 
-    def _references(
-        self, timestamp: float, observations: tuple[FaceObservation, ...], aligned: list[AlignedFace]
-    ) -> list[Float32] | None:
+    def _references(self, observed: ObservedFrame) -> list[Float32] | None:
         """Kept up to date even while nobody asks, so that a switch acts at once."""
         if not self._compares:
             return None
-        pairs = zip(observations, aligned, strict=True)
+        timestamp, pairs = observed.packet.timestamp, zip(observed.observations, observed.aligned, strict=True)
         known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
         return known if self.personal else None
 
@@ -158,8 +176,8 @@ def _to_image(points: Float32, face: AlignedFace) -> Float32:
 class _StageClock:
     """Milliseconds between stops, by name."""
 
-    def __init__(self) -> None:
-        self.stages: dict[str, float] = {}
+    def __init__(self, before: Mapping[str, float] | None = None) -> None:
+        self.stages: dict[str, float] = dict(before or {})
         self._last = time.perf_counter()
 
     def stop(self, stage: str) -> None:

@@ -168,6 +168,18 @@ class AnalysedFace:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedFrame:
+    """A frame between the two halves of the engine."""
+
+    packet: FramePacket
+    observations: tuple[FaceObservation, ...]
+    """Largest face first."""
+    aligned: tuple[AlignedFace, ...]
+    """One for each observation."""
+    stage_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysedFrame:
     """A frame together with its own results, so an overlay is never painted on another picture."""
 

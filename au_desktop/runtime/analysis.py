@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ import numpy as np
 from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import AUError, WeightsError
-from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.handoffs import AnalysedFrame, ObservedFrame
 
 if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
     from rtatl_core.engine import Engine
@@ -53,7 +54,7 @@ class AnalysisStats:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What is called in the analysis thread."""
+    """What is called in the threads of the analysis, one call at a time."""
 
     on_frame: Callable[[Capture, AnalysedFrame], None]
     on_failed_frame: Callable[[Capture, Taken | None, str], None]
@@ -97,6 +98,8 @@ class Analysis:
         self._wishes: dict[str, Any] = {}
         self._capture: Capture | None = None
         self._finished: Capture | None = None
+        self._behind: Future[None] | None = None
+        self._unusable: str | None = None
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._state = AnalysisState.LOADING
@@ -212,45 +215,74 @@ class Analysis:
         self._state = AnalysisState.FAILED
 
     def _serve(self, engine: Engine) -> Engine | None:
-        """Until the end, or until another engine is wanted; None when this one turned out unusable."""
+        """Until the end, or until another engine is wanted; None when this one turned out unusable.
+
+        Faces of a frame are looked for here, while a thread of its own still analyses the frame before.
+        """
         followed: Capture | None = None
-        while self._make_next is None:
-            stopping = self._stop.is_set()
-            capture, taken = self._capture, None
-            if capture is None or capture is self._finished:
-                if stopping:
-                    return engine
-                self._changed.wait()
-                self._changed.clear()
-                continue
-            try:
-                if capture is not followed:
-                    followed = capture
-                    engine.reset()
-                taken = capture.box.take(0.0 if stopping else 0.2)
-                if taken is not None:
-                    self._deliver(capture, engine.process(taken.packet, taken.dropped))
-                    if said := engine.take_warning():
-                        self._listener.on_warning(said)
-                        self._tell_facts(engine)
-                elif capture.box.exhausted:
-                    self._finished = capture
-                    self._listener.on_end(capture)
-                elif stopping:
-                    return engine
-                else:
-                    self._listener.on_wait(capture)
-            except WeightsError as error:  # some weights show only at the first frame that they do not fit
-                engine.close()
-                self._engine = None
-                self._break(str(error))
-                return None
-            except Exception as error:  # the top of the loop: this frame is lost, the next may do
-                with self._lock:
-                    self._failed += taken is not None and capture is self._capture
-                text = f"A frame could not be analysed ({type(error).__name__}: {error}); the next ones are tried."
-                self._listener.on_failed_frame(capture, taken, text)
-        return engine
+        with ThreadPoolExecutor(1, "second half of the analysis") as second:
+            self._behind = None
+            while self._make_next is None and self._unusable is None:
+                stopping = self._stop.is_set()
+                capture, taken = self._capture, None
+                if capture is None or capture is self._finished:
+                    if stopping:
+                        break
+                    self._changed.wait()
+                    self._changed.clear()
+                    continue
+                try:
+                    if capture is not followed:
+                        self._catch_up()
+                        followed = capture
+                        engine.reset()
+                    taken = capture.box.take(0.0 if stopping else 0.2)
+                    if taken is not None:
+                        observed = engine.observe(taken.packet)
+                        self._catch_up()
+                        self._behind = second.submit(self._analyse, engine, capture, taken, observed)
+                    elif capture.box.exhausted:
+                        self._catch_up()
+                        self._finished = capture
+                        self._listener.on_end(capture)
+                    elif stopping:
+                        break
+                    else:
+                        self._listener.on_wait(capture)
+                except Exception as error:  # the top of the loop: this frame is lost, the next may do
+                    self._catch_up()
+                    self._lose(capture, taken, error)
+            self._catch_up()
+        if self._unusable is None:
+            return engine
+        engine.close()
+        self._engine = None
+        self._break(self._unusable)
+        self._unusable = None
+        return None
+
+    def _catch_up(self) -> None:
+        """Waits until the frame before is delivered."""
+        if self._behind is not None:
+            self._behind.result()
+            self._behind = None
+
+    def _analyse(self, engine: Engine, capture: Capture, taken: Taken, observed: ObservedFrame) -> None:
+        try:
+            self._deliver(capture, engine.analyse(observed, taken.dropped))
+            if said := engine.take_warning():
+                self._listener.on_warning(said)
+                self._tell_facts(engine)
+        except WeightsError as error:  # some weights show only at the first frame that they do not fit
+            self._unusable = str(error)
+        except Exception as error:  # the top of this thread: this frame is lost, the next may do
+            self._lose(capture, taken, error)
+
+    def _lose(self, capture: Capture, taken: Taken | None, error: Exception) -> None:
+        with self._lock:
+            self._failed += taken is not None and capture is self._capture
+        text = f"A frame could not be analysed ({type(error).__name__}: {error}); the next ones are tried."
+        self._listener.on_failed_frame(capture, taken, text)
 
     def _deliver(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:

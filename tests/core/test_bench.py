@@ -22,7 +22,7 @@ def test_every_stage_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert result["frames_analysed"] == result["frames_captured"] == 30
     assert result["size"] == [640, 480]
     total = sum(stage["median_ms"] for stage in result["stages"].values())
-    assert result["fps"] < 1.6 * 1000 / total
+    assert result["fps"] < 2.2 * 1000 / total  # two stages at a time
     assert 0.1 < result["share_of_that"] < 1.5
     assert result["network"]["faces"] == 30
     assert result["network"]["au_difference"]["max"] < 0.01

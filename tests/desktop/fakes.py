@@ -24,6 +24,7 @@ from rtatl_core.handoffs import (
     FaceObservation,
     FramePacket,
     HeadPose,
+    ObservedFrame,
     RecoveredPatches,
     UInt8,
 )
@@ -83,6 +84,12 @@ class FakeEngine:
     def settings(self) -> dict[str, Any]:
         own = {"smoothing_s": self.smoothing_s, "personal": self.personal, "max_faces": self.max_faces}
         return own | {"device": self.device, "runtime": "fake"}
+
+    def observe(self, packet: FramePacket) -> ObservedFrame:
+        return ObservedFrame(packet, (), (), {})
+
+    def analyse(self, observed: ObservedFrame, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
+        return self.process(observed.packet, dropped)
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         self.thread = threading.current_thread()
