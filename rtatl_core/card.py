@@ -131,28 +131,28 @@ def golden_input(config: RTATLConfig) -> tuple[UInt8, Float32, Float32, Float32]
 
 def bundled_models() -> list[str]:
     """Names of the models that come with the program."""
-    return sorted(path.stem for path in asset("models").glob("*.safetensors"))
+    return sorted(path.stem for path in asset("models").glob("*.json"))
 
 
 def find_model(model: str | Path | None) -> Path:
-    """A name of ``assets/models``, a path to a .safetensors or .json file, or None for the default model ->
+    """A name of ``assets/models``, a path to a .safetensors, .onnx or .json file, or None for the default model ->
     path of the card.
 
     Raises WeightsError when it is not there.
     """
     if model is None:
         path = asset(f"models/{DEFAULT_MODEL}.json")
-    elif Path(model).suffix in (".safetensors", ".json"):
+    elif Path(model).suffix in (".safetensors", ".onnx", ".json"):
         path = Path(model).with_suffix(".json")
     else:
         path = asset(f"models/{model}.json")
-    for needed in (path, path.with_suffix(".safetensors")):
-        if not needed.is_file():
-            known = ", ".join(bundled_models()) or "none"
-            raise WeightsError(
-                f"model file {needed} is missing; name a .safetensors file with its .json card beside it, "
-                f"or one of: {known}"
-            )
+    weights, graph = path.with_suffix(".safetensors"), path.with_suffix(GRAPHS["network"])
+    if not path.is_file() or not (weights.is_file() or graph.is_file()):  # a package brings the graphs alone
+        known = ", ".join(bundled_models()) or "none"
+        raise WeightsError(
+            f"model file {path if not path.is_file() else weights} is missing; name a .safetensors file with its .json "
+            f"card beside it, or one of: {known}"
+        )
     return path
 
 

@@ -9,13 +9,14 @@ patches (B, k, 2, side, side, 3) uint8 or None (see models/recovery.py).
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
 from typing import NamedTuple, Protocol
 
 from rtatl_core.card import Card
-from rtatl_core.errors import InputError
+from rtatl_core.errors import InputError, WeightsError
 from rtatl_core.handoffs import Float32, UInt8
 
 LIVE_INPUTS = ("chips", "centres", "geometry", "reference")
@@ -48,10 +49,13 @@ class Runtime(Protocol):
 
 def pick_device(device: str = "auto") -> str:
     """ "auto" takes CUDA, then MPS, then the CPU. Raises InputError for a device this machine lacks. Torch, which takes
-    seconds to import, is asked only where there may be such a device."""
+    seconds to import, is asked only where there may be such a device; the package goes without."""
     if device == "cpu" or (device == "auto" and not _may_have_gpu()):
         return "cpu"
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(f"device {device!r} needs torch, which is not in the package; install from source") from error
 
     if device == "auto":
         if torch.cuda.is_available():
@@ -73,6 +77,9 @@ def devices() -> tuple[str, ...]:
 
 
 def _may_have_gpu() -> bool:
+    """Whether there may be one, and torch to use it."""
+    if importlib.util.find_spec("torch") is None:
+        return False
     return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or os.path.exists("/dev/nvidiactl")
 
 
@@ -83,6 +90,11 @@ def open_runtime(card: Card, device: str, threads: int, *, torch_only: bool = Fa
         from rtatl_core.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(card, graphs, threads)
+    if importlib.util.find_spec("torch") is None:
+        raise WeightsError(
+            f"model {card.path.stem} has no graphs beside it, and torch is not here; run: rtatl export --model "
+            f"{card.weights}"
+        )
     import torch
 
     from rtatl_core.torch_runtime import TorchRuntime

@@ -7,10 +7,13 @@ matching each face with the nearest face of the last second.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 import cv2
 import numpy as np
@@ -25,12 +28,26 @@ distance."""
 os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's start-up chatter is not the user's concern
 
 
+@contextlib.contextmanager
+def _no_plots() -> Iterator[None]:
+    """MediaPipe's drawing helpers, which nobody here calls, import matplotlib.pyplot: a second at every start, and a
+    package of its own in every build."""
+    absent = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+    sys.modules.update({name: ModuleType(name) for name in absent})
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
 class FaceMesh:
     """MediaPipe FaceMesh, one per thread. ``tracking`` False treats each image on its own (photos, shuffled
     frames)."""
 
     def __init__(self, max_faces: int = 1, *, tracking: bool = True, min_confidence: float = 0.5) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh as MediaPipeFaceMesh
+        with _no_plots():
+            from mediapipe.python.solutions.face_mesh import FaceMesh as MediaPipeFaceMesh
 
         self._mesh = MediaPipeFaceMesh(
             static_image_mode=not tracking,

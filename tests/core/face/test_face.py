@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -241,3 +244,15 @@ def test_a_mirrored_picture_mirrors_the_observation(demo_frame: np.ndarray) -> N
         (mirrored,) = mesh(np.ascontiguousarray(demo_frame[:, ::-1]))
     a, b = head_pose(plain, 640, 480), head_pose(mirrored, 640, 480)
     np.testing.assert_allclose(a.rotation_rad * (1, -1, -1), b.rotation_rad, atol=0.05)
+
+
+def test_loading_mediapipe_loads_no_plots_and_leaves_matplotlib_usable() -> None:
+    code = (
+        "import sys\n"
+        "from rtatl_core.face.observe import FaceMesh\n"
+        "FaceMesh().close()\n"
+        "assert 'matplotlib' not in sys.modules, 'a second at every start'\n"
+        "import matplotlib.pyplot\n"
+        "assert matplotlib.pyplot.figure\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
