@@ -19,6 +19,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from au_desktop.runtime.pipeline import Notice, Pipeline, Status
 from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.meter import stage_figures
 
 TICK_MS = 8
 STATUS_EVERY_S = 0.1
@@ -125,11 +126,4 @@ class Bridge(QObject):
 
     def paint_stats(self) -> dict[str, dict[str, float]]:
         """Milliseconds per paint stage, in the shape of ``Pipeline.stage_stats``."""
-        return {
-            stage: {
-                "median_ms": round(float(np.median(times)), 3),
-                "p95_ms": round(float(np.percentile(times, 95)), 3),
-            }
-            for stage, times in self._paint_ms.items()
-            if times
-        }
+        return stage_figures(self._paint_ms)

@@ -35,7 +35,7 @@ from rtatl_core.errors import InputError
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import AlignedFace, AnalysedFrame, Float32, FramePacket
-from rtatl_core.meter import ProcessMeter
+from rtatl_core.meter import ProcessMeter, stage_figures
 from rtatl_core.predictor import Predictor
 from rtatl_core.session import ClockPair, SessionWriter
 from rtatl_core.video import VideoReader
@@ -129,7 +129,7 @@ def _whole_path(path: Path, engine: Engine, frames: int) -> tuple[dict[str, Any]
         "frames_analysed": analysed,
         "frames_dropped": 0,
         "fps": round(analysed / seconds, 1),
-        "stages": {name: _figures(times) for name, times in stages.items()},
+        "stages": stage_figures(stages),
         **meter.figures(),
     }
     return numbers, faces
@@ -165,10 +165,6 @@ def _note(stages: dict[str, list[float]], frame: AnalysedFrame, **seconds: float
         stages[name].append(value * 1000)
     for name, value in frame.stage_ms.items():
         stages[name].append(value)
-
-
-def _figures(times: list[float]) -> dict[str, float]:
-    return {"median_ms": round(float(np.median(times)), 3), "p95_ms": round(float(np.percentile(times, 95)), 3)}
 
 
 def _floor(path: Path, faces: int, frames: int) -> float:

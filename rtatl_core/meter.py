@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import psutil
 
 RSS_MARKS_S = (20, 60)
@@ -56,3 +58,15 @@ class ProcessMeter:
     def _cpu_seconds(self) -> float:
         times = self._process.cpu_times()
         return float(times.user + times.system)
+
+
+def stage_figures(stages: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Milliseconds by stage -> {"observe": {"median_ms": .., "p95_ms": ..}, ...}; stages without any are left out."""
+    return {
+        name: {
+            "median_ms": round(float(np.median(times)), 3),
+            "p95_ms": round(float(np.percentile(times, 95)), 3),
+        }
+        for name, times in stages.items()
+        if len(times)
+    }

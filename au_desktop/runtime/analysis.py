@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import AUError, WeightsError
 from rtatl_core.handoffs import AnalysedFrame, ObservedFrame
+from rtatl_core.meter import stage_figures
 
 if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
     from rtatl_core.engine import Engine
@@ -145,11 +144,8 @@ class Analysis:
     def stage_stats(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile of every stage in ms, over the last STAGE_SAMPLES frames."""
         with self._lock:
-            samples = {name: np.array(times) for name, times in self._stages.items()}
-        return {
-            name: {"median_ms": float(np.median(times)), "p95_ms": float(np.percentile(times, 95))}
-            for name, times in samples.items()
-        }
+            samples = {name: tuple(times) for name, times in self._stages.items()}
+        return stage_figures(samples)
 
     def stop(self, timeout: float = STOP_S) -> bool:
         """Analyses what lies in the box and ends; False when the thread still works after `timeout` seconds."""
