@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from au_desktop.settings import CURVE_SECONDS
@@ -100,10 +100,11 @@ class TracePlot(QWidget):
         self._shown_at = 0.0
         self._curves: dict[int, _Curve] = {}
 
-        title = QLabel("Curves")
+        self._title = title = QLabel("Curves")
         title.setObjectName("Title")
         self._hint = QLabel("Click an action unit to show or hide its curve")
         self._hint.setObjectName("Faint")
+        self._hint.setMinimumWidth(1)  # or the window could not become narrower than it
         self._span = Segmented(
             look,
             [f"{seconds} s" for seconds in CURVE_SECONDS],
@@ -145,6 +146,12 @@ class TracePlot(QWidget):
         look.changed.connect(self._restyle)
         self.set_seconds(10)
         self._restyle()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The hint goes before it would be cut off."""
+        super().resizeEvent(event)
+        wanted = sum(part.sizeHint().width() for part in (self._title, self._hint, self._span))
+        self._hint.setVisible(wanted + 70 <= self.width())  # margins and gaps
 
     def sizeHint(self) -> QSize:
         return QSize(640, 240)
