@@ -64,6 +64,7 @@ def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
         stats=arguments.stats,
         samples=arguments.samples,
         pace=arguments.pace,
+        camera_fps=arguments.camera_fps,
         theme=arguments.theme,
         faces=arguments.faces,
         size=arguments.size,
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     script.add_argument("--stats", metavar="JSON", type=Path, help="write counters, delays and costs")
     script.add_argument("--samples", metavar="CSV", type=Path, help="write a line of costs and counts every 5 seconds")
     script.add_argument("--pace", metavar="P", type=_seconds, default=1.0, help="play a file P times as fast")
+    script.add_argument("--camera-fps", metavar="F", type=_seconds, help="play a file as a camera of F frames a second")
     return parser
 
 

@@ -26,7 +26,7 @@ from au_desktop.faults import Hooks, logging_to
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
-from au_desktop.sources import SourceSpec, list_cameras, parse_source
+from au_desktop.sources import SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
 from au_desktop.ui.controls import clock
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
@@ -58,6 +58,8 @@ class Launch:
     """Where a line of what the run costs is written every few seconds (samples.py)."""
     pace: float = 1.0
     """Seconds of a file played in one."""
+    camera_fps: float | None = None
+    """Plays a file as a camera of that rate would, dropping what comes too late."""
     theme: str | None = None
     faces: int | None = None
     size: tuple[int, int] | None = None
@@ -73,6 +75,8 @@ def run(launch: Launch, make_engine: Callable[[Settings], Engine] | None = None)
     """Shows the window until it is closed. Returns the exit code: 0, or 2 for unusable input (said on stderr)."""
     try:
         spec = parse_source(launch.source) if launch.source is not None else None
+        if launch.camera_fps is not None:
+            spec = as_camera(spec or parse_source("demo"))
     except InputError as error:
         return _refuse(str(error))
     folder = settings_file.folder()
@@ -132,7 +136,12 @@ class App:
         load_fonts(qt)
         self._look = Look(qt, self._settings.theme)
         settings = self._settings
-        self._pipeline = Pipeline(lambda: self._make_engine(settings), pace=launch.pace)
+        rate = launch.camera_fps
+        self._pipeline = Pipeline(
+            lambda: self._make_engine(settings),
+            open_source=open_source if rate is None else lambda spec: open_as_camera(spec, rate),
+            pace=launch.pace,
+        )
         self._bridge = Bridge(self._pipeline)
         self._window = MainWindow(self._bridge, self._look, self._settings)
         if launch.size is not None:

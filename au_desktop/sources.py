@@ -119,6 +119,19 @@ def parse_source(text: str) -> SourceSpec:
     raise SourceError(f"There is no camera or file {text!r} (cameras found: {names}); plug it in or write demo.")
 
 
+def as_camera(spec: SourceSpec) -> SourceSpec:
+    """The demo or a file, to be opened with ``open_as_camera``. Raises SourceError for another source."""
+    if spec.live:
+        raise SourceError(f"{spec.name} has a rate of its own; give --camera-fps with the demo or a video file.")
+    return SourceSpec("camera", spec.target, f"{spec.name} as a camera")
+
+
+def open_as_camera(spec: SourceSpec, fps: float) -> FileAsCamera:
+    """Opens what ``as_camera`` made. Raises SourceError."""
+    path = asset("demo.mp4") if spec.target == "demo" else Path(spec.target)
+    return FileAsCamera(spec, LoopedFile(spec, path), fps)
+
+
 def open_source(spec: SourceSpec) -> FrameSource:
     """Opens what `spec` names. Raises SourceError with the remedy."""
     if spec.kind == "camera":
@@ -187,6 +200,38 @@ class LoopedFile:
 
     def close(self) -> None:
         self._reader.close()
+
+
+class FileAsCamera:
+    """A clip that comes as from a camera: at a fixed rate whether somebody takes the frames or not, for ever. For
+    measuring what a machine drops."""
+
+    live = True
+    frame_count: int | None = None
+    warning: str | None = None
+
+    def __init__(self, spec: SourceSpec, clip: LoopedFile, fps: float) -> None:
+        self.spec = spec
+        self.fps = fps
+        self.size = clip.size
+        self._clip = clip
+        self._next = clip.read()
+        self._first_at = time.perf_counter()
+        self._number = 0
+
+    def read(self) -> FramePacket:
+        due = self._first_at + self._number / self.fps
+        time.sleep(max(0.0, due - time.perf_counter()))
+        captured_at = time.perf_counter()
+        self._number += 1
+        packet = replace(
+            self._next, number=self._number, timestamp=captured_at - self._first_at, captured_at=captured_at
+        )
+        self._next = self._clip.read()
+        return packet
+
+    def close(self) -> None:
+        self._clip.close()
 
 
 class LiveSource:

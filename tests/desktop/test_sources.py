@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from au_desktop import sources
-from au_desktop.sources import SourceSpec, list_cameras, open_camera, open_source, open_stream, parse_source
+from au_desktop.sources import (
+    SourceSpec,
+    as_camera,
+    list_cameras,
+    open_as_camera,
+    open_camera,
+    open_source,
+    open_stream,
+    parse_source,
+)
 from rtatl_core.errors import SourceError, SourceLost
 from tests.clips import number_of, write_clip
 
@@ -244,3 +253,17 @@ def test_a_missing_demo_clip_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sources, "asset", lambda name: tmp_path / name)
     with pytest.raises(SourceError, match=r"demo\.mp4 is missing; install"):
         open_source(parse_source("demo"))
+
+
+def test_a_file_as_a_camera_keeps_its_rate_whoever_is_late(tmp_path: Path) -> None:
+    source = open_as_camera(as_camera(parse_source(str(write_clip(tmp_path / "a.mp4")))), 50)
+    assert source.live
+    assert source.spec.live
+    packets = [source.read() for _ in range(5)]
+    time.sleep(0.2)  # somebody is late: the frames of that time come at once
+    packets += [source.read() for _ in range(25)]
+    source.close()
+    assert [packet.number for packet in packets] == list(range(1, 31))
+    assert packets[-1].timestamp == pytest.approx(29 / 50, abs=0.05)
+    with pytest.raises(SourceError, match="has a rate of its own"):
+        as_camera(BUILT_IN)
