@@ -19,7 +19,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from au_desktop.runtime.pipeline import Notice, Pipeline, Status
 from rtatl_core.handoffs import AnalysedFrame
-from rtatl_core.meter import stage_figures
+from rtatl_core.meter import Recent, stage_figures
 
 TICK_MS = 8
 STATUS_EVERY_S = 0.1
@@ -49,8 +49,9 @@ class Bridge(QObject):
         self._views: list[FrameView] = []
         self._notice: Notice | None = None
         self._status_at = 0.0
-        self._delays: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
-        self._paint_ms: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SAMPLES))
+        self._delays = Recent(SAMPLES)
+        self._last_delays: deque[tuple[float, float]] = deque(maxlen=256)
+        self._paint_ms: defaultdict[str, Recent] = defaultdict(lambda: Recent(SAMPLES))
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(TICK_MS)
@@ -70,6 +71,7 @@ class Bridge(QObject):
         """Another source: the frame on the screen and its delays are no longer true."""
         self.latest = None
         self._delays.clear()
+        self._last_delays.clear()
 
     def tick(self) -> None:
         """One look at the slot; one at the status if the last is old enough."""
@@ -96,7 +98,9 @@ class Bridge(QObject):
     def painted(self, frame: AnalysedFrame, milliseconds: float) -> None:
         """The video view has put this frame on the screen for the first time, in so many milliseconds."""
         now = time.perf_counter()
-        self._delays.append((now, 1000 * (now - frame.packet.captured_at)))
+        delay = 1000 * (now - frame.packet.captured_at)
+        self._delays.append(delay)
+        self._last_delays.append((now, delay))
         self._paint_ms["paint_video"].append(milliseconds)
 
     def note_paint(self, stage: str) -> Callable[[float], None]:
@@ -107,7 +111,7 @@ class Bridge(QObject):
         """Median delay from capture to screen over the last two seconds; None when nothing was painted."""
         since = time.perf_counter() - DELAY_WINDOW_S
         recent: list[float] = []
-        for painted_at, delay in reversed(self._delays):
+        for painted_at, delay in reversed(self._last_delays):
             if painted_at < since:
                 break
             recent.append(delay)
@@ -115,9 +119,9 @@ class Bridge(QObject):
 
     def delay_stats(self) -> dict[str, float] | None:
         """Median, 95th percentile and maximum of all delays kept; None when nothing was painted."""
-        if not self._delays:
+        delays = self._delays.values()
+        if not len(delays):
             return None
-        delays = np.array([delay for _, delay in self._delays])
         return {
             "median": round(float(np.median(delays)), 2),
             "p95": round(float(np.percentile(delays, 95)), 2),
@@ -126,4 +130,4 @@ class Bridge(QObject):
 
     def paint_stats(self) -> dict[str, dict[str, float]]:
         """Milliseconds per paint stage, in the shape of ``Pipeline.stage_stats``."""
-        return stage_figures(self._paint_ms)
+        return stage_figures({stage: times.values() for stage, times in self._paint_ms.items()})

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from rtatl_core.handoffs import Float32
+
 RSS_MARKS_S = (20, 60)
 """Memory is noted at these times as well: a leak shows between them."""
 
@@ -60,7 +62,26 @@ class ProcessMeter:
         return float(times.user + times.system)
 
 
-def stage_figures(stages: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+class Recent:
+    """The last so many numbers in a block of memory of fixed size: a deque of floats would grow until it is full."""
+
+    def __init__(self, room: int) -> None:
+        self._values = np.empty(room, np.float32)
+        self._count = 0
+
+    def append(self, value: float) -> None:
+        self._values[self._count % len(self._values)] = value
+        self._count += 1
+
+    def values(self) -> Float32:
+        """In no particular order."""
+        return self._values[: self._count].copy()
+
+    def clear(self) -> None:
+        self._count = 0
+
+
+def stage_figures(stages: Mapping[str, Sequence[float] | Float32]) -> dict[str, dict[str, float]]:
     """Milliseconds by stage -> {"observe": {"median_ms": .., "p95_ms": ..}, ...}; stages without any are left out."""
     return {
         name: {

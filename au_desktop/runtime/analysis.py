@@ -19,14 +19,14 @@ from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import AUError, WeightsError
 from rtatl_core.handoffs import AnalysedFrame, ObservedFrame
-from rtatl_core.meter import stage_figures
+from rtatl_core.meter import Recent, stage_figures
 
 if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
     from rtatl_core.engine import Engine
 
 RATE_WINDOW_S = 2.0
-STAGE_SAMPLES = 4096
-"""Frames whose stage times are kept: more than two minutes at 30 per second."""
+STAGE_SAMPLES = 36_000
+"""Frames whose stage times are kept: 20 minutes at 30 per second."""
 STOP_S = 8.0
 """Loading the engine cannot be interrupted and takes a few seconds."""
 
@@ -106,7 +106,7 @@ class Analysis:
         self._analysed = self._failed = 0
         self._timestamp: float | None = None
         self._done_at: deque[float] = deque(maxlen=1024)
-        self._stages: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=STAGE_SAMPLES))
+        self._stages: defaultdict[str, Recent] = defaultdict(lambda: Recent(STAGE_SAMPLES))
         self._thread = threading.Thread(target=self._run, name="analysis", daemon=True)
 
     def start(self) -> None:
@@ -144,7 +144,7 @@ class Analysis:
     def stage_stats(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile of every stage in ms, over the last STAGE_SAMPLES frames."""
         with self._lock:
-            samples = {name: tuple(times) for name, times in self._stages.items()}
+            samples = {name: times.values() for name, times in self._stages.items()}
         return stage_figures(samples)
 
     def stop(self, timeout: float = STOP_S) -> bool:
