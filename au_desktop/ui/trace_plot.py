@@ -29,6 +29,10 @@ REPAINT_EVERY_S = 0.05
 GUTTER = 64
 
 
+_EVERYWHERE = QRectF(-2 * CURVE_SECONDS[-1], -LANE, 2 * CURVE_SECONDS[-1], LANE * (len(ACTION_UNITS) + 2))
+"""Seconds up to now, and every lane there may be."""
+
+
 class _Plot(pg.PlotWidget):
     """A PlotWidget that says how long its painting took, and leaves the mouse alone."""
 
@@ -55,7 +59,14 @@ class _Plot(pg.PlotWidget):
 
 
 class _Curve(pg.PlotCurveItem):
-    """A curve one pixel wide; two passes on a dense screen, since a wider pen costs four times as much."""
+    """A curve one pixel wide; two passes on a dense screen, since a wider pen costs four times as much. It is taken to
+    fill its plot: to look for its bounds costs as much as to paint it."""
+
+    def boundingRect(self) -> QRectF:
+        return _EVERYWHERE
+
+    def dataBounds(self, ax: int, frac: float = 1.0, orthoRange: object = None) -> tuple[None, None]:  # noqa: N803
+        return None, None
 
     def paint(self, painter: QPainter, option: object, widget: QWidget) -> None:
         super().paint(painter, option, widget)
