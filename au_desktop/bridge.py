@@ -1,11 +1,11 @@
 """Where threads meet Qt, and the only place.
 
-Enters: the pipeline's view slot and status, polled by one timer in the window's thread. Leaves: direct
-calls of the registered views with the newest frame, signals for what changes rarely (status, notices), and
-the measured delay from capture to screen.
+Enters: the pipeline's view slot, which wakes the window's thread when it is filled, and the status, polled by a timer.
+Leaves: direct calls of the registered views with the newest frame, signals for what changes rarely (status, notices),
+and the measured delay from capture to screen.
 
 No frame ever travels on a signal: queued signals pile up behind a slow window (measured at 720p30 with a 50
-ms repaint: a picture 3 s old after 6 s), a slot that is polled cannot.
+ms repaint: a picture 3 s old after 6 s). What wakes the window carries nothing, and there is never more than one of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from au_desktop.runtime.pipeline import Notice, Pipeline, Status
 from rtatl_core.handoffs import AnalysedFrame
 from rtatl_core.meter import Recent, stage_figures
 
-TICK_MS = 8
+TICK_MS = 50
 STATUS_EVERY_S = 0.1
 DELAY_WINDOW_S = 2.0
 SAMPLES = 36_000
@@ -39,6 +39,7 @@ class Bridge(QObject):
     """The ``Notice`` a person should see now, or None when the last one has become untrue."""
     fault = Signal(str)
     """A sentence about a fault outside the pipeline; may be emitted from any thread."""
+    _filled = Signal()
 
     def __init__(self, pipeline: Pipeline, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -53,7 +54,6 @@ class Bridge(QObject):
         self._last_delays: deque[tuple[float, float]] = deque(maxlen=256)
         self._paint_ms: defaultdict[str, Recent] = defaultdict(lambda: Recent(SAMPLES))
         self._timer = QTimer(self)
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.tick)
 
@@ -62,10 +62,14 @@ class Bridge(QObject):
         self._views.append(show)
 
     def start(self) -> None:
+        self._filled.connect(self.tick, Qt.ConnectionType.QueuedConnection)
+        self.pipeline.view.on_filled = self._filled.emit
         self._timer.start()
 
     def stop(self) -> None:
         self._timer.stop()
+        self.pipeline.view.on_filled = lambda: None
+        self._filled.disconnect(self.tick)
 
     def forget(self) -> None:
         """Another source: the frame on the screen and its delays are no longer true."""

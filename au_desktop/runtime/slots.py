@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from rtatl_core.handoffs import FramePacket
@@ -16,9 +17,11 @@ T = TypeVar("T")
 
 
 class Slot(Generic[T]):
-    """Room for one item; a newer one replaces an older one that nobody took."""
+    """Room for one item; a newer one replaces an older one that nobody took. ``on_filled`` is called by whoever puts
+    something into the empty slot: once, however many follow before somebody takes."""
 
     def __init__(self) -> None:
+        self.on_filled: Callable[[], object] = _nothing
         self._lock = threading.Lock()
         self._item: T | None = None
         self._overwritten = 0
@@ -30,13 +33,20 @@ class Slot(Generic[T]):
 
     def put(self, item: T) -> None:
         with self._lock:
-            self._overwritten += self._item is not None
+            was_empty = self._item is None
+            self._overwritten += not was_empty
             self._item = item
+        if was_empty:
+            self.on_filled()
 
     def take_nowait(self) -> T | None:
         with self._lock:
             item, self._item = self._item, None
             return item
+
+
+def _nothing() -> None:
+    pass
 
 
 class Taken(NamedTuple):

@@ -56,13 +56,24 @@ def test_views_get_the_newest_frame_once(bridge: Bridge, pipeline: StillPipeline
     assert bridge.latest.packet.number == 3
 
 
-def test_the_timer_polls_by_itself(bridge: Bridge, pipeline: StillPipeline) -> None:
+def test_a_filled_slot_wakes_the_window(
+    qapp: QApplication, pipeline: StillPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown: list[int] = []
+    monkeypatch.setattr("au_desktop.bridge.TICK_MS", 100_000)
+    bridge = Bridge(pipeline)  # type: ignore[arg-type]
     bridge.add_view(lambda frame: shown.append(frame.packet.number))
     bridge.start()
-    pipeline.view.put(a_frame(1))
-    wait_until(lambda: shown)
+    for first in (1, 11):
+        ours = threading.Thread(target=lambda first=first: [pipeline.view.put(a_frame(first + i)) for i in range(5)])
+        ours.start()
+        ours.join()
+        wait_until(lambda last=first + 4: shown and shown[-1] == last)
+    assert shown == [5, 15], "one waking for all that came before it"
     bridge.stop()
+    pipeline.view.put(a_frame(21))
+    wait_until(lambda: True)
+    assert shown[-1] == 15
 
 
 def test_status_is_announced_when_it_changes(
