@@ -71,8 +71,13 @@ class Launch:
         return self.duration is not None or self.screenshot is not None or self.stats is not None
 
 
-def run(launch: Launch, make_engine: Callable[[Settings], Engine] | None = None) -> int:
-    """Shows the window until it is closed. Returns the exit code: 0, or 2 for unusable input (said on stderr)."""
+def run(
+    launch: Launch,
+    make_engine: Callable[[Settings], Engine] | None = None,
+    on_started: Callable[[], object] = lambda: None,
+) -> int:
+    """Shows the window until it is closed. ``on_started`` is called in the window's thread when all others are there.
+    Returns the exit code: 0, or 2 for unusable input (said on stderr)."""
     try:
         spec = parse_source(launch.source) if launch.source is not None else None
         if launch.camera_fps is not None:
@@ -90,7 +95,7 @@ def run(launch: Launch, make_engine: Callable[[Settings], Engine] | None = None)
     assert isinstance(qt, QApplication)
     try:
         with logging_to(folder):
-            return App(qt, launch, spec, make_engine or load_engine).run()
+            return App(qt, launch, spec, make_engine or load_engine, on_started).run()
     except SamplesError as error:
         return _refuse(str(error))
     finally:
@@ -119,7 +124,9 @@ class App:
         launch: Launch,
         spec: SourceSpec | None,
         make_engine: Callable[[Settings], Engine],
+        on_started: Callable[[], object],
     ) -> None:
+        self._on_started = on_started
         self._qt = qt
         self._launch = launch
         self._make_engine = make_engine
@@ -166,6 +173,7 @@ class App:
         self._recovery.start()
         self._begin()  # before the engine runs, so that a recording holds the first frame
         self._pipeline.start()
+        self._on_started()
         if self._launch.duration is not None:
             QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._finish)
         with self._hooks:

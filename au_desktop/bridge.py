@@ -23,6 +23,10 @@ from rtatl_core.meter import Recent, stage_figures
 
 TICK_MS = 50
 STATUS_EVERY_S = 0.1
+SPARING_S = 0.03
+SPARES_FOR_S = 10.0
+"""While frames are dropped, and so long afterwards, the window leaves that much time between two pictures: painting and
+analysis share one interpreter, and a frame analysed is worth more than one painted."""
 DELAY_WINDOW_S = 2.0
 SAMPLES = 36_000
 """Delays and paint times kept for the statistics: the last 20 minutes at 30 per second."""
@@ -56,6 +60,10 @@ class Bridge(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.tick)
+        self._later = QTimer(self, singleShot=True)
+        self._later.setTimerType(Qt.TimerType.PreciseTimer)
+        self._later.timeout.connect(self.tick)
+        self._shown_at = self._spares_until = 0.0
 
     def add_view(self, show: FrameView) -> None:
         """``show`` is called with every new frame, in the window's thread."""
@@ -68,6 +76,7 @@ class Bridge(QObject):
 
     def stop(self) -> None:
         self._timer.stop()
+        self._later.stop()
         self.pipeline.view.on_filled = lambda: None
         self._filled.disconnect(self.tick)
 
@@ -79,18 +88,24 @@ class Bridge(QObject):
 
     def tick(self) -> None:
         """One look at the slot; one at the status if the last is old enough."""
-        frame = self.pipeline.view.take_nowait()
-        if frame is not None:
+        now = time.perf_counter()
+        rest_s = self._shown_at + SPARING_S - now
+        if now < self._spares_until and rest_s > 0:
+            if not self._later.isActive():
+                self._later.start(max(1, round(1000 * rest_s)))
+        elif (frame := self.pipeline.view.take_nowait()) is not None:
+            self._shown_at = now
             self.latest = frame
             for show in self._views:
                 show(frame)
-        now = time.perf_counter()
         if now - self._status_at >= STATUS_EVERY_S:
             self._status_at = now
             self._look_at(self.pipeline.status())
 
     def _look_at(self, status: Status) -> None:
         if status != self.status:
+            if status.source == self.status.source and status.dropped > self.status.dropped:
+                self._spares_until = time.perf_counter() + SPARES_FOR_S
             self.status = status
             self.status_changed.emit(status)
         if status.notice != self._notice:

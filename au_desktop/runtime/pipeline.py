@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,9 @@ class Pipeline:
         self._open_source = open_source
         self._retry_s = retry_s
         self._pace = pace
+        self._starter = ThreadPoolExecutor(1, "starter")
+        """Starts the captures, which must not inherit the low priority of the window (priority.py)."""
+        self._starter.submit(int)  # its thread begins now
         self._lock = threading.RLock()
         self._notices = Notices()
         self._capture: Capture | None = None
@@ -111,7 +115,7 @@ class Pipeline:
                 )
             self._analysis.follow(self._capture)
             if self._capture is not None and not self._broken:
-                self._capture.start()
+                self._starter.submit(self._capture.start).result()
 
     def pause(self) -> None:
         """A file stands still; a live source runs on unseen and uncounted."""
@@ -229,6 +233,7 @@ class Pipeline:
         frame still gets its row. What does not end in time is left behind and logged."""
         with self._lock:
             capture, before, recorder = self._capture, self._before, self._recorder
+        self._starter.shutdown()
         for late in (capture, before):
             if late is not None:
                 late.stop()

@@ -272,7 +272,7 @@ def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.Captur
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
     launches: list[Launch] = []
-    monkeypatch.setattr(program, "run", lambda launch: launches.append(launch) or 0)
+    monkeypatch.setattr(program, "run", lambda launch, on_started: launches.append(launch) or 0)
     return launches
 
 

@@ -138,3 +138,32 @@ def test_paint_times_of_other_stages(bridge: Bridge) -> None:
     for milliseconds in (1.0, 2.0, 3.0):
         note(milliseconds)
     assert bridge.paint_stats() == {"paint_panel": {"median_ms": 2.0, "p95_ms": 2.9}}
+
+
+def test_while_frames_are_dropped_the_window_paints_less(
+    bridge: Bridge, pipeline: StillPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("au_desktop.bridge.STATUS_EVERY_S", 0.0)
+    monkeypatch.setattr("au_desktop.bridge.SPARING_S", 0.2)
+    monkeypatch.setattr("au_desktop.bridge.SPARES_FOR_S", 1.0)
+    shown: list[int] = []
+    bridge.add_view(lambda frame: shown.append(frame.packet.number))
+
+    def show(number: int) -> None:
+        pipeline.view.put(a_frame(number))
+        bridge.tick()
+
+    show(1)
+    show(2)
+    assert shown == [1, 2]
+    pipeline.now = replace(EMPTY, dropped=3)
+    bridge.tick()
+    show(3)
+    show(4)
+    assert shown == [1, 2], "the last picture was just now"
+    wait_until(lambda: len(shown) > 2)  # comes by itself
+    assert shown == [1, 2, 4]
+    time.sleep(1.1)
+    show(5)
+    show(6)
+    assert shown == [1, 2, 4, 5, 6], "nothing was dropped any more"

@@ -1,0 +1,18 @@
+"""Which thread gives way when all cores are busy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+
+NICENESS = 10
+
+
+def give_way() -> None:
+    """From now on this thread, and those it starts, wait for the others where they want the same core. On Linux only:
+    elsewhere a thread has no niceness of its own. Cannot be taken back."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.priority import NICENESS, give_way
+from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource
+from tests.desktop.test_pipeline import until
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
+def test_the_window_gives_way_and_captures_started_later_do_not() -> None:
+    nice: dict[str, int] = {}
+
+    def mine() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    class Source(FakeSource):
+        def read(self):  # type: ignore[no-untyped-def]
+            nice["capture"] = mine()
+            return super().read()
+
+    def window() -> None:
+        pipeline = Pipeline(FakeEngine, open_source=lambda spec: Source(spec, fps=100))  # type: ignore[arg-type]
+        pipeline.start()
+        before = mine()
+        give_way()
+        nice["window"] = mine() - before
+        pipeline.set_source(CAMERA)
+        until(pipeline, lambda status: status.analysed > 2)
+        pipeline.close()
+
+    before = mine()
+    thread = threading.Thread(target=window)
+    thread.start()
+    thread.join()
+    assert nice == {"window": NICENESS, "capture": before}
