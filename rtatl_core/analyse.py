@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def analyse_video(
 ) -> Analysed:
     """Analyse every frame of ``path`` into a new session folder in ``out``. ``source``: more to tell of the file in
     session.json; ``on_frame`` gets the number of each frame that is done. Raises SourceError and SessionError."""
-    with VideoReader(path) as reader:
+    with VideoReader(path) as reader, closing(engine.ahead(reader)) as results:
         engine.reset(new_ids=True)
         source = {
             "kind": "file",
@@ -48,7 +49,7 @@ def analyse_video(
         frames = with_face = 0
         writer: SessionWriter | None = None
         try:
-            for packet, analysed in engine.ahead(reader):
+            for packet, analysed in results:
                 if writer is None:
                     clock = ClockPair.at(packet.captured_at)
                     writer = SessionWriter(out, path.stem, engine.aus, source, engine.model, engine.settings, clock)

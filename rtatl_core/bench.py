@@ -1,8 +1,8 @@
 """What this machine makes of it: the engine without a window, stage by stage.
 
-    video -> capture (decode) -> observe -> align -> | predict -> smooth -> record (rows to a session folder)
+    video -> capture (decode) | -> observe | -> align -> predict -> smooth | -> record (rows to a session folder)
 
-as ``rtatl analyze`` goes it: what stands behind the bar works on one frame while the next is before it.
+as ``rtatl analyze`` goes it: each part between bars works on a frame of its own.
 
 Beside it, in the same run, what bounds and what explains it: decoding and finding landmarks with nothing else, and the
 network alone as it runs live against the plain torch network in float32, with the difference of their AUs. Numbers of

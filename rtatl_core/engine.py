@@ -4,7 +4,8 @@ same numbers."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from rtatl_core.handoffs import (
 from rtatl_core.predictor import Predictor
 from rtatl_core.reference import PersonalReference
 from rtatl_core.temporal import Smoother
+
+MOST_BEHIND = 2
+"""Frames that may have been observed and wait to be analysed: memory stays flat, a slow moment holds nobody up."""
 
 
 class Engine:
@@ -93,39 +97,41 @@ class Engine:
         return self.analyse(self.observe(packet), dropped)
 
     def observe(self, packet: FramePacket) -> ObservedFrame:
-        """The first half of ``process``: finds and aligns the faces."""
+        """The first half of ``process``: finds the faces."""
         clock = _StageClock()
         observations = self._observer(packet)
         clock.stop("observe")
-        aligned = tuple(align_face(packet.image, seen.landmarks, self._predictor.layout) for seen in observations)
-        clock.stop("align")
-        return ObservedFrame(packet, observations, aligned, clock.stages)
+        return ObservedFrame(packet, observations, clock.stages)
 
     def analyse(self, observed: ObservedFrame, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
-        """The second half: AUs of the faces. It may run in a thread of its own, on one frame while the next is
-        observed; frames keep their order."""
+        """The second half: chips and AUs of the faces. It may run in a thread of its own, on one frame while the next
+        is observed; frames keep their order."""
         clock = _StageClock(observed.stage_ms)
-        faces = self._analyse(observed, clock) if observed.aligned else ()
+        faces = self._analyse(observed, clock) if observed.observations else ()
         return AnalysedFrame(observed.packet, faces, self.aus, dropped, clock.stages)
 
-    def ahead(self, packets: Iterable[FramePacket]) -> Iterator[tuple[FramePacket, Future[AnalysedFrame]]]:
-        """Every packet with its result to come: each frame is observed while the one before is analysed, by two cores.
-        The same numbers as from ``process``, whose errors the results raise."""
-        with ThreadPoolExecutor(1, "analyse") as second:
-            before: tuple[FramePacket, Future[AnalysedFrame]] | None = None
-            for packet in packets:
-                observed = self.observe(packet)
-                if before is not None:
-                    yield before
-                before = packet, second.submit(self.analyse, observed)
-            if before is not None:
-                yield before
+    def ahead(self, packets: Iterable[FramePacket]) -> Generator[tuple[FramePacket, Future[AnalysedFrame]]]:
+        """Every packet with its result to come: a frame is observed while the one before is analysed and the next one
+        decoded. The same numbers as from ``process``, whose errors the results raise. Whoever stops before the end
+        closes this generator before the source of the packets."""
+        behind: deque[tuple[FramePacket, Future[AnalysedFrame]]] = deque()
+        with ThreadPoolExecutor(1, "decode") as first, ThreadPoolExecutor(1, "analyse") as second:
+            source = iter(packets)
+            coming = first.submit(next, source, None)
+            while (packet := coming.result()) is not None:
+                coming = first.submit(next, source, None)
+                behind.append((packet, second.submit(self.analyse, self.observe(packet))))
+                if len(behind) > MOST_BEHIND:
+                    yield behind.popleft()
+            yield from behind
 
     def _analyse(self, observed: ObservedFrame, clock: _StageClock) -> tuple[AnalysedFace, ...]:
-        timestamp = observed.packet.timestamp
+        image, timestamp = observed.packet.image, observed.packet.timestamp
+        aligned = [align_face(image, seen.landmarks, self._predictor.layout) for seen in observed.observations]
+        clock.stop("align")
         predictions, centres = self._predictor(
-            observed.aligned,
-            self._references(observed),
+            aligned,
+            self._references(observed, aligned),
             want_flow=self.want_flow,
             want_patches=self.want_patches,
         )
@@ -140,18 +146,16 @@ class Engine:
                 prediction=prediction,
                 result=self._smoother(seen.face_id, timestamp, prediction),
             )
-            for seen, face, prediction, centre in zip(
-                observed.observations, observed.aligned, predictions, centres, strict=True
-            )
+            for seen, face, prediction, centre in zip(observed.observations, aligned, predictions, centres, strict=True)
         )
         clock.stop("smooth")
         return faces
 
-    def _references(self, observed: ObservedFrame) -> list[Float32] | None:
+    def _references(self, observed: ObservedFrame, aligned: list[AlignedFace]) -> list[Float32] | None:
         """Kept up to date even while nobody asks, so that a switch acts at once."""
         if not self._compares:
             return None
-        timestamp, pairs = observed.packet.timestamp, zip(observed.observations, observed.aligned, strict=True)
+        timestamp, pairs = observed.packet.timestamp, zip(observed.observations, aligned, strict=True)
         known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
         return known if self.personal else None
 

@@ -174,8 +174,6 @@ class ObservedFrame:
     packet: FramePacket
     observations: tuple[FaceObservation, ...]
     """Largest face first."""
-    aligned: tuple[AlignedFace, ...]
-    """One for each observation."""
     stage_ms: Mapping[str, float]
 
 

@@ -86,7 +86,7 @@ class FakeEngine:
         return own | {"device": self.device, "runtime": "fake"}
 
     def observe(self, packet: FramePacket) -> ObservedFrame:
-        return ObservedFrame(packet, (), (), {})
+        return ObservedFrame(packet, (), {})
 
     def analyse(self, observed: ObservedFrame, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         return self.process(observed.packet, dropped)
