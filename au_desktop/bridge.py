@@ -19,7 +19,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from au_desktop.runtime.pipeline import Notice, Pipeline, Status
 from rtatl_core.handoffs import AnalysedFrame
-from rtatl_core.meter import Recent, stage_figures
+from rtatl_core.meter import STAGE_SAMPLES, Recent, stage_figures
 
 TICK_MS = 50
 STATUS_EVERY_S = 0.1
@@ -28,8 +28,7 @@ SPARES_FOR_S = 10.0
 """While frames are dropped, and so long afterwards, the window leaves that much time between two pictures: painting and
 analysis share one interpreter, and a frame analysed is worth more than one painted."""
 DELAY_WINDOW_S = 2.0
-SAMPLES = 36_000
-"""Delays and paint times kept for the statistics: the last 20 minutes at 30 per second."""
+"""The delay shown is the median over that time."""
 
 FrameView = Callable[[AnalysedFrame], None]
 
@@ -54,9 +53,9 @@ class Bridge(QObject):
         self._views: list[FrameView] = []
         self._notice: Notice | None = None
         self._status_at = 0.0
-        self._delays = Recent(SAMPLES)
+        self._delays = Recent(STAGE_SAMPLES)
         self._last_delays: deque[tuple[float, float]] = deque(maxlen=256)
-        self._paint_ms: defaultdict[str, Recent] = defaultdict(lambda: Recent(SAMPLES))
+        self._paint_ms: defaultdict[str, Recent] = defaultdict(lambda: Recent(STAGE_SAMPLES))
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.tick)

@@ -62,6 +62,10 @@ class ProcessMeter:
         return float(times.user + times.system)
 
 
+STAGE_SAMPLES = 36_000
+"""Frames whose stage times are kept: 20 minutes at 30 per second."""
+
+
 class Recent:
     """The last so many numbers in a block of memory of fixed size: a deque of floats would grow until it is full."""
 

@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING, Any
 from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import AUError, WeightsError
-from rtatl_core.handoffs import AnalysedFrame, ObservedFrame
-from rtatl_core.meter import Recent, stage_figures
+from rtatl_core.handoffs import AnalysedFrame, Float32, ObservedFrame
+from rtatl_core.meter import STAGE_SAMPLES, Recent
 
 if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
     from rtatl_core.engine import Engine
 
 RATE_WINDOW_S = 2.0
-STAGE_SAMPLES = 36_000
-"""Frames whose stage times are kept: 20 minutes at 30 per second."""
 STOP_S = 8.0
 """Loading the engine cannot be interrupted and takes a few seconds."""
 
@@ -141,11 +139,10 @@ class Analysis:
         with self._lock:
             return AnalysisStats(self._state, self._analysed, self._failed, self._rate(), self._timestamp)
 
-    def stage_stats(self) -> dict[str, dict[str, float]]:
-        """Median and 95th percentile of every stage in ms, over the last STAGE_SAMPLES frames."""
+    def stage_ms(self) -> dict[str, Float32]:
+        """Milliseconds of every stage, of the last STAGE_SAMPLES frames."""
         with self._lock:
-            samples = {name: times.values() for name, times in self._stages.items()}
-        return stage_figures(samples)
+            return {name: times.values() for name, times in self._stages.items()}
 
     def stop(self, timeout: float = STOP_S) -> bool:
         """Analyses what lies in the box and ends; False when the thread still works after `timeout` seconds."""

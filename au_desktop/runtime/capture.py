@@ -16,6 +16,7 @@ from au_desktop.runtime.slots import FrameBox
 from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
+from rtatl_core.meter import STAGE_SAMPLES, Recent
 
 LATE_S = 0.1
 """A file that falls further behind than this plays on from where it is, instead of rushing to catch up."""
@@ -69,6 +70,8 @@ class Capture:
     ) -> None:
         self.spec = spec
         self.box = FrameBox(newest_wins=spec.live)
+        self.took_ms = Recent(STAGE_SAMPLES)
+        """Of each frame, from its arrival (of a file: from asking for it) until it is decoded."""
         self._open = open_source
         self._report = report
         self._ready = ready
@@ -175,7 +178,10 @@ class Capture:
         if not source.live and not self._ready.is_set():
             self._ready.wait(0.05)
             return True
+        asked_at = time.perf_counter()
         packet = source.read()
+        if packet is not None:  # a live frame is stamped on arrival, before it is decoded
+            self.took_ms.append(1000 * (time.perf_counter() - (packet.captured_at if source.live else asked_at)))
         if packet is None:
             if source.warning:
                 self._report(self, "warning", source.warning)

@@ -23,6 +23,7 @@ from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.meter import stage_figures
 from rtatl_core.rows import FrameRecord, records
 from rtatl_core.session import ClockPair, SessionWriter, make_folder
 
@@ -225,8 +226,16 @@ class Pipeline:
         self._notices.post("news", "info", text)
 
     def stage_stats(self) -> dict[str, dict[str, float]]:
-        """{"observe": {"median_ms": .., "p95_ms": ..}, ...} over the last few thousand frames."""
-        return self._analysis.stage_stats()
+        """{"capture": {"median_ms": .., "p95_ms": ..}, "observe": .., .., "record": ..}; see meter.STAGE_SAMPLES."""
+        with self._lock:
+            capture, recorder = self._capture, self._recorder
+        return stage_figures(
+            {
+                **({"capture": capture.took_ms.values()} if capture else {}),
+                **self._analysis.stage_ms(),
+                **({"record": recorder.took_ms.values()} if recorder else {}),
+            }
+        )
 
     def close(self) -> None:
         """Ends capture, analysis and recorder in this order, each with a deadline, so that every captured

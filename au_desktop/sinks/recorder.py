@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rtatl_core.errors import SessionError
+from rtatl_core.meter import STAGE_SAMPLES, Recent
 from rtatl_core.rows import FrameRecord
 from rtatl_core.session import ClockPair, SessionWriter
 
@@ -70,6 +71,8 @@ class Recorder:
     ) -> None:
         self.folder = folder
         self.live = live
+        self.took_ms = Recent(STAGE_SAMPLES)
+        """To write each frame's rows."""
         self._open_writer = open_writer
         self._on_fault = on_fault
         self._queue: queue.Queue[_Rows | _Event | _Engine | None] = queue.Queue(room)
@@ -153,7 +156,9 @@ class Recorder:
             item = None
         match item:
             case _Rows():
+                began = time.perf_counter()
                 self._write(item)
+                self.took_ms.append(1000 * (time.perf_counter() - began))
             case _Event():
                 self._note(item)
             case _Engine() if self._writer is not None and self._last is not None:

@@ -70,7 +70,11 @@ def test_a_scripted_run_leaves_all_that_was_asked_for(tmp_path: Path, capsys: py
         "duration_s",
     }
     assert set(stats["delay_ms"]) == {"median", "p95", "max"}
-    assert {"paint_video", "paint_curves", "paint_panel"} <= set(stats["stages"])
+    assert {"capture", "observe", "predict", "record", "paint_video", "paint_curves", "paint_panel"} <= set(
+        stats["stages"]
+    )
+    assert 0 < stats["stages"]["record"]["median_ms"] < 50
+    assert 0 < stats["stages"]["capture"]["median_ms"] < 50
     assert {"median_ms", "p95_ms"} == set(stats["stages"]["paint_video"])
     assert {"start", "end", "max"} == set(stats["rss_mb"])
     assert stats["frames_analysed"] > 10

@@ -72,7 +72,7 @@ def test_a_fresh_window_is_empty_and_then_live_then_finished(make: Any) -> None:
     times, values = pipeline.history.curves(0, 10)
     assert times == pytest.approx(np.arange(20) / 100 - 0.19)
     np.testing.assert_allclose(values[-1], intensities(0.19), rtol=1e-4)
-    assert set(pipeline.stage_stats()) == {"observe", "align", "predict", "smooth"}
+    assert set(pipeline.stage_stats()) == {"capture", "observe", "align", "predict", "smooth"}
 
 
 def test_a_finished_file_plays_again_and_a_paused_one_goes_on(make: Any) -> None:
