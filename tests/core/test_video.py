@@ -150,3 +150,22 @@ def test_a_video_without_a_picture_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: _Timeless([]))
     with pytest.raises(SourceError, match="no picture"):
         VideoReader(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("size", [(97, 65), (64, 96), (1, 1)], ids=["odd", "upright", "smallest"])
+def test_odd_sizes_are_read_as_they_are(tmp_path: Path, size: tuple[int, int]) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "odd.avi"), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
+    for _ in range(5):
+        writer.write(np.full((size[1], size[0], 3), 90, np.uint8))
+    writer.release()
+    with VideoReader(tmp_path / "odd.avi") as reader:
+        assert reader.size == size
+        assert [packet.image.shape for packet in reader] == [(size[1], size[0], 3)] * 5
+
+
+def test_a_video_of_no_duration_is_named(tmp_path: Path) -> None:
+    """A header that promises a video, and no picture after it."""
+    whole = write_clip(tmp_path / "clip.avi", frames=1, codec="MJPG").read_bytes()
+    (tmp_path / "none.avi").write_bytes(whole[: whole.index(b"movi") + 4])
+    with pytest.raises(SourceError, match=r"none\.avi"):
+        VideoReader(tmp_path / "none.avi")
