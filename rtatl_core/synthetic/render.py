@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -220,7 +221,7 @@ class Renderer:
             part.render()
             context.disable(self._gl.CULL_FACE)
         pixels = np.frombuffer(self._target.read(components=4), np.uint8).reshape(self.fine, self.fine, 4)
-        return pixels[::-1]
+        return np.asarray(cv2.flip(pixels, 0), np.uint8)
 
     def flow(self, before: tuple[Float32, Stance], after: tuple[Float32, Stance]) -> Float32:
         """Exact optical flow: (side, side, 2) pixels, x right, y down, from the first frame's picture to the second's;
@@ -250,8 +251,8 @@ class Renderer:
             if self._relief is None or self._relief.size != (width, height):
                 if self._relief is not None:
                     self._relief.release()
-                self._relief = self._context.texture((width, height), 3, dtype="f2")
-            self._relief.write(np.ascontiguousarray(relief.astype(np.float16)))
+                self._relief = self._context.texture((width, height), 3, dtype="f4")
+            self._relief.write(np.ascontiguousarray(relief))
             self._relief.use(1)
         self._shadow.use(2)
 

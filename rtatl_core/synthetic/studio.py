@@ -147,8 +147,7 @@ class Studio:
         vertices = person.head.vertices(action)
         stance = self.stance(scene, pose)
         drawn = self.renderer.draw(vertices, stance, scene.light, person.finish, person.wrinkles.relief(action))
-        alpha = drawn[..., 3:].astype(np.float32) / 255
-        image = (drawn[..., :3] * alpha + scene.background * (1 - alpha)).astype(np.uint8)
+        image = _before(scene.background, drawn)
         marks = stance.project(vertices[person.head.mesh.landmarks], self.side)
         if person.glasses is not None:
             image = glasses(image, _on_fine(marks, self.side, len(image)), person.glasses)
@@ -158,6 +157,18 @@ class Studio:
         if not flawless:
             image = degrade(image, rng)
         return Shot(image, person.head.labels(action, vertices), marks, stance, action, vertices)
+
+
+def _before(background: UInt8, drawn: UInt8) -> UInt8:
+    """The head, (h, w, 4) RGBA, in front of its background (h, w, 3). Nearly all of it covers or is clear."""
+    alpha = drawn[..., 3]
+    image = background.copy()
+    cv2.copyTo(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), (alpha == 255).view(np.uint8), image)
+    rows, columns = np.nonzero((alpha > 0) & (alpha < 255))
+    share = alpha[rows, columns, None].astype(np.float32) / 255
+    mixed = drawn[rows, columns, :3] * share + background[rows, columns] * (1 - share)
+    image[rows, columns] = mixed.astype(np.uint8)
+    return image
 
 
 def _on_fine(points: Float32, side: int, fine: int) -> Float32:

@@ -65,8 +65,8 @@ class _Avatar:
     name: str
     base: Float32
     mesh: Mesh
-    deltas: Mapping[str, NDArray[np.float16]]
-    """Morph or brush -> (V, 3) centimetres."""
+    deltas: Mapping[str, tuple[NDArray[np.int64], Float32]]
+    """Morph or brush -> the vertices (k,) that it moves, and by how much (k, 3) in centimetres."""
     eyes: tuple[tuple[NDArray[np.int64], Float32], ...]
     """(vertices, centre) of the subject's left and right eyeball."""
     skin: UInt8
@@ -109,13 +109,14 @@ class ValidHead:
         upper, lower = self._shape[self.mesh.landmarks[62]], self._shape[self.mesh.landmarks[66]]
         self._resting_gap = float(np.linalg.norm(upper - lower))
         chin = self.mesh.landmarks[8]
-        self._jaw = {name: -float(avatar.deltas[name][chin, 1]) / JAW_CM for name in OPENING if name in avatar.deltas}
+        self._jaw = {name: -_moved(avatar, name, chin)[1] / JAW_CM for name in OPENING if name in avatar.deltas}
 
     def vertices(self, action: Action) -> Float32:
         moved = self._shape.copy()
         for name, weight in morph_weights(action, self._neutral_weights).items():
             if abs(weight) > 1e-4:
-                moved += np.float32(weight) * self._avatar.deltas[name]
+                rows, delta = self._avatar.deltas[name]
+                moved[rows] += np.float32(weight) * delta
         turn = _rotation(*action.gaze)
         for rows, centre in self._avatar.eyes:
             at = self._shape[rows].mean(axis=0) + (centre - self._avatar.base[rows].mean(axis=0))
@@ -137,6 +138,12 @@ class ValidHead:
             )
             labels[[ROW[5], ROW[7]], side] *= 1 - 0.8 * closed
         return labels.clip(0, 1).astype(np.float32)
+
+
+def _moved(avatar: _Avatar, name: str, vertex: int) -> tuple[float, ...]:
+    """By how much a morph moves that vertex, in centimetres."""
+    rows, delta = avatar.deltas[name]
+    return tuple(delta[rows == vertex].sum(axis=0).tolist())
 
 
 def _resting_face(rng: np.random.Generator) -> dict[str, float]:
@@ -197,8 +204,14 @@ def _open(file: Path) -> _Avatar:
     mesh = Mesh(**{name: parts[name] for name in ("triangles", "uv", "layer", "material", "face_uv", "landmarks")})
     names = [str(name) for name in parts["names"]]
     eyes = tuple((parts[f"eye{side}"], parts[f"centre{side}"]) for side in (LEFT, RIGHT))
-    deltas = dict(zip(names, parts["deltas"], strict=True))
+    deltas = {name: _sparse(delta) for name, delta in zip(names, parts["deltas"], strict=True)}
     return _Avatar(file.stem, parts["base"], mesh, deltas, eyes, parts["skin"], parts["wig"])
+
+
+def _sparse(delta: NDArray[np.float16]) -> tuple[NDArray[np.int64], Float32]:
+    """Most morphs move a small part of the head."""
+    rows = np.flatnonzero(delta.any(axis=1))
+    return rows, delta[rows].astype(np.float32)
 
 
 def _convert(file: Path) -> dict[str, NDArray[np.generic]]:

@@ -93,7 +93,7 @@ class Wrinkles:
         depth = (weights[used].astype(np.float32) @ self.grooves[used]).reshape(SIDE, SIDE)
         across = -cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 4)
         down = -cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 4)
-        return np.dstack([across, down, depth.clip(0, 1)])
+        return cv2.merge([across, down, depth.clip(0, 1)])
 
 
 def _pull(crease: str, side: int, action: Action) -> float:
