@@ -83,7 +83,7 @@ class EngineFacts:
 
 
 class Analysis:
-    """One thread around one engine."""
+    """A thread around an engine, with a second one for the second half of each frame."""
 
     def __init__(self, make_engine: Callable[[], Engine], listener: Listener) -> None:
         self.ready = threading.Event()
@@ -262,10 +262,11 @@ class Analysis:
 
     def _analyse(self, engine: Engine, capture: Capture, taken: Taken, observed: ObservedFrame) -> None:
         try:
-            self._deliver(capture, engine.analyse(observed, taken.dropped))
-            if said := engine.take_warning():
+            frame = engine.analyse(observed, taken.dropped)
+            if said := engine.take_warning():  # about this frame already
                 self._listener.on_warning(said)
                 self._tell_facts(engine)
+            self._deliver(capture, frame)
         except WeightsError as error:  # some weights show only at the first frame that they do not fit
             self._unusable = str(error)
         except Exception as error:  # the top of this thread: this frame is lost, the next may do
