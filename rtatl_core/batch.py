@@ -22,6 +22,7 @@ from rtatl_core.analyse import analyse_video
 from rtatl_core.card import read_card
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
+from rtatl_core.interrupted import recover_sessions
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
 from rtatl_core.runtimes import pick_device
@@ -97,6 +98,8 @@ def analyse_all(
     Raises InputError when model, device or cluster cannot be used, SessionError when ``out`` refuses.
     """
     pick_device(settings.device)
+    for _ in recover_sessions(out):
+        pass  # what an earlier run was killed at says so from now on, and is analysed again
     hash_of_model = str(read_card(settings.model).facts["sha256"])
     alone = cluster is None and min(jobs, len(videos)) <= 1
     work = partial(

@@ -91,3 +91,15 @@ def test_a_bad_video_is_named_and_the_rest_goes_on(
     assert len(said.out.splitlines()) == 1
     assert main([*arguments, "--jobs", "1"]) == 1
     assert "(analysed before)" in capsys.readouterr().out
+
+
+def test_what_was_cut_off_is_marked_and_analysed_again(videos: Path, tmp_path: Path) -> None:
+    first = run(videos, tmp_path)["anna"].folder
+    assert first is not None
+    facts = json.loads((first / "session.json").read_text())
+    facts |= {"status": "recording", "process": facts["process"] | {"pid": 2**22 + 1}}
+    (first / "session.json").write_text(json.dumps(facts, indent=2))
+    again = run(videos, tmp_path)
+    assert again["ben"].skipped
+    assert again["anna"].folder != first
+    assert json.loads((first / "session.json").read_text())["status"].startswith("interrupted")
