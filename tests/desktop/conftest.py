@@ -14,7 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.pipeline import Pipeline, Status
 from au_desktop.settings import Settings
 from au_desktop.sources import FrameSource, SourceSpec
 from au_desktop.ui.main_window import MainWindow
@@ -101,3 +101,25 @@ def make_desk(look: Look, tmp_path: Path) -> Iterator[MakeDesk]:
         desk.pipeline.close()
         desk.window.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@pytest.fixture
+def make_pipeline() -> Iterator[Callable[..., Pipeline]]:
+    made: list[Pipeline] = []
+
+    def build(make_engine: Callable[[], Any] = FakeEngine, **options: Any) -> Pipeline:
+        options = {"open_source": camera_opener(fps=100), "retry_s": 0.05} | options
+        made.append(Pipeline(make_engine, **options))
+        return made[-1]
+
+    yield build
+    for pipeline in made:
+        pipeline.close()
+
+
+def until(pipeline: Pipeline, condition: Callable[[Status], Any], timeout: float = 5.0) -> Status:
+    limit = time.monotonic() + timeout
+    while not condition(status := pipeline.status()):
+        assert time.monotonic() < limit, f"still {status}"
+        time.sleep(0.005)
+    return status

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,32 +30,23 @@ from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.interrupted import STATUS, recover_sessions
 from rtatl_core.session import process_mark, read_session
+from tests.desktop.conftest import until
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, camera_opener, picture
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[..., Pipeline]]:
-    made: list[Pipeline] = []
+def make(make_pipeline: Any) -> Callable[..., Pipeline]:
+    """A pipeline that runs, on a fake camera."""
 
-    def build(make_engine: Callable[[], Any] = FakeEngine, **options: Any) -> Pipeline:
-        made.append(Pipeline(make_engine, **{"open_source": camera_opener(fps=100), "retry_s": 0.05} | options))
-        made[-1].start()
-        made[-1].set_source(CAMERA)
-        return made[-1]
+    def build(*arguments: Any, **options: Any) -> Pipeline:
+        pipeline: Pipeline = make_pipeline(*arguments, **options)
+        pipeline.start()
+        pipeline.set_source(CAMERA)
+        return pipeline
 
-    yield build
-    for pipeline in made:
-        pipeline.close()
-
-
-def until(pipeline: Pipeline, condition: Callable[[Status], Any], timeout: float = 10.0) -> Status:
-    limit = time.monotonic() + timeout
-    while not condition(status := pipeline.status()):
-        assert time.monotonic() < limit, f"still {status}"
-        time.sleep(0.005)
-    return status
+    return build
 
 
 def says(words: str) -> Callable[[Status], bool]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from au_desktop.runtime import pipeline as module
-from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.errors import SessionError, SourceError, WeightsError
 from rtatl_core.session import read_session
 from tests.clips import write_clip
+from tests.desktop.conftest import until
 from tests.desktop.fakes import AUS, CAMERA, FakeEngine, FakeSource, camera_opener, file_spec, intensities
 from tests.desktop.mjpeg import MjpegCamera
 
@@ -26,25 +27,8 @@ FILE = file_spec()
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[..., Pipeline]]:
-    made: list[Pipeline] = []
-
-    def build(make_engine: Callable[[], Any] = FakeEngine, **options: Any) -> Pipeline:
-        options = {"open_source": camera_opener(fps=100), "retry_s": 0.05} | options
-        made.append(Pipeline(make_engine, **options))
-        return made[-1]
-
-    yield build
-    for pipeline in made:
-        pipeline.close()
-
-
-def until(pipeline: Pipeline, condition: Callable[[Status], Any], timeout: float = 5.0) -> Status:
-    limit = time.monotonic() + timeout
-    while not condition(status := pipeline.status()):
-        assert time.monotonic() < limit, f"still {status}"
-        time.sleep(0.005)
-    return status
+def make(make_pipeline: Any) -> Any:
+    return make_pipeline
 
 
 def is_state(state: State) -> Callable[[Status], bool]:

@@ -8,8 +8,8 @@ import pytest
 
 from au_desktop.runtime.pipeline import Pipeline
 from au_desktop.runtime.priority import NICENESS, give_way
+from tests.desktop.conftest import until
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource
-from tests.desktop.test_pipeline import until
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
