@@ -6,6 +6,7 @@ table of who is who, perhaps pictures for the flicker test. Leaves: numbers, as 
 - agreement: PCC with MediaPipe's blendshapes within clips, where they move. A model that they taught agrees more.
 - resting: what faces at rest read. 1 (FACS A) or more is a false alarm.
 - clear: what faces read on which the teacher finds an AU clearly shown.
+- apex: the highest that each such expression reads within a clip, smoothed as live.
 - pose: PCC of each AU with yaw and pitch over faces at rest, each clip about its own mean, so that it is the head's
   turning that counts and not who is seen from where; an AU must not follow the head.
 - flicker: a picture repeated with a camera's noise, through the whole engine with its smoothing.
@@ -34,12 +35,17 @@ from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, predict_store
-from rtatl_core.handoffs import Float32, FramePacket, UInt8
+from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
 from rtatl_core.metrics import pcc
+from rtatl_core.temporal import Smoother
 from rtatl_core.weights import load_model
 
 FEW = 10
 """Groups and sets of fewer faces are left out."""
+FEW_EVENTS = 5
+LAGS = 3
+"""Frames after a stretch that still belong to it, because smoothing lags."""
+SMOOTHING_S = 0.06
 TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
 """From which individual typology angle on a skin is called so."""
 YAW_BINS = ((10.0, "frontal"), (25.0, "turned"), (180.0, "far turned"))
@@ -90,6 +96,7 @@ def audit(
         "agreement": agreement(moving, loaded.aus),
         "resting": resting(everything, loaded.aus),
         "clear": clear(everything, loaded.aus),
+        "apex": apex(moving, loaded.aus),
         "pose": pose_leakage(everything, loaded.aus),
     }
     if still:
@@ -138,6 +145,37 @@ def clear(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
             low, middle, high = np.percentile(values, (25, 50, 75))
             result[_label(au)] = {"quartiles": [_two(low), _two(middle), _two(high)], "faces": len(values)}
     return result
+
+
+def apex(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
+    """AU -> quartiles of the highest smoothed reading within each stretch of a clip on which the teacher sees the AU
+    clearly, and their number."""
+    highest: dict[int, list[float]] = {}
+    for one in reads:
+        assert one.store.teacher is not None
+        for clip in np.unique(one.store.clips):
+            rows = np.flatnonzero(one.store.clips == clip)
+            rows = rows[np.argsort(one.store.times[rows], kind="stable")]
+            smoothed = _as_live(one.store.times[rows], one.values[rows])
+            for au, least in CLEAR.items():
+                shown = one.store.teacher[rows, list(TEACHER_SHAPES).index(au)] >= least
+                edges = np.flatnonzero(np.diff(np.concatenate([[False], shown, [False]])))
+                if au in aus:
+                    stretches = edges.reshape(-1, 2)
+                    found = [float(smoothed[a : b + LAGS, aus.index(au)].max()) for a, b in stretches]
+                    highest.setdefault(au, []).extend(found)
+    return {
+        _label(au): {"quartiles": [_two(q) for q in np.percentile(found, (25, 50, 75))], "events": len(found)}
+        for au, found in highest.items()
+        if len(found) >= FEW_EVENTS
+    }
+
+
+def _as_live(times: Float64, values: Float32) -> Float32:
+    """(T, n_aus) as the window shows them."""
+    smoother = Smoother(SMOOTHING_S)
+    said = [AUPrediction(value, value) for value in values]
+    return np.stack([smoother(0, float(at), one).intensity for at, one in zip(times, said, strict=True)])
 
 
 def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:

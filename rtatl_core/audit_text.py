@@ -20,7 +20,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         per_au(result, labels),
         "Agreement: mean PCC with MediaPipe's blendshape over the clips in which it moves (their number). At rest: "
         "median, and share of resting faces that read .5 / 1 or more. Clear: quartiles where the blendshape shows the "
-        "AU clearly. Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces, within clips.",
+        "AU clearly. Apex: quartiles of the highest smoothed reading of each such stretch of a clip (their number). "
+        "Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces, within clips.",
         summary(result),
     ]
     if "groups" in result:
@@ -33,6 +34,7 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
     for label in labels:
         agrees, rest = result["agreement"].get(label), result["resting"].get(label)
         shown, pose = result["clear"].get(label), result["pose"].get(label)
+        most = result.get("apex", {}).get(label)
         floor = result.get("flicker", {}).get("noise_floor", {}).get(label)
         rows.append(
             [
@@ -40,11 +42,12 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
                 f"{agrees['pcc']:.2f} ({agrees['clips']})" if agrees else "",
                 f"{rest['median']:.2f}, {rest['from_half']:.0%} / {rest['from_one']:.0%}" if rest else "",
                 " ".join(f"{value:.1f}" for value in shown["quartiles"]) + f" ({shown['faces']})" if shown else "",
+                " ".join(f"{value:.1f}" for value in most["quartiles"]) + f" ({most['events']})" if most else "",
                 f"{max(abs(value or 0) for value in pose.values()):.2f}" if pose else "",
                 f"{floor:.3f}" if floor is not None else "",
             ]
         )
-    return table(["AU", "agreement", "at rest", "clear", "pose", "noise floor"], rows)
+    return table(["AU", "agreement", "at rest", "clear", "apex", "pose", "noise floor"], rows)
 
 
 def summary(result: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from rtatl_core import audit as auditing
 from rtatl_core.assets import asset
-from rtatl_core.audit import Read, agreement, by_group, clear, pose_leakage, resting, typology_angle
+from rtatl_core.audit import Read, agreement, apex, by_group, clear, pose_leakage, resting, typology_angle
 from rtatl_core.card import Calibration
 from rtatl_core.cli import main
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
@@ -129,3 +129,21 @@ def test_the_command_measures_the_bundled_model(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "audit.md").read_text()
     assert "| AU12 |" in text
     assert "Flicker on 1 still faces" in text
+
+
+def test_the_apex_of_each_expression_is_what_the_window_shows(read: Read) -> None:
+    """Twelve frames of a clip, six at rest and six with a smile that is read as 4."""
+    order = np.argsort(read.store.times, kind="stable")
+    teacher = np.zeros_like(read.store.teacher)
+    values = np.zeros_like(read.values)
+    for clip in np.unique(read.store.clips):
+        smiling = [row for row in order if read.store.clips[row] == clip][6:]
+        teacher[smiling, COLUMNS.index(12)] = 0.9
+        values[smiling, 1] = 4.0
+    one = Read(dataclasses.replace(read.store, teacher=teacher), values)
+    (entry,) = apex([one], AUS).values()
+    assert entry["events"] == 5
+    assert 3.5 < entry["quartiles"][1] <= 4
+    values[:, 1] = 0
+    assert apex([one], AUS)["AU12"]["quartiles"] == [0, 0, 0]
+    assert apex([Read(dataclasses.replace(read.store, teacher=np.zeros_like(teacher)), values)], AUS) == {}
