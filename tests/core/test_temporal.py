@@ -14,13 +14,31 @@ def prediction(value: float) -> AUPrediction:
 
 
 @pytest.mark.parametrize("rate", [15, 30, 120])
-def test_a_step_covers_63_percent_in_its_time_at_any_rate(rate: int) -> None:
+def test_a_small_step_covers_63_percent_in_its_time_at_any_rate(rate: int) -> None:
     smoother = Smoother(0.2)
     smoother(0, 0.0, prediction(0))
     for k in range(1, rate // 5 + 1):
-        result = smoother(0, k / rate, prediction(5))
-    assert result.intensity[0] == pytest.approx(5 * (1 - math.exp(-1)), rel=1e-4)
-    assert result.raw_intensity[0] == 5
+        result = smoother(0, k / rate, prediction(0.01))
+    assert result.intensity[0] == pytest.approx(0.01 * (1 - math.exp(-1)), rel=0.02)
+    assert result.raw_intensity[0] == np.float32(0.01)
+
+
+@pytest.mark.parametrize("rate", [25, 30, 60])
+def test_a_blink_keeps_its_height(rate: int) -> None:
+    """0 to 5 and back in a fifth of a second: a plain low-pass of the same time constant would keep three quarters."""
+    smoother = Smoother(0.06)
+    times = np.arange(0, 1, 1 / rate)
+    lids = 5 * np.clip(1 - np.abs(times - 0.5) / 0.1, 0, 1)
+    shown = [float(smoother(0, t, prediction(v)).intensity[0]) for t, v in zip(times, lids, strict=True)]
+    assert max(shown) > 0.88 * lids.max()
+    assert abs(int(np.argmax(shown)) - int(np.argmax(lids))) <= rate / 25
+
+
+def test_noise_of_a_face_at_rest_is_halved() -> None:
+    rng = np.random.default_rng(0)
+    smoother = Smoother(0.06)
+    shown = [float(smoother(0, k / 30, prediction(1 + rng.normal(0, 0.1))).intensity[0]) for k in range(600)]
+    assert np.std(shown[30:]) < 0.056
 
 
 def test_zero_switches_it_off() -> None:
