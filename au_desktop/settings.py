@@ -14,6 +14,7 @@ from typing import Any
 import platformdirs
 
 from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.temporal import SMOOTHING_S
 
 VERSION = 1
 THEMES = ("dark", "light", "system")
@@ -42,7 +43,7 @@ class Settings:
     layers: tuple[str, ...] = ("box", "regions")
     curve_aus: tuple[int, ...] = (1, 4, 12, 25, 26, 43)
     curve_seconds: int = 10
-    smoothing_s: float = 0.06
+    smoothing_s: float = SMOOTHING_S
     """Time constant of the smoothing; 0 turns it off."""
     personal: bool = True
     """Faces are compared with how the same person looked so far, by models that can."""

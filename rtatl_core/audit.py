@@ -37,7 +37,7 @@ from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, predict_store
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
 from rtatl_core.metrics import pcc
-from rtatl_core.temporal import Smoother
+from rtatl_core.temporal import SMOOTHING_S, Smoother
 from rtatl_core.weights import load_model
 
 FEW = 10
@@ -45,7 +45,6 @@ FEW = 10
 FEW_EVENTS = 5
 LAGS = 3
 """Frames after a stretch that still belong to it, because smoothing lags."""
-SMOOTHING_S = 0.06
 TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
 """From which individual typology angle on a skin is called so."""
 YAW_BINS = ((10.0, "frontal"), (25.0, "turned"), (180.0, "far turned"))

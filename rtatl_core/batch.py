@@ -26,6 +26,7 @@ from rtatl_core.interrupted import recover_sessions
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
 from rtatl_core.runtimes import pick_device
+from rtatl_core.temporal import SMOOTHING_S
 from rtatl_core.video import VideoReader
 
 VIDEOS = frozenset(
@@ -47,7 +48,7 @@ class Settings:
     model: str | None = None
     device: str = "auto"
     faces: int = 1
-    smoothing_s: float = 0.06
+    smoothing_s: float = SMOOTHING_S
     personal: bool = True
 
 

@@ -26,7 +26,7 @@ from rtatl_core.handoffs import (
 )
 from rtatl_core.predictor import Predictor
 from rtatl_core.reference import PersonalReference
-from rtatl_core.temporal import Smoother
+from rtatl_core.temporal import SMOOTHING_S, Smoother
 
 MOST_BEHIND = 2
 """Frames that may have been observed and wait to be analysed: memory stays flat, a slow moment holds nobody up."""
@@ -46,7 +46,7 @@ class Engine:
         *,
         device: str = "auto",
         max_faces: int = 1,
-        smoothing_s: float = 0.06,
+        smoothing_s: float = SMOOTHING_S,
         personal: bool = True,
         threads: int | None = None,
     ) -> None:
