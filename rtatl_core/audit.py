@@ -31,7 +31,7 @@ from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart
-from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest
+from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest, clearly_shown
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, predict_store
@@ -114,9 +114,13 @@ def agreement(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     return {_label(au): {"pcc": _two(float(np.mean(found))), "clips": len(found)} for au, found in scores.items()}
 
 
-def _calm(one: Read, au: int | None = None) -> NDArray[np.bool_]:
+def _taught(one: Read) -> Float32:
     assert one.store.teacher is not None
-    return at_rest(one.store.teacher, au)
+    return one.store.teacher
+
+
+def _calm(one: Read, au: int | None = None) -> NDArray[np.bool_]:
+    return at_rest(_taught(one), au)
 
 
 def resting(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
@@ -133,13 +137,10 @@ def resting(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
 def clear(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     """AU -> quartiles of what faces read on which the teacher sees it clearly."""
     result = {}
-    columns = list(TEACHER_SHAPES)
-    for au, least in CLEAR.items():
+    for au in CLEAR:
         if au not in aus:
             continue
-        values = np.concatenate(
-            [one.values[one.store.teacher[:, columns.index(au)] >= least, aus.index(au)] for one in reads]  # type: ignore[index]
-        )
+        values = np.concatenate([one.values[clearly_shown(_taught(one), au), aus.index(au)] for one in reads])
         if len(values) >= FEW:
             low, middle, high = np.percentile(values, (25, 50, 75))
             result[_label(au)] = {"quartiles": [_two(low), _two(middle), _two(high)], "faces": len(values)}
@@ -151,13 +152,12 @@ def apex(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     clearly, and their number."""
     highest: dict[int, list[float]] = {}
     for one in reads:
-        assert one.store.teacher is not None
         for clip in np.unique(one.store.clips):
             rows = np.flatnonzero(one.store.clips == clip)
             rows = rows[np.argsort(one.store.times[rows], kind="stable")]
             smoothed = _as_live(one.store.times[rows], one.values[rows])
-            for au, least in CLEAR.items():
-                shown = one.store.teacher[rows, list(TEACHER_SHAPES).index(au)] >= least
+            for au in CLEAR:
+                shown = clearly_shown(_taught(one)[rows], au)
                 edges = np.flatnonzero(np.diff(np.concatenate([[False], shown, [False]])))
                 if au in aus:
                     stretches = edges.reshape(-1, 2)
@@ -230,7 +230,7 @@ def _describe(reads: Sequence[Read], aus: tuple[int, ...], chosen: Sequence[NDAr
             rest[_label(au)] = _two(calm.mean())
         if au in CLEAR:
             column = list(TEACHER_SHAPES).index(au)
-            truth = np.concatenate([one.store.teacher[rows, column] for one, rows in pairs])  # type: ignore[index]
+            truth = np.concatenate([_taught(one)[rows, column] for one, rows in pairs])
             scores.append(pcc(np.concatenate([one.values[rows, j] for one, rows in pairs]), truth))
     return {"faces": count, "pcc_with_teacher": _two(float(np.nanmean(scores))), "at_rest": rest}
 

@@ -15,7 +15,7 @@ from rtatl_core.card import Calibration, calibrate
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
-from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest
+from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation import clip_agreement, flow_error, pooled_agreement, predict_store, teacher_agreement
 from rtatl_core.facs import MAX_INTENSITY, parse_label
@@ -92,7 +92,8 @@ def publish(trainer: Trainer) -> Path:
     if data.selection is not None:
         real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
         clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
-    judged = real_output(network, [*data.unlabelled, *_whole(data.selection)])
+    strangers = _whole(data.calibration) or data.unlabelled
+    judged = real_output(network, [*strangers, *_whole(data.selection)])
     calibration = fit_calibration(said.intensity, truth / np.float32(MAX_INTENSITY), clips, judged)
     calibration = dataclasses.replace(
         calibration,
@@ -244,7 +245,7 @@ class RealFaces(NamedTuple):
 
 
 def real_output(network: RTATL, sources: Sequence[Source]) -> RealFaces:
-    aus, columns = network.config.aus, list(TEACHER_SHAPES)
+    aus = network.config.aus
     resting: list[list[Float32]] = [[] for _ in aus]
     clear: list[list[Float32]] = [[] for _ in aus]
     for store, rows, _ in sources:
@@ -262,7 +263,7 @@ def real_output(network: RTATL, sources: Sequence[Source]) -> RealFaces:
         for j, au in enumerate(aus):
             resting[j].append(said[few & at_rest(store.teacher[rows], au), j])
             if au in CLEAR:
-                clear[j].append(said[store.teacher[rows, columns.index(au)] >= CLEAR[au], j])
+                clear[j].append(said[clearly_shown(store.teacher[rows], au), j])
     return RealFaces(*([np.concatenate([_NONE, *found]) for found in parts] for parts in (resting, clear)))
 
 

@@ -29,6 +29,7 @@ class TrainingData:
     test: frozenset[str]
     """Subjects of the test fold, which appear nowhere else."""
     selection: ChipStore | None
+    calibration: ChipStore | None
     aside: ChipStore | None
 
     @property
@@ -47,10 +48,11 @@ class TrainingData:
 
 def split(config: DataConfig, seed: int) -> TrainingData:
     """Raises RecipeError when a folder cannot be used, folders do not fit together, or a side is empty."""
-    selection, aside = (_with_teacher(folder) for folder in (config.selection, config.aside))
+    real = (_with_teacher(folder) for folder in (config.selection, config.calibration, config.aside))
+    selection, calibration, aside = real
     unlabelled = [ChipStore.open(Path(folder)) for folder in config.unlabelled]
     if not config.labelled:
-        return _without_codes(config, unlabelled, seed, selection, aside)
+        return _without_codes(config, unlabelled, seed, selection, calibration, aside)
     store = ChipStore.open(*(Path(folder) for folder in config.labelled))
     if store.intensity is None:
         raise RecipeError(f"{store.folder} has no AU codes; data.labelled needs some")
@@ -85,12 +87,18 @@ def split(config: DataConfig, seed: int) -> TrainingData:
         validation=Source(store, np.flatnonzero(validates), labels=True),
         test=test,
         selection=selection,
+        calibration=calibration,
         aside=aside,
     )
 
 
 def _without_codes(
-    config: DataConfig, stores: list[ChipStore], seed: int, selection: ChipStore | None, aside: ChipStore | None
+    config: DataConfig,
+    stores: list[ChipStore],
+    seed: int,
+    selection: ChipStore | None,
+    calibration: ChipStore | None,
+    aside: ChipStore | None,
 ) -> TrainingData:
     if not stores:
         raise RecipeError("the recipe names no data; fill data.labelled or data.unlabelled")
@@ -111,6 +119,7 @@ def _without_codes(
         validation=max(held, key=lambda source: len(source.rows)) if kept else None,
         test=frozenset(),
         selection=selection,
+        calibration=calibration,
         aside=aside,
     )
 

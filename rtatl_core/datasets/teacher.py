@@ -76,8 +76,11 @@ class Teacher:
 
 AT_REST = {1: 0.3, 2: 0.55, 4: 0.3, 10: 0.05, 12: 0.1, 15: 0.1, 18: 0.3, 25: 0.02, 26: 0.03, 43: 0.35}
 """AU -> the stand-in's value up to which the AU is taken to be at rest."""
-CLEAR = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 18: 0.9, 26: 0.35, 27: 0.6, 43: 0.55}
+CLEAR = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 17: 0.45, 18: 0.9, 20: 0.25, 26: 0.35, 27: 0.6, 43: 0.55}
 """AU -> the stand-in's value from which on the AU is clearly shown."""
+SMILING = 0.3
+"""AU12's stand-in from which on a smile bares teeth and narrows eyes, and with them raises what stands in for these:"""
+HIDDEN_BY_SMILES = frozenset({7, 10})
 _UPPER = (1, 2, 4, 43)
 _UPPER_AUS = frozenset({1, 2, 4, 5, 43})
 
@@ -89,6 +92,15 @@ def at_rest(values: Float32, au: int | None = None) -> NDArray[np.bool_]:
     watched = _UPPER if au in _UPPER_AUS else tuple(AT_REST)
     calm: NDArray[np.bool_] = np.all([values[:, columns.index(a)] <= AT_REST[a] for a in watched], axis=0)
     return calm
+
+
+def clearly_shown(values: Float32, au: int) -> NDArray[np.bool_]:
+    """(N, n) stand-ins -> (N,) faces that clearly show an AU of ``CLEAR``."""
+    columns = list(TEACHER_SHAPES)
+    shown: NDArray[np.bool_] = values[:, columns.index(au)] >= CLEAR[au]
+    if au in HIDDEN_BY_SMILES:
+        shown &= values[:, columns.index(12)] < SMILING
+    return shown
 
 
 WEAK_LABELS: dict[int, tuple[float, float]] = {
@@ -113,11 +125,14 @@ assert all(WEAK_LABELS[au][0] >= AT_REST[au] for au in WEAK_LABELS.keys() & AT_R
 
 
 def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
-    """(n,) stand-ins -> (n_aus,) intensity on 0-1 as a weak label; NaN where the teacher does not know."""
-    result = np.full(len(aus), np.nan, np.float32)
+    """(n,) stand-ins -> (n_aus,) intensity on 0-1 as a weak label; NaN where the teacher does not know. A face that is
+    at rest by all it knows shows nothing, not even the AUs that it does not know."""
+    calm = bool(at_rest(values[None])[0])
+    result = np.full(len(aus), 0.0 if calm else np.nan, np.float32)
     columns = {au: column for column, au in enumerate(TEACHER_SHAPES)}
+    smiling = values[columns[12]] >= SMILING
     for row, au in enumerate(aus):
-        if au in WEAK_LABELS:
+        if au in WEAK_LABELS and not (smiling and au in HIDDEN_BY_SMILES):
             rest, full = WEAK_LABELS[au]
             result[row] = np.clip((values[columns[au]] - rest) / (full - rest), 0, 1)
     return result

@@ -41,7 +41,7 @@ _INNER_LIPS = (62, 66)
 NEUTRAL_SPREAD = 0.075
 LID_DROOP = (0.16, 0.1)
 """Mean and spread of eyeBlink at rest: the rig's own eyes are wider than those of photographs, see gates.py."""
-BROW_SIT = 0.7
+BROW_SIT = 0.5
 """Mean weight of the brush that lowers resting brows, for the same reason."""
 LASH_TRIM = 0.6
 """Share of their length by which lashes are shortened."""

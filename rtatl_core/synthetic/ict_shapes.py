@@ -3,8 +3,7 @@
 The rig follows ARKit's blend shapes, not FACS; the pairing and the weights are ours, judged by eye on renders and by
 what MediaPipe's landmarks do. Weights above 1 stretch shapes that are too faint for a FACS E. Not expressible:
 AU23 (no lip-tightening shape; an imitation that is close to 24). Faint and helped by brushes (sculpt.py): AU4, AU6,
-AU7, AU14, AU15; faint all the same: AU24. No left and right of their
-own: 17, 18, 22, 25-28.
+AU7, AU14, AU15, AU17; faint all the same: AU24. No left and right of their own: 17, 18, 22, 25-28.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ SUFFIX = {LEFT: "_L", RIGHT: "_R"}
 SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     1: (("browInnerUp", 1.5),),
     2: (("browOuterUp", 1.25),),
-    4: (("browDown", 1.55), ("browSqueeze", 1.0)),
-    5: (("eyeWide", 1.0),),
+    4: (("browDown", 1.55), ("browSqueeze", 1.0), ("browLower", 1.0)),
+    5: (("eyeWide", 1.5),),
     6: (("cheekSquint", 1.0), ("cheekRaiser", 0.4), ("eyeSquint", 0.35), ("cheekLift", 1.0)),
     7: (("eyeSquint", 1.25), ("eyeBlink", 0.15), ("lidBag", 1.0)),
     9: (("noseSneer", 1.0), ("browDown", 0.2)),
@@ -29,6 +28,7 @@ SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     14: (("mouthDimple", 1.35), ("cornerTuck", 1.0)),
     15: (("mouthFrown", 1.6), ("cornerDown", 0.7)),
     16: (("mouthLowerDown", 1.0),),
+    17: (("chinBoss", 1.0), ("lipsUp", 1.0)),
     20: (("mouthStretch", 1.0),),
     23: (("mouthPress", 0.5), ("cornerIn", 0.8)),
     24: (("mouthPress", 1.4),),
@@ -130,4 +130,4 @@ def shape_names() -> tuple[str, ...]:
     return tuple(sorted(whole | {shape + suffix for shape in sided - BRUSHES.keys() for suffix in SUFFIX.values()}))
 
 
-assert not set(SIDED) - {25} & SINGLE, "an AU of one side has no shapes by sides"
+assert not set(SIDED) - {17, 25} & SINGLE, "an AU of one side has no shapes by sides"

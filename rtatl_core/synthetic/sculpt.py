@@ -30,17 +30,20 @@ class Brush:
 
 BRUSHES: Mapping[str, Brush] = {
     "browSqueeze": Brush((21,), (0.2, -0.2, 0), 1.3, (-0.45, -0.25, 0.15)),
+    "browLower": Brush((20, 21), (0, -0.1, 0), 1.3, (-0.1, -0.3, 0.05)),
     "cheekLift": Brush((36, 37, 38, 39, 40, 41), (0.2, -2.3, 0), 1.5, (0, 0.5, 0.3)),
     "lidBag": Brush((40, 41), (0, -0.45, 0), 0.6, (0, 0.16, 0.1)),
     "cornerTuck": Brush((48,), (0.45, 0, 0), 0.75, (0.2, 0.05, -0.5)),
     "cornerDown": Brush((48,), (0.1, 0, 0), 0.9, (0.1, -0.35, -0.1)),
     "cornerOut": Brush((48,), (0, 0, 0), 1.1, (0.45, -0.05, -0.15)),
-    "browSit": Brush((19, 20, 21), (0.1, 0, 0), 1.7, (0, -0.35, 0)),
+    "browSit": Brush((19, 20, 21), (0.1, 0.6, 0), 1.4, (0, -0.4, 0)),
     "cornerIn": Brush((48,), (0, 0, 0), 1.1, (-0.4, 0, 0.1)),
+    "chinBoss": Brush((58, 7), (0, 0.1, 0), 1.1, (0, 0.34, 0.12)),
+    "lipsUp": Brush((58,), (-0.2, 0.1, 0), 0.9, (0, 0.26, 0.1)),
 }
 """Each stands for two shapes, with suffix _L and _R."""
 
-MIRRORED = {19: 24, 20: 23, 21: 22, 36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 48: 54}
+MIRRORED = {7: 9, 19: 24, 20: 23, 21: 22, 36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 48: 54, 58: 56}
 
 
 def sculpted(vertices: Float32, landmarks: Float32, brush: Brush, side: int) -> Float32:

@@ -53,10 +53,12 @@ JAW_CM = 2.82
 GAP_CM, GAP_MORE_CM = 0.12, 1.0
 """Beyond the resting gap between the inner lips at which AU25 begins, and how much further it reaches 1."""
 NEUTRAL_SPREAD = 0.065
-BROW_SIT = 1.4
-"""Mean weight of the brush that lowers resting brows, and of the lids' droop: so that renders at rest agree with
-photographs (gates.py)."""
-LID_DROOP = (0.1, 0.08)
+BROW_HEIGHT_CM, BROW_SIT = 1.9, 2.3
+"""Height of the inner brow over the inner eye corner that is left as it is, and weight per centimetre beyond of the
+brush that lowers resting brows: so that renders at rest agree with photographs (gates.py). Avatars differ by 1.5 cm;
+one weight for all made the low-browed ones frown at rest."""
+BROW_SIT_LIMITS = (-0.4, 2.0)
+LID_DROOP = (0.06, 0.06)
 _VERSION = 2
 
 
@@ -103,7 +105,7 @@ class ValidHead:
         self.age = float(rng.uniform(0.05, 0.5))
         self.mesh = avatar.mesh
         self._avatar = avatar
-        self._neutral_weights = _resting_face(rng)
+        self._neutral_weights = _resting_face(avatar, rng)
         self._shape = _reshape(avatar.base, rng)
         self.textures = (_recolour(avatar.skin, rng), np.zeros((2, 2, 4), np.uint8), _recolour(avatar.wig, rng))
         upper, lower = self._shape[self.mesh.landmarks[62]], self._shape[self.mesh.landmarks[66]]
@@ -146,7 +148,7 @@ def _moved(avatar: _Avatar, name: str, vertex: int) -> tuple[float, ...]:
     return tuple(delta[rows == vertex].sum(axis=0).tolist())
 
 
-def _resting_face(rng: np.random.Generator) -> dict[str, float]:
+def _resting_face(avatar: _Avatar, rng: np.random.Generator) -> dict[str, float]:
     """Nobody rests at zero."""
     weights: dict[str, float] = {}
     for name, share in NEUTRAL_MORPHS:
@@ -154,7 +156,9 @@ def _resting_face(rng: np.random.Generator) -> dict[str, float]:
         weights |= {on_side(name, letter): rng.normal(common, RESTING_ASYMMETRY * share) for letter in LETTER.values()}
     for name in NEUTRAL_WHOLE:
         weights[name] = rng.normal(0, NEUTRAL_SPREAD)
-    sit = rng.normal(BROW_SIT, 0.35)
+    at = avatar.base[avatar.mesh.landmarks]
+    height = float((at[[21, 22], 1] - at[[39, 42], 1]).mean())
+    sit = float(np.clip(BROW_SIT * (height - BROW_HEIGHT_CM), *BROW_SIT_LIMITS)) + rng.normal(0, 0.25)
     weights |= {f":browSit_{letter}": sit for letter in LETTER.values()}
     droop = float(np.clip(rng.normal(*LID_DROOP), -0.05, 0.3))
     return weights | {f"{letter}eyeClose": droop for letter in LETTER.values()}

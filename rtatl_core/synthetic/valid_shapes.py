@@ -1,7 +1,7 @@
 """VALID avatars' morphs for each AU, as data, and where their landmarks lie in the texture.
 
 The pairing and the weights are ours, judged by eye on renders. ``{S}`` stands for the side's letter, R or L; shapes of
-sculpt.py are written ``:name``. Poor: AU17 and AU20 (faint morphs), AU23 and AU28 (imitations).
+sculpt.py are written ``:name``. Poor: AU20 (a faint morph), AU23 and AU28 (imitations).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LETTER = {LEFT: "L", RIGHT: "R"}
 SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     1: (("{S}browUp", 1.5), ("{S}pityful", 0.5)),
     2: (("{S}{S}browUp", 2.3),),
-    4: (("{S}browDown", 1.0), ("{S}{S}browDown", 0.4), (":browSqueeze", 0.8)),
-    5: (("{S}eyeOpen", 1.0),),
+    4: (("{S}browDown", 1.0), ("{S}{S}browDown", 0.4), (":browSqueeze", 1.1), (":browLower", 1.4)),
+    5: (("{S}eyeOpen", 1.6),),
     6: (("{S}squint", 0.4), ("{S}lowLid", 0.3), (":cheekLift", 1.0)),
     7: (("{S}lowLid", 1.0), ("{S}squint", 0.25)),
     9: (("{S}disgust", 1.0), ("{S}nostril", 0.6), ("{S}browDown", 0.25)),
@@ -28,6 +28,7 @@ SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     14: (("{S}lipCorner", 0.8), (":cornerTuck", 1.4)),
     15: (("{S}mouthSad", 1.0), (":cornerDown", 0.6)),
     16: (("{S}lipDown", 0.9),),
+    17: ((":chinBoss", 1.0), (":lipsUp", 1.0)),
     20: (("{S}lipSide", 0.8), (":cornerOut", 1.0)),
     23: ((":cornerIn", 0.8),),
     25: (("{S}lipDown", 0.7), ("{S}lipUp", 0.3)),

@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import rtatl_core.publish as publishing
 from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
+from rtatl_core.models.rtatl import RTATL
 from rtatl_core.publish import (
     CAUTIOUS_GAIN,
     CLEAR_READS,
@@ -83,6 +87,25 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     assert model.facts["trust"] == {"12": "good", "25": "experimental"}
     assert model.facts["measured"]["aside_video"]["flow"]["pairs"] == 20
     assert set(model.facts["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
+
+
+def test_faces_of_calibration_are_judged_in_place_of_trained_ones(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(recipe(data, f"data.calibration={(data / 'selection').as_posix()}", "optim.epochs=1"), tmp_path)
+    trainer.run()
+    judged: list[Path] = []
+    real_output = publishing.real_output
+
+    def watch(network: RTATL, sources: Sequence[Source]) -> publishing.RealFaces:
+        judged.extend(source.store.folder for source in sources)
+        return real_output(network, sources)
+
+    monkeypatch.setattr(publishing, "real_output", watch)
+    publish(trainer)
+    assert judged == [data / "selection", data / "selection"]
+    with pytest.raises(RecipeError, match="no teacher values"):
+        Trainer(recipe(data, f"data.calibration={(data / 'videos').as_posix()}"), tmp_path)
 
 
 def test_sides_need_data_that_tell_them(data: Path, tmp_path: Path) -> None:
