@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
+from au_desktop.runtime.recordings import Recordings
 from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
 from au_desktop.sinks.history import History
-from au_desktop.sinks.recorder import Recorder, RecordingStatus
+from au_desktop.sinks.recorder import RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame
 from rtatl_core.meter import stage_figures
 from rtatl_core.rows import FrameRecord, records
-from rtatl_core.session import ClockPair, SessionWriter, make_folder
 
 if TYPE_CHECKING:
     from rtatl_core.engine import Engine
@@ -65,7 +65,6 @@ class Pipeline:
         self._lock = threading.RLock()
         self._notices = Notices()
         self._capture: Capture | None = None
-        self._recorder: Recorder | None = None
         self._before: Capture | None = None
         self._ended: Capture | None = None
         self._faces_seen = False
@@ -85,6 +84,7 @@ class Pipeline:
                 self._on_wait,
             ),
         )
+        self._recordings = Recordings(self._analysis, self._notices)
 
     def start(self) -> None:
         """Starts the analysis thread, which loads the engine."""
@@ -96,7 +96,7 @@ class Pipeline:
             if self._capture is not None:
                 self._capture.stop(discard=True)
                 self._before = self._capture  # the next one lets it close its device first
-            self._end_recording()
+            self._recordings.end()
             for key in ("source", "faces", "frames", "silent"):
                 self._notices.withdraw(key)
             self._faces_seen = self._silent = False
@@ -123,7 +123,7 @@ class Pipeline:
         with self._lock:
             if self._capture is not None and not self._capture.paused:
                 self._capture.pause()
-                self._note("pause", "paused")
+                self._recordings.note("pause", "paused")
 
     def resume(self) -> None:
         """Goes on after a pause; plays a finished file again, and tries a failed source again."""
@@ -135,7 +135,7 @@ class Pipeline:
                 self.set_source(capture.spec)
             elif capture.paused:
                 capture.resume()
-                self._note("resume", "resumed")
+                self._recordings.note("resume", "resumed")
 
     def set_engine(self, make_engine: Callable[[], Engine]) -> None:
         """Another model, device or number of faces: it is loaded in the analysis thread while live frames are dropped
@@ -149,11 +149,11 @@ class Pipeline:
 
     def set_smoothing(self, seconds: float) -> None:
         self._analysis.wish("smoothing_s", seconds)
-        self._note("setting", f"smoothing_s = {seconds:g}")
+        self._recordings.note("setting", f"smoothing_s = {seconds:g}")
 
     def set_personal(self, on: bool) -> None:
         self._analysis.wish("personal", on)
-        self._note("setting", f"personal = {on}")
+        self._recordings.note("setting", f"personal = {on}")
 
     def start_recording(self, root: Path) -> Path:
         """Makes the session folder in `root` and records from the next frame on; the folder of a recording
@@ -162,38 +162,28 @@ class Pipeline:
             capture = self._capture
             if capture is None:
                 raise SessionError("There is nothing to record yet; choose a camera or a video first.")
-            if self._recorder is not None and self._recorder.active:
-                return self._recorder.folder
+            if recorder := self._recordings.running:
+                return recorder.folder
             if self._ended is capture or self.status().state is State.FAILED:
                 raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
             self._notices.withdraw("recording")
-            return self._begin_recording(capture, Path(root))
-
-    def _begin_recording(self, capture: Capture, root: Path) -> Path:
-        folder = make_folder(root, _stem(capture.spec))
-        self._recorder = Recorder(
-            folder,
-            lambda started: self._open_session(capture, folder, started),
-            self._on_recording_fault,
-            live=capture.spec.live,
-        )
-        self._recorder.start()
-        return folder
+            return self._recordings.begin(capture, Path(root))
 
     def stop_recording(self) -> Path | None:
         """Ends the recording and waits until its files are closed; its folder, or None when nothing was recording."""
         with self._lock:
-            recorder = self._recorder
-            if recorder is None or not recorder.active:
+            recorder = self._recordings.running
+            if recorder is None:
                 return None
             recorder.finish()
         if not recorder.join():
-            self._on_recording_fault(f"The disk with {recorder.folder} does not answer; check it before you unplug it.")
+            text = f"The disk with {recorder.folder} does not answer; check it before you unplug it."
+            self._recordings.stopped_because(text)
         return recorder.folder
 
     def status(self) -> Status:
         with self._lock:
-            capture, recorder, ended = self._capture, self._recorder, self._ended
+            capture, ended, recording = self._capture, self._ended, self._recordings.status()
         analysis, facts = self._analysis.stats(), self._analysis.facts
         source = capture.stats() if capture else None
         is_file = capture is not None and capture.spec.kind == "file"
@@ -210,7 +200,7 @@ class Pipeline:
             dropped=analysis.failed + (capture.box.dropped if capture else 0),
             fps=analysis.fps,
             notice=self._notices.current(),
-            recording=recorder.status() if recorder and recorder.active else None,
+            recording=recording,
             position_s=analysis.timestamp if is_file else None,
             duration_s=source.duration_s if source and is_file else None,
         )
@@ -228,7 +218,7 @@ class Pipeline:
     def stage_stats(self) -> dict[str, dict[str, float]]:
         """{"capture": {"median_ms": .., "p95_ms": ..}, "observe": .., .., "record": ..}; see meter.STAGE_SAMPLES."""
         with self._lock:
-            capture, recorder = self._capture, self._recorder
+            capture, recorder = self._capture, self._recordings.last
         return stage_figures(
             {
                 **({"capture": capture.took_ms.values()} if capture else {}),
@@ -241,7 +231,7 @@ class Pipeline:
         """Ends capture, analysis and recorder in this order, each with a deadline, so that every captured
         frame still gets its row. What does not end in time is left behind and logged."""
         with self._lock:
-            capture, before, recorder = self._capture, self._before, self._recorder
+            capture, before, recorder = self._capture, self._before, self._recordings.last
         self._starter.shutdown()
         for late in (capture, before):
             if late is not None:
@@ -259,7 +249,7 @@ class Pipeline:
         with self._lock:
             if capture is not self._capture:
                 return
-            recorder = self._recorder
+            recorder = self._recordings.last
             if self._silent:
                 self._silent = False
                 self._notices.withdraw("silent")
@@ -279,7 +269,7 @@ class Pipeline:
         with self._lock:
             if capture is not self._capture:
                 return
-            recorder = self._recorder
+            recorder = self._recordings.last
             self._tell("frames", "warning", text)
         if recorder is not None and taken is not None:
             packet = taken.packet
@@ -295,7 +285,7 @@ class Pipeline:
             if stats.state is CaptureState.ENDED and not self._faces_seen:
                 text = f"No face was found in any frame of {capture.spec.name}; choose a video that shows a face."
                 self._tell("faces", "warning", text)
-            self._end_recording(stats.fault)
+            self._recordings.end(stats.fault)
 
     def _on_broken(self, text: str) -> None:
         with self._lock:
@@ -303,7 +293,7 @@ class Pipeline:
             self._notices.post("engine", "error", text)
             if self._capture is not None:
                 self._capture.stop(discard=True)
-            self._end_recording(text)
+            self._recordings.end(text)
 
     def _on_engine(self, facts: EngineFacts) -> None:
         with self._lock:
@@ -314,20 +304,8 @@ class Pipeline:
                 if self._capture is not None:
                     self.set_source(self._capture.spec)
                 return
-            recorder, capture = self._recorder, self._capture
-            if before is None or capture is None or recorder is None or not recorder.active:
-                return
-            if facts.columns == before.columns:
-                recorder.engine(facts.model, self._settings_now())
-                return
-            self._note("engine", f"{facts.model['name']} has other AUs; the recording goes on in another folder")
-            recorder.finish()
-            try:
-                folder = self._begin_recording(capture, recorder.folder.parent)
-            except SessionError as error:
-                self._on_recording_fault(str(error))
-            else:
-                self._tell("recording", "info", f"The model has other AUs; the recording goes on in {folder}.")
+            if before is not None and self._capture is not None:
+                self._recordings.change_engine(self._capture, before, facts)
 
     def _on_warning(self, text: str) -> None:
         with self._lock:
@@ -354,57 +332,16 @@ class Pipeline:
                     self._notices.post(
                         "source", "warning", f"{text.rstrip('.')}, it goes on by itself when it is back."
                     )
-                    self._note("source_lost", text)
+                    self._recordings.note("source_lost", text)
                 case "back":
                     self._notices.withdraw("source")
-                    self._note("source_back", text)
+                    self._recordings.note("source_back", text)
                 case "failed":
                     self._tell("source", "error", text)
                 case "warning":
                     self._tell("source", "warning", text)
 
-    def _on_recording_fault(self, text: str) -> None:
-        self._notices.post("recording", "error", f"Recording stopped: {text}")
-
-    def _end_recording(self, fault: str | None = None) -> None:
-        """The source is gone, so its recording ends; the files are closed in the recorder's thread."""
-        recorder = self._recorder
-        if recorder is not None and recorder.active:
-            recorder.finish("complete" if fault is None else f"stopped: {fault}")
-            self._notices.post("recording", "info", f"The recording is saved in {recorder.folder}.")
-
     def _tell(self, key: str, severity: Severity, text: str) -> None:
         """A notice for the person, kept in the recording too."""
         self._notices.post(key, severity, text)
-        self._note("notice", text)
-
-    def _note(self, kind: str, label: str) -> None:
-        recorder = self._recorder
-        if recorder is not None and recorder.active:
-            recorder.event(kind, label)
-
-    def _open_session(self, capture: Capture, folder: Path, started: ClockPair) -> SessionWriter:
-        """Called by the recorder when the first frame is there, so the engine is loaded and the source is open."""
-        spec, stats, facts = capture.spec, capture.stats(), self._analysis.facts
-        # Of a stream the name only: its address may hold a password.
-        source = {
-            "kind": spec.kind,
-            "name": spec.name,
-            "target": spec.target if spec.kind == "file" else spec.name,
-            "size": stats.size,
-            "fps": stats.fps,
-        }
-        model = facts.model if facts else {}
-        return SessionWriter(folder, None, facts.aus if facts else (), source, model, self._settings_now(), started)
-
-    def _settings_now(self) -> dict[str, Any]:
-        facts = self._analysis.facts
-        settings = dict(facts.settings) if facts else {}
-        settings["smoothing_s"] = self._analysis.wished("smoothing_s")
-        if facts and facts.model.get("network", {}).get("reference"):
-            settings["personal"] = self._analysis.wished("personal")
-        return settings
-
-
-def _stem(spec: SourceSpec) -> str:
-    return {"file": Path(spec.target).stem, "demo": "demo"}.get(spec.kind, spec.name)
+        self._recordings.note("notice", text)

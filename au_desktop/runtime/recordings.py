@@ -1,0 +1,106 @@
+"""Which session is written now: begins one, notes what happens in it, goes on in another when its columns no longer
+fit, and ends it. Knows no threads but the recorder's; the pipeline calls it under its own lock.
+
+Enters: the capture that is recorded, what the engine says of itself, and notes. Leaves: a Recorder to hand frames to,
+and notices for the person.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from au_desktop.runtime.analysis import Analysis, EngineFacts
+from au_desktop.runtime.capture import Capture
+from au_desktop.runtime.status import Notices
+from au_desktop.sinks.recorder import Recorder, RecordingStatus
+from au_desktop.sources import SourceSpec
+from rtatl_core.errors import SessionError
+from rtatl_core.session import ClockPair, SessionWriter, make_folder
+
+
+class Recordings:
+    """One recording after another."""
+
+    def __init__(self, analysis: Analysis, notices: Notices) -> None:
+        self._analysis = analysis
+        self._notices = notices
+        self.last: Recorder | None = None
+        """The one that runs, or ran last."""
+
+    @property
+    def running(self) -> Recorder | None:
+        return self.last if self.last is not None and self.last.active else None
+
+    def status(self) -> RecordingStatus | None:
+        recorder = self.running
+        return recorder.status() if recorder else None
+
+    def begin(self, capture: Capture, root: Path) -> Path:
+        """Makes the session folder in ``root`` and records from the next frame on. Raises SessionError."""
+        folder = make_folder(root, _stem(capture.spec))
+        self.last = Recorder(
+            folder, lambda started: self._open(capture, folder, started), self.stopped_because, live=capture.spec.live
+        )
+        self.last.start()
+        return folder
+
+    def note(self, kind: str, label: str) -> None:
+        if recorder := self.running:
+            recorder.event(kind, label)
+
+    def end(self, fault: str | None = None) -> None:
+        """The source is gone, so its recording ends; the files are closed in the recorder's thread."""
+        if recorder := self.running:
+            recorder.finish("complete" if fault is None else f"stopped: {fault}")
+            self._notices.post("recording", "info", f"The recording is saved in {recorder.folder}.")
+
+    def stopped_because(self, text: str) -> None:
+        """Called in any thread."""
+        self._notices.post("recording", "error", f"Recording stopped: {text}")
+
+    def change_engine(self, capture: Capture, before: EngineFacts, now: EngineFacts) -> None:
+        """The next frames come from another engine. One with other AUs has other columns, so the recording goes on in
+        another folder."""
+        recorder = self.running
+        if recorder is None:
+            return
+        if now.columns == before.columns:
+            recorder.engine(now.model, self._settings())
+            return
+        self.note("engine", f"{now.model['name']} has other AUs; the recording goes on in another folder")
+        recorder.finish()
+        try:
+            folder = self.begin(capture, recorder.folder.parent)
+        except SessionError as error:
+            self.stopped_because(str(error))
+        else:
+            text = f"The model has other AUs; the recording goes on in {folder}."
+            self._notices.post("recording", "info", text)
+            self.note("notice", text)
+
+    def _open(self, capture: Capture, folder: Path, started: ClockPair) -> SessionWriter:
+        """Called by the recorder when the first frame is there, so the engine is loaded and the source is open."""
+        spec, stats, facts = capture.spec, capture.stats(), self._analysis.facts
+        # Of a stream the name only: its address may hold a password.
+        source = {
+            "kind": spec.kind,
+            "name": spec.name,
+            "target": spec.target if spec.kind == "file" else spec.name,
+            "size": stats.size,
+            "fps": stats.fps,
+        }
+        model = facts.model if facts else {}
+        return SessionWriter(folder, None, facts.aus if facts else (), source, model, self._settings(), started)
+
+    def _settings(self) -> dict[str, Any]:
+        facts = self._analysis.facts
+        settings = dict(facts.settings) if facts else {}
+        settings["smoothing_s"] = self._analysis.wished("smoothing_s")
+        if facts and facts.model.get("network", {}).get("reference"):
+            settings["personal"] = self._analysis.wished("personal")
+        return settings
+
+
+def _stem(spec: SourceSpec) -> str:
+    return {"file": Path(spec.target).stem, "demo": "demo"}.get(spec.kind, spec.name)
