@@ -17,7 +17,14 @@ from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown
 from rtatl_core.errors import RecipeError
-from rtatl_core.evaluation import clip_agreement, flow_error, pooled_agreement, predict_store, teacher_agreement
+from rtatl_core.evaluation import (
+    clip_agreement,
+    flow_error,
+    flow_gain,
+    pooled_agreement,
+    predict_store,
+    teacher_agreement,
+)
 from rtatl_core.facs import MAX_INTENSITY, parse_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.initial import load_checkpoint
@@ -34,8 +41,11 @@ FALSE_ALARMS = 0.02
 FEW_RESTING = 20
 """Fewer real resting faces than this limit no gain by themselves."""
 FEW_CLEAR = 15
+"""Fewer real faces that clearly show an AU say nothing; labelled ones do then."""
 CLEAR_READS = 4.0
-"""What a face that clearly shows an AU should read."""
+"""What a real face that clearly shows an AU should read."""
+CLEAR_LABEL, FEW_LABELLED = 0.6, 8
+"""Label from which on a face clearly shows an AU, and how many such faces say something."""
 MAX_BOOST = 3.0
 MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
@@ -86,6 +96,7 @@ def publish(trainer: Trainer) -> Path:
     truth, present = store.intensity[rows], store.occurrence[rows]
     if data.selection is not None and network.geometry is not None:
         network.geometry_share.copy_(torch.from_numpy(fit_geometry_share(data.selection, network)))
+    tempered = _temper_flow(network, data.selection)
     said = predict_store(network, store, rows)
     real = np.empty((0, len(aus)), np.float32)
     clips: list[Float32] = []
@@ -137,6 +148,7 @@ def publish(trainer: Trainer) -> Path:
         "geometry_share": {
             label: _two(share) for label, share in zip(labels, network.geometry_share.tolist(), strict=True)
         },
+        **tempered,
         "occurrence_rule": store.occurrence_rule,
         "training": {
             "epoch": state["epoch"],
@@ -158,16 +170,27 @@ def _publish_decoder(trainer: Trainer, model: Path, decoder: str) -> Path:
     network = RTATL(before.network.config, **decoders)
     new = {name: tensor for name, tensor in state["network"].items() if name.startswith(f"{decoder}.")}
     network.load_state_dict(before.network.state_dict() | new)
+    tempered = _temper_flow(network, trainer.data.selection) if decoder == "flow" else {}
     description = {key: value for key, value in before.facts.items() if key not in COMPUTED_KEYS}
     recipe = _without_card(trainer.recipe.to_json())
     trained = {"losses_held_out": state["held_out"], "epoch": state["epoch"], "recipe": recipe, **trainer.recipe.card}
     description |= {
         "name": trainer.recipe.name,
+        **tempered,
         "decoders_trained_later": before.facts.get("decoders_trained_later", {}) | {decoder: trained},
     }
     path = trainer.out / trainer.recipe.name
     save_model(path, network, before.calibration, description)
     return path.with_suffix(".safetensors")
+
+
+def _temper_flow(network: RTATL, selection: ChipStore | None) -> dict[str, float]:
+    """The card's entry of the factor that the flow decoder's output was reduced by."""
+    if network.flow is None or selection is None:
+        return {}
+    gain = flow_gain(network, selection)
+    network.flow.temper(gain)
+    return {"flow_gain": round(gain, 3)}
 
 
 def _side_agreement(network: RTATL, store: ChipStore, rows: NDArray[np.int64], labels: list[str]) -> dict[str, Any]:
@@ -279,8 +302,8 @@ def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: R
     clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression: spread of
     the labels over spread of the output (or more where real faces that clearly show the AU would read under 3), at
     least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1; more would amplify what is noise. The boost
-    lets faces that clearly show it (real ones where the teacher knows, labelled ones of .8 or more elsewhere) read
-    ``CLEAR_READS`` in the median.
+    lets faces that clearly show it read what they should in the median: real ones ``CLEAR_READS`` where the teacher
+    knows enough of them, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels.
     """
     offset = np.empty(raw.shape[1], np.float32)
     gain, boost = np.empty(raw.shape[1], np.float32), np.ones(raw.shape[1], np.float32)
@@ -306,10 +329,14 @@ def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: R
         if len(clear) >= FEW_CLEAR:
             wanted = max(wanted, 3 / (MAX_INTENSITY * max(float(np.median(clear)) - offset[j], 1e-6)))
         gain[j] = max(1.0, min(wanted, most))
-        shown = clear if len(clear) >= FEW_CLEAR else raw[known & (truth[:, j] >= 0.8), j]
-        if len(shown) >= FEW_CLEAR:
+        shown, should_read = clear, CLEAR_READS
+        if len(clear) < FEW_CLEAR:
+            labelled = known & (truth[:, j] >= CLEAR_LABEL)
+            shown = raw[labelled, j]
+            should_read = MAX_INTENSITY * float(truth[labelled, j].sum()) / max(1, len(shown))
+        if len(shown) >= FEW_LABELLED:
             reads = MAX_INTENSITY * gain[j] * (float(np.median(shown)) - offset[j])
-            boost[j] = np.clip((CLEAR_READS - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST)
+            boost[j] = np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST)
     return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
 
 

@@ -41,6 +41,13 @@ class FlowDecoder(nn.Module):
             x = step(functional.interpolate(x, size=(size, size), mode="bilinear", align_corners=False))
         return self.out(x)  # type: ignore[no-any-return]
 
+    @torch.no_grad()
+    def temper(self, gain: float) -> None:
+        """Predict ``gain`` times that motion from now on."""
+        self.out.weight.mul_(gain)
+        if self.out.bias is not None:
+            self.out.bias.mul_(gain)
+
 
 FLOW_SCALE = 20.0
 """The decoder's output per chip side: motions of a few hundredths of the chip become numbers around one."""

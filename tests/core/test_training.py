@@ -86,6 +86,7 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     model = load_model(publish(whole))
     assert model.facts["trust"] == {"12": "good", "25": "experimental"}
     assert model.facts["measured"]["aside_video"]["flow"]["pairs"] == 20
+    assert 0 <= model.facts["flow_gain"] <= 1
     assert set(model.facts["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
 
 
