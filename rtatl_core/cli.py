@@ -199,9 +199,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--smoothing",
         type=float,
-        default=0.06,
+        default=0.09,
         metavar="S",
-        help="time constant in seconds, 0 = off (default 0.06)",
+        help="time constant in seconds, 0 = off (default 0.09)",
     )
     sub.add_argument(
         "--no-personal",

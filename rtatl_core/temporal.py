@@ -14,11 +14,11 @@ GAP_S = 0.5
 """A face unseen for longer starts anew."""
 
 
-SMOOTHING_S = 0.06
+SMOOTHING_S = 0.09
 """Time constant at rest, unless a person chooses another."""
-EAGERNESS = 1.0
+EAGERNESS = 2.0
 """By how much the rate of following (1/s) grows with the speed of an AU (intensity per second)."""
-SPEED_S = 0.06
+SPEED_S = 0.1
 """Time constant of that speed."""
 
 

@@ -79,8 +79,11 @@ AT_REST = {1: 0.3, 2: 0.55, 4: 0.3, 10: 0.05, 12: 0.1, 15: 0.1, 18: 0.3, 25: 0.0
 CLEAR = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 17: 0.45, 18: 0.9, 20: 0.25, 26: 0.35, 27: 0.6, 43: 0.55}
 """AU -> the stand-in's value from which on the AU is clearly shown."""
 SMILING = 0.3
-"""AU12's stand-in from which on a smile bares teeth and narrows eyes, and with them raises what stands in for these:"""
-HIDDEN_BY_SMILES = frozenset({7, 10})
+"""AU12's stand-in from which on a smile bares teeth, narrows eyes and widens the mouth, and so raises what stands in
+for these:"""
+HIDDEN_BY_SMILES = frozenset({7, 10, 20})
+EXCLUDED_BY_SMILES = frozenset({9, 15, 18, 22})
+"""AUs that a smiling face is taken not to show."""
 _UPPER = (1, 2, 4, 43)
 _UPPER_AUS = frozenset({1, 2, 4, 5, 43})
 
@@ -126,13 +129,16 @@ assert all(WEAK_LABELS[au][0] >= AT_REST[au] for au in WEAK_LABELS.keys() & AT_R
 
 def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
     """(n,) stand-ins -> (n_aus,) intensity on 0-1 as a weak label; NaN where the teacher does not know. A face that is
-    at rest by all it knows shows nothing, not even the AUs that it does not know."""
+    at rest by all it knows shows nothing, not even the AUs that it does not know; one that smiles shows none of
+    ``EXCLUDED_BY_SMILES``."""
     calm = bool(at_rest(values[None])[0])
     result = np.full(len(aus), 0.0 if calm else np.nan, np.float32)
     columns = {au: column for column, au in enumerate(TEACHER_SHAPES)}
     smiling = values[columns[12]] >= SMILING
     for row, au in enumerate(aus):
-        if au in WEAK_LABELS and not (smiling and au in HIDDEN_BY_SMILES):
+        if smiling and au in EXCLUDED_BY_SMILES:
+            result[row] = 0.0
+        elif au in WEAK_LABELS and not (smiling and au in HIDDEN_BY_SMILES):
             rest, full = WEAK_LABELS[au]
             result[row] = np.clip((values[columns[au]] - rest) / (full - rest), 0, 1)
     return result

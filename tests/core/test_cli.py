@@ -11,6 +11,7 @@ import pytest
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.session import read_session
+from rtatl_core.temporal import SMOOTHING_S
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.Cap
     assert meta["status"] == "complete"
     assert meta["model"]["name"]
     assert meta["model"]["trained_on"] == "synthetic faces"
+    assert meta["settings"]["smoothing_s"] == SMOOTHING_S  # as in the window
     assert meta["counts"] == {"captured": 25, "analysed": 25, "dropped": 0, "rows": 25, "faces": 1}
     np.testing.assert_array_equal(columns["frame"], np.arange(1, 26))
     np.testing.assert_allclose(columns["timestamp"], np.arange(25) / 25, atol=1e-3)

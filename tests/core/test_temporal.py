@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.handoffs import AUPrediction
-from rtatl_core.temporal import GAP_S, Smoother
+from rtatl_core.temporal import GAP_S, SMOOTHING_S, Smoother
 
 
 def prediction(value: float) -> AUPrediction:
@@ -26,7 +26,7 @@ def test_a_small_step_covers_63_percent_in_its_time_at_any_rate(rate: int) -> No
 @pytest.mark.parametrize("rate", [25, 30, 60])
 def test_a_blink_keeps_its_height(rate: int) -> None:
     """0 to 5 and back in a fifth of a second: a plain low-pass of the same time constant would keep three quarters."""
-    smoother = Smoother(0.06)
+    smoother = Smoother(SMOOTHING_S)
     times = np.arange(0, 1, 1 / rate)
     lids = 5 * np.clip(1 - np.abs(times - 0.5) / 0.1, 0, 1)
     shown = [float(smoother(0, t, prediction(v)).intensity[0]) for t, v in zip(times, lids, strict=True)]
@@ -36,7 +36,7 @@ def test_a_blink_keeps_its_height(rate: int) -> None:
 
 def test_noise_of_a_face_at_rest_is_halved() -> None:
     rng = np.random.default_rng(0)
-    smoother = Smoother(0.06)
+    smoother = Smoother(SMOOTHING_S)
     shown = [float(smoother(0, k / 30, prediction(1 + rng.normal(0, 0.1))).intensity[0]) for k in range(600)]
     assert np.std(shown[30:]) < 0.056
 

@@ -9,6 +9,7 @@ import pytest
 
 from au_desktop import settings
 from au_desktop.settings import LAYERS, Settings
+from rtatl_core.temporal import SMOOTHING_S
 
 CHANGED = Settings(
     source="Logitech C920",
@@ -46,7 +47,7 @@ def test_settings_from_before_there_were_recovered_patches_still_load() -> None:
 def test_every_field_has_a_default_that_is_allowed() -> None:
     assert Settings().curve_aus == (1, 4, 12, 25, 26, 43)
     assert Settings().curve_seconds == 10
-    assert Settings().smoothing_s == 0.06
+    assert Settings().smoothing_s == SMOOTHING_S
     assert Settings().record_root.endswith("AU Desktop")
 
 

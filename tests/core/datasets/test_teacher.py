@@ -8,7 +8,7 @@ import pytest
 from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, as_intensity, at_rest, clearly_shown
 from rtatl_core.handoffs import Float32
 
-AUS = (4, 6, 7, 10, 12, 23)
+AUS = (4, 6, 7, 9, 10, 12, 18, 20, 23)
 
 
 def stand_ins(**values: float) -> Float32:
@@ -30,8 +30,10 @@ def test_a_face_that_moves_says_nothing_of_what_the_teacher_does_not_know() -> N
 
 
 def test_a_smile_that_bares_teeth_is_no_lifted_lip() -> None:
-    smiling, sneering = stand_ins(AU12=0.8, AU10=0.6, AU7=0.6), stand_ins(AU10=0.6, AU7=0.6)
-    assert np.isnan(as_intensity(smiling, AUS)[[AUS.index(7), AUS.index(10)]]).all()
+    smiling = stand_ins(AU12=0.8, AU10=0.6, AU7=0.6, AU18=0.5, AU20=0.3)
+    sneering = stand_ins(AU10=0.6, AU7=0.6)
+    assert np.isnan(as_intensity(smiling, AUS)[[AUS.index(au) for au in (7, 10, 20)]]).all()
+    assert (as_intensity(smiling, AUS)[[AUS.index(au) for au in (9, 18)]] == 0).all()
     assert as_intensity(smiling, AUS)[AUS.index(12)] > 0.9
     assert (as_intensity(sneering, AUS)[[AUS.index(7), AUS.index(10)]] > 0.5).all()
     assert clearly_shown(np.stack([smiling, sneering]), 10).tolist() == [False, True]
