@@ -47,7 +47,9 @@ def intensities(frames: list[AnalysedFrame]) -> np.ndarray:
 
 
 def test_ten_faces_at_once(engine: Engine, pictures: list[UInt8]) -> None:
-    close = cv2.resize(pictures[0][60:420, 160:480], (320, 360))
+    left, top, right, bottom = analysed(engine, pictures[:1])[0].faces[0].observation.box
+    x, y, half = round((left + right) / 2), round((top + bottom) / 2), round(0.53 * (bottom - top))
+    close = cv2.resize(pictures[0][y - half : y + half, x - half : x + half], (320, 320))
     crowd = np.tile(close, (2, 5, 1))
     frames = analysed(engine, [crowd] * 8)
     assert len(frames[-1].faces) == 10

@@ -342,7 +342,7 @@ def test_rendered_clips_bring_exact_flow(tmp_path: Path, pictures: list[np.ndarr
     field = store.flow[0].astype(np.float32) * 112
     known = np.isfinite(field).all(axis=-1)
     still = np.median(np.linalg.norm(field[known], axis=-1))
-    assert still < 0.5  # what FaceMesh's own jitter leaves, in pixels of the chip
+    assert still < 1.0  # what FaceMesh's own jitter leaves of a slide by 2.6 pixels of the chip
     assert field[known][:, 0].max() > 1.5
     assert not known.all()
     assert store.intensity is not None
