@@ -20,8 +20,10 @@ from rtatl_core.synthetic import command as synth_command
 
 def analyze(options: argparse.Namespace) -> int:
     from rtatl_core.batch import Settings, analyse_all, find_videos
+    from rtatl_core.temporal import SMOOTHING_S
 
-    settings = Settings(options.model, options.device, options.faces, options.smoothing, options.personal)
+    smoothing_s = SMOOTHING_S if options.smoothing is None else options.smoothing
+    settings = Settings(options.model, options.device, options.faces, smoothing_s, options.personal)
     videos = find_videos(options.inputs)
     failed = 0
     for outcome in analyse_all(videos, options.out, settings, jobs=options.jobs, cluster=options.cluster):
@@ -199,9 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--smoothing",
         type=float,
-        default=0.09,
         metavar="S",
-        help="time constant in seconds, 0 = off (default 0.09)",
+        help="time constant in seconds, 0 = off (default: that of the window)",
     )
     sub.add_argument(
         "--no-personal",

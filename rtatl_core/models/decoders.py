@@ -44,9 +44,8 @@ class FlowDecoder(nn.Module):
     @torch.no_grad()
     def temper(self, gain: float) -> None:
         """Predict ``gain`` times that motion from now on."""
-        self.out.weight.mul_(gain)
-        if self.out.bias is not None:
-            self.out.bias.mul_(gain)
+        for parameter in self.out.parameters():
+            parameter.mul_(gain)
 
 
 FLOW_SCALE = 20.0
