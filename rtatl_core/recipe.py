@@ -32,8 +32,9 @@ class DataConfig:
     selection: str = ""
     """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""
     calibration: str = ""
-    """Folder like ``selection``, of photos or clips of further people: what the network says of them at rest sets zero
-    and gain of each AU. Empty = the unlabelled faces do, which read better than strangers."""
+    """Folder like ``selection``, of photos or clips of people who are then left out of ``unlabelled``: what the network
+    says of them at rest sets zero and gain of each AU. Empty = the unlabelled faces do, which read better than
+    strangers."""
     aside: str = ""
     """Folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the card and sets the AUs'
     trust."""

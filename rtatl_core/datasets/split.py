@@ -76,8 +76,9 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     with_codes = _pick(rows, config.label_share, seed)
     rest = np.setdiff1d(rows, with_codes)
     sources = [Source(store, rest, labels=False)] if len(rest) else []
+    strangers = [] if calibration is None else [str(name) for name in np.unique(calibration.subjects)]
     for other in unlabelled:
-        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept]))
+        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept, *strangers]))
         if len(may):
             sources.append(Source(other, may, labels=False))
     return TrainingData(

@@ -94,6 +94,8 @@ def test_faces_of_calibration_are_judged_in_place_of_trained_ones(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(recipe(data, f"data.calibration={(data / 'selection').as_posix()}", "optim.epochs=1"), tmp_path)
+    people = set(trainer.data.calibration.subjects)  # type: ignore[union-attr]
+    assert not any(people & set(source.store.subjects[source.rows]) for source in trainer.data.unlabelled)
     trainer.run()
     judged: list[Path] = []
     real_output = publishing.real_output
