@@ -31,7 +31,7 @@ from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart
-from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, at_rest, clearly_shown
+from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, stand_in
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, predict_store
@@ -229,9 +229,9 @@ def _describe(reads: Sequence[Read], aus: tuple[int, ...], chosen: Sequence[NDAr
         if len(calm) >= FEW:
             rest[_label(au)] = _two(calm.mean())
         if au in CLEAR:
-            column = list(TEACHER_SHAPES).index(au)
-            truth = np.concatenate([_taught(one)[rows, column] for one, rows in pairs])
-            scores.append(pcc(np.concatenate([one.values[rows, j] for one, rows in pairs]), truth))
+            truth = np.concatenate([stand_in(_taught(one)[rows], au) for one, rows in pairs])
+            told = np.concatenate([one.values[rows, j] for one, rows in pairs])
+            scores.append(pcc(told[known := np.isfinite(truth)], truth[known]))
     return {"faces": count, "pcc_with_teacher": _two(float(np.nanmean(scores))), "at_rest": rest}
 
 

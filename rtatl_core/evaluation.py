@@ -17,7 +17,7 @@ from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
 from rtatl_core.datasets.loader import Source, StepPlan, load_steps
 from rtatl_core.datasets.others import references
 from rtatl_core.datasets.split import TrainingData
-from rtatl_core.datasets.teacher import TEACHER_SHAPES
+from rtatl_core.datasets.teacher import TEACHER_SHAPES, stand_in
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.regions import au_regions
 from rtatl_core.facs import MAX_INTENSITY
@@ -32,6 +32,8 @@ from rtatl_core.tasks.optical_flow import end_point_error
 
 TEACHER_MOVES = 0.05
 """Standard deviation within a clip from which on the teacher says something about its AU."""
+_FEW_FRAMES = 10
+"""Fewer frames of a clip say nothing."""
 _VALIDATION_STEPS = 20
 """Batches of held-out unlabelled faces that judge a self-supervised run."""
 
@@ -179,24 +181,21 @@ def self_supervised_losses(objective: Objective, source: Source, recipe: Recipe)
 
 
 def clip_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, list[float]]:
-    """AU -> PCC between prediction and teacher in each clip where the teacher moves; AUs that never move are
-    left out."""
+    """AU -> PCC between prediction and teacher in each clip where the teacher moves, over the frames where it knows the
+    AU; AUs that never move are left out."""
     assert store.teacher is not None
     result: dict[int, list[float]] = {}
-    for column, au in enumerate(TEACHER_SHAPES):
-        if au not in aus:
-            continue
-        scores = [
-            pcc(values[rows, aus.index(au)], store.teacher[rows, column])
-            for clip in np.unique(store.clips)
-            if store.teacher[rows := np.flatnonzero(store.clips == clip), column].std() > TEACHER_MOVES
-        ]
+    for au in TEACHER_SHAPES.keys() & set(aus):
+        told = stand_in(store.teacher, au)
+        clips = [np.flatnonzero((store.clips == clip) & np.isfinite(told)) for clip in np.unique(store.clips)]
+        moving = [rows for rows in clips if len(rows) >= _FEW_FRAMES and told[rows].std() > TEACHER_MOVES]
+        scores = [pcc(values[rows, aus.index(au)], told[rows]) for rows in moving]
         scores = [
             score if np.isfinite(score) else 0.0 for score in scores
         ]  # a prediction that never moves follows nothing
         if scores:
             result[au] = scores
-    return result
+    return dict(sorted(result.items()))
 
 
 def teacher_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, float]:
@@ -208,11 +207,12 @@ def pooled_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
     """AU -> PCC between prediction and teacher over the frames of all clips together; differences between
     people count here."""
     assert store.teacher is not None
-    return {
-        au: pcc(values[:, aus.index(au)], store.teacher[:, column])
-        for column, au in enumerate(TEACHER_SHAPES)
-        if au in aus
-    }
+    result = {}
+    for au in sorted(TEACHER_SHAPES.keys() & set(aus)):
+        told = stand_in(store.teacher, au)
+        known = np.isfinite(told)
+        result[au] = pcc(values[known, aus.index(au)], told[known])
+    return result
 
 
 @torch.inference_mode()

@@ -97,12 +97,18 @@ def at_rest(values: Float32, au: int | None = None) -> NDArray[np.bool_]:
     return calm
 
 
+def stand_in(values: Float32, au: int) -> Float32:
+    """(N, n) stand-ins -> (N,) that of one AU; NaN on faces where a smile hides it."""
+    columns = list(TEACHER_SHAPES)
+    told = values[:, columns.index(au)]
+    if au in HIDDEN_BY_SMILES:
+        told = np.where(values[:, columns.index(12)] < SMILING, told, np.float32(np.nan))
+    return told
+
+
 def clearly_shown(values: Float32, au: int) -> NDArray[np.bool_]:
     """(N, n) stand-ins -> (N,) faces that clearly show an AU of ``CLEAR``."""
-    columns = list(TEACHER_SHAPES)
-    shown: NDArray[np.bool_] = values[:, columns.index(au)] >= CLEAR[au]
-    if au in HIDDEN_BY_SMILES:
-        shown &= values[:, columns.index(12)] < SMILING
+    shown: NDArray[np.bool_] = stand_in(values, au) >= CLEAR[au]
     return shown
 
 
@@ -133,12 +139,11 @@ def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
     ``EXCLUDED_BY_SMILES``."""
     calm = bool(at_rest(values[None])[0])
     result = np.full(len(aus), 0.0 if calm else np.nan, np.float32)
-    columns = {au: column for column, au in enumerate(TEACHER_SHAPES)}
-    smiling = values[columns[12]] >= SMILING
+    smiling = values[list(TEACHER_SHAPES).index(12)] >= SMILING
     for row, au in enumerate(aus):
         if smiling and au in EXCLUDED_BY_SMILES:
             result[row] = 0.0
-        elif au in WEAK_LABELS and not (smiling and au in HIDDEN_BY_SMILES):
+        elif au in WEAK_LABELS and np.isfinite(told := stand_in(values[None], au)[0]):
             rest, full = WEAK_LABELS[au]
-            result[row] = np.clip((values[columns[au]] - rest) / (full - rest), 0, 1)
+            result[row] = np.clip((told - rest) / (full - rest), 0, 1)
     return result

@@ -47,6 +47,19 @@ def test_agreement_is_within_clips(read: Read) -> None:
     assert found == {"AU12": {"pcc": 1.0, "clips": 5}}
 
 
+def test_what_a_smile_hides_is_not_judged_while_it_lasts(tmp_path: Path) -> None:
+    """The blendshape of AU10 rises with every broad smile, so only the frames without one count."""
+    store = open_store(write_clips(tmp_path, clips=3))
+    half = np.arange(36) % 2
+    lifted = np.random.default_rng(0).uniform(0, 0.5, 36)
+    teacher = np.zeros((36, len(COLUMNS)), np.float32)
+    teacher[:, COLUMNS.index(12)] = 0.9 * half
+    teacher[:, COLUMNS.index(10)] = np.where(half, 0.8, lifted)
+    store = dataclasses.replace(store, teacher=teacher, clips=np.full(36, "one"))
+    one = Read(store, np.where(half, 0, 5 * lifted)[:, None].astype(np.float32))
+    assert agreement([one], (10,)) == {"AU10": {"pcc": 1.0, "clips": 1}}
+
+
 def test_resting_faces_and_false_alarms(read: Read) -> None:
     found = resting([read], AUS)
     assert found["AU12"]["faces"] == 30  # those without a smile
