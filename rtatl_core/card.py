@@ -101,10 +101,15 @@ class Card:
         told = self.facts.get("onnx_parity", {}).get("golden_intensity")
         return self.golden if told is None else np.array(told, np.float32)
 
-    def check_answer(self, answer: Float32, golden: Float32) -> None:
+    @property
+    def graph_precision(self) -> str:
+        """fp32 or int8, of the exported network."""
+        return str(self.facts.get("onnx_parity", {}).get("precision", "fp32"))
+
+    def check_answer(self, answer: Float32, golden: Float32, tolerance: float = GOLDEN_TOLERANCE) -> None:
         """answer, golden: (n_aus,) calibrated intensity for ``golden_input``. Raises WeightsError when it is wrong."""
         difference = float(np.abs(answer - golden).max())
-        if not difference <= GOLDEN_TOLERANCE:
+        if not difference <= tolerance:
             raise WeightsError(
                 f"model {self.path.stem} answers its golden input wrongly on this machine (off by {difference:.3f}); "
                 "update torch or report this"

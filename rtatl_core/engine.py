@@ -72,7 +72,7 @@ class Engine:
 
     @property
     def runtime(self) -> str:
-        """What does the arithmetic: torch or onnxruntime."""
+        """What does the arithmetic: torch, onnxruntime or openvino."""
         return self._predictor.runtime
 
     def take_warning(self) -> str | None:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rtatl_core import openvino_runtime
 from rtatl_core.assets import asset
 from rtatl_core.card import GRAPHS, Card, calibrate, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
@@ -37,6 +38,7 @@ PARITY_INT8 = 0.15
 to .11 on faces they never saw (docs/LOG.md)."""
 
 Precision = Literal["fp32", "int8"]
+_DEMO = (asset("demo.mp4"),)
 
 
 def export_onnx(
@@ -53,6 +55,7 @@ def export_onnx(
     raw_difference: largest difference between torch and the fp32 graphs on made-up faces, 1 = FACS 5.
     faces, au_difference {p99, max} on 0-5, occurrence_agreement 0-1, golden_intensity: of the int8 graph against
     torch, on the faces of ``parity_on`` (videos; by default the demo clip).
+    openvino_bf16: the same but the last, of the fp32 graph in OpenVINO, where that would be used.
 
     ``ranges_from``: videos whose faces give int8 its ranges, by default the demo clip. Raises InputError when the extra
     is not installed, SourceError for an unusable video, WeightsError when a graph answers differently; what was
@@ -75,6 +78,10 @@ def export_onnx(
             raise WeightsError(f"the exported graph of {path.stem} differs from torch by {difference:.4f}; report this")
         if precision == "int8":
             parity |= _to_int8(loaded.card, written, ranges_from, parity_on)
+        elif openvino_runtime.serves():
+            faces = network_inputs(parity_on or _DEMO, network.config.aus, network.config.chip_side)
+            runtime = openvino_runtime.OpenVinoRuntime(loaded.card, written, 1, check=False)
+            parity["openvino_bf16"] = _parity(loaded.card, runtime, faces)
     except BaseException:
         for file in written.values():
             file.unlink()
@@ -89,33 +96,36 @@ def export_onnx(
 def _to_int8(
     card: Card, graphs: dict[str, Path], ranges_from: Sequence[Path], parity_on: Sequence[Path]
 ) -> dict[str, Any]:
-    demo = (asset("demo.mp4"),)
     config = card.config
-    faces = network_inputs(ranges_from or demo, config.aus, config.chip_side)
+    faces = network_inputs(ranges_from or _DEMO, config.aus, config.chip_side)
     quantise(graphs["network"], faces)
     if parity_on or ranges_from:
-        faces = network_inputs(parity_on or demo, config.aus, config.chip_side)
-    torch_runtime = TorchRuntime(load_model(card.path).network, torch.device("cpu"))
+        faces = network_inputs(parity_on or _DEMO, config.aus, config.chip_side)
     onnx = OnnxRuntime(card, graphs, 1, check=False)
-    (ours, ours_present), (theirs, theirs_present) = (
-        _answers(card, runtime, faces) for runtime in (onnx, torch_runtime)
-    )
+    parity = _parity(card, onnx, faces)
+    parity["golden_intensity"] = [round(float(value), 4) for value in onnx.golden_answer()]
+    difference = parity["au_difference"]["p99"]
+    if difference > PARITY_INT8:
+        raise WeightsError(
+            f"in int8, {card.path.stem} differs from torch by {difference:.3f} in 1 % of the AUs "
+            f"(at most {PARITY_INT8} is accepted); export it with --precision fp32"
+        )
+    return parity
+
+
+def _parity(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> dict[str, Any]:
+    """How far a runtime's answers are from torch's."""
+    torch_runtime = TorchRuntime(load_model(card.path).network, torch.device("cpu"))
+    (ours, ours_present), (theirs, theirs_present) = (_answers(card, each, faces) for each in (runtime, torch_runtime))
     difference = np.abs(ours - theirs)
-    parity = {
+    return {
         "faces": len(faces),
         "au_difference": {
             "p99": round(float(np.percentile(difference, 99)), 4),
             "max": round(float(difference.max()), 4),
         },
         "occurrence_agreement": round(float((ours_present == theirs_present).mean()), 5),
-        "golden_intensity": [round(float(value), 4) for value in onnx.golden_answer()],
     }
-    if np.percentile(difference, 99) > PARITY_INT8:
-        raise WeightsError(
-            f"in int8, {card.path.stem} differs from torch by {np.percentile(difference, 99):.3f} in 1 % of the AUs "
-            f"(at most {PARITY_INT8} is accepted); export it with --precision fp32"
-        )
-    return parity
 
 
 def _answers(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> tuple[Float32, NDArray[np.bool_]]:

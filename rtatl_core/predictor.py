@@ -44,7 +44,7 @@ class Predictor:
 
     @property
     def runtime(self) -> str:
-        """What does the arithmetic: torch or onnxruntime."""
+        """What does the arithmetic: torch, onnxruntime or openvino."""
         return self._runtime.name
 
     def __call__(

@@ -1,7 +1,7 @@
-"""The two ways in which a network runs live: in ONNX Runtime on the CPU, from exported graphs and without torch
-(onnx_runtime.py), or as frozen torch traces on any device (torch_runtime.py).
+"""The ways in which a network runs live: on the CPU from exported graphs and without torch, in ONNX Runtime
+(onnx_runtime.py) or OpenVINO (openvino_runtime.py), or as frozen torch traces on any device (torch_runtime.py).
 
-Both take numpy arrays and give numpy arrays: chips (B, S, S, 3) uint8, centres (B, n_aus, 2, 2), geometry and
+All take numpy arrays and give numpy arrays: chips (B, S, S, 3) uint8, centres (B, n_aus, 2, 2), geometry and
 reference (B, 468, 3; the latter NaN where unknown) -> raw intensity (B, n_aus), occurrence logits (B, n_aus), raw
 intensity of the subject's left and right (B, n_aus, 2) or None, flow (B, h, w, 2) in chip sides or None, and recovered
 patches (B, k, 2, side, side, 3) uint8 or None (see models/recovery.py).
@@ -84,11 +84,14 @@ def _may_have_gpu() -> bool:
 
 
 def open_runtime(card: Card, device: str, threads: int, *, torch_only: bool = False) -> Runtime:
-    """ONNX Runtime where it serves: on the CPU, for a model that was exported. Torch everywhere else. Raises
-    WeightsError when files are missing or damaged, or the model answers wrongly."""
+    """On the CPU, for a model that was exported: ONNX Runtime, or OpenVINO where that is installed and faster. Torch
+    everywhere else. Raises WeightsError when files are missing or damaged, or the model answers wrongly."""
     if device == "cpu" and not torch_only and (graphs := card.graphs()):
+        from rtatl_core import openvino_runtime
         from rtatl_core.onnx_runtime import OnnxRuntime
 
+        if card.graph_precision == "fp32" and openvino_runtime.serves():
+            return openvino_runtime.OpenVinoRuntime(card, graphs, threads)
         return OnnxRuntime(card, graphs, threads)
     if importlib.util.find_spec("torch") is None:
         raise WeightsError(

@@ -20,6 +20,11 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _same_runtime_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AU_DESKTOP_OPENVINO", "0")
+
+
+@pytest.fixture(autouse=True)
 def _nothing_outlives_a_test() -> Iterator[None]:
     before = set(threading.enumerate())
     yield

@@ -1,0 +1,110 @@
+"""The network in two parts in OpenVINO."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rtatl_core import openvino_runtime
+from rtatl_core.card import Calibration, golden_input, read_card
+from rtatl_core.cli import main
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.onnx_runtime import OnnxRuntime
+from rtatl_core.openvino_runtime import OpenVinoRuntime
+from rtatl_core.predictor import Predictor
+from rtatl_core.weights import save_model
+from tests.clips import cut_from_demo
+
+pytest.importorskip("openvino")
+
+LIFTED = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))
+
+
+def exported(folder: Path, **choices: object) -> Path:
+    shape = {"width": 8, "token": 16, "geometry": 16, "sides": True, "reference": True} | choices
+    config = RTATLConfig(aus=(1, 12), **shape)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    network = RTATL(config, inpainting=True)
+    if network.geometry is not None and network.geometry.compares:
+        network.geometry.own_spread.fill_(0.005)  # as of real faces, whose geometry is a matter of hundredths
+    save_model(folder / "tiny", network, LIFTED, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    assert main(["export", "--model", str(folder / "tiny.safetensors")]) == 0
+    return folder / "tiny.safetensors"
+
+
+@pytest.fixture
+def wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a CPU that calculates in bfloat16; one that does not takes float32 instead."""
+    monkeypatch.setenv(openvino_runtime.SWITCH, "1")
+    monkeypatch.setattr(openvino_runtime, "_has_bf16", lambda: True)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{}, {"geometry": 0, "reference": False, "sides": False}, {"backbone": "mobilenet_v2"}, {"relation_layers": 0}],
+)
+def test_both_parts_together_say_what_the_whole_says(tmp_path: Path, choices: dict[str, object]) -> None:
+    card = read_card(exported(tmp_path, **choices))
+    graphs = card.graphs()
+    whole, parts = OnnxRuntime(card, graphs, 1), OpenVinoRuntime(card, graphs, 1)
+    rng = np.random.default_rng(0)
+    chip, centres, geometry, reference = golden_input(card.config)
+    chips = np.stack([chip, rng.integers(0, 256, chip.shape, np.uint8), chip[::-1]])
+    unknown = np.full_like(reference, np.nan)
+    inputs = chips, np.stack([centres] * 3), np.stack([geometry] * 3), np.stack([reference, geometry, unknown])
+    said, expected = (runtime(*inputs, want_flow=True, want_patches=True) for runtime in (parts, whole))
+    spread = float(expected.intensity.std())
+    np.testing.assert_allclose(said.intensity, expected.intensity, atol=0.03 * max(1.0, spread))
+    np.testing.assert_allclose(said.occurrence, expected.occurrence, atol=0.05)
+    assert (said.sides is None) == (expected.sides is None)
+    assert said.flow is not None
+    assert expected.flow is not None
+    assert said.flow.shape == expected.flow.shape
+    assert said.patches is not None
+    assert expected.patches is not None
+    assert np.abs(said.patches.astype(int) - expected.patches.astype(int)).mean() < 2
+
+
+@pytest.mark.usefixtures("wanted")
+def test_landmarks_are_compared_in_full_precision(tmp_path: Path) -> None:
+    """What tells two faces apart may be a thousandth of the numbers that describe them."""
+    card = read_card(exported(tmp_path))
+    graphs = card.graphs()
+    whole, parts = OnnxRuntime(card, graphs, 1), OpenVinoRuntime(card, graphs, 1)
+    chip, centres, geometry, _ = golden_input(card.config)
+    near = (1 + geometry, 1 + geometry * np.float32(1.05))
+    changes = []
+    for runtime in (whole, parts):
+        a, b = (runtime(chip[None], centres[None], one[None], near[0][None]).intensity for one in near)
+        changes.append(b - a)
+    assert np.abs(changes[0]).max() > 1e-3
+    np.testing.assert_allclose(changes[1], changes[0], rtol=0.01, atol=1e-5)
+
+
+@pytest.mark.usefixtures("wanted")
+def test_it_is_taken_where_it_serves_and_only_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = exported(tmp_path)
+    assert Predictor(model, "cpu").runtime == "openvino"
+    path = model.with_suffix(".json")
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"onnx_parity": facts["onnx_parity"] | {"precision": "int8"}}))
+    assert Predictor(model, "cpu").runtime == "onnxruntime"  # its ranges are ONNX Runtime's
+    path.write_text(json.dumps(facts))
+    monkeypatch.setenv(openvino_runtime.SWITCH, "0")
+    assert Predictor(model, "cpu").runtime == "onnxruntime"
+
+
+@pytest.mark.usefixtures("wanted")
+def test_an_export_tells_how_far_it_is_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = exported(tmp_path)
+    capsys.readouterr()
+    clip = str(cut_from_demo(tmp_path / "face.mp4", 40))
+    assert main(["export", "--model", str(model), "--parity-on", clip]) == 0
+    assert "OpenVINO in bfloat16" in capsys.readouterr().out
+    told = read_card(model).facts["onnx_parity"]["openvino_bf16"]
+    assert told["faces"] > 20
+    assert told["au_difference"]["p99"] < 0.05
