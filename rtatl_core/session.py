@@ -35,7 +35,7 @@ SYNC_S = 1.0
 """Seconds between two writes to the disk itself."""
 SUMMARY_S = 5.0
 """Seconds between two versions of session.json."""
-_PACKAGES = ("torch", "onnxruntime", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
+_PACKAGES = ("torch", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
