@@ -194,6 +194,7 @@ def _extras() -> Iterator[Finding]:
         ("synth", "moderngl", "rendering faces"),
         ("cluster", "distributed", "rtatl analyze on a Dask cluster"),
         ("train", "tensorboard", "curves of training runs"),
+        ("openvino", "openvino", "a faster network on processors that calculate in bfloat16"),
     ):
         if importlib.util.find_spec(module) is None:
             yield Finding(extra, State.LACKS, f"{what} needs {module}", f"pip install 'au-desktop[{extra}]'")
