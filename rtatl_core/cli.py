@@ -120,17 +120,6 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def move(options: argparse.Namespace) -> int:
-    from rtatl_core.datasets.chips import ChipStore
-    from rtatl_core.synthetic.photographs import move_photographs
-
-    count = move_photographs(
-        ChipStore.open(*options.photos), ChipStore.open(*options.renders), options.out, options.seed
-    )
-    print(f"{options.out}: {count} moved photographs")
-    return 0
-
-
 def audit(options: argparse.Namespace) -> int:
     from rtatl_core import audit as auditing
 
@@ -247,15 +236,6 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("synth", help="labelled faces from 3D rigs: stills, clips, exact AUs and flow")
     synth_command.add_arguments(sub)
     sub.set_defaults(run=synth_command.run, goes_on=True)
-
-    sub = commands.add_parser("move", help="rendered expressions onto photographs of real people at rest")
-    sub.add_argument(
-        "--photos", nargs="+", type=Path, required=True, metavar="DIR", help="of rtatl prepare photos --teacher"
-    )
-    sub.add_argument("--renders", nargs="+", type=Path, required=True, metavar="DIR", help="of rtatl synth --chips")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder to train on, as rtatl prepare's")
-    sub.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same pictures (default 0)")
-    sub.set_defaults(run=move)
 
     sub = commands.add_parser("train", help="train the tasks of a recipe; leaves a model ready to use")
     sub.add_argument("recipe", type=Path)

@@ -114,12 +114,6 @@ class PartWriter:
         except ValueError:
             self.lose(NO_FACE)
             return
-        self.add_aligned(frame, face, float(yaw), float(pitch), teacher)
-
-    def add_aligned(
-        self, frame: Frame, face: AlignedFace, yaw: float, pitch: float, teacher: Float32 | None = None
-    ) -> None:
-        """yaw, pitch: degrees, see ``ChipStore``. The frame's image is not looked at."""
         self._file.write(np.ascontiguousarray(face.chip).tobytes())
         self._keep(frame, face, teacher)
         self._index.append((frame.name, frame.subject, frame.clip, f"{frame.time:.4f}", f"{yaw:.2f}", f"{pitch:.2f}"))

@@ -88,12 +88,12 @@ _UPPER = (1, 2, 4, 43)
 _UPPER_AUS = frozenset({1, 2, 4, 5, 43})
 
 
-def at_rest(values: Float32, au: int | None = None, slack: float = 1.0) -> NDArray[np.bool_]:
+def at_rest(values: Float32, au: int | None = None) -> NDArray[np.bool_]:
     """(N, n) stand-ins -> (N,) faces at rest; with an AU: at rest where that AU shows, brows and lids for those of
-    brows and lids, the whole face for the others. ``slack``: how many times what is usual a stand-in may be."""
+    brows and lids, the whole face for the others."""
     columns = list(TEACHER_SHAPES)
     watched = _UPPER if au in _UPPER_AUS else tuple(AT_REST)
-    calm: NDArray[np.bool_] = np.all([values[:, columns.index(a)] <= slack * AT_REST[a] for a in watched], axis=0)
+    calm: NDArray[np.bool_] = np.all([values[:, columns.index(a)] <= AT_REST[a] for a in watched], axis=0)
     return calm
 
 
