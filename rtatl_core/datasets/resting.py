@@ -30,7 +30,7 @@ class RestingFaces:
     def __init__(self, store: ChipStore, rows: NDArray[np.int64], real: Sequence[tuple[ChipStore, NDArray[np.int64]]]):
         """rows: those of ``store`` that may be used; real: stores with the rows that may be."""
         self._subjects = store.subjects
-        self._own = _resting_by_codes(store, rows)
+        self._own = _mean_of_each(store, rows[_codes_say_nothing(store, rows)])
         self._rendered = [*self._own.values()]
         self._real = [face for others, theirs in real for face in _calm_faces(others, theirs)]
 
@@ -47,15 +47,22 @@ class RestingFaces:
         return (mirror_geometry(other) if rng.random() < 0.5 else other) - own
 
 
-def _resting_by_codes(store: ChipStore, rows: NDArray[np.int64]) -> dict[str, Float32]:
-    """Subject -> (468, 3) mean geometry of those rows whose codes say that nothing shows."""
+def _codes_say_nothing(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     codes = store.intensity if store.sides is None else store.sides.reshape(len(store), -1)
     assert codes is not None
-    rows = rows[np.isfinite(codes[rows]).any(axis=1) & ~(codes[rows] >= _NOTHING).any(axis=1)]
+    nothing: NDArray[np.bool_] = np.isfinite(codes[rows]).any(axis=1) & ~(codes[rows] >= _NOTHING).any(axis=1)
+    return nothing
+
+
+def _mean_of_each(store: ChipStore, rows: NDArray[np.int64]) -> dict[str, Float32]:
+    """Subject -> (468, 3) mean of these rows."""
     subjects = store.subjects[rows]
+    order = np.argsort(subjects, kind="stable")
+    names, starts = np.unique(subjects[order], return_index=True)
+    groups = np.split(rows[order], starts[1:])
     return {
-        str(person): store.geometry.take(rows[subjects == person]).astype(np.float32).mean(axis=0)
-        for person in np.unique(subjects)
+        str(name): store.geometry.take(mine).astype(np.float32).mean(axis=0)
+        for name, mine in zip(names, groups, strict=True)
     }
 
 

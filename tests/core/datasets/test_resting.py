@@ -63,11 +63,6 @@ def test_only_people_at_rest_and_rows_that_may_be_used_take_part(rendered: ChipS
     assert all(min(float(np.abs(move - face).max()) for face in expected) < 1e-5 for move in only_rendered)
 
 
-def test_where_nobody_is_at_rest_everybody_stays_who_they_are(rendered: ChipStore) -> None:
-    nobody = RestingFaces(rendered, np.arange(10, 60), [])
-    assert not nobody.move(13, np.random.default_rng(0)).any()
-
-
 def test_a_batch_moves_the_reference_along_and_leaves_uncoded_faces_alone(rendered: ChipStore, real: ChipStore) -> None:
     plan = StepPlan(
         aus=AUS,
