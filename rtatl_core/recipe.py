@@ -48,13 +48,6 @@ class DataConfig:
     """Share of the remaining subjects kept for validation; never the test fold."""
     label_share: float = 1.0
     """Share of the training faces whose codes are used; the others join the unlabelled ones (limited-label studies)."""
-    exchange: float = 0.0
-    """Share of the labelled faces whose landmarks are moved to the resting face of another person, a real one where
-    ``unlabelled`` holds some with teacher values (datasets/resting.py). For rendered faces."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.exchange <= 1:
-            raise ValueError(f"data.exchange is {self.exchange:g}; write a share from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,6 @@ class Trainer:
             want_plain=weights.consistency > 0,
             want_taught=weights.teacher > 0,
             want_reference=self.network.config.reference,
-            exchange=self.recipe.data.exchange,
             rank=distributed.rank(),
             world=world,
         )

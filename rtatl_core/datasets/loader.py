@@ -24,7 +24,6 @@ from rtatl_core.datasets.augment import AugmentConfig, augment, mirror_geometry,
 from rtatl_core.datasets.chips import ChipStore, partners
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
 from rtatl_core.datasets.others import Others
-from rtatl_core.datasets.resting import RestingFaces
 from rtatl_core.datasets.teacher import as_intensity
 from rtatl_core.face.regions import au_regions
 from rtatl_core.facs import MAX_INTENSITY
@@ -63,8 +62,6 @@ class StepPlan:
     want_plain: bool
     want_taught: bool = False
     want_reference: bool = False
-    exchange: float = 0.0
-    """Share of labelled faces whose landmarks are moved to another person's resting ones (datasets/resting.py)."""
     rank: int = 0
     world: int = 1
 
@@ -125,10 +122,6 @@ class Steps(Dataset[RawBatch]):
         self._sources = (*((plan.labelled,) if plan.labelled else ()), *plan.unlabelled)
         self._later = [partners(source.store, plan.flow_gap_s) for source in self._sources] if plan.want_flow else []
         self._others = [Others(source.store) for source in self._sources] if plan.want_reference else []
-        self._resting: RestingFaces | None = None
-        if plan.labelled is not None and plan.exchange > 0:
-            real = [(source.store, source.rows) for source in plan.unlabelled]
-            self._resting = RestingFaces(plan.labelled.store, plan.labelled.rows, real)
         self._pool = np.cumsum([0, *(len(source.rows) for source in plan.unlabelled)])
         self._order = np.empty(0, np.int64)
         if plan.labelled is not None:
@@ -180,12 +173,10 @@ class Steps(Dataset[RawBatch]):
         store = source.store
         canvas = np.ascontiguousarray(store.chips[row])
         landmarks, geometry = store.landmarks[row].astype(np.float32), store.geometry[row].astype(np.float32)
-        move = self._move(source, row, np.random.default_rng((seed, 2)))
-        geometry = geometry + move
         made = augment(canvas, landmarks, geometry, store.layout, plan.augment, np.random.default_rng((seed, 0)))
         reference = unknown_reference()
         if self._others:
-            reference = self._others[which].draw(row, np.random.default_rng((seed, 1))) + move
+            reference = self._others[which].draw(row, np.random.default_rng((seed, 1)))
             reference = mirror_geometry(reference) if made.flipped else reference
         unknown = np.full(len(plan.aus), np.nan, np.float32)
         intensity, occurrence, sides = unknown, unknown, np.stack([unknown, unknown], axis=1)
@@ -201,12 +192,6 @@ class Steps(Dataset[RawBatch]):
         return _Face(
             made.chip, made.plain, made.landmarks, made.geometry, reference, intensity, occurrence, sides, taught, flow
         )
-
-    def _move(self, source: Source, row: int, rng: np.random.Generator) -> Float32:
-        """(468, 3) to the person whose landmarks this face is given; 0 where it keeps its own."""
-        if self._resting is None or not source.labels or rng.random() >= self._plan.exchange:
-            return np.zeros((1, 3), np.float32)
-        return self._resting.move(row, rng)
 
     def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
         """(2, S/4, S/4); NaN when there is no later frame, or nobody wants it."""

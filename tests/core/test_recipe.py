@@ -60,5 +60,3 @@ def test_missing_file_and_missing_key(tmp_path: Path) -> None:
         load_recipe(path)
     with pytest.raises(RecipeError, match="write key=value"):
         load_recipe(write(tmp_path, ""), ("optim.epochs",))
-    with pytest.raises(RecipeError, match=r"data\.exchange is 2; write a share from 0 to 1"):
-        load_recipe(write(tmp_path, ""), ("data.exchange=2",))
