@@ -7,7 +7,9 @@ person's own, and the difference of two nearly equal numbers does not survive ei
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Mapping, Set
 from functools import cache
 from importlib.util import find_spec
@@ -30,11 +32,15 @@ def serves() -> bool:
     return os.environ.get(SWITCH) != "0" and find_spec("openvino") is not None and _has_bf16()
 
 
+def _openvino() -> Any:
+    """The package, without the part of its converter that would report its use: nothing leaves this machine."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it raises ImportError
+    return importlib.import_module("openvino")
+
+
 @cache
 def _has_bf16() -> bool:
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoRuntime(OnnxRuntime):
@@ -52,9 +58,7 @@ class SplitGraph:
     """A network's graph in two parts, for one face at a time."""
 
     def __init__(self, file: Path, threads: int) -> None:
-        import openvino
-
-        self._core = openvino.Core()
+        self._core = _openvino().Core()
         model = self._core.read_model(file)
         self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
         self._outputs = [told.any_name for told in model.outputs]
@@ -92,7 +96,7 @@ def _of_one_face(given: Any) -> list[int]:
 
 def _split(model: Any) -> tuple[Any, Any]:
     """Graph -> what follows from the picture alone, and the rest, which takes the former's outputs as inputs."""
-    import openvino
+    openvino = _openvino()
     from openvino import opset15 as ops
     from openvino.passes import ConstantFolding, Manager
 

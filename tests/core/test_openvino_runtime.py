@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +110,17 @@ def test_an_export_tells_how_far_it_is_off(tmp_path: Path, capsys: pytest.Captur
     told = read_card(model).facts["onnx_parity"]["openvino_bf16"]
     assert told["faces"] > 20
     assert told["au_difference"]["p99"] < 0.05
+
+
+def test_it_reports_to_nobody() -> None:
+    """openvino's converter would send what it is used for, if it could load what sends it."""
+    code = (
+        "import sys\n"
+        "from rtatl_core.card import read_card\n"
+        "from rtatl_core.openvino_runtime import OpenVinoRuntime\n"
+        "card = read_card(None)\n"
+        "OpenVinoRuntime(card, card.graphs(), 1)\n"
+        "print([name for name, module in sys.modules.items() if 'openvino_telemetry' in name and module])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
