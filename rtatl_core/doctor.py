@@ -17,7 +17,7 @@ from typing import Any
 
 import rtatl_core
 from rtatl_core.assets import asset
-from rtatl_core.system import APT_LINE, has_screen, missing_libraries
+from rtatl_core.system import APT_LINE, has_amx, has_screen, missing_libraries
 
 FRAMES = 60
 """Of the demo clip, analysed to see whether and how fast it works."""
@@ -194,7 +194,7 @@ def _extras() -> Iterator[Finding]:
         ("synth", "moderngl", "rendering faces"),
         ("cluster", "distributed", "rtatl analyze on a Dask cluster"),
         ("train", "tensorboard", "curves of training runs"),
-        ("openvino", "openvino", "a faster network on processors that calculate in bfloat16"),
+        *([("openvino", "openvino", "a faster network on this processor")] if has_amx() else []),
     ):
         if importlib.util.find_spec(module) is None:
             yield Finding(extra, State.LACKS, f"{what} needs {module}", f"pip install 'au-desktop[{extra}]'")

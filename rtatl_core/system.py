@@ -1,10 +1,11 @@
-"""What a window on Linux needs of the system beyond the wheels, and the line that installs it."""
+"""What a window on Linux needs beyond the wheels, with the line that installs it; what the processor can."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 # By the Debian and Ubuntu package that brings it. Qt ends the whole process when one is missing, with a message that
 # names none of them, so they are tried first.
@@ -46,3 +47,9 @@ def _can_load(library: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 by the tile. As Linux tells; other systems do not."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.is_file() and "amx_bf16" in cpuinfo.read_text()

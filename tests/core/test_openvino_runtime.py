@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from rtatl_core.predictor import Predictor
 from rtatl_core.weights import save_model
 from tests.clips import cut_from_demo
 
-pytest.importorskip("openvino")
+if find_spec("openvino") is None:
+    pytest.skip("needs the extra openvino", allow_module_level=True)
 
 LIFTED = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))
 
@@ -40,9 +42,8 @@ def exported(folder: Path, **choices: object) -> Path:
 
 @pytest.fixture
 def wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a CPU that calculates in bfloat16; one that does not takes float32 instead."""
-    monkeypatch.setenv(openvino_runtime.SWITCH, "1")
-    monkeypatch.setattr(openvino_runtime, "_has_bf16", lambda: True)
+    """As on a CPU with AMX; what is computed is computed as this one can."""
+    monkeypatch.setattr(openvino_runtime, "serves", lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +97,17 @@ def test_it_is_taken_where_it_serves_and_only_there(tmp_path: Path, monkeypatch:
     path.write_text(json.dumps(facts | {"onnx_parity": facts["onnx_parity"] | {"precision": "int8"}}))
     assert Predictor(model, "cpu").runtime == "onnxruntime"  # its ranges are ONNX Runtime's
     path.write_text(json.dumps(facts))
-    monkeypatch.setenv(openvino_runtime.SWITCH, "0")
+    monkeypatch.setattr(openvino_runtime, "serves", lambda: False)
     assert Predictor(model, "cpu").runtime == "onnxruntime"
+
+
+@pytest.mark.parametrize(("switch", "amx", "serves"), [("", True, True), ("", False, False), ("0", True, False)])
+def test_it_serves_where_the_processor_can_and_nobody_says_no(
+    monkeypatch: pytest.MonkeyPatch, switch: str, amx: bool, serves: bool
+) -> None:
+    monkeypatch.setenv(openvino_runtime.SWITCH, switch)
+    monkeypatch.setattr(openvino_runtime, "has_amx", lambda: amx)
+    assert openvino_runtime.serves() == serves
 
 
 @pytest.mark.usefixtures("wanted")
