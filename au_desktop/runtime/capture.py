@@ -69,7 +69,7 @@ class Capture:
         pace: float = 1.0,
     ) -> None:
         self.spec = spec
-        self.box = FrameBox(newest_wins=spec.live)
+        self.box = FrameBox(live=spec.live)
         self.took_ms = Recent(STAGE_SAMPLES)
         """Of each frame, from its arrival (of a file: from asking for it) until it is decoded."""
         self._open = open_source

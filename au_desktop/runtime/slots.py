@@ -1,10 +1,12 @@
 """What stands between two threads: a slot where the newest wins, and the box from capture to analysis.
 
-Queued signals showed a picture 3 s old after 6 s with a slow window; a slot never shows more than the newest.
+Queued signals showed a picture 3 s old after 6 s with a slow window; a slot never shows more than the newest, and what
+waits in a box is never older than ``PATIENCE_S``.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -14,6 +16,12 @@ from typing import Generic, NamedTuple, TypeVar
 from rtatl_core.handoffs import FramePacket
 
 T = TypeVar("T")
+
+PATIENCE_S = 0.12
+"""So long a live frame may wait: a moment in which the machine is busy with something else then costs no frame."""
+HURRIES_FOR_S = 1.0
+"""If that does not do, the newest wins for so long after the last frame given up: waiting would save none any more,
+and only make the picture late."""
 
 
 class Slot(Generic[T]):
@@ -59,23 +67,23 @@ class Taken(NamedTuple):
 class FrameBox:
     """From capture to analysis.
 
-    newest_wins: for live sources; `put` never waits, the frame it replaces is counted and remembered by
-    number and time, so that the recording keeps its row. Otherwise, for files: `put` waits while `room`
-    frames lie in the box.
+    live: `put` never waits; a frame that must be given up is counted and remembered by number and time, so that
+    the recording keeps its row. Otherwise, for files: `put` waits while `room` frames lie in the box.
     """
 
-    def __init__(self, *, newest_wins: bool, room: int = 2) -> None:
-        self._newest_wins = newest_wins
+    def __init__(self, *, live: bool, room: int = 2) -> None:
+        self._live = live
         self._room = room
         self._change = threading.Condition()
         self._packets: deque[FramePacket] = deque()
         self._given_up: list[tuple[int, float]] = []
         self._dropped = 0
+        self._hurries_until = -math.inf
         self._ended = False
 
     @property
     def dropped(self) -> int:
-        """Frames replaced by newer ones so far."""
+        """Frames given up for newer ones so far."""
         return self._dropped
 
     @property
@@ -87,14 +95,15 @@ class FrameBox:
     def put(self, packet: FramePacket) -> bool:
         """Hands a frame over. False: the box was ended, the frame is not taken."""
         with self._change:
-            if not self._newest_wins:
+            if not self._live:
                 self._change.wait_for(lambda: self._ended or len(self._packets) < self._room)
             if self._ended:
                 return False
-            if self._newest_wins and self._packets:
+            if self._live and self._packets and self._is_late(self._packets[0], packet.captured_at):
                 old = self._packets.popleft()
                 self._given_up.append((old.number, old.timestamp))
                 self._dropped += 1
+                self._hurries_until = packet.captured_at + HURRIES_FOR_S
             self._packets.append(packet)
             self._change.notify_all()
             return True
@@ -112,6 +121,9 @@ class FrameBox:
             self._given_up.clear()
             self._change.notify_all()
             return taken
+
+    def _is_late(self, packet: FramePacket, now: float) -> bool:
+        return now < self._hurries_until or now - packet.captured_at > PATIENCE_S
 
     def end(self, *, discard: bool = False) -> None:
         """No more frames come. Those inside can still be taken, unless they are discarded."""

@@ -12,7 +12,7 @@ import pytest
 
 from au_desktop.runtime.analysis import Analysis, AnalysisState, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture
-from au_desktop.runtime.slots import Taken
+from au_desktop.runtime.slots import PATIENCE_S, Taken
 from rtatl_core.errors import WeightsError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, file_spec, picture
@@ -46,13 +46,14 @@ class Running:
             time.sleep(0.005)
 
 
-def still(numbers: list[int], live: bool = False) -> Capture:
-    """A capture that was never started: its box already holds the frames."""
+def still(numbers: list[int], live: bool = False, frame_s: float = 0.0) -> Capture:
+    """A capture that was never started: its box already holds the frames, which came that far apart."""
     spec = CAMERA if live else file_spec()
     capture = Capture(spec, FakeSource, lambda *_: None, threading.Event())
     capture.box._room = len(numbers)
     for number in numbers:
-        capture.box.put(FramePacket(picture((32, 24)), number, number / 25, time.perf_counter()))
+        at = time.perf_counter() + number * frame_s
+        capture.box.put(FramePacket(picture((32, 24)), number, number / 25, at))
     capture.box.end()
     return capture
 
@@ -90,7 +91,7 @@ def test_frames_are_analysed_in_order_and_the_end_is_told_once(start: Any) -> No
 
 def test_dropped_frames_travel_with_the_next(start: Any) -> None:
     running = start(FakeEngine)
-    running.analysis.follow(still([1, 2, 3], live=True))
+    running.analysis.follow(still([1, 2, 3], live=True, frame_s=2 * PATIENCE_S))
     running.until(lambda: running.ended)
     (frame,) = running.frames
     assert (frame.packet.number, frame.dropped) == (3, ((1, 1 / 25), (2, 2 / 25)))

@@ -1,4 +1,4 @@
-"""Between two threads: newest wins or everyone waits, and nothing given up is forgotten."""
+"""Between two threads: a live frame waits for a moment, a file's for ever, and nothing given up is forgotten."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from au_desktop.runtime.slots import FrameBox, Slot
+from au_desktop.runtime.slots import PATIENCE_S, FrameBox, Slot
 from rtatl_core.handoffs import FramePacket
 from tests.desktop.fakes import picture
 
@@ -26,23 +26,56 @@ def test_slot_keeps_the_newest_and_counts_the_rest() -> None:
     assert slot.overwritten == 2
 
 
-def test_newest_wins_box_remembers_the_frames_it_gave_up() -> None:
-    box = FrameBox(newest_wins=True)
-    for number in (1, 2, 3):
-        assert box.put(packet(number))
+def live(number: int, fps: float = 40) -> FramePacket:
+    return FramePacket(picture((8, 6)), number, number / 10, 100 + number / fps)
+
+
+def test_a_live_box_bears_a_short_moment_without_a_reader() -> None:
+    box = FrameBox(live=True)
+    for number in range(1, 6):  # 0.1 s
+        box.put(live(number))
+    taken = [box.take(0) for _ in range(5)]
+    assert [(each.packet.number, each.dropped) for each in taken if each] == [(n, ()) for n in range(1, 6)]
+    assert box.dropped == 0
+
+
+def test_a_live_box_gives_up_what_has_waited_too_long_and_remembers_it() -> None:
+    box = FrameBox(live=True)
+    for number in range(1, 31):
+        box.put(live(number))
+    assert box.dropped == 25
     taken = box.take(0)
     assert taken is not None
-    assert taken.packet.number == 3
-    assert taken.dropped == ((1, 0.1), (2, 0.2))
-    assert box.dropped == 2
-    box.put(packet(4))
+    assert taken.packet.number == 26
+    assert taken.dropped == tuple((number, number / 10) for number in range(1, 26))
     again = box.take(0)
     assert again is not None
     assert again.dropped == ()
 
 
+def test_a_reader_who_stays_too_slow_gets_the_newest_until_he_keeps_up() -> None:
+    """40 frames a second, of which a reader takes 20 for a while, and then every one."""
+    box = FrameBox(live=True)
+    waited: list[float] = []
+    lost: list[int] = []
+    for number in range(1, 301):
+        before = box.dropped
+        box.put(live(number))
+        lost.append(box.dropped - before)
+        if (number >= 150 or number % 2 == 0) and (taken := box.take(0)):
+            waited.append((number - taken.packet.number) / 40)
+    assert max(lost) == 1, "frames that are given up lie apart, never a row of them"
+    assert sum(lost) == pytest.approx(75, abs=1)
+    assert max(waited) <= PATIENCE_S
+    assert max(waited[20:]) <= 1 / 40, "a picture that is late all the time helps nobody"
+    assert sum(lost[150:]) == 0
+    for number in range(301, 306):  # a second and more without a loss: it is patient again
+        box.put(live(number))
+    assert box.dropped == sum(lost)
+
+
 def test_waiting_box_loses_nothing_and_holds_the_writer_back() -> None:
-    box = FrameBox(newest_wins=False, room=2)
+    box = FrameBox(live=False, room=2)
     put: list[int] = []
 
     def write() -> None:
@@ -65,9 +98,9 @@ def test_waiting_box_loses_nothing_and_holds_the_writer_back() -> None:
     assert box.dropped == 0
 
 
-@pytest.mark.parametrize("newest_wins", [True, False])
-def test_an_ended_box_gives_out_what_it_holds_and_takes_no_more(newest_wins: bool) -> None:
-    box = FrameBox(newest_wins=newest_wins)
+@pytest.mark.parametrize("is_live", [True, False])
+def test_an_ended_box_gives_out_what_it_holds_and_takes_no_more(is_live: bool) -> None:
+    box = FrameBox(live=is_live)
     box.put(packet(1))
     box.end()
     assert not box.put(packet(2))
@@ -80,14 +113,14 @@ def test_an_ended_box_gives_out_what_it_holds_and_takes_no_more(newest_wins: boo
 
 
 def test_discarding_forgets_what_the_box_holds() -> None:
-    box = FrameBox(newest_wins=False)
+    box = FrameBox(live=False)
     box.put(packet(1))
     box.end(discard=True)
     assert box.exhausted
 
 
 def test_ending_wakes_a_writer_that_waits_for_room() -> None:
-    box = FrameBox(newest_wins=False, room=1)
+    box = FrameBox(live=False, room=1)
     box.put(packet(1))
     answers: list[bool] = []
     writer = threading.Thread(target=lambda: answers.append(box.put(packet(2))))
@@ -99,5 +132,5 @@ def test_ending_wakes_a_writer_that_waits_for_room() -> None:
 
 def test_take_waits_no_longer_than_it_may() -> None:
     began = time.monotonic()
-    assert FrameBox(newest_wins=True).take(0.05) is None
+    assert FrameBox(live=True).take(0.05) is None
     assert 0.04 < time.monotonic() - began < 1
