@@ -116,8 +116,9 @@ FLOW_FLOOR = 0.004
 def fit_picture(image: UInt8, width: int, height: int, *, mirrored: bool) -> UInt8:
     """(h, w, 3) BGR -> (height, width, 4) as the screen takes it. Qt's own smooth scaling looks the same and costs
     three times as much."""
-    fitted = cv2.cvtColor(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), cv2.COLOR_BGR2BGRA)
-    return np.asarray(cv2.flip(fitted, 1) if mirrored else fitted, np.uint8)
+    image = np.asarray(cv2.flip(image, 1) if mirrored else image, np.uint8)
+    fitted = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(fitted, cv2.COLOR_BGR2BGRA), np.uint8)
 
 
 def draw_list(

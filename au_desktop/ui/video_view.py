@@ -27,6 +27,7 @@ from PySide6.QtGui import (
     QPixmap,
     QPolygonF,
     QRadialGradient,
+    QRegion,
     QResizeEvent,
     QTransform,
 )
@@ -166,8 +167,8 @@ class VideoView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         started = time.perf_counter()
         with QPainter(self) as painter:
-            painter.fillRect(self.rect(), self._look.colour("stage"))
             frame = self._frame
+            self._fill_around(painter, QRegion() if frame is None else QRegion(self._target.toRect()))
             if frame is not None:
                 self._paint_picture(painter, frame)
                 painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
@@ -186,6 +187,10 @@ class VideoView(QWidget):
             self._is_new = False
             if self._painted is not None:
                 self._painted(frame, 1000 * (time.perf_counter() - started))
+
+    def _fill_around(self, painter: QPainter, picture: QRegion) -> None:
+        for place in QRegion(self.rect()) - picture:
+            painter.fillRect(place, self._look.colour("stage"))
 
     def _paint_picture(self, painter: QPainter, frame: AnalysedFrame) -> None:
         ratio = self.devicePixelRatioF()

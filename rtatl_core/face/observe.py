@@ -14,9 +14,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtatl_core.face.pose import head_pose
 from rtatl_core.handoffs import LANDMARKS, FaceObservation, Float32, FramePacket, HeadPose, UInt8
@@ -41,6 +43,15 @@ def _no_plots() -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
+_LANDMARK = np.dtype([("", "V3"), ("x", "<f4"), ("", "V1"), ("y", "<f4"), ("", "V1"), ("z", "<f4")])
+"""A landmark in the bytes of MediaPipe's message: its length, then three floats, each behind its tag."""
+
+
+def _as_array(landmarks: Any) -> NDArray[np.void]:
+    """(478,) of _LANDMARK. Read in one go: 1,434 numbers one by one would take 0.3 ms of a frame."""
+    return np.frombuffer(landmarks.SerializeToString(), _LANDMARK, count=LANDMARKS)
+
+
 class FaceMesh:
     """MediaPipe FaceMesh, one per thread. ``tracking`` False treats each image on its own (photos, shuffled
     frames)."""
@@ -63,10 +74,7 @@ class FaceMesh:
         height, width = image.shape[:2]
         found = self._mesh.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).multi_face_landmarks or []
         scale = np.array([width, height, width], np.float32)
-        return [
-            np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32).reshape(LANDMARKS, 3) * scale
-            for face in found
-        ]
+        return [np.stack([read[axis] for axis in "xyz"], axis=1) * scale for read in map(_as_array, found)]
 
     def close(self) -> None:
         self._mesh.close()
