@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +60,7 @@ def export_onnx(
 
     ``ranges_from``: videos whose faces give int8 its ranges, by default the demo clip. Raises InputError when the extra
     is not installed, SourceError for an unusable video, WeightsError when a graph answers differently; what was
-    exported before is then gone, and the model runs in torch.
+    exported before then stays as it is.
     """
     try:
         import onnx  # noqa: F401 - torch's exporter asks for it
@@ -70,8 +71,8 @@ def export_onnx(
     loaded = load_model(model)
     path, network = loaded.card.path, loaded.network
     fold_batch_norms(network)
-    written = _write_graphs(path, network)
-    try:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        written = _write_graphs(Path(folder) / path.name, network)
         parity: dict[str, Any] = {"precision": precision, "raw_difference": _largest_difference(loaded.card, written)}
         if parity["raw_difference"] > PARITY:
             difference = parity["raw_difference"]
@@ -82,10 +83,9 @@ def export_onnx(
             faces = network_inputs(parity_on or _DEMO, network.config.aus, network.config.chip_side)
             runtime = openvino_runtime.OpenVinoRuntime(loaded.card, written, 1, check=False)
             parity["openvino_bf16"] = _parity(loaded.card, runtime, faces)
-    except BaseException:
         for file in written.values():
-            file.unlink()
-        raise
+            file.replace(path.parent / file.name)
+    written = {name: path.parent / file.name for name, file in written.items()}
     facts = loaded.card.facts | {"onnx": {name: file_hash(file) for name, file in written.items()}}
     facts["onnx_parity"] = parity
     path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -139,32 +139,32 @@ def _answers(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> tuple[Flo
     return intensity, occurrence > 0.5
 
 
-def _write_graphs(path: Path, network: RTATL) -> dict[str, Path]:
+def _write_graphs(beside: Path, network: RTATL) -> dict[str, Path]:
     config = network.config
     live = LiveNetwork(network).eval()
     inputs = tuple(torch.from_numpy(np.stack([array] * 2)) for array in golden_input(config))
     outputs = LIVE_OUTPUTS if config.sides else LIVE_OUTPUTS[:-1]
-    files = {"network": _write(path, "network", live, inputs, LIVE_INPUTS, outputs)}
+    files = {"network": _write(beside, "network", live, inputs, LIVE_INPUTS, outputs)}
     with torch.no_grad():
         _, _, coarse, tokens, *_ = live(*inputs)
     if network.flow is not None:
-        files["flow"] = _write(path, "flow", LiveFlow(network.flow).eval(), (coarse,), ("coarse",), ("flow",))
+        files["flow"] = _write(beside, "flow", LiveFlow(network.flow).eval(), (coarse,), ("coarse",), ("flow",))
     if network.inpainting is not None:
         erased = tokens[:, list(erased_live(config.aus))]
         painter = PatchPainter(network.inpainting).eval()
-        files["recovery"] = _write(path, "recovery", painter, (erased, inputs[0]), ("tokens", "chips"), ("patches",))
+        files["recovery"] = _write(beside, "recovery", painter, (erased, inputs[0]), ("tokens", "chips"), ("patches",))
     return files
 
 
 def _write(
-    card_path: Path,
+    beside: Path,
     name: str,
     module: nn.Module,
     inputs: tuple[Tensor, ...],
     input_names: Sequence[str],
     output_names: Sequence[str],
 ) -> Path:
-    file = card_path.with_suffix(GRAPHS[name])
+    file = beside.with_suffix(GRAPHS[name])
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its fused operator has no ONNX counterpart
     try:

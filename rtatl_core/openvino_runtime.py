@@ -1,8 +1,9 @@
 """The network live in OpenVINO, for CPUs with AMX, which calculate in bfloat16 by the tile (Intel Xeon since 2023).
 Needs the extra ``openvino``; reads the graphs that ``rtatl export`` wrote. Knows no torch.
 
-What depends on the picture alone is computed in bfloat16, what landmarks enter in float32: a face is compared with the
-person's own, and the difference of two nearly equal numbers does not survive eight bits.
+What the picture enters is computed in bfloat16, what only landmarks enter in float32: places on the face are told to
+less than a pixel, and a face is compared with the person's own; the difference of two nearly equal numbers does not
+survive eight bits.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from rtatl_core.system import has_amx
 
 SWITCH = "AU_DESKTOP_OPENVINO"
 """Environment variable: 0 = keep to ONNX Runtime."""
-PICTURE = "chips"
-"""The graph's input that is a picture."""
+PARTS = (({"centres"}, "f32"), ({"centres", "chips"}, "bf16"), ({"centres", "chips", "geometry", "reference"}, "f32"))
+"""The parts of the graph, in their order: which inputs may enter, and how it is computed. A node belongs to the first
+part that may know what it depends on."""
 
 
 def serves() -> bool:
@@ -57,33 +59,35 @@ class OpenVinoRuntime(OnnxRuntime):
 
 
 class SplitGraph:
-    """A network's graph in two parts, for one face at a time."""
+    """A network's graph in parts (``PARTS``), for one face at a time."""
 
     def __init__(self, file: Path, threads: int) -> None:
         model = _core().read_model(file)
         self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
-        self._outputs = [told.any_name for told in model.outputs]
+        outputs = [told.any_name for told in model.outputs]
         model.reshape({given.any_name: _of_one_face(given) for given in model.inputs})
-        picture, rest = _split(model)
-        self._picture = _compile(picture, "bf16" if has_amx() else "f32", threads)
-        self._rest = _compile(rest, "f32", threads)
-        seen = {output.any_name: self._picture.get_tensor(output) for output in self._picture.model_outputs}
-        for taken in self._rest.model_inputs:
-            if taken.any_name in seen:
-                self._rest.set_tensor(taken, seen[taken.any_name])
-        told = {output.any_name: self._rest.get_tensor(output) for output in self._rest.model_outputs}
-        self._told = [(seen | told)[name].data for name in self._outputs]
-        self._entered = [taken.any_name for taken in self._rest.model_inputs if taken.any_name not in seen]
+        self._parts: list[tuple[Any, list[str]]] = []
+        """Each with the inputs that it takes from outside."""
+        known: dict[str, Any] = {}
+        for part, precision in _split(model):
+            request = _compile(part, precision if has_amx() else "f32", threads)
+            for taken in request.model_inputs:
+                if taken.any_name in known:
+                    request.set_tensor(taken, known[taken.any_name])
+            given = [taken.any_name for taken in request.model_inputs if taken.any_name in self.inputs]
+            self._parts.append((request, given))
+            known |= {told.any_name: request.get_tensor(told) for told in request.model_outputs}
+        self._told = [known[name].data for name in outputs]
 
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
         """As of the whole graph: each input of n faces -> its outputs of n faces, in order."""
-        count = len(given[PICTURE])
+        count = len(next(iter(given.values())))
         faces = [self._one({name: array[k : k + 1] for name, array in given.items()}) for k in range(count)]
         return [np.concatenate(parts) for parts in zip(*faces, strict=True)]
 
     def _one(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
-        self._picture.infer({PICTURE: given[PICTURE]}, share_inputs=True)
-        self._rest.infer({name: given[name] for name in self._entered}, share_inputs=True)
+        for request, names in self._parts:
+            request.infer({name: given[name] for name in names}, share_inputs=True)
         return [array.copy() for array in self._told]
 
 
@@ -96,8 +100,9 @@ def _of_one_face(given: Any) -> list[int]:
     return [1, *(int(size.get_length()) for size in list(given.partial_shape)[1:])]
 
 
-def _split(model: Any) -> tuple[Any, Any]:
-    """Graph -> what follows from the picture alone, and the rest, which takes the former's outputs as inputs."""
+def _split(model: Any) -> list[tuple[Any, str]]:
+    """Graph -> its parts that compute anything, and how they do. What one hands to another carries the same name on
+    both sides."""
     openvino = _openvino()
     from openvino import opset15 as ops
     from openvino.passes import ConstantFolding, Manager
@@ -105,43 +110,52 @@ def _split(model: Any) -> tuple[Any, Any]:
     manager = Manager()
     manager.register_pass(ConstantFolding())  # of shapes, which are known by now
     manager.run_passes(model)
-    parameters = {parameter.get_friendly_name(): parameter for parameter in model.get_parameters()}
-    seen, known = _that_follow_from(model, parameters[PICTURE])
-    cuts, entrances = [], []
-    for node in seen:
+    belongs = _parts_of(model)
+    entrances: list[list[Any]] = [[] for _ in PARTS]
+    exits: list[list[Any]] = [[] for _ in PARTS]
+    for result in model.get_results():
+        exits[belongs[result.input_value(0).get_node().get_friendly_name()]].append(result)
+    for node in model.get_ordered_ops():
+        own = belongs.get(node.get_friendly_name())
+        if own is None:
+            continue
+        is_input = node.get_type_name() == "Parameter"
         for output in node.outputs():
-            beyond = [
-                target
-                for target in output.get_target_inputs()
-                if target.get_node().get_friendly_name() not in known and target.get_node().get_type_name() != "Result"
-            ]
-            if beyond:
+            leaves = False
+            for part in range(len(PARTS)):
+                takers = [taker for taker in output.get_target_inputs() if _place(taker, belongs) == part]
+                if not takers or (part == own and not is_input):
+                    continue
                 entrance = ops.parameter(output.get_shape(), output.get_element_type())
                 entrance.output(0).set_names({output.any_name})
-                for target in beyond:
-                    target.replace_source_output(entrance.output(0))
-                cuts.append(ops.result(output))
-                entrances.append(entrance)
-    results = {result: result.input_value(0).get_node().get_friendly_name() in known for result in model.get_results()}
-    picture = openvino.Model([*cuts, *(r for r, of_picture in results.items() if of_picture)], [parameters[PICTURE]])
-    others = [parameter for name, parameter in parameters.items() if name != PICTURE]
-    rest = openvino.Model([r for r, of_picture in results.items() if not of_picture], [*entrances, *others])
-    return picture, rest
+                for taker in takers:
+                    taker.replace_source_output(entrance.output(0))
+                entrances[part].append(entrance)
+                leaves = not is_input
+            if leaves:
+                exits[own].append(ops.result(output))
+    parts = zip(exits, entrances, PARTS, strict=True)
+    return [(openvino.Model(told, taken), precision) for told, taken, (_, precision) in parts if told]
 
 
-def _that_follow_from(model: Any, parameter: Any) -> tuple[list[Any], set[str]]:
-    """Nodes that depend on this input and on no other, and their names with the input's."""
-    known = {parameter.get_friendly_name()}
-    constant: set[str] = set()
-    seen = []
+def _parts_of(model: Any) -> dict[str, int]:
+    """Nodes that depend on any input -> index of their part; an input itself counts to the first that may know it."""
+    enters: dict[str, frozenset[str]] = {}
     for node in model.get_ordered_ops():
-        sources = [value.get_node().get_friendly_name() for value in node.input_values()]
         name = node.get_friendly_name()
-        if node.get_type_name() in ("Parameter", "Result"):
-            continue
-        if all(source in constant for source in sources):
-            constant.add(name)
-        elif all(source in constant or source in known for source in sources):
-            known.add(name)
-            seen.append(node)
-    return seen, known
+        if node.get_type_name() == "Parameter":
+            enters[name] = frozenset([node.output(0).any_name])
+        else:
+            sources = (value.get_node().get_friendly_name() for value in node.input_values())
+            enters[name] = frozenset().union(*(enters[source] for source in sources))
+    return {
+        name: next(k for k, (may_enter, _) in enumerate(PARTS) if inputs <= may_enter)
+        for name, inputs in enters.items()
+        if inputs
+    }
+
+
+def _place(taker: Any, belongs: Mapping[str, int]) -> int | None:
+    """Part of the node behind that entrance; None of a result, which leaves with what it tells."""
+    node = taker.get_node()
+    return None if node.get_type_name() == "Result" else belongs[node.get_friendly_name()]

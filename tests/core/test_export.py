@@ -67,11 +67,17 @@ def test_an_int8_graph_is_smaller_and_answers_nearly_the_same(
 def test_an_int8_graph_that_differs_too_much_is_not_kept(
     model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert main(["export", "--model", str(model)]) == 0
+    before = {file: file.read_bytes() for file in model.parent.iterdir()}
     monkeypatch.setattr("rtatl_core.export.PARITY_INT8", 0.0)
     clip = str(cut_from_demo(tmp_path / "face.mp4", 40))
     assert main(["export", "--model", str(model), "--precision", "int8", "--ranges-from", clip]) == 2
     assert "export it with --precision fp32" in capsys.readouterr().err
-    assert Predictor(model, "cpu").runtime == "torch"
+    assert (
+        main(["export", "--model", str(model), "--parity-on", str(tmp_path / "none.mp4"), "--precision", "int8"]) == 2
+    )
+    assert {file: file.read_bytes() for file in model.parent.iterdir() if file.suffix != ".mp4"} == before
+    assert Predictor(model, "cpu").runtime == "onnxruntime"
 
 
 @pytest.mark.parametrize("choices", [{"geometry": 0, "relation_layers": 0}, {"backbone": "mobilenet_v2"}])

@@ -1,4 +1,4 @@
-"""The network in two parts in OpenVINO."""
+"""The network in parts in OpenVINO."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     "choices",
     [{}, {"geometry": 0, "reference": False, "sides": False}, {"backbone": "mobilenet_v2"}, {"relation_layers": 0}],
 )
-def test_both_parts_together_say_what_the_whole_says(tmp_path: Path, choices: dict[str, object]) -> None:
+def test_the_parts_together_say_what_the_whole_says(tmp_path: Path, choices: dict[str, object]) -> None:
     card = read_card(exported(tmp_path, **choices))
     graphs = card.graphs()
     whole, parts = OnnxRuntime(card, graphs, 1), OpenVinoRuntime(card, graphs, 1)
