@@ -27,14 +27,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, stand_in
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
-from rtatl_core.evaluation import clip_agreement, predict_store
+from rtatl_core.evaluation import clip_agreement, in_time, read_store
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
 from rtatl_core.metrics import pcc
 from rtatl_core.temporal import SMOOTHING_S, Smoother
@@ -81,8 +80,7 @@ def audit(
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
         require_apart(loaded.facts.get("training", {}).get("subjects", []), store.subjects.tolist())
-        said = predict_store(loaded.network, store, np.arange(len(store)))
-        return Read(store, calibrate(said.intensity, said.occurrence, loaded.calibration)[0])
+        return Read(store, read_store(loaded.network, loaded.calibration, store))
 
     moving, still = [read(folder) for folder in clips], [read(folder) for folder in photos]
     everything = [*moving, *still]
@@ -153,8 +151,7 @@ def apex(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     highest: dict[int, list[float]] = {}
     for one in reads:
         for clip in np.unique(one.store.clips):
-            rows = np.flatnonzero(one.store.clips == clip)
-            rows = rows[np.argsort(one.store.times[rows], kind="stable")]
+            rows = in_time(one.store, np.flatnonzero(one.store.clips == clip))
             smoothed = _as_live(one.store.times[rows], one.values[rows])
             for au in CLEAR:
                 shown = clearly_shown(_taught(one)[rows], au)

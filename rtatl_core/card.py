@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from rtatl_core.errors import WeightsError
 from rtatl_core.face.mesh import MESH_POINTS
 from rtatl_core.face.observe import BACKEND
 from rtatl_core.face.regions import au_regions
+from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
 from rtatl_core.models.config import RTATLConfig
 
@@ -29,6 +30,15 @@ DEFAULT_MODEL = "rtatl-synth"
 OCCURRENCE_RULES = {"logistic(4 * (5 * gain * (raw - offset) - 1))": True, "occurrence head": False}
 GOLDEN_TOLERANCE = 0.02
 """Largest difference in intensity (0-5) that another CPU's or library's arithmetic may make."""
+
+
+class Own(NamedTuple):
+    """For what is over a person's own level at rest, each (n_aus,). A gain of 0: that AU is read as of a stranger."""
+
+    gain: Float32
+    margin: Float32
+    """So far people rise above their level without showing the AU."""
+    boost: Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,33 @@ class Calibration:
     occurrence head gives."""
     boost: Float32 = field(default_factory=lambda: np.ones((), np.float32))
     """(n_aus,) or (), 1 or more."""
+
+    own: Own | None = None
+    """How much a face can be believed once it is known how it reads at rest: people at rest differ more from each other
+    than from themselves."""
+
+    @property
+    def begins(self) -> Float32:
+        """(n_aus,) raw output that reads 1: where a face nobody has seen before is taken to rest."""
+        where: Float32 = self.offset + 1 / (MAX_INTENSITY * self.gain)
+        return where
+
+    def of_person(self, raw: Float32, resting: Float32) -> Calibration:
+        """raw, resting: (..., n_aus) output for faces, and for the same people at rest -> the calibration of these very
+        faces: that of a stranger, or for AUs where the rise over their own rest says more, that of the rise."""
+        if self.own is None:
+            return self
+        by_rise = replace(self, gain=self.own.gain, offset=resting + self.own.margin, boost=self.own.boost)
+        says_more = (by_rise._read(raw) > self._read(raw)) & ~self.intensity_from_occurrence
+        return replace(
+            self,
+            gain=np.where(says_more, by_rise.gain, self.gain),
+            offset=np.where(says_more, by_rise.offset, self.offset),
+            boost=np.where(says_more, by_rise.boost, self.boost),
+        )
+
+    def _read(self, raw: Float32) -> Float32:
+        return self.reach(MAX_INTENSITY * self.gain * (raw - self.offset))
 
     def reach(self, value: Float32) -> Float32:
         """Stretch what is over 1. value: (..., n_aus)."""
@@ -180,6 +217,7 @@ def read_card(model: str | Path | None = None) -> Card:
             OCCURRENCE_RULES[told["occurrence"]],
             np.isin(config.aus, told.get("intensity_is_5_times_probability", [])),
             np.array(told.get("boost", 1.0), np.float32),
+            Own(*(np.array(told["own"][name], np.float32) for name in Own._fields)) if "own" in told else None,
         )
         card = Card(path, facts, config, calibration, np.array(facts["golden_intensity"], np.float32))
         str(facts["name"]), str(facts["trained_on"]), str(facts["sha256"]), card.with_flow
@@ -194,7 +232,7 @@ def read_card(model: str | Path | None = None) -> Card:
 
 def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[Float32, Float32]:
     """(..., n_aus) raw intensity and occurrence logits -> intensity 0-5, probability of occurrence 0-1."""
-    intensity = 5 * calibration.gain * (raw - calibration.offset)
+    intensity = MAX_INTENSITY * calibration.gain * (raw - calibration.offset)
     uncoded = calibration.intensity_from_occurrence
     if calibration.occurrence_from_intensity:
         logits = np.where(uncoded, logits, 4 * (intensity - 1)).astype(np.float32)
@@ -209,7 +247,7 @@ def calibrate_sides(raw: Float32, intensity: Float32, calibration: Calibration) 
     Each side is calibrated like the whole; then both are moved alike, and their difference cut where it would leave
     0-5, so that their mean is the intensity.
     """
-    value = 5 * calibration.gain[:, None] * (raw - calibration.offset[:, None])
+    value = MAX_INTENSITY * calibration.gain[..., None] * (raw - calibration.offset[..., None])
     value = np.moveaxis(calibration.reach(np.moveaxis(value, -1, 0)), 0, -1).clip(0, 5)
     most = 2 * np.minimum(intensity, 5 - intensity)
     half = (value[..., 0] - value[..., 1]).clip(-most, most) / 2

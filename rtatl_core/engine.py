@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from rtatl_core.handoffs import (
     ObservedFrame,
 )
 from rtatl_core.predictor import Predictor
-from rtatl_core.reference import PersonalReference
+from rtatl_core.reference import PersonalReference, RestingLevel
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 
 MOST_BEHIND = 2
@@ -55,8 +56,10 @@ class Engine:
         self._predictor.warm_up()
         self._observer = Observer(max_faces)
         self._smoother = Smoother(smoothing_s)
-        self._reference = PersonalReference()
+        self._reference, self._resting = PersonalReference(), RestingLevel()
         self._compares = self._predictor.card.config.reference
+        calibration = self._predictor.card.calibration
+        self._begins = None if calibration.own is None else calibration.begins
         self.aus = self._predictor.aus
         self.model: dict[str, Any] = self._predictor.card.facts
         self.max_faces = max_faces
@@ -85,7 +88,7 @@ class Engine:
         """What of this engine belongs into session.json beside the model."""
         return {
             "smoothing_s": self.smoothing_s,
-            **({"personal": self.personal} if self._compares else {}),
+            **({"personal": self.personal} if self._compares or self._begins is not None else {}),
             "max_faces": self.max_faces,
             "device": self.device,
             "runtime": self.runtime,
@@ -132,6 +135,7 @@ class Engine:
         predictions, centres = self._predictor(
             aligned,
             self._references(observed, aligned),
+            None if self._begins is None else partial(self._at_rest, observed, self._begins),
             want_flow=self.want_flow,
             want_patches=self.want_patches,
         )
@@ -159,11 +163,18 @@ class Engine:
         known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
         return known if self.personal else None
 
+    def _at_rest(self, observed: ObservedFrame, begins: Float32, raw: Float32) -> Float32 | None:
+        """Kept up to date like the references."""
+        timestamp, pairs = observed.packet.timestamp, zip(observed.observations, raw, strict=True)
+        levels = np.stack([self._resting(seen.face_id, timestamp, said, begins) for seen, said in pairs])
+        return levels if self.personal else None
+
     def reset(self, *, new_ids: bool = False) -> None:
         """Forget faces and smoothing: what follows is a new source. Ids of faces go on, unless ``new_ids`` begins at 0
         again, for a session of its own."""
         self._observer.reset(new_ids=new_ids)
         self._reference.forget()
+        self._resting.forget()
         self._smoother.forget()
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rtatl_core.card import Calibration, calibrate
 from rtatl_core.datasets.augment import AugmentConfig, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
@@ -27,6 +28,7 @@ from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.recipe import Recipe
+from rtatl_core.reference import resting_levels
 from rtatl_core.tasks.objective import Objective
 from rtatl_core.tasks.optical_flow import end_point_error
 
@@ -73,6 +75,23 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], bat
             tensors.append(output.sides)
         outputs.append(tuple(tensor.float().cpu().numpy() for tensor in tensors))
     return Predicted(*(np.concatenate(part) for part in zip(*outputs, strict=True)))
+
+
+def in_time(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same rows in the order of their times."""
+    return rows[np.argsort(store.times[rows], kind="stable")]
+
+
+def read_store(network: RTATL, calibration: Calibration, store: ChipStore) -> Float32:
+    """(n, n_aus) intensity 0-5 before smoothing, as the engine reads them: frames of a clip one after the other, each
+    photo as of a stranger."""
+    said = predict_store(network, store, np.arange(len(store)))
+    resting = np.broadcast_to(calibration.begins, said.intensity.shape).copy()
+    for clip in np.unique(store.clips):
+        rows = in_time(store, np.flatnonzero(store.clips == clip))
+        if clip:
+            resting[rows] = resting_levels(store.times[rows], said.intensity[rows], calibration.begins)
+    return calibrate(said.intensity, said.occurrence, calibration.of_person(said.intensity, resting))[0]
 
 
 _CHOICES = ("teacher", "icc", "f1", "loss", "last")

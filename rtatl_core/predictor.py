@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +51,13 @@ class Predictor:
         self,
         faces: Sequence[AlignedFace],
         references: Sequence[Float32] | None = None,
+        at_rest: Callable[[Float32], Float32 | None] | None = None,
         *,
         want_flow: bool = False,
         want_patches: bool = False,
     ) -> tuple[list[AUPrediction], Float32]:
         """All faces of a frame in one batch. ``references``: what each is compared with (reference.py); None = nothing.
+        ``at_rest``: (n_faces, n_aus) raw output -> that of the same people at rest; None = they are strangers.
         Returns a prediction per face, and the regions they were read from: (n_faces, n_aus, 2, 2) as fractions of the
         chip. Raises PredictionError when the network answers with something that is no number.
 
@@ -77,6 +79,8 @@ class Predictor:
         if not (np.isfinite(raw.intensity).all() and np.isfinite(raw.occurrence).all()):
             raise PredictionError("the network gave no number (NaN) for this frame; if it goes on, install it again")
         calibration = self.card.calibration
+        if at_rest is not None and (resting := at_rest(raw.intensity)) is not None:
+            calibration = calibration.of_person(raw.intensity, resting)
         intensity, occurrence = calibrate(raw.intensity, raw.occurrence, calibration)
         flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
         sides: Sequence[Float32 | None] = [None] * len(faces)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtatl_core.card import Calibration, calibrate
+from rtatl_core.calibration import fit_calibration, fit_own, own_rises, real_output
+from rtatl_core.card import calibrate
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
-from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation import (
     clip_agreement,
@@ -23,6 +22,7 @@ from rtatl_core.evaluation import (
     flow_gain,
     pooled_agreement,
     predict_store,
+    read_store,
     teacher_agreement,
 )
 from rtatl_core.facs import MAX_INTENSITY, parse_label
@@ -34,23 +34,6 @@ from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
 from rtatl_core.weights import COMPUTED_KEYS, load_model, save_model
 
-REST_QUANTILE = 0.2
-"""Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
-FALSE_ALARMS = 0.02
-"""Share of real resting faces that may read 1 (FACS A) or more: what limits the gain."""
-FEW_RESTING = 20
-"""Fewer real resting faces than this limit no gain by themselves."""
-FEW_CLEAR = 15
-"""Fewer real faces that clearly show an AU say nothing; labelled ones do then."""
-CLEAR_READS = 4.0
-"""What a real face that clearly shows an AU should read."""
-CLEAR_LABEL, FEW_LABELLED = 0.6, 8
-"""Label from which on a face clearly shows an AU, and how many such faces say something."""
-MAX_BOOST = 3.0
-MAX_GAIN = 4.0
-CAUTIOUS_GAIN = 2.0
-"""Where there are too few resting faces to limit it."""
-OFFSET_LIMITS = (-0.05, 0.35)
 SHARES = (0.5, 0.75, 0.9)
 """Shares of the geometry stream to choose from."""
 
@@ -105,11 +88,15 @@ def publish(trainer: Trainer) -> Path:
         clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
     strangers = _whole(data.calibration) or data.unlabelled
     judged = real_output(network, [*strangers, *_whole(data.selection)])
-    calibration = fit_calibration(said.intensity, truth / np.float32(MAX_INTENSITY), clips, judged)
+    labelled = said.intensity, truth / np.float32(MAX_INTENSITY)
+    calibration = fit_calibration(*labelled, clips, judged)
+    rises = own_rises(network, [*data.unlabelled, *_whole(data.selection)], calibration)
+    own = fit_own(*labelled, rises, calibration)
     calibration = dataclasses.replace(
         calibration,
         occurrence_from_intensity=store.occurrence_rule == FACS_A,
         intensity_from_occurrence=~np.isfinite(truth).any(axis=0),
+        own=own,
     )
     value, probability = calibrate(said.intensity, said.occurrence, calibration)
     labels = [f"AU{au:02d}" for au in aus]
@@ -132,8 +119,7 @@ def publish(trainer: Trainer) -> Path:
         }
     trust = {str(au): "experimental" for au in aus}
     if data.aside is not None:
-        said_aside = predict_store(network, data.aside, np.arange(len(data.aside)))
-        value_aside = calibrate(said_aside.intensity, said_aside.occurrence, calibration)[0]
+        value_aside = read_store(network, calibration, data.aside)
         aside = _against_teacher(data.aside, value_aside, aus)
         measured["aside_video"] = {"what": f"{_REFERENCE}, on real clips that chose nothing", **aside}
         if network.flow is not None:
@@ -253,91 +239,6 @@ def fit_geometry_share(selection: ChipStore, network: RTATL) -> Float32:
 
 def _whole(store: ChipStore | None) -> list[Source]:
     return [] if store is None else [Source(store, np.arange(len(store)), labels=False)]
-
-
-FRAMES_PER_CLIP = 8
-
-
-class RealFaces(NamedTuple):
-    """For each AU the raw output on real faces that the teacher judges."""
-
-    resting: Sequence[Float32]
-    """On faces at rest, a few frames of each clip."""
-    clear: Sequence[Float32]
-    """On faces that clearly show it; empty for AUs that the teacher does not know."""
-
-
-def real_output(network: RTATL, sources: Sequence[Source]) -> RealFaces:
-    aus = network.config.aus
-    resting: list[list[Float32]] = [[] for _ in aus]
-    clear: list[list[Float32]] = [[] for _ in aus]
-    for store, rows, _ in sources:
-        if store.teacher is None:
-            continue
-        spread = np.concatenate(
-            [
-                mine[:: max(1, len(mine) // FRAMES_PER_CLIP)] if store.clips[mine[0]] else mine
-                for clip in np.unique(store.clips[rows])
-                if len(mine := rows[store.clips[rows] == clip])
-            ]
-        )
-        said = predict_store(network, store, rows).intensity
-        few = np.isin(rows, spread)
-        for j, au in enumerate(aus):
-            resting[j].append(said[few & at_rest(store.teacher[rows], au), j])
-            if au in CLEAR:
-                clear[j].append(said[clearly_shown(store.teacher[rows], au), j])
-    return RealFaces(*([np.concatenate([_NONE, *found]) for found in parts] for parts in (resting, clear)))
-
-
-_NONE = np.empty(0, np.float32)
-
-
-def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: RealFaces | None = None) -> Calibration:
-    """Per-AU gain, offset and boost.
-
-    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
-    judged: raw output on real faces that a teacher judges. The offset is what the network says at rest: the median
-    of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips; without
-    clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression: spread of
-    the labels over spread of the output (or more where real faces that clearly show the AU would read under 3), at
-    least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1; more would amplify what is noise. The boost
-    lets faces that clearly show it read what they should in the median: real ones ``CLEAR_READS`` where the teacher
-    knows enough of them, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels.
-    """
-    offset = np.empty(raw.shape[1], np.float32)
-    gain, boost = np.empty(raw.shape[1], np.float32), np.ones(raw.shape[1], np.float32)
-    for j in range(raw.shape[1]):
-        known = np.isfinite(truth[:, j])
-        at_rest = raw[known & (truth[:, j] < 0.02), j]
-        calm, clear = (judged.resting[j], judged.clear[j]) if judged is not None else (_NONE, _NONE)
-        if len(calm) >= FEW_RESTING:
-            offset[j] = np.median(calm)
-        elif real:
-            offset[j] = np.median([np.quantile(clip[:, j], REST_QUANTILE) for clip in real])
-        else:
-            offset[j] = np.median(at_rest) if len(at_rest) else 0.0
-        if not known.any():
-            offset[j], gain[j] = 0.0, 1.0
-            continue
-        spread = float(raw[known, j].std())
-        most = CAUTIOUS_GAIN
-        if len(calm) >= FEW_RESTING:
-            highest = float(np.quantile(calm, 1 - FALSE_ALARMS)) - offset[j]
-            most = min(MAX_GAIN, 1 / (MAX_INTENSITY * max(highest, 1e-6)))
-        wanted = float(truth[known, j].std()) / max(spread, 1e-6)
-        if len(clear) >= FEW_CLEAR:
-            wanted = max(wanted, 3 / (MAX_INTENSITY * max(float(np.median(clear)) - offset[j], 1e-6)))
-        gain[j] = max(1.0, min(wanted, most))
-        shown, should_read = clear, CLEAR_READS
-        if len(clear) < FEW_CLEAR:
-            labelled = known & (truth[:, j] >= CLEAR_LABEL)
-            shown = raw[labelled, j]
-            should_read = MAX_INTENSITY * float(truth[labelled, j].sum()) / max(1, len(shown))
-        if len(shown) >= FEW_LABELLED:
-            reads = MAX_INTENSITY * gain[j] * (float(np.median(shown)) - offset[j])
-            boost[j] = np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST)
-    return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
 
 
 def _without_card(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""A person's own face, for the network to compare a frame with.
+"""A person's own face, to compare a frame with: how it looked so far, for the network, and what it reads at rest, for
+the calibration.
 
 A face at rest can look like an AU: low brows like AU4, thin lips like AU24. What tells them apart is how this person
 looks otherwise. Networks with ``reference`` (models/rtatl.py) therefore see each face beside the mean of the same
@@ -8,12 +9,13 @@ Ours; not of the paper.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from rtatl_core.face.mesh import MESH_POINTS
-from rtatl_core.handoffs import Float32
+from rtatl_core.handoffs import Float32, Float64
 
 KNOWN_AFTER_S = 0.75
 """A face seen for less is compared with nothing."""
@@ -22,6 +24,8 @@ MEMORY_S = 60.0
 _LONGEST_FRAME_S = 0.1
 """What one frame counts for at most, so that a pause does not give its last frame the weight of all."""
 _FORGOTTEN_AFTER_S = 10.0
+FALLS_S, RISES_S = 0.5, 60.0
+"""Time constants with which a level at rest follows what reads lower, and what reads higher."""
 
 
 def unknown_reference() -> Float32:
@@ -65,3 +69,49 @@ class PersonalReference:
     def _tidy(self, now: float) -> None:
         if len(self._faces) > 32:
             self._faces = {k: v for k, v in self._faces.items() if now - v.last <= _FORGOTTEN_AFTER_S}
+
+
+@dataclass(slots=True)
+class _Level:
+    value: Float32
+    last: float
+
+
+class RestingLevel:
+    """What each face reads at rest, per AU, as far as it has shown: a level that falls with the output within half a
+    second and rises with it within a minute. An expression held from the beginning counts as rest until it ends.
+
+    People at rest differ more from each other than from themselves, so that a rise over one's own level tells an AU
+    where the output alone does not (``Calibration.of_person``). OpenFace subtracts a running median instead, which
+    takes an expression of some length for the person (Baltrusaitis et al., FG 2015). Ours; not of the paper.
+    """
+
+    def __init__(self) -> None:
+        self._faces: dict[int, _Level] = {}
+
+    def __call__(self, face_id: int, timestamp: float, raw: Float32, at_first: Float32) -> Float32:
+        """(n_aus,) level of that face with this frame, on the scale of ``raw``; a face not seen before begins at
+        ``at_first``."""
+        level = self._faces.get(face_id)
+        if level is None or level.value.shape != raw.shape:
+            self._faces[face_id] = _Level(at_first.astype(np.float32), timestamp)
+            self._tidy(timestamp)
+            return self._faces[face_id].value
+        passed = min(max(timestamp - level.last, 0.0), _LONGEST_FRAME_S)
+        level.last = timestamp
+        share = np.where(raw < level.value, -math.expm1(-passed / FALLS_S), -math.expm1(-passed / RISES_S))
+        level.value = level.value + (raw - level.value) * share.astype(np.float32)
+        return level.value
+
+    def forget(self) -> None:
+        self._faces.clear()
+
+    def _tidy(self, now: float) -> None:
+        if len(self._faces) > 32:
+            self._faces = {k: v for k, v in self._faces.items() if now - v.last <= _FORGOTTEN_AFTER_S}
+
+
+def resting_levels(times: Float64, raw: Float32, at_first: Float32) -> Float32:
+    """(T,) seconds, (T, n_aus) raw output on one face -> (T, n_aus) its level at rest with each frame."""
+    level = RestingLevel()
+    return np.stack([level(0, float(at), said, at_first) for at, said in zip(times, raw, strict=True)])

@@ -21,6 +21,7 @@ from rtatl_core.card import (
     OCCURRENCE_RULES,
     Calibration,
     Card,
+    Own,
     calibrate,
     file_hash,
     golden_input,
@@ -97,6 +98,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
             "gain": _rounded(calibration.gain),
             "offset": _rounded(calibration.offset),
             "boost": _rounded(np.broadcast_to(calibration.boost, calibration.gain.shape)),
+            **({"own": own_facts(calibration.own)} if calibration.own is not None else {}),
             "occurrence": next(k for k, v in OCCURRENCE_RULES.items() if v == calibration.occurrence_from_intensity),
             "intensity_is_5_times_probability": _numbers(network.config.aus, calibration.intensity_from_occurrence),
         },
@@ -105,6 +107,14 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
     file.chmod(0o644)  # safetensors writes files that only their owner can read
     path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
+
+
+def own_facts(own: Own) -> dict[str, Any]:
+    """The card's entry."""
+    rule = (
+        "the same, with the face's own level at rest (reference.RestingLevel) plus margin as offset; the larger counts"
+    )
+    return {"rule": rule, **{name: _rounded(values) for name, values in own._asdict().items()}}
 
 
 def load_model(model: str | Path | None = None) -> Model:

@@ -133,7 +133,7 @@ class Options(QFrame):
         end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
             ("Smoothing", "Time constant; raw values are recorded as well", smoothing),
-            ("Own face", "Compare each face with how the person looked so far", self.personal),
+            ("Own face", "Compare each face with the same person so far", self.personal),
             ("Faces", "How many faces are followed at once", self.faces),
             ("Model", "Which weights the numbers come from", self.model),
             *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),

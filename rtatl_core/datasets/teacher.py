@@ -147,3 +147,11 @@ def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
             rest, full = WEAK_LABELS[au]
             result[row] = np.clip((told - rest) / (full - rest), 0, 1)
     return result
+
+
+def not_seen(values: Float32, au: int) -> NDArray[np.bool_]:
+    """(N, n) stand-ins -> (N,) faces on which nothing of that AU is seen; all where the teacher does not know it."""
+    if au not in WEAK_LABELS:
+        return np.ones(len(values), np.bool_)
+    absent: NDArray[np.bool_] = stand_in(values, au) <= WEAK_LABELS[au][0]
+    return absent

@@ -9,18 +9,21 @@ import pytest
 import torch
 
 from rtatl_core.assets import asset
-from rtatl_core.card import Calibration
+from rtatl_core.card import Calibration, Own
+from rtatl_core.cli import main
 from rtatl_core.datasets.augment import AugmentConfig, mirror_geometry
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
 from rtatl_core.datasets.others import ABSENT, Others, references
 from rtatl_core.engine import Engine
+from rtatl_core.evaluation import read_store
 from rtatl_core.export import export_onnx
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.reference import KNOWN_AFTER_S, MEMORY_S, PersonalReference
+from rtatl_core.reference import KNOWN_AFTER_S, MEMORY_S, PersonalReference, RestingLevel, resting_levels
 from rtatl_core.video import VideoReader
-from rtatl_core.weights import save_model
+from rtatl_core.weights import load_model, save_model
+from tests.clips import cut_from_demo
 from tests.core.stores import AUS, write_clips, write_labelled
 
 CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16, reference=True)
@@ -65,6 +68,44 @@ def test_old_moments_fade() -> None:
     for k in range(int(4 * MEMORY_S * 10)):
         mean = known(0, k / 10, geometry(float(k < MEMORY_S * 10)))
     assert mean[0, 0] < 0.1
+
+
+def levels(raw: list[float], rate: float = 25, first: float = 0.5) -> np.ndarray:
+    times = np.arange(len(raw)) / rate
+    return resting_levels(times, np.array(raw, np.float32)[:, None], np.array([first], np.float32))[:, 0]
+
+
+@pytest.mark.parametrize("rate", [15, 60])
+def test_a_level_at_rest_falls_soon_and_rises_late(rate: int) -> None:
+    found = levels([0.1] * (3 * rate) + [0.9] * (3 * rate) + [0.1] * (2 * rate), rate)
+    assert found[0] == 0.5
+    assert found[rate // 2] == pytest.approx(0.1 + 0.4 * np.exp(-1), abs=0.03)
+    assert found[3 * rate - 1] == pytest.approx(0.1, abs=0.01)
+    assert found[6 * rate - 1] == pytest.approx(0.1 + 0.8 * (1 - np.exp(-3 / 60)), abs=0.01), "an expression of 3 s"
+    assert found[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_an_expression_held_from_the_beginning_counts_as_rest_until_it_ends() -> None:
+    found = levels([0.5] * 100 + [0.1] * 100)
+    assert found[:100] == pytest.approx(0.5, abs=0.01)
+    assert found[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_one_glitch_does_not_lower_the_level_for_long() -> None:
+    found = levels([0.4] * 50 + [-5.0] + [0.4] * 50, first=0.4)
+    assert found.min() > -0.05
+
+
+def test_every_face_has_a_level_of_its_own() -> None:
+    level = RestingLevel()
+    low, high = np.zeros(2, np.float32), np.ones(2, np.float32)
+    for k in range(50):
+        level(1, k / 25, low, high)
+        level(2, k / 25, high, high)
+    assert level(1, 2.0, low, high).max() < 0.05
+    assert level(2, 2.0, high, high).min() > 0.95
+    level.forget()
+    assert level(1, 2.04, low, high).min() == 1
 
 
 def test_stored_clips_are_compared_as_live_and_stills_with_the_others(tmp_path: Path) -> None:
@@ -167,3 +208,29 @@ def test_the_engine_compares_a_face_with_itself(model: Path) -> None:
         engine.close()
     np.testing.assert_allclose(said[True][:8], said[False][:8], atol=1e-5)
     assert np.abs(said[True][12:] - said[False][12:]).max() > 1e-3
+
+
+def test_engine_and_store_read_a_rise_over_the_persons_own_rest_alike(tmp_path: Path) -> None:
+    """The demo's people, who show something after they were seen at rest."""
+    torch.manual_seed(0)
+    config = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
+    own = Own(np.full(2, 4, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32))
+    strangers = Calibration(np.ones(2, np.float32), np.full(2, 0.2, np.float32), own=own)
+    description = {"name": "tiny", "trained_on": "nothing", "trust": {"1": "experimental", "12": "experimental"}}
+    save_model(tmp_path / "tiny", RTATL(config), strangers, description)
+    (tmp_path / "videos").mkdir()
+    clip = cut_from_demo(tmp_path / "videos" / "face.mp4", 60)
+    said = {}
+    for personal in (True, False):
+        engine = Engine(tmp_path / "tiny.safetensors", device="cpu", smoothing_s=0, personal=personal)
+        assert engine.settings["personal"] is personal
+        with VideoReader(clip) as reader:
+            frames = [engine.process(packet) for packet in reader]
+        said[personal] = np.stack([frame.faces[0].prediction.intensity for frame in frames])
+        engine.close()
+    assert (said[True] >= said[False]).all()
+    assert (said[True] > said[False] + 0.01).any()
+    assert main(["prepare", "videos", "--root", str(clip.parent), "--out", str(tmp_path / "chips")]) == 0
+    model = load_model(tmp_path / "tiny.safetensors")
+    stored = read_store(model.network, model.calibration, ChipStore.open(tmp_path / "chips"))
+    assert np.abs(stored - said[True]).mean() < 0.02

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import signal
 from collections.abc import Sequence
@@ -13,6 +14,16 @@ import pytest
 import torch
 
 import rtatl_core.publish as publishing
+from rtatl_core.calibration import (
+    CAUTIOUS_GAIN,
+    CLEAR_READS,
+    FALSE_ALARMS,
+    RealFaces,
+    Rises,
+    fit_calibration,
+    fit_own,
+    own_rises,
+)
 from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
@@ -23,16 +34,8 @@ from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
-from rtatl_core.models.rtatl import RTATL
-from rtatl_core.publish import (
-    CAUTIOUS_GAIN,
-    CLEAR_READS,
-    FALSE_ALARMS,
-    RealFaces,
-    fit_calibration,
-    publish,
-    trust_levels,
-)
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.publish import publish, trust_levels
 from rtatl_core.recipe import Recipe, load_recipe
 from rtatl_core.tasks.base import Batch
 from rtatl_core.training import Trainer
@@ -100,7 +103,7 @@ def test_faces_of_calibration_are_judged_in_place_of_trained_ones(
     judged: list[Path] = []
     real_output = publishing.real_output
 
-    def watch(network: RTATL, sources: Sequence[Source]) -> publishing.RealFaces:
+    def watch(network: RTATL, sources: Sequence[Source]) -> RealFaces:
         judged.extend(source.store.folder for source in sources)
         return real_output(network, sources)
 
@@ -406,6 +409,39 @@ def test_clear_expressions_read_high() -> None:
     assert np.median(value) == pytest.approx(CLEAR_READS, abs=0.1)
     resting = calibrate(calm[:, None], np.zeros((300, 1), np.float32), calibration)[0]
     assert (resting >= 1).mean() <= 2 * FALSE_ALARMS
+
+
+def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
+    """People at rest differ by .06 from each other, and by .01 from themselves, but the second AU moves by itself."""
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(0, 1, (500, 3)).astype(np.float32)
+    raw = (0.25 * truth + 0.02).astype(np.float32)
+    nobody = [np.empty(0, np.float32)] * 3
+    calm = [rng.normal(0.05, 0.06, 400).astype(np.float32)] * 3
+    strangers = fit_calibration(raw, truth, [], RealFaces(calm, nobody))
+    own = fit_own(raw, truth, [Rises(0.01, 0.015), Rises(0.05, 0.2), None], strangers)
+    assert own.gain[0] == pytest.approx(4, rel=0.05)  # what undoes the shrinking
+    assert own.gain[0] > strangers.gain[0] + 1
+    assert own.margin[0] == pytest.approx(0.01)
+    assert own.gain[1:].tolist() == [0, 0]
+    rest, shown = np.full((1, 3), 0.1, np.float32), np.full((1, 3), 0.1 + 0.25 * 0.8, np.float32)
+    whole = dataclasses.replace(strangers, own=own)
+    read = calibrate(shown, np.zeros_like(shown), whole.of_person(shown, rest))[0][0]
+    assert read[0] == pytest.approx(4, abs=0.3)
+    assert calibrate(rest, np.zeros_like(rest), whole.of_person(rest, rest))[0][0, 0] < 0.5
+
+
+def test_how_far_faces_rise_without_an_au(data: Path) -> None:
+    store = ChipStore.open(data / "selection")
+    whole = Source(store, np.arange(len(store)), labels=False)
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    calibration = fit_calibration(*(np.random.default_rng(0).uniform(0, 1, (2, 50, 2)).astype(np.float32)), [])
+    assert own_rises(network, [whole], calibration) == [None, None], "two clips of half a second tell nothing"
+    slow = Source(dataclasses.replace(store, times=20 * store.times), whole.rows, labels=False)
+    found = own_rises(network, [slow] * 4, calibration)[0]
+    assert found is not None
+    assert found.all >= found.most
 
 
 def test_trust_needs_agreement_in_two_clips() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rtatl_core import card as cards
-from rtatl_core.card import Calibration, calibrate, calibrate_sides
+from rtatl_core.card import Calibration, Own, calibrate, calibrate_sides
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -143,6 +144,32 @@ def test_calibration_rule() -> None:
     assert np.isfinite(probability).all()
     from_head = Calibration(calibration.gain, calibration.offset, occurrence_from_intensity=False)
     np.testing.assert_allclose(calibrate(raw, logits, from_head)[1], 0.5)
+
+
+def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
+    strangers = Calibration(np.ones(3, np.float32), np.full(3, 0.2, np.float32), boost=np.ones(3, np.float32))
+    own = Own(np.array([2, 2, 0], np.float32), np.array([0.05, 0.05, 0], np.float32), np.array([1, 2, 1], np.float32))
+    calibration = dataclasses.replace(strangers, own=own)
+    raw = np.array([[0.25, 0.35, 0.35], [0.25, 0.35, 0.35], [0.0, 0.0, 0.0]], np.float32)
+    resting = np.array([[0.1, 0.1, 0.1], [0.4, 0.4, 0.4], [0.0, 0.0, 0.0]], np.float32)
+    logits = np.zeros_like(raw)
+    read, present = calibrate(raw, logits, calibration.of_person(raw, resting))
+    np.testing.assert_allclose(read, [[1.0, 3.0, 0.75], [0.25, 0.75, 0.75], [0, 0, 0]], atol=1e-6)
+    np.testing.assert_array_equal(present > 0.5, read > 1)
+    np.testing.assert_array_equal(calibrate(raw, logits, calibration)[0], calibrate(raw, logits, strangers)[0])
+    assert strangers.of_person(raw, resting) is strangers
+    sides = np.stack([raw + 0.02, raw - 0.02], axis=-1)
+    told = calibrate_sides(sides, read, calibration.of_person(raw, resting))
+    np.testing.assert_allclose(told.mean(axis=-1), read, atol=1e-5)
+    assert told[0, 0, 0] - told[0, 0, 1] == pytest.approx(2 * (told[1, 0, 0] - told[1, 0, 1]), rel=0.01)
+    np.testing.assert_allclose(strangers.begins, 0.4)
+
+
+def test_what_is_told_of_a_persons_rest_is_kept_in_the_card(tmp_path: Path) -> None:
+    own = Own(*(np.full(2, value, np.float32) for value in (2, 0.05, 1.5)))
+    save_model(tmp_path / "m", RTATL(CONFIG), dataclasses.replace(PLAIN, own=own), DESCRIPTION)
+    for mine, read in zip(own, load_model(tmp_path / "m.safetensors").calibration.own or (), strict=True):
+        np.testing.assert_allclose(read, mine)
 
 
 def test_the_mean_of_the_calibrated_sides_is_the_intensity() -> None:

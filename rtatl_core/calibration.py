@@ -1,0 +1,216 @@
+"""Raw output on labelled faces and on real ones -> a model's calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rtatl_core.card import Calibration, Own
+from rtatl_core.datasets.loader import Source
+from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, not_seen
+from rtatl_core.evaluation import in_time, predict_store
+from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.handoffs import Float32
+from rtatl_core.models.rtatl import RTATL
+from rtatl_core.reference import resting_levels
+
+REST_QUANTILE = 0.2
+"""Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
+FALSE_ALARMS = 0.02
+"""Share of real resting faces that may read 1 (FACS A) or more: what limits the gain."""
+FEW_RESTING = 20
+"""Fewer real resting faces than this limit no gain by themselves."""
+FEW_CLEAR = 15
+"""Fewer real faces that clearly show an AU say nothing; labelled ones do then."""
+CLEAR_READS = 4.0
+"""What a real face that clearly shows an AU should read."""
+CLEAR_LABEL, FEW_LABELLED = 0.6, 8
+"""Label from which on a face clearly shows an AU, and how many such faces say something."""
+MAX_BOOST = 3.0
+MAX_GAIN = 4.0
+CAUTIOUS_GAIN = 2.0
+"""Where there are too few resting faces to limit it."""
+OFFSET_LIMITS = (-0.05, 0.35)
+MARGIN = 0.9
+"""Share of a person's frames without an AU that read nothing over the person's own rest."""
+OWN_REST = 0.25
+"""What all but ``FALSE_ALARMS`` of them may read; less than 1, because those whose frames tell it are few."""
+SETTLED_S = 1.0
+"""A face seen for less has not shown how it rests."""
+
+FRAMES_PER_CLIP = 8
+
+
+class RealFaces(NamedTuple):
+    """For each AU the raw output on real faces that the teacher judges."""
+
+    resting: Sequence[Float32]
+    """On faces at rest, a few frames of each clip."""
+    clear: Sequence[Float32]
+    """On faces that clearly show it; empty for AUs that the teacher does not know."""
+
+
+def real_output(network: RTATL, sources: Sequence[Source]) -> RealFaces:
+    aus = network.config.aus
+    resting: list[list[Float32]] = [[] for _ in aus]
+    clear: list[list[Float32]] = [[] for _ in aus]
+    for store, rows, _ in sources:
+        if store.teacher is None:
+            continue
+        spread = np.concatenate(
+            [
+                mine[:: max(1, len(mine) // FRAMES_PER_CLIP)] if store.clips[mine[0]] else mine
+                for clip in np.unique(store.clips[rows])
+                if len(mine := rows[store.clips[rows] == clip])
+            ]
+        )
+        said = predict_store(network, store, rows).intensity
+        few = np.isin(rows, spread)
+        for j, au in enumerate(aus):
+            resting[j].append(said[few & at_rest(store.teacher[rows], au), j])
+            if au in CLEAR:
+                clear[j].append(said[clearly_shown(store.teacher[rows], au), j])
+    return RealFaces(*([np.concatenate([_NONE, *found]) for found in parts] for parts in (resting, clear)))
+
+
+_NONE = np.empty(0, np.float32)
+
+
+class Rises(NamedTuple):
+    """How far the raw output of an AU rises above a face's own level at rest without it, in ``MARGIN`` of the frames
+    and in all but ``FALSE_ALARMS``."""
+
+    most: float
+    all: float
+
+
+def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[Rises | None]:
+    """For each AU, in clips, on frames that do not show it: those at rest there and, where the teacher knows the AU,
+    those on which it sees none; whichever rise more. None where there are too few."""
+    over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in network.config.aus]
+    for store, rows, _ in sources:
+        for clip in np.unique(store.clips[rows]):
+            if store.teacher is None or not clip:
+                continue
+            mine = in_time(store, rows[store.clips[rows] == clip])
+            said = predict_store(network, store, mine).intensity
+            rise = said - resting_levels(store.times[mine], said, calibration.begins)
+            settled = store.times[mine] - store.times[mine[0]] >= SETTLED_S
+            for j, au in enumerate(network.config.aus):
+                over[j][0].append(rise[settled & at_rest(store.teacher[mine], au), j])
+                over[j][1].append(rise[settled & not_seen(store.teacher[mine], au), j])
+    return [_rises([np.concatenate([_NONE, *found]) for found in both]) for both in over]
+
+
+def _rises(both: Sequence[Float32]) -> Rises | None:
+    if min(map(len, both)) < FEW_RESTING:
+        return None
+    most, least = (max(float(np.quantile(values, share)) for values in both) for share in (MARGIN, 1 - FALSE_ALARMS))
+    return Rises(most, least)
+
+
+def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: RealFaces | None = None) -> Calibration:
+    """Per-AU gain, offset and boost.
+
+    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
+    judged: raw output on real faces that a teacher judges. The offset is what the network says at rest: the median
+    of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips; without
+    clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression: spread of
+    the labels over spread of the output (or more where real faces that clearly show the AU would read under 3), at
+    least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1; more would amplify what is noise. The boost
+    lets faces that clearly show it read what they should in the median: real ones ``CLEAR_READS`` where the teacher
+    knows enough of them, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels.
+    """
+    offset = np.zeros(raw.shape[1], np.float32)
+    gain, boost = np.ones_like(offset), np.ones_like(offset)
+    for j, labelled in enumerate(_columns(raw, truth)):
+        calm, clear = (judged.resting[j], judged.clear[j]) if judged is not None else (_NONE, _NONE)
+        if len(calm) >= FEW_RESTING:
+            offset[j] = np.median(calm)
+        elif real:
+            offset[j] = np.median([np.quantile(clip[:, j], REST_QUANTILE) for clip in real])
+        else:
+            offset[j] = labelled.at_rest
+        if not len(labelled.raw):
+            offset[j] = 0.0
+            continue
+        most = CAUTIOUS_GAIN
+        if len(calm) >= FEW_RESTING:
+            most = min(MAX_GAIN, _gain_to_one(float(np.quantile(calm, 1 - FALSE_ALARMS)) - offset[j]))
+        gain[j] = max(1.0, min(_wanted(labelled, clear - offset[j]), most))
+        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j])
+    return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
+
+
+def fit_own(raw: Float32, truth: Float32, rises: Sequence[Rises | None], strangers: Calibration) -> Own:
+    """Gain, margin and boost of what is over a person's own level at rest: as in ``fit_calibration``, but limited by
+    how far people rise who do not show the AU, and with labelled faces that show it measured from those that do not.
+    AUs for which this gives no higher gain than strangers have stay as they are.
+
+    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. rises: per AU, see ``own_rises``.
+    """
+    gain, margin = np.zeros(raw.shape[1], np.float32), np.zeros(raw.shape[1], np.float32)
+    boost = np.ones_like(gain)
+    for j, labelled in enumerate(_columns(raw, truth)):
+        rise = rises[j]
+        if rise is None or not len(labelled.raw):
+            continue
+        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise.all - rise.most))
+        wanted = max(_wanted(labelled, _NONE), float(strangers.gain[j]))
+        if most < strangers.gain[j]:
+            continue
+        gain[j], margin[j] = min(wanted, most), max(rise.most, 0.0)
+        boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE)
+    return Own(gain, margin, boost)
+
+
+class _Labelled(NamedTuple):
+    """Labelled faces of one AU: raw output and truth on 0-1, only where it is coded."""
+
+    raw: Float32
+    truth: Float32
+
+    @property
+    def at_rest(self) -> float:
+        """Median output where the AU is not shown."""
+        resting = self.raw[self.truth < 0.02]
+        return float(np.median(resting)) if len(resting) else 0.0
+
+    @property
+    def clear(self) -> Float32:
+        """Output where it is clearly shown."""
+        return self.raw[self.truth >= CLEAR_LABEL]
+
+
+def _columns(raw: Float32, truth: Float32) -> Iterator[_Labelled]:
+    for told, true in zip(raw.T, truth.T, strict=True):
+        known = np.isfinite(true)
+        yield _Labelled(told[known], true[known])
+
+
+def _gain_to_one(highest: float) -> float:
+    """The gain with which so much over the offset reads 1."""
+    return 1 / (MAX_INTENSITY * max(highest, 1e-6))
+
+
+def _wanted(labelled: _Labelled, clear: Float32) -> float:
+    """The gain that undoes shrinking. clear: of real faces that clearly show the AU, over the offset."""
+    wanted = float(labelled.truth.std()) / max(float(labelled.raw.std()), 1e-6)
+    if len(clear) >= FEW_CLEAR:
+        wanted = max(wanted, 3 / (MAX_INTENSITY * max(float(np.median(clear)), 1e-6)))
+    return wanted
+
+
+def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32) -> float:
+    """shown, clear: output of labelled and of real faces that clearly show the AU, over the offset."""
+    should_read = CLEAR_READS
+    if len(clear) >= FEW_CLEAR:
+        shown = clear
+    else:
+        should_read = MAX_INTENSITY * float(labelled.truth[labelled.truth >= CLEAR_LABEL].sum()) / max(1, len(shown))
+    if len(shown) < FEW_LABELLED:
+        return 1.0
+    reads = MAX_INTENSITY * gain * float(np.median(shown))
+    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST))
