@@ -9,7 +9,6 @@ Ours; not of the paper.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +23,9 @@ MEMORY_S = 60.0
 _LONGEST_FRAME_S = 0.1
 """What one frame counts for at most, so that a pause does not give its last frame the weight of all."""
 _FORGOTTEN_AFTER_S = 10.0
-FALLS_S, RISES_S = 0.5, 60.0
-"""Time constants with which a level at rest follows what reads lower, and what reads higher."""
+FALLS_S, RETURNS_S, RISES_S = 0.5, 20.0, 60.0
+"""Time constants with which a level at rest follows what reads lower, what reads higher but no higher than strangers at
+rest may, and what reads higher still."""
 
 
 def unknown_reference() -> Float32:
@@ -79,7 +79,9 @@ class _Level:
 
 class RestingLevel:
     """What each face reads at rest, per AU, as far as it has shown: a level that falls with the output within half a
-    second and rises with it within a minute. An expression held from the beginning counts as rest until it ends.
+    second, and rises with it within a minute; three times as soon if strangers at rest may read as much, so that a look
+    to the floor does not make a brow raise of what comes after. An expression held from the beginning counts as rest
+    until it ends.
 
     People at rest differ more from each other than from themselves, so that a rise over one's own level tells an AU
     where the output alone does not (``Calibration.of_person``). OpenFace subtracts a running median instead, which
@@ -89,18 +91,18 @@ class RestingLevel:
     def __init__(self) -> None:
         self._faces: dict[int, _Level] = {}
 
-    def __call__(self, face_id: int, timestamp: float, raw: Float32, at_first: Float32) -> Float32:
-        """(n_aus,) level of that face with this frame, on the scale of ``raw``; a face not seen before begins at
-        ``at_first``."""
+    def __call__(self, face_id: int, timestamp: float, raw: Float32, begins: Float32) -> Float32:
+        """(n_aus,) level of that face with this frame, on the scale of ``raw``. begins: what strangers at rest read at
+        most (``Calibration.begins``), and the level of a face not seen before."""
         level = self._faces.get(face_id)
         if level is None or level.value.shape != raw.shape:
-            self._faces[face_id] = _Level(at_first.astype(np.float32), timestamp)
+            self._faces[face_id] = _Level(begins.astype(np.float32), timestamp)
             self._tidy(timestamp)
             return self._faces[face_id].value
         passed = min(max(timestamp - level.last, 0.0), _LONGEST_FRAME_S)
         level.last = timestamp
-        share = np.where(raw < level.value, -math.expm1(-passed / FALLS_S), -math.expm1(-passed / RISES_S))
-        level.value = level.value + (raw - level.value) * share.astype(np.float32)
+        slowness = np.where(raw < level.value, FALLS_S, np.where(raw <= begins, RETURNS_S, RISES_S))
+        level.value = level.value - (raw - level.value) * np.expm1(-passed / slowness).astype(np.float32)
         return level.value
 
     def forget(self) -> None:
@@ -111,7 +113,7 @@ class RestingLevel:
             self._faces = {k: v for k, v in self._faces.items() if now - v.last <= _FORGOTTEN_AFTER_S}
 
 
-def resting_levels(times: Float64, raw: Float32, at_first: Float32) -> Float32:
+def resting_levels(times: Float64, raw: Float32, begins: Float32) -> Float32:
     """(T,) seconds, (T, n_aus) raw output on one face -> (T, n_aus) its level at rest with each frame."""
     level = RestingLevel()
-    return np.stack([level(0, float(at), said, at_first) for at, said in zip(times, raw, strict=True)])
+    return np.stack([level(0, float(at), said, begins) for at, said in zip(times, raw, strict=True)])

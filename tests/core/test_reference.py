@@ -85,6 +85,12 @@ def test_a_level_at_rest_falls_soon_and_rises_late(rate: int) -> None:
     assert found[-1] == pytest.approx(0.1, abs=0.01)
 
 
+def test_a_level_returns_to_what_strangers_at_rest_may_read_within_seconds() -> None:
+    found = levels([0.4] * 100 + [0.1] * 75 + [0.4] * 1000)
+    assert found[174] == pytest.approx(0.1, abs=0.01)
+    assert found[-1] == pytest.approx(0.4 - 0.3 * np.exp(-2), abs=0.01)
+
+
 def test_an_expression_held_from_the_beginning_counts_as_rest_until_it_ends() -> None:
     found = levels([0.5] * 100 + [0.1] * 100)
     assert found[:100] == pytest.approx(0.5, abs=0.01)
