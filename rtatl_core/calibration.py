@@ -36,7 +36,8 @@ OFFSET_LIMITS = (-0.05, 0.35)
 MARGIN = 0.9
 """Share of a person's frames without an AU that read nothing over the person's own rest."""
 OWN_REST = 0.25
-"""What all but ``FALSE_ALARMS`` of them may read; less than 1, because those whose frames tell it are few."""
+"""What all but ``FALSE_ALARMS`` of them may read, if there were no margin; far less than 1, because the people whose
+frames tell it are few."""
 SETTLED_S = 1.0
 """A face seen for less has not shown how it rests."""
 
@@ -157,7 +158,7 @@ def fit_own(raw: Float32, truth: Float32, rises: Sequence[Rises | None], strange
         rise = rises[j]
         if rise is None or not len(labelled.raw):
             continue
-        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise.all - rise.most))
+        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise.all))
         wanted = max(_wanted(labelled, _NONE), float(strangers.gain[j]))
         if most < strangers.gain[j]:
             continue

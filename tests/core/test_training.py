@@ -419,7 +419,7 @@ def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
     nobody = [np.empty(0, np.float32)] * 3
     calm = [rng.normal(0.05, 0.06, 400).astype(np.float32)] * 3
     strangers = fit_calibration(raw, truth, [], RealFaces(calm, nobody))
-    own = fit_own(raw, truth, [Rises(0.01, 0.015), Rises(0.05, 0.2), None], strangers)
+    own = fit_own(raw, truth, [Rises(0.01, 0.0125), Rises(0.05, 0.2), None], strangers)
     assert own.gain[0] == pytest.approx(4, rel=0.05)  # what undoes the shrinking
     assert own.gain[0] > strangers.gain[0] + 1
     assert own.margin[0] == pytest.approx(0.01)
