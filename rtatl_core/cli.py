@@ -137,10 +137,19 @@ def export(options: argparse.Namespace) -> int:
     from rtatl_core.export import export_onnx
 
     path, parity = export_onnx(
-        options.model, options.precision, ranges_from=options.ranges_from, parity_on=options.parity_on
+        options.model,
+        options.precision,
+        ranges_from=options.ranges_from,
+        parity_on=options.parity_on,
+        openvino=options.openvino,
     )
     print(f"{path}: largest difference to torch {parity['raw_difference']:.1e} (1 = FACS intensity 5)")
-    for name, told in (("int8", parity), ("OpenVINO in bfloat16", parity.get("openvino_bf16", {}))):
+    told_of = {
+        "int8": parity,
+        "OpenVINO as used here (bfloat16, landmarks in float32)": parity.get("openvino_bf16", {}),
+        **{f"OpenVINO in {name} throughout": told for name, told in parity.get("openvino", {}).items()},
+    }
+    for name, told in told_of.items():
         if "au_difference" in told:
             difference = told["au_difference"]
             print(
@@ -283,6 +292,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             option, type=Path, nargs="+", default=[], metavar="VIDEO", help=f"on whose faces {what} (default: demo)"
         )
+    sub.add_argument(
+        "--openvino",
+        type=Path,
+        metavar="DIR",
+        help="for other programs: write it there for OpenVINO, too",
+    )
     sub.set_defaults(run=export)
 
     sub = commands.add_parser("bench", help="how fast this machine is, stage by stage, without a window")

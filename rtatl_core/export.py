@@ -48,6 +48,7 @@ def export_onnx(
     *,
     ranges_from: Sequence[Path] = (),
     parity_on: Sequence[Path] = (),
+    openvino: Path | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Write ``<model>.onnx`` and, for the decoders that the model has, ``<model>.flow.onnx`` and
     ``<model>.recovery.onnx``; their hashes and the parity go into the card. Returns the first path and the parity:
@@ -57,6 +58,8 @@ def export_onnx(
     faces, au_difference {p99, max} on 0-5, occurrence_agreement 0-1, golden_intensity: of the int8 graph against
     torch, on the faces of ``parity_on`` (videos; by default the demo clip).
     openvino_bf16: the same but the last, of the fp32 graph in OpenVINO, where that would be used.
+    openvino: precision -> the same of the graph in OpenVINO in that one precision, as other programs would run it; with
+    ``openvino``, a folder to write it to as ``<model>.xml`` and ``<model>.bin``.
 
     ``ranges_from``: videos whose faces give int8 its ranges, by default the demo clip. Raises InputError when the extra
     is not installed, SourceError for an unusable video, WeightsError when a graph answers differently; what was
@@ -68,6 +71,10 @@ def export_onnx(
         raise InputError(
             "exporting needs the package onnx; install it with: pip install 'au-desktop[export]'"
         ) from error
+    if openvino is not None and not openvino_runtime.is_installed():
+        raise InputError(
+            "OpenVINO's files need the package openvino; install it with: pip install 'au-desktop[openvino]'"
+        )
     loaded = load_model(model)
     path, network = loaded.card.path, loaded.network
     fold_batch_norms(network)
@@ -83,6 +90,8 @@ def export_onnx(
             faces = network_inputs(parity_on or _DEMO, network.config.aus, network.config.chip_side)
             runtime = openvino_runtime.OpenVinoRuntime(loaded.card, written, 1, check=False)
             parity["openvino_bf16"] = _parity(loaded.card, runtime, faces)
+        if openvino is not None:
+            parity["openvino"] = _to_openvino(loaded.card, written, precision, openvino, parity_on)
         for file in written.values():
             file.replace(path.parent / file.name)
     written = {name: path.parent / file.name for name, file in written.items()}
@@ -111,6 +120,23 @@ def _to_int8(
             f"(at most {PARITY_INT8} is accepted); export it with --precision fp32"
         )
     return parity
+
+
+def _to_openvino(
+    card: Card, graphs: dict[str, Path], precision: Precision, folder: Path, parity_on: Sequence[Path]
+) -> dict[str, Any]:
+    """Precision -> parity."""
+    faces = network_inputs(parity_on or _DEMO, card.config.aus, card.config.chip_side)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{card.path.stem}.xml"
+    openvino_runtime.write_ir(graphs["network"], file)
+    graphs = graphs | {"network": file}
+    computed = {"int8": "f32"} if precision == "int8" else {"fp32": "f32", "bf16": "bf16"}
+    return {
+        name: _parity(card, openvino_runtime.WholeRuntime(card, graphs, 1, how), faces)
+        for name, how in computed.items()
+        if openvino_runtime.can_compute(how)
+    }
 
 
 def _parity(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> dict[str, Any]:

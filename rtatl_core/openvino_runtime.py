@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from rtatl_core.card import Card
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.onnx_runtime import OnnxRuntime
 from rtatl_core.system import has_amx
@@ -30,10 +31,14 @@ PARTS = (({"centres"}, "f32"), ({"centres", "chips"}, "bf16"), ({"centres", "chi
 part that may know what it depends on."""
 
 
+def is_installed() -> bool:
+    return find_spec("openvino") is not None
+
+
 def serves() -> bool:
     """Whether OpenVINO is installed and faster than ONNX Runtime on this CPU. Its own word for bfloat16 does not do: it
     counts AVX-512, which only imitates it, three times as slowly as ONNX Runtime calculates in float32."""
-    return os.environ.get(SWITCH) != "0" and find_spec("openvino") is not None and has_amx()
+    return os.environ.get(SWITCH) != "0" and is_installed() and has_amx()
 
 
 def _openvino() -> Any:
@@ -56,6 +61,42 @@ class OpenVinoRuntime(OnnxRuntime):
 
     def _open_network(self, file: Path, threads: int) -> SplitGraph:
         return SplitGraph(file, threads)
+
+
+class WholeRuntime(OnnxRuntime):
+    """The same in one precision, as another program would run the graph: in f32, which for an int8 graph means int8, or
+    in bf16."""
+
+    def __init__(self, card: Card, graphs: Mapping[str, Path], threads: int, precision: str) -> None:
+        self._precision = precision
+        super().__init__(card, graphs, threads, check=False)
+
+    def _open_network(self, file: Path, threads: int) -> WholeGraph:
+        return WholeGraph(file, threads, self._precision)
+
+
+def can_compute(precision: str) -> bool:
+    """f32 or bf16, whether by itself or imitated."""
+    return precision.upper().replace("F32", "FP32") in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def write_ir(graph: Path, file: Path) -> None:
+    """An ONNX graph as OpenVINO keeps them: ``file`` (.xml) and its .bin, in the precision that it has."""
+    _openvino().save_model(_core().read_model(graph), file, compress_to_fp16=False)
+
+
+class WholeGraph:
+    """A network's graph in one piece."""
+
+    def __init__(self, file: Path, threads: int, precision: str) -> None:
+        model = _core().read_model(file)
+        self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
+        self._request = _compile(model, precision, threads)
+
+    def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
+        """See ``Graph``."""
+        told = self._request.infer(dict(given), share_inputs=True)
+        return [told[output].copy() for output in self._request.model_outputs]
 
 
 class SplitGraph:

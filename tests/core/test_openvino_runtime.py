@@ -17,7 +17,7 @@ from rtatl_core.card import Calibration, golden_input, read_card
 from rtatl_core.cli import main
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.onnx_runtime import OnnxRuntime
-from rtatl_core.openvino_runtime import OpenVinoRuntime
+from rtatl_core.openvino_runtime import OpenVinoRuntime, WholeRuntime
 from rtatl_core.predictor import Predictor
 from rtatl_core.weights import save_model
 from tests.clips import cut_from_demo
@@ -116,7 +116,7 @@ def test_an_export_tells_how_far_it_is_off(tmp_path: Path, capsys: pytest.Captur
     capsys.readouterr()
     clip = str(cut_from_demo(tmp_path / "face.mp4", 40))
     assert main(["export", "--model", str(model), "--parity-on", clip]) == 0
-    assert "OpenVINO in bfloat16" in capsys.readouterr().out
+    assert "OpenVINO as used here" in capsys.readouterr().out
     told = read_card(model).facts["onnx_parity"]["openvino_bf16"]
     assert told["faces"] > 20
     assert told["au_difference"]["p99"] < 0.05
@@ -127,10 +127,34 @@ def test_it_reports_to_nobody() -> None:
     code = (
         "import sys\n"
         "from rtatl_core.card import read_card\n"
-        "from rtatl_core.openvino_runtime import OpenVinoRuntime\n"
+        "from rtatl_core.openvino_runtime import OpenVinoRuntime, WholeRuntime\n"
         "card = read_card(None)\n"
         "OpenVinoRuntime(card, card.graphs(), 1)\n"
         "print([name for name, module in sys.modules.items() if 'openvino_telemetry' in name and module])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_other_programs_get_the_graph_in_openvinos_own_form(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = exported(tmp_path)
+    clip = str(cut_from_demo(tmp_path / "face.mp4", 40))
+    capsys.readouterr()
+    arguments = ["export", "--model", str(model), "--parity-on", clip, "--openvino", str(tmp_path / "ir")]
+    assert main(arguments) == 0
+    assert "OpenVINO in fp32 throughout" in capsys.readouterr().out
+    assert {file.name for file in (tmp_path / "ir").iterdir()} == {"tiny.xml", "tiny.bin"}
+    card = read_card(model)
+    parity = card.facts["onnx_parity"]["openvino"]
+    assert parity["fp32"]["au_difference"]["max"] < 0.01
+    assert parity["fp32"]["faces"] > 20
+    graphs = dict(card.graphs())
+    told = WholeRuntime(card, graphs | {"network": tmp_path / "ir" / "tiny.xml"}, 1, "f32")
+    np.testing.assert_allclose(told.golden_answer(), card.golden, atol=0.01)
+    assert main([*arguments, "--precision", "int8", "--ranges-from", clip]) == 0
+    assert set(read_card(model).facts["onnx_parity"]["openvino"]) == {"int8"}
+    monkeypatch.setattr(openvino_runtime, "is_installed", lambda: False)
+    assert main(arguments) == 2
+    assert "au-desktop[openvino]" in capsys.readouterr().err
