@@ -101,14 +101,14 @@ def analyse_all(
     pick_device(settings.device)
     for _ in recover_sessions(out):
         pass  # what an earlier run was killed at says so from now on, and is analysed again
-    hash_of_model = str(read_card(settings.model).facts["sha256"])
+    model = _model(read_card(settings.model).facts)
     alone = cluster is None and min(jobs, len(videos)) <= 1
     work = partial(
         _analyse_one,
         out=out,
         settings=settings,
         threads=None if alone else 1,
-        model=hash_of_model,
+        model=model,
         done=_done_before(out),
     )
     frames: Synchronized[int] = multiprocessing.get_context("spawn").Value("Q", 0)
@@ -191,6 +191,11 @@ def content_hash(video: Path) -> str:
         ) from error
 
 
+def _model(facts: Mapping[str, Any]) -> str:
+    """What decides the numbers: the weights, and how their output is read."""
+    return json.dumps([facts["sha256"], facts["calibration"]], sort_keys=True)
+
+
 def _identity(content: str, model: str, settings: Settings) -> str:
     parts = {name: value for name, value in asdict(settings).items() if name not in ("model", "device")}
     return json.dumps([content, model, parts], sort_keys=True)
@@ -202,7 +207,7 @@ def _done_before(out: Path) -> Done:
     for file in sorted(out.glob("*/session.json")):
         try:
             session: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            content, model = session["source"]["sha256"], session["model"]["sha256"]
+            content, model = session["source"]["sha256"], _model(session["model"])
             said, status = session["settings"], session["status"]
             settings = Settings(
                 faces=said["max_faces"], smoothing_s=said["smoothing_s"], personal=said.get("personal", True)

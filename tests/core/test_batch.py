@@ -55,6 +55,11 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     assert again.folder == first["anna"].folder
     (other,) = analyse_all([copy], tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
     assert not other.skipped, "other settings give other numbers"
+    before = first["anna"].folder / "session.json"  # type: ignore[operator]
+    facts = json.loads(before.read_text())
+    facts["model"]["calibration"]["gain"][0] += 1
+    before.write_text(json.dumps(facts))
+    assert not run(videos, tmp_path)["anna"].skipped, "another calibration too"
     session = first["ben"].folder / "session.json"  # type: ignore[operator]
     session.write_text(json.dumps(json.loads(session.read_text()) | {"status": "recording"}))
     assert not run(videos, tmp_path)["ben"].skipped, "an interrupted session is none"
