@@ -83,8 +83,8 @@ class Rises(NamedTuple):
     """How far the raw output of an AU rises above a face's own level at rest without it, in ``MARGIN`` of the frames
     and in all but ``FALSE_ALARMS``."""
 
-    most: float
-    all: float
+    usual: float
+    highest: float
 
 
 def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[Rises | None]:
@@ -108,8 +108,7 @@ def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibratio
 def _rises(both: Sequence[Float32]) -> Rises | None:
     if min(map(len, both)) < FEW_RESTING:
         return None
-    most, least = (max(float(np.quantile(values, share)) for values in both) for share in (MARGIN, 1 - FALSE_ALARMS))
-    return Rises(most, least)
+    return Rises(*(max(float(np.quantile(values, share)) for values in both) for share in (MARGIN, 1 - FALSE_ALARMS)))
 
 
 def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: RealFaces | None = None) -> Calibration:
@@ -158,11 +157,11 @@ def fit_own(raw: Float32, truth: Float32, rises: Sequence[Rises | None], strange
         rise = rises[j]
         if rise is None or not len(labelled.raw):
             continue
-        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise.all))
+        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise.highest))
         wanted = max(_wanted(labelled, _NONE), float(strangers.gain[j]))
         if most < strangers.gain[j]:
             continue
-        gain[j], margin[j] = min(wanted, most), max(rise.most, 0.0)
+        gain[j], margin[j] = min(wanted, most), max(rise.usual, 0.0)
         boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE)
     return Own(gain, margin, boost)
 

@@ -441,7 +441,7 @@ def test_how_far_faces_rise_without_an_au(data: Path) -> None:
     slow = Source(dataclasses.replace(store, times=20 * store.times), whole.rows, labels=False)
     found = own_rises(network, [slow] * 4, calibration)[0]
     assert found is not None
-    assert found.all >= found.most
+    assert found.highest >= found.usual
 
 
 def test_trust_needs_agreement_in_two_clips() -> None:
