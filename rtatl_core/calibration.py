@@ -33,11 +33,9 @@ MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
 OFFSET_LIMITS = (-0.05, 0.35)
-MARGIN = 0.9
-"""Share of a person's frames without an AU that read nothing over the person's own rest."""
 OWN_REST = 0.25
-"""What all but ``FALSE_ALARMS`` of them may read, if there were no margin; far less than 1, because the people whose
-frames tell it are few."""
+"""What all but ``FALSE_ALARMS`` of a person's frames without an AU might read over the person's own rest, were they not
+taken for nothing; far less than 1, because the people whose frames tell it are few."""
 SETTLED_S = 1.0
 """A face seen for less has not shown how it rests."""
 
@@ -79,17 +77,10 @@ def real_output(network: RTATL, sources: Sequence[Source]) -> RealFaces:
 _NONE = np.empty(0, np.float32)
 
 
-class Rises(NamedTuple):
-    """How far the raw output of an AU rises above a face's own level at rest without it, in ``MARGIN`` of the frames
-    and in all but ``FALSE_ALARMS``."""
-
-    usual: float
-    highest: float
-
-
-def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[Rises | None]:
-    """For each AU, in clips, on frames that do not show it: those at rest there and, where the teacher knows the AU,
-    those on which it sees none; whichever rise more. None where there are too few."""
+def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[float | None]:
+    """How far the raw output of each AU rises, in all but ``FALSE_ALARMS`` of the frames of clips that do not show it,
+    above the face's own level at rest. Such frames are those at rest there and, where the teacher knows the AU, those on
+    which it sees none; whichever rise more. None where there are too few."""
     over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in network.config.aus]
     for store, rows, _ in sources:
         for clip in np.unique(store.clips[rows]):
@@ -102,13 +93,13 @@ def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibratio
             for j, au in enumerate(network.config.aus):
                 over[j][0].append(rise[settled & at_rest(store.teacher[mine], au), j])
                 over[j][1].append(rise[settled & not_seen(store.teacher[mine], au), j])
-    return [_rises([np.concatenate([_NONE, *found]) for found in both]) for both in over]
+    return [_highest([np.concatenate([_NONE, *found]) for found in both]) for both in over]
 
 
-def _rises(both: Sequence[Float32]) -> Rises | None:
+def _highest(both: Sequence[Float32]) -> float | None:
     if min(map(len, both)) < FEW_RESTING:
         return None
-    return Rises(*(max(float(np.quantile(values, share)) for values in both) for share in (MARGIN, 1 - FALSE_ALARMS)))
+    return max(float(np.quantile(values, 1 - FALSE_ALARMS)) for values in both)
 
 
 def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: RealFaces | None = None) -> Calibration:
@@ -144,7 +135,7 @@ def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: R
     return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
 
 
-def fit_own(raw: Float32, truth: Float32, rises: Sequence[Rises | None], strangers: Calibration) -> Own:
+def fit_own(raw: Float32, truth: Float32, rises: Sequence[float | None], strangers: Calibration) -> Own:
     """Gain, margin and boost of what is over a person's own level at rest: as in ``fit_calibration``, but limited by
     how far people rise who do not show the AU, and with labelled faces that show it measured from those that do not.
     AUs for which this gives no higher gain than strangers have stay as they are.
@@ -157,11 +148,11 @@ def fit_own(raw: Float32, truth: Float32, rises: Sequence[Rises | None], strange
         rise = rises[j]
         if rise is None or not len(labelled.raw):
             continue
-        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise.highest))
+        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise))
         wanted = max(_wanted(labelled, _NONE), float(strangers.gain[j]))
         if most < strangers.gain[j]:
             continue
-        gain[j], margin[j] = min(wanted, most), max(rise.usual, 0.0)
+        gain[j], margin[j] = min(wanted, most), max(rise, 0.0)
         boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE)
     return Own(gain, margin, boost)
 

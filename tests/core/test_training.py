@@ -19,7 +19,6 @@ from rtatl_core.calibration import (
     CLEAR_READS,
     FALSE_ALARMS,
     RealFaces,
-    Rises,
     fit_calibration,
     fit_own,
     own_rises,
@@ -419,10 +418,10 @@ def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
     nobody = [np.empty(0, np.float32)] * 3
     calm = [rng.normal(0.05, 0.06, 400).astype(np.float32)] * 3
     strangers = fit_calibration(raw, truth, [], RealFaces(calm, nobody))
-    own = fit_own(raw, truth, [Rises(0.01, 0.0125), Rises(0.05, 0.2), None], strangers)
+    own = fit_own(raw, truth, [0.0125, 0.2, None], strangers)
     assert own.gain[0] == pytest.approx(4, rel=0.05)  # what undoes the shrinking
     assert own.gain[0] > strangers.gain[0] + 1
-    assert own.margin[0] == pytest.approx(0.01)
+    assert own.margin[0] == pytest.approx(0.0125)
     assert own.gain[1:].tolist() == [0, 0]
     rest, shown = np.full((1, 3), 0.1, np.float32), np.full((1, 3), 0.1 + 0.25 * 0.8, np.float32)
     whole = dataclasses.replace(strangers, own=own)
@@ -441,7 +440,7 @@ def test_how_far_faces_rise_without_an_au(data: Path) -> None:
     slow = Source(dataclasses.replace(store, times=20 * store.times), whole.rows, labels=False)
     found = own_rises(network, [slow] * 4, calibration)[0]
     assert found is not None
-    assert found.highest >= found.usual
+    assert np.isfinite(found)
 
 
 def test_trust_needs_agreement_in_two_clips() -> None:
