@@ -79,8 +79,8 @@ _NONE = np.empty(0, np.float32)
 
 def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[float | None]:
     """How far the raw output of each AU rises, in all but ``FALSE_ALARMS`` of the frames of clips that do not show it,
-    above the face's own level at rest. Such frames are those at rest there and, where the teacher knows the AU, those on
-    which it sees none; whichever rise more. None where there are too few."""
+    above the face's own level at rest. Such frames are those at rest there and, where the teacher knows the AU, those
+    on which it sees none; whichever rise more. None where there are too few."""
     over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in network.config.aus]
     for store, rows, _ in sources:
         for clip in np.unique(store.clips[rows]):
