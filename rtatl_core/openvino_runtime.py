@@ -107,16 +107,16 @@ class SplitGraph:
         self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
         outputs = [told.any_name for told in model.outputs]
         model.reshape({given.any_name: _of_one_face(given) for given in model.inputs})
-        self._parts: list[tuple[Any, list[str]]] = []
-        """Each with the inputs that it takes from outside."""
+        self._parts: list[tuple[Any, dict[str, Any]]] = []
+        """Each with its memory for the inputs that it takes from outside."""
         known: dict[str, Any] = {}
         for part, precision in _split(model):
             request = _compile(part, precision if has_amx() else "f32", threads)
             for taken in request.model_inputs:
                 if taken.any_name in known:
                     request.set_tensor(taken, known[taken.any_name])
-            given = [taken.any_name for taken in request.model_inputs if taken.any_name in self.inputs]
-            self._parts.append((request, given))
+            outside = [taken for taken in request.model_inputs if taken.any_name in self.inputs]
+            self._parts.append((request, {taken.any_name: request.get_tensor(taken).data for taken in outside}))
             known |= {told.any_name: request.get_tensor(told) for told in request.model_outputs}
         self._told = [known[name].data for name in outputs]
 
@@ -127,8 +127,10 @@ class SplitGraph:
         return [np.concatenate(parts) for parts in zip(*faces, strict=True)]
 
     def _one(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
-        for request, names in self._parts:
-            request.infer({name: given[name] for name in names}, share_inputs=True)
+        for request, taken in self._parts:
+            for name, memory in taken.items():
+                memory[:] = given[name]
+            request.infer(share_outputs=True)
         return [array.copy() for array in self._told]
 
 
