@@ -123,6 +123,8 @@ class SplitGraph:
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
         """As of the whole graph: each input of n faces -> its outputs of n faces, in order."""
         count = len(next(iter(given.values())))
+        if count == 1:
+            return self._one(given)
         faces = [self._one({name: array[k : k + 1] for name, array in given.items()}) for k in range(count)]
         return [np.concatenate(parts) for parts in zip(*faces, strict=True)]
 
