@@ -88,8 +88,8 @@ def read_store(network: RTATL, calibration: Calibration, store: ChipStore) -> Fl
     said = predict_store(network, store, np.arange(len(store)))
     resting = np.broadcast_to(calibration.begins, said.intensity.shape).copy()
     for clip in np.unique(store.clips):
-        rows = in_time(store, np.flatnonzero(store.clips == clip))
         if clip:
+            rows = in_time(store, np.flatnonzero(store.clips == clip))
             resting[rows] = resting_levels(store.times[rows], said.intensity[rows], calibration.begins)
     return calibrate(said.intensity, said.occurrence, calibration.of_person(said.intensity, resting))[0]
 

@@ -6,6 +6,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,6 +79,8 @@ def export_onnx(
     loaded = load_model(model)
     path, network = loaded.card.path, loaded.network
     fold_batch_norms(network)
+    faces = cache(partial(network_inputs, aus=network.config.aus, chip_side=network.config.chip_side))
+    judged_on = tuple(parity_on) or _DEMO
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         written = _write_graphs(Path(folder) / path.name, network)
         parity: dict[str, Any] = {"precision": precision, "raw_difference": _largest_difference(loaded.card, written)}
@@ -85,13 +88,13 @@ def export_onnx(
             difference = parity["raw_difference"]
             raise WeightsError(f"the exported graph of {path.stem} differs from torch by {difference:.4f}; report this")
         if precision == "int8":
-            parity |= _to_int8(loaded.card, written, ranges_from, parity_on)
+            quantise(written["network"], faces(tuple(ranges_from) or _DEMO))
+            parity |= _int8_parity(loaded.card, written, faces(judged_on))
         elif openvino_runtime.serves():
-            faces = network_inputs(parity_on or _DEMO, network.config.aus, network.config.chip_side)
             runtime = openvino_runtime.OpenVinoRuntime(loaded.card, written, 1, check=False)
-            parity["openvino_bf16"] = _parity(loaded.card, runtime, faces)
+            parity["openvino_bf16"] = _parity(loaded.card, runtime, faces(judged_on))
         if openvino is not None:
-            parity["openvino"] = _to_openvino(loaded.card, written, precision, openvino, parity_on)
+            parity["openvino"] = _to_openvino(loaded.card, written, precision, openvino, faces(judged_on))
         for file in written.values():
             file.replace(path.parent / file.name)
     written = {name: path.parent / file.name for name, file in written.items()}
@@ -102,14 +105,7 @@ def export_onnx(
     return written["network"], parity
 
 
-def _to_int8(
-    card: Card, graphs: dict[str, Path], ranges_from: Sequence[Path], parity_on: Sequence[Path]
-) -> dict[str, Any]:
-    config = card.config
-    faces = network_inputs(ranges_from or _DEMO, config.aus, config.chip_side)
-    quantise(graphs["network"], faces)
-    if parity_on or ranges_from:
-        faces = network_inputs(parity_on or _DEMO, config.aus, config.chip_side)
+def _int8_parity(card: Card, graphs: dict[str, Path], faces: Sequence[Inputs]) -> dict[str, Any]:
     onnx = OnnxRuntime(card, graphs, 1, check=False)
     parity = _parity(card, onnx, faces)
     parity["golden_intensity"] = [round(float(value), 4) for value in onnx.golden_answer()]
@@ -123,11 +119,13 @@ def _to_int8(
 
 
 def _to_openvino(
-    card: Card, graphs: dict[str, Path], precision: Precision, folder: Path, parity_on: Sequence[Path]
+    card: Card, graphs: dict[str, Path], precision: Precision, folder: Path, faces: Sequence[Inputs]
 ) -> dict[str, Any]:
-    """Precision -> parity."""
-    faces = network_inputs(parity_on or _DEMO, card.config.aus, card.config.chip_side)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Precision -> parity. Raises InputError when the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); name another folder") from error
     file = folder / f"{card.path.stem}.xml"
     openvino_runtime.write_ir(graphs["network"], file)
     graphs = graphs | {"network": file}

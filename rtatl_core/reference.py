@@ -10,6 +10,7 @@ Ours; not of the paper.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class PersonalReference:
         known = self._faces.get(face_id)
         if known is None:
             self._faces[face_id] = _Known(geometry.astype(np.float32), 0.0, timestamp)
-            self._tidy(timestamp)
+            self._faces = _remembered(self._faces, timestamp)
             return unknown_reference()
         before = known.mean if known.seconds >= KNOWN_AFTER_S else unknown_reference()
         took = min(max(timestamp - known.last, 0.0), _LONGEST_FRAME_S)
@@ -65,10 +66,6 @@ class PersonalReference:
 
     def forget(self) -> None:
         self._faces.clear()
-
-    def _tidy(self, now: float) -> None:
-        if len(self._faces) > 32:
-            self._faces = {k: v for k, v in self._faces.items() if now - v.last <= _FORGOTTEN_AFTER_S}
 
 
 @dataclass(slots=True)
@@ -97,7 +94,7 @@ class RestingLevel:
         level = self._faces.get(face_id)
         if level is None or level.value.shape != raw.shape:
             self._faces[face_id] = _Level(begins.astype(np.float32), timestamp)
-            self._tidy(timestamp)
+            self._faces = _remembered(self._faces, timestamp)
             return self._faces[face_id].value
         passed = min(max(timestamp - level.last, 0.0), _LONGEST_FRAME_S)
         level.last = timestamp
@@ -108,9 +105,15 @@ class RestingLevel:
     def forget(self) -> None:
         self._faces.clear()
 
-    def _tidy(self, now: float) -> None:
-        if len(self._faces) > 32:
-            self._faces = {k: v for k, v in self._faces.items() if now - v.last <= _FORGOTTEN_AFTER_S}
+
+Seen = TypeVar("Seen", _Known, _Level)
+
+
+def _remembered(faces: dict[int, Seen], now: float) -> dict[int, Seen]:
+    """Without those long gone, once there are many."""
+    if len(faces) <= 32:
+        return faces
+    return {face_id: face for face_id, face in faces.items() if now - face.last <= _FORGOTTEN_AFTER_S}
 
 
 def resting_levels(times: Float64, raw: Float32, begins: Float32) -> Float32:

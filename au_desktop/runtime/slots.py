@@ -1,7 +1,7 @@
 """What stands between two threads: a slot where the newest wins, and the box from capture to analysis.
 
-Queued signals showed a picture 3 s old after 6 s with a slow window; a slot never shows more than the newest, and what
-waits in a box is never older than ``PATIENCE_S``.
+Queued signals showed a picture 3 s old after 6 s with a slow window; a slot never shows more than the newest, and a
+live frame that has waited in the box for ``PATIENCE_S`` gives way to the next.
 """
 
 from __future__ import annotations

@@ -155,6 +155,8 @@ def test_other_programs_get_the_graph_in_openvinos_own_form(
     np.testing.assert_allclose(told.golden_answer(), card.golden, atol=0.01)
     assert main([*arguments, "--precision", "int8", "--ranges-from", clip]) == 0
     assert set(read_card(model).facts["onnx_parity"]["openvino"]) == {"int8"}
+    assert main([*arguments[:-1], str(tmp_path / "face.mp4" / "ir")]) == 2
+    assert "name another folder" in capsys.readouterr().err
     monkeypatch.setattr(openvino_runtime, "is_installed", lambda: False)
     assert main(arguments) == 2
     assert "au-desktop[openvino]" in capsys.readouterr().err
