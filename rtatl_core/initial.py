@@ -1,4 +1,5 @@
-"""Where a network's weights start: from another run or model, AU by AU, and an ImageNet checkpoint for the backbone."""
+"""Where a network's weights start: from another run or model, AU by AU, and an ImageNet checkpoint or
+MediaPipe's Face Mesh for the backbone."""
 
 from __future__ import annotations
 
@@ -14,8 +15,10 @@ from torch import Tensor
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.backbone import load_imagenet
 from rtatl_core.models.config import RTATLConfig
+from rtatl_core.models.face_mesh import FaceMeshTrunk, load_face_mesh
 from rtatl_core.models.rtatl import RTATL
 
+MEDIAPIPE = "mediapipe"
 _BY_AU = ("regions.weight", "regions.bias", "relation.identity", "head.local", "geometry_share")
 """Tensors whose first axis counts AUs."""
 _BY_AU_AND_OUTPUT = ("head.whole.weight", "head.whole.bias", "geometry.head.weight", "geometry.head.bias")
@@ -76,8 +79,13 @@ def _take_over(
     return result
 
 
-def start_backbone(network: RTATL, path: Path) -> None:
-    """Take over an ImageNet checkpoint. Raises RecipeError when it is missing or of another backbone."""
+def start_backbone(network: RTATL, source: str) -> None:
+    """Take over an ImageNet checkpoint, or the weights of ``MEDIAPIPE``. Raises RecipeError when they are missing or of
+    another backbone."""
+    if source == MEDIAPIPE:
+        _start_as_face_mesh(network)
+        return
+    path = Path(source)
     if not path.is_file():
         raise RecipeError(
             f"optim.init_backbone names {path}, which is missing; download it beforehand and name the file"
@@ -86,6 +94,18 @@ def start_backbone(network: RTATL, path: Path) -> None:
         load_imagenet(network.backbone, _tensors(path))
     except ValueError as error:
         raise RecipeError(f"{path} does not fit backbone {network.config.backbone}: {error}") from error
+
+
+def _start_as_face_mesh(network: RTATL) -> None:
+    if not isinstance(network.backbone, FaceMeshTrunk):
+        raise RecipeError(
+            f"optim.init_backbone is {MEDIAPIPE}, which has no {network.config.backbone}; "
+            "set network.backbone to face_mesh"
+        )
+    try:
+        load_face_mesh(network.backbone)
+    except ValueError as error:
+        raise RecipeError(f"optim.init_backbone is {MEDIAPIPE}: {error}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -70,10 +70,15 @@ class OptimConfig:
     """Checkpoint (best.pt) or model (.safetensors) to start from; empty = random weights. What belongs to an AU goes to
     the same AU, other AUs start anew."""
     init_backbone: str = ""
-    """torchvision ImageNet checkpoint (.pth, .safetensors) for the backbone; set network.standardise to imagenet."""
+    """torchvision ImageNet checkpoint (.pth, .safetensors) for the backbone, with network.standardise imagenet; or
+    mediapipe: what the installed mediapipe brings for the backbone face_mesh."""
+    backbone_rate: float = 1.0
+    """Learning rate of the backbone relative to the rest; less keeps more of what it began with."""
     only: str = ""
     """Train this part of the network (flow, inpainting, geometry, head, ...) and leave the rest as it is; empty = all
     of it."""
+    frozen: tuple[str, ...] = ()
+    """Parts to leave as they are, by the beginnings of their names, e.g. backbone.stem."""
     epochs: int = 30
     steps: int = 0
     """Steps of an epoch; 0 = once through the labelled faces (without any: through the unlabelled ones)."""

@@ -74,7 +74,7 @@ class Trainer:
         self.network = RTATL(config, flow=weights.flow > 0, inpainting=weights.inpainting > 0 or weights.perceptual > 0)
         self._fit_geometry_scale()
         if optim.init_backbone:
-            start_backbone(self.network, Path(optim.init_backbone))
+            start_backbone(self.network, optim.init_backbone)
         before = start_from(self.network, Path(optim.init)) if optim.init else []
         self.subjects = sorted({*self.data.subjects, *before})
         """Everybody trained on, by this run and the one it started from."""
@@ -82,11 +82,12 @@ class Trainer:
         distributed.synchronise_batch_norms(self.network, self.device)
         if optim.only:
             self._freeze_all_but(optim.only)
+        self._freeze(optim.frozen)
         self.objective = Objective(self.network, self._make_tasks())
         if optim.compile:
             self.network.compile()
         self.optimiser = torch.optim.AdamW(
-            [p for p in self.network.parameters() if p.requires_grad],
+            self._parameter_groups(),
             optim.learning_rate,
             weight_decay=optim.weight_decay,
             fused=self.device.type == "cuda",
@@ -112,6 +113,22 @@ class Trainer:
         if stream.compares:
             own = flat - means_of_people(flat, source.store.subjects[rows])
             stream.own_spread.copy_(torch.from_numpy(own.std(axis=0)) + 0.003)
+
+    def _freeze(self, parts: tuple[str, ...]) -> None:
+        for part in parts:
+            mine = [p for name, p in self.network.named_parameters() if f"{name}.".startswith(f"{part}.")]
+            if not mine:
+                raise RecipeError(f"optim.frozen names {part!r}, which the network lacks; name e.g. backbone.stem")
+            for parameter in mine:
+                parameter.requires_grad_(False)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        backbone = {id(parameter) for parameter in self.network.backbone.parameters()}
+        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        return [
+            {"params": [p for p in learning if (id(p) in backbone) == own], "relative_rate": relative}
+            for own, relative in ((True, self.recipe.optim.backbone_rate), (False, 1.0))
+        ]
 
     def _freeze_all_but(self, part: str) -> None:
         names = [name for name, _ in self.network.named_children()]
@@ -269,7 +286,7 @@ class Trainer:
         torch.manual_seed((seed * 1_009 + distributed.rank()) % 2**63)  # dropout and geometry noise
         rate = self._learning_rate(self.epoch * self.plan.steps + self.step)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["relative_rate"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             losses = objective(batch)
             total = torch.stack([getattr(self.recipe.tasks, name) * loss for name, loss in losses.items()]).sum()

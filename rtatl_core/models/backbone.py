@@ -9,22 +9,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-
-class Features(NamedTuple):
-    """Maps of one batch; strides are relative to the chip."""
-
-    fine: Tensor
-    """(B, C2, S/8, S/8): layer2."""
-    middle: Tensor
-    """(B, C3, S/16, S/16): layer3."""
-    coarse: Tensor
-    """(B, C4, S/32, S/32): layer4."""
+from rtatl_core.models.face_mesh import FaceMeshTrunk
+from rtatl_core.models.features import Features
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -84,7 +75,7 @@ _RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, i
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
 }
-BACKBONES = (*_RESNETS, "mobilenet_v2")
+BACKBONES = (*_RESNETS, "mobilenet_v2", "face_mesh")
 
 
 class ResNet(nn.Module):
@@ -194,10 +185,15 @@ class MobileNetV2(nn.Module):
         return Features(fine, middle, self.features[self._MIDDLE :](middle))
 
 
-def build_backbone(name: str, width: int) -> ResNet | MobileNetV2:
-    """Raises ValueError for an unknown name."""
+Backbone = ResNet | MobileNetV2 | FaceMeshTrunk
+
+
+def build_backbone(name: str, width: int) -> Backbone:
+    """Raises ValueError for an unknown name. face_mesh has one width only."""
     if name not in BACKBONES:
         raise ValueError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
+    if name == "face_mesh":
+        return FaceMeshTrunk()
     return MobileNetV2(width) if name == "mobilenet_v2" else ResNet(name, width)
 
 
@@ -205,7 +201,7 @@ _CLASSIFIER = ("fc.", "classifier.", "features.18.")
 """Parts of an ImageNet checkpoint that a feature extractor has no use for."""
 
 
-def load_imagenet(backbone: ResNet | MobileNetV2, tensors: dict[str, Tensor]) -> None:
+def load_imagenet(backbone: Backbone, tensors: dict[str, Tensor]) -> None:
     """Take over a torchvision checkpoint of the same backbone. Raises ValueError with the first tensor that does not
     fit."""
     given = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CLASSIFIER)}

@@ -13,9 +13,9 @@ class NetworkConfig:
     """What a recipe may choose about the network."""
 
     backbone: str = "resnet18"
-    """resnet18, resnet34, resnet50, or mobilenet_v2 (the light one)."""
+    """resnet18, resnet34, resnet50, mobilenet_v2 (a light one), face_mesh (the lightest, models/face_mesh.py)."""
     width: int = 32
-    """Channels of the first stage; 64 is the original ResNet, 32 the original MobileNetV2."""
+    """Channels of the first stage; 64 is the original ResNet, 32 the original MobileNetV2; face_mesh has one width."""
     standardise: str = "chip"
     """chip: zero mean and unit spread per picture, which removes exposure and contrast; imagenet: fixed numbers, for a
     backbone that starts from an ImageNet checkpoint."""
@@ -34,6 +34,9 @@ class NetworkConfig:
     """Training noise on the landmarks in units of each coordinate's spread; without it the geometry stream learns one
     rig's mesh by heart."""
 
+    placed: int = 0
+    """Channels of the global feature in each of 4 x 4 places of the chip, which are places on the face; 0 = all channels
+    of the backbone, in the mean over the chip."""
     sides: bool = False
     """Tell the subject's left from the right; needs data that do."""
 

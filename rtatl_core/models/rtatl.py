@@ -16,12 +16,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rtatl_core.face.mesh import MESH_POINTS
 from rtatl_core.face.regions import WINDOW
-from rtatl_core.models.backbone import Features, build_backbone, standardise, standardise_imagenet
+from rtatl_core.models.backbone import build_backbone, standardise, standardise_imagenet
 from rtatl_core.models.config import STANDARDISATIONS, NetworkConfig, RTATLConfig
 from rtatl_core.models.decoders import FlowDecoder, PatchDecoder
+from rtatl_core.models.features import Features
 from rtatl_core.models.relation import RegionEmbedding, RelationEncoder
 
 _STANDARDISE = {"chip": standardise, "imagenet": standardise_imagenet}
@@ -65,16 +67,33 @@ class RTATLOutput(NamedTuple):
 class _PixelHead(nn.Module):
     """Per AU: linear in [its relation-embedded token; global feature]."""
 
+    _PLACES = 4
+    """The coarse map of a chip of 112 px has so many rows and columns."""
+
     def __init__(self, n_aus: int, config: NetworkConfig, channels: int) -> None:
         super().__init__()
         outputs, token = _outputs(config), config.token
         self.drop = nn.Dropout(config.dropout)
         self.local = nn.Parameter(torch.randn(n_aus, token, outputs) * 0.1 * token**-0.5)
-        self.whole = nn.Linear(channels, n_aus * outputs)
+        self.placed = _placed(channels, config.placed) if config.placed else None
+        self.whole = nn.Linear(config.placed * self._PLACES**2 or channels, n_aus * outputs)
 
-    def forward(self, tokens: Tensor, global_feature: Tensor) -> Said:
+    def forward(self, tokens: Tensor, coarse: Tensor) -> Said:
         local = torch.einsum("bnt,nto->bno", self.drop(tokens), self.local)
-        return Said.of(local + self.whole(self.drop(global_feature)).unflatten(1, local.shape[1:]))
+        whole = self.whole(self.drop(self._global_feature(coarse)))
+        return Said.of(local + whole.unflatten(1, local.shape[1:]))
+
+    def _global_feature(self, coarse: Tensor) -> Tensor:
+        if self.placed is None:
+            return coarse.mean(dim=(2, 3))
+        if coarse.shape[-2:] != (self._PLACES, self._PLACES):
+            coarse = functional.adaptive_avg_pool2d(coarse, self._PLACES)
+        feature: Tensor = self.placed(coarse).flatten(1)
+        return feature
+
+
+def _placed(channels: int, kept: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, kept, 1), nn.GroupNorm(1, kept), nn.GELU())
 
 
 def _outputs(config: NetworkConfig) -> int:
@@ -157,7 +176,7 @@ class RTATL(nn.Module):
         reference: (B, 468, 3) the same person's mean geometry, NaN where unknown; None = unknown for all."""
         features: Features = self.backbone(self.standardise(chips))
         tokens = self.relation(self.regions(features.fine, features.middle, centres))
-        pixel = self.head(tokens, features.coarse.mean(dim=(2, 3)))
+        pixel = self.head(tokens, features.coarse)
         if self.geometry is None:
             return RTATLOutput(pixel.intensity, pixel.occurrence, pixel.sides, (pixel,), tokens, features.coarse)
         shape = self.geometry(geometry, torch.full_like(geometry, torch.nan) if reference is None else reference)

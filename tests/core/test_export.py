@@ -80,7 +80,9 @@ def test_an_int8_graph_that_differs_too_much_is_not_kept(
     assert Predictor(model, "cpu").runtime == "onnxruntime"
 
 
-@pytest.mark.parametrize("choices", [{"geometry": 0, "relation_layers": 0}, {"backbone": "mobilenet_v2"}])
+@pytest.mark.parametrize(
+    "choices", [{"geometry": 0, "relation_layers": 0}, {"backbone": "mobilenet_v2"}, {"backbone": "face_mesh"}]
+)
 def test_other_networks_export_too(tmp_path: Path, choices: dict[str, object]) -> None:
     config = RTATLConfig(aus=(1, 12), **({"width": 8, "token": 16, "geometry": 16} | choices))  # type: ignore[arg-type]
     network = RTATL(config, flow=False)

@@ -65,12 +65,12 @@ def test_imagenet_checkpoints_load_from_a_file(tmp_path: Path, name: str) -> Non
     for file in ("imagenet.pth", "imagenet.safetensors"):
         torch.manual_seed(1)
         fresh = network((1,), backbone=name, standardise="imagenet")
-        start_backbone(fresh, tmp_path / file)
+        start_backbone(fresh, str(tmp_path / file))
         for key, value in fresh.backbone.state_dict().items():
             torch.testing.assert_close(value, given[key])
     other = "resnet34" if name == "resnet18" else "resnet18"
     with pytest.raises(RecipeError, match=f"does not fit backbone {other}"):
-        start_backbone(network((1,), backbone=other), tmp_path / "imagenet.pth")
+        start_backbone(network((1,), backbone=other), str(tmp_path / "imagenet.pth"))
     (tmp_path / "bad.pth").write_bytes(b"x")
     with pytest.raises(RecipeError, match="cannot be read as weights"):
-        start_backbone(network((1,)), tmp_path / "bad.pth")
+        start_backbone(network((1,)), str(tmp_path / "bad.pth"))

@@ -48,7 +48,13 @@ def wanted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "choices",
-    [{}, {"geometry": 0, "reference": False, "sides": False}, {"backbone": "mobilenet_v2"}, {"relation_layers": 0}],
+    [
+        {},
+        {"geometry": 0, "reference": False, "sides": False},
+        {"backbone": "mobilenet_v2"},
+        {"backbone": "face_mesh"},
+        {"relation_layers": 0},
+    ],
 )
 def test_the_parts_together_say_what_the_whole_says(tmp_path: Path, choices: dict[str, object]) -> None:
     card = read_card(exported(tmp_path, **choices))

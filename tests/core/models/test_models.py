@@ -176,7 +176,10 @@ def test_mobilenet_is_torchvisions_up_to_its_classifier() -> None:
     assert network.channels == (32, 96, 320)
 
 
-@pytest.mark.parametrize("choices", [{"backbone": "mobilenet_v2", "width": 8}, {"relation_layers": 0, "geometry": 0}])
+@pytest.mark.parametrize(
+    "choices",
+    [{"backbone": "mobilenet_v2", "width": 8}, {"backbone": "face_mesh"}, {"relation_layers": 0, "geometry": 0}],
+)
 def test_other_networks_answer_alike_in_shape_and_fold(choices: dict[str, object]) -> None:
     config = RTATLConfig(aus=(1, 12), **({"width": 8, "token": 16, "standardise": "imagenet"} | choices))
     network = RTATL(config).eval()
