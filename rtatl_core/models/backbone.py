@@ -188,12 +188,12 @@ class MobileNetV2(nn.Module):
 Backbone = ResNet | MobileNetV2 | FaceMeshTrunk
 
 
-def build_backbone(name: str, width: int) -> Backbone:
+def build_backbone(name: str, width: int, chip_side: int = 112) -> Backbone:
     """Raises ValueError for an unknown name. face_mesh has one width only."""
     if name not in BACKBONES:
         raise ValueError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
     if name == "face_mesh":
-        return FaceMeshTrunk()
+        return FaceMeshTrunk(chip_side)
     return MobileNetV2(width) if name == "mobilenet_v2" else ResNet(name, width)
 
 

@@ -35,8 +35,8 @@ class NetworkConfig:
     rig's mesh by heart."""
 
     placed: int = 0
-    """Channels of the global feature in each of 4 x 4 places of the chip, which are places on the face; 0 = all channels
-    of the backbone, in the mean over the chip."""
+    """Channels of the global feature in each of 4 x 4 places of the chip, which are places on the face; 0 = all of
+    the backbone's, in the mean over the chip."""
     sides: bool = False
     """Tell the subject's left from the right; needs data that do."""
 

@@ -157,7 +157,7 @@ class RTATL(nn.Module):
         super().__init__()
         self.config = config
         n = len(config.aus)
-        self.backbone = build_backbone(config.backbone, config.width)
+        self.backbone = build_backbone(config.backbone, config.width, config.chip_side)
         channels = self.backbone.channels
         self.regions = RegionEmbedding(channels, n, config.token, WINDOW)
         self.relation = RelationEncoder(n, config.token, config.relation_layers, config.relation_heads, config.dropout)
