@@ -33,7 +33,7 @@ MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
 OFFSET_LIMITS = (-0.05, 0.35)
-OWN_REST = 0.25
+OWN_REST = 0.28
 """What all but ``FALSE_ALARMS`` of a person's frames without an AU might read over the person's own rest, were they not
 taken for nothing; far less than 1, because the people whose frames tell it are few."""
 SETTLED_S = 1.0

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rtatl_core import openvino_runtime
+from rtatl_core import openvino_package, openvino_runtime
 from rtatl_core.assets import asset
 from rtatl_core.card import GRAPHS, Card, calibrate, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
@@ -72,7 +72,7 @@ def export_onnx(
         raise InputError(
             "exporting needs the package onnx; install it with: pip install 'au-desktop[export]'"
         ) from error
-    if openvino is not None and not openvino_runtime.is_installed():
+    if openvino is not None and not openvino_package.is_installed():
         raise InputError(
             "OpenVINO's files need the package openvino; install it with: pip install 'au-desktop[openvino]'"
         )

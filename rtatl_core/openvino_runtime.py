@@ -8,12 +8,8 @@ survive eight bits.
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Mapping, Set
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ import numpy as np
 from rtatl_core.card import Card
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.onnx_runtime import OnnxRuntime
+from rtatl_core.openvino_package import core, is_installed, openvino
 from rtatl_core.system import has_amx
 
 SWITCH = "AU_DESKTOP_OPENVINO"
@@ -31,25 +28,10 @@ PARTS = (({"centres"}, "f32"), ({"centres", "chips"}, "bf16"), ({"centres", "chi
 part that may know what it depends on."""
 
 
-def is_installed() -> bool:
-    return find_spec("openvino") is not None
-
-
 def serves() -> bool:
     """Whether OpenVINO is installed and faster than ONNX Runtime on this CPU. Its own word for bfloat16 does not do: it
     counts AVX-512, which only imitates it, three times as slowly as ONNX Runtime calculates in float32."""
     return os.environ.get(SWITCH) != "0" and is_installed() and has_amx()
-
-
-def _openvino() -> Any:
-    """The package, without the part of its converter that would report its use: nothing leaves this machine."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it raises ImportError
-    return importlib.import_module("openvino")
-
-
-@cache
-def _core() -> Any:
-    return _openvino().Core()
 
 
 class OpenVinoRuntime(OnnxRuntime):
@@ -77,19 +59,19 @@ class WholeRuntime(OnnxRuntime):
 
 def can_compute(precision: str) -> bool:
     """f32 or bf16, whether by itself or imitated."""
-    return precision.upper().replace("F32", "FP32") in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return precision.upper().replace("F32", "FP32") in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def write_ir(graph: Path, file: Path) -> None:
     """An ONNX graph as OpenVINO keeps them: ``file`` (.xml) and its .bin, in the precision that it has."""
-    _openvino().save_model(_core().read_model(graph), file, compress_to_fp16=False)
+    openvino().save_model(core().read_model(graph), file, compress_to_fp16=False)
 
 
 class WholeGraph:
     """A network's graph in one piece."""
 
     def __init__(self, file: Path, threads: int, precision: str) -> None:
-        model = _core().read_model(file)
+        model = core().read_model(file)
         self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
         self._request = _compile(model, precision, threads)
 
@@ -103,7 +85,7 @@ class SplitGraph:
     """A network's graph in parts (``PARTS``), for one face at a time."""
 
     def __init__(self, file: Path, threads: int) -> None:
-        model = _core().read_model(file)
+        model = core().read_model(file)
         self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
         outputs = [told.any_name for told in model.outputs]
         model.reshape({given.any_name: _of_one_face(given) for given in model.inputs})
@@ -138,7 +120,7 @@ class SplitGraph:
 
 def _compile(model: Any, precision: str, threads: int) -> Any:
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
-    return _core().compile_model(model, "CPU", options).create_infer_request()
+    return core().compile_model(model, "CPU", options).create_infer_request()
 
 
 def _of_one_face(given: Any) -> list[int]:
@@ -148,7 +130,6 @@ def _of_one_face(given: Any) -> list[int]:
 def _split(model: Any) -> list[tuple[Any, str]]:
     """Graph -> its parts that compute anything, and how they do. What one hands to another carries the same name on
     both sides."""
-    openvino = _openvino()
     from openvino import opset15 as ops
     from openvino.passes import ConstantFolding, Manager
 
@@ -180,7 +161,7 @@ def _split(model: Any) -> list[tuple[Any, str]]:
             if leaves:
                 exits[own].append(ops.result(output))
     parts = zip(exits, entrances, PARTS, strict=True)
-    return [(openvino.Model(told, taken), precision) for told, taken, (_, precision) in parts if told]
+    return [(openvino().Model(told, taken), precision) for told, taken, (_, precision) in parts if told]
 
 
 def _parts_of(model: Any) -> dict[str, int]:

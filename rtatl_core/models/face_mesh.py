@@ -8,7 +8,6 @@ Renders teach the AUs, but not what skin, light and cameras look like; these wei
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch.nn import functional
 
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.features import Features
+from rtatl_core.openvino_package import core, is_installed, openvino
 
 _STAGES = ((16, 16), (16, 32), (32, 64), (64, 128), (128, 128))
 """Channels in and out; each halves the resolution, the first one by the stem before it."""
@@ -97,15 +97,14 @@ def load_face_mesh(trunk: FaceMeshTrunk) -> None:
     Raises ValueError when openvino, which reads that file, or the file itself is missing, or when it holds another
     network.
     """
-    if find_spec("openvino") is None:
+    if not is_installed():
         raise ValueError("its file is read by OpenVINO, which is missing; install it: pip install openvino")
     import mediapipe
-    import openvino
 
     path = Path(mediapipe.__file__).parent / "modules" / "face_landmark" / "face_landmark.tflite"
     if not path.is_file():
         raise ValueError(f"{path} is missing; install mediapipe anew")
-    weights = _weights_in_order(openvino.Core().read_model(path))
+    weights = _weights_in_order(core().read_model(path))
     tensors = trunk.state_dict()
     for (name, own), given in zip(tensors.items(), weights, strict=False):
         if own.numel() != given.size:
@@ -116,13 +115,11 @@ def load_face_mesh(trunk: FaceMeshTrunk) -> None:
 
 def _weights_in_order(model: Any) -> list[Float32]:
     """Weights, bias and slopes of each layer of an OpenVINO model, in the order in which they are used."""
-    from openvino import Core, Model
-
     sources = [
         node.input_value(1)
         for node in model.get_ordered_ops()
         if node.get_type_name() in {"Convolution", "GroupConvolution", "PRelu"}
         or (node.get_type_name() == "Add" and node.input_value(1).get_node().get_type_name() == "Unsqueeze")
     ]
-    read = Core().compile_model(Model(sources, []), "CPU")([])
+    read = core().compile_model(openvino().Model(sources, []), "CPU")([])
     return [np.asarray(read[i], np.float32) for i in range(len(sources))]

@@ -173,6 +173,23 @@ def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: P
         Trainer(recipe(data, "optim.init=nowhere.pt"), tmp_path)
 
 
+def test_parts_can_be_frozen_and_the_backbone_learn_slowly(data: Path, tmp_path: Path) -> None:
+    overrides = ("optim.epochs=1", "optim.steps=1", "optim.backbone_rate=0.25", "network.placed=4")
+    trainer = Trainer(recipe(data, *overrides, 'optim.frozen=["backbone.layer1", "regions"]'), tmp_path)
+    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    trainer.run()
+    rates = {id(p): group["lr"] for group in trainer.optimiser.param_groups for p in group["params"]}
+    for name, value in trainer.network.named_parameters():
+        frozen = name.startswith(("backbone.layer1.", "regions."))
+        assert (id(value) in rates) != frozen, name
+        assert not frozen or torch.equal(value, before[name]), name
+    slow, rest = rates[id(trainer.network.backbone.conv1.weight)], rates[id(trainer.network.head.whole.weight)]
+    assert slow == pytest.approx(0.25 * rest)
+    assert trainer.network.head.whole.in_features == 4 * 16
+    with pytest.raises(RecipeError, match=r"optim\.frozen names 'backbone\.layer9', which the network lacks"):
+        Trainer(recipe(data, 'optim.frozen=["backbone.layer9"]'), tmp_path)
+
+
 def test_ctrl_c_within_an_epoch_saves_and_the_rest_is_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     whole = Trainer(recipe(data), tmp_path / "whole")
     whole.run()

@@ -190,6 +190,23 @@ def test_other_networks_answer_alike_in_shape_and_fold(choices: dict[str, object
     torch.testing.assert_close(network(*inputs).intensity, before, atol=1e-4, rtol=1e-3)
 
 
+def test_a_placed_global_feature_knows_where() -> None:
+    """The same map shifted by a cell is another feature; its mean is not."""
+    shape = {"width": 8, "token": 16, "geometry": 0}
+    told = []
+    for placed in (0, 4):
+        torch.manual_seed(0)
+        head = RTATL(RTATLConfig(aus=(1, 12), placed=placed, **shape)).eval().head  # type: ignore[arg-type]
+        coarse = torch.rand(1, 64, 4, 4)
+        tokens = torch.zeros(1, 2, 16)
+        told.append((head(tokens, coarse).intensity - head(tokens, coarse.roll(1, dims=3)).intensity).abs().max())
+    assert told[0] < 1e-5
+    assert told[1] > 1e-3
+    network = RTATL(RTATLConfig(aus=(1, 12), placed=4, chip_side=160, **shape)).eval()  # type: ignore[arg-type]
+    said = network(torch.rand(1, 3, 160, 160), torch.rand(1, 2, 2, 2), torch.zeros(1, 468, 3))  # a coarse map of 5 x 5
+    assert said.intensity.shape == (1, 2)
+
+
 def test_unknown_standardisation_is_named() -> None:
     with pytest.raises(ValueError, match="standardise 'zscore' is unknown; known are chip, imagenet"):
         RTATLConfig(aus=(1,), standardise="zscore")
