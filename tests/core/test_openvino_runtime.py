@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtatl_core import openvino_runtime
+from rtatl_core import openvino_package, openvino_runtime
 from rtatl_core.card import Calibration, golden_input, read_card
 from rtatl_core.cli import main
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -163,6 +163,6 @@ def test_other_programs_get_the_graph_in_openvinos_own_form(
     assert set(read_card(model).facts["onnx_parity"]["openvino"]) == {"int8"}
     assert main([*arguments[:-1], str(tmp_path / "face.mp4" / "ir")]) == 2
     assert "name another folder" in capsys.readouterr().err
-    monkeypatch.setattr(openvino_runtime, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_package, "is_installed", lambda: False)
     assert main(arguments) == 2
     assert "au-desktop[openvino]" in capsys.readouterr().err
