@@ -1,5 +1,5 @@
-"""fp32 graph -> int8: the convolutions per channel, and the largest product of the region tokens. Needs the extra
-``export``.
+"""fp32 graph -> int8: the convolutions per channel unless some are depthwise, and the largest product of the region
+tokens. Needs the extra ``export``.
 
 The ranges of activations are taken from real or rendered faces. Weights keep to 7 bits: without VNNI (before AVX-512)
 the eighth would overflow 16-bit sums. The rest of the network is small and stays in float.
@@ -78,7 +78,11 @@ def quantise(graph: Path, faces: Sequence[Inputs]) -> None:
             quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)
             model = onnx.load(str(prepared))
             weights = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
-            convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+            convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+            if any(
+                attribute.name == "group" and attribute.i > 1 for node in convolutions for attribute in node.attribute
+            ):
+                convolutions = []  # depthwise ones are so light that packing and unpacking takes longer than they
             # one matrix for each AU; ONNX Runtime takes a single scale for all of them
             products = [
                 node for node in model.graph.node if node.op_type == "MatMul" and weights.get(node.input[1]) == 3
@@ -94,7 +98,7 @@ def quantise(graph: Path, faces: Sequence[Inputs]) -> None:
                 per_channel=True,
                 reduce_range=True,
                 op_types_to_quantize=["Conv", "MatMul"],
-                nodes_to_quantize=[*convolutions, *(node.name for node in products)],
+                nodes_to_quantize=[node.name for node in (*convolutions, *products)],
                 extra_options={"TensorQuantOverrides": {node.input[1]: [one_scale] for node in products}},
             )
     finally:

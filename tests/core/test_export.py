@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -62,6 +64,20 @@ def test_an_int8_graph_is_smaller_and_answers_nearly_the_same(
     assert Predictor(model, "cpu").runtime == "onnxruntime"  # checks the golden answer of the graph itself
     assert main(["export", "--model", str(model)]) == 0
     assert "golden_intensity" not in read_card(model).facts["onnx_parity"]
+
+
+def test_depthwise_convolutions_stay_in_float(tmp_path: Path) -> None:
+    network = RTATL(dataclasses.replace(CONFIG, backbone="face_mesh"), flow=False)
+    save_model(tmp_path / "light", network, LIFTED, {"name": "light", "trained_on": "nothing", "trust": {}})
+    clip = str(cut_from_demo(tmp_path / "face.mp4", 20))
+    model = str(tmp_path / "light.safetensors")
+    assert main(["export", "--model", model, "--precision", "int8", "--ranges-from", clip, "--parity-on", clip]) == 0
+    graph = onnx.load(tmp_path / "light.onnx").graph
+    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) > 20
+    assert {kinds[node.input[1]] for node in convolutions} == {onnx.TensorProto.FLOAT}
+    assert onnx.TensorProto.INT8 in kinds.values()
 
 
 def test_an_int8_graph_that_differs_too_much_is_not_kept(
