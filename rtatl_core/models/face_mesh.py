@@ -106,6 +106,8 @@ def load_face_mesh(trunk: FaceMeshTrunk) -> None:
         raise ValueError(f"{path} is missing; install mediapipe anew")
     weights = _weights_in_order(core().read_model(path))
     tensors = trunk.state_dict()
+    if len(weights) < len(tensors):
+        raise ValueError(f"{path} is another version: it holds {len(weights)} tensors, fewer than {len(tensors)}")
     for (name, own), given in zip(tensors.items(), weights, strict=False):
         if own.numel() != given.size:
             raise ValueError(f"{path} is another version: its {name} holds {given.size} numbers, not {own.numel()}")
