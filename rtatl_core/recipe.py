@@ -78,7 +78,7 @@ class OptimConfig:
     """Train this part of the network (flow, inpainting, geometry, head, ...) and leave the rest as it is; empty = all
     of it."""
     frozen: tuple[str, ...] = ()
-    """Parts to leave as they are, by the beginnings of their names, e.g. backbone.stem."""
+    """Parts to leave as they are, e.g. backbone.stem."""
     epochs: int = 30
     steps: int = 0
     """Steps of an epoch; 0 = once through the labelled faces (without any: through the unlabelled ones)."""

@@ -33,6 +33,7 @@ from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import Choice, validate
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.initial import difference_of, load_checkpoint, start_backbone, start_from
+from rtatl_core.learning import freeze, parameter_groups, set_modes
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.progress import progress
@@ -80,14 +81,12 @@ class Trainer:
         """Everybody trained on, by this run and the one it started from."""
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         distributed.synchronise_batch_norms(self.network, self.device)
-        if optim.only:
-            self._freeze_all_but(optim.only)
-        self._freeze(optim.frozen)
+        freeze(self.network, optim)
         self.objective = Objective(self.network, self._make_tasks())
         if optim.compile:
             self.network.compile()
         self.optimiser = torch.optim.AdamW(
-            self._parameter_groups(),
+            parameter_groups(self.network, optim.backbone_rate),
             optim.learning_rate,
             weight_decay=optim.weight_decay,
             fused=self.device.type == "cuda",
@@ -129,13 +128,6 @@ class Trainer:
             {"params": [p for p in learning if (id(p) in backbone) == own], "relative_rate": relative}
             for own, relative in ((True, self.recipe.optim.backbone_rate), (False, 1.0))
         ]
-
-    def _freeze_all_but(self, part: str) -> None:
-        names = [name for name, _ in self.network.named_children()]
-        if part not in names:
-            raise RecipeError(f"optim.only names {part!r}, which the network lacks; it has {', '.join(names)}")
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(name.startswith(f"{part}."))
 
     def _make_tasks(self) -> list[Task]:
         weights, tasks = self.recipe.tasks, list[Task]()
@@ -261,10 +253,7 @@ class Trainer:
         )
 
     def _train_epoch(self, objective: nn.Module) -> dict[str, float]:
-        optim = self.recipe.optim
-        self.network.train(not optim.only)
-        if optim.only:
-            self.network.get_submodule(optim.only).train()
+        set_modes(self.network, self.recipe.optim)
         steps = load_steps(self.plan, self.epoch, self.step, self._workers)
         left = self.plan.steps - self.step
         for raw in progress(steps, desc=f"epoch {self.epoch + 1}", unit="step", total=left, quiet=self._quiet):

@@ -176,8 +176,11 @@ def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: P
 def test_parts_can_be_frozen_and_the_backbone_learn_slowly(data: Path, tmp_path: Path) -> None:
     overrides = ("optim.epochs=1", "optim.steps=1", "optim.backbone_rate=0.25", "network.placed=4")
     trainer = Trainer(recipe(data, *overrides, 'optim.frozen=["backbone.layer1", "regions"]'), tmp_path)
-    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     trainer.run()
+    after = trainer.network.state_dict()
+    assert torch.equal(after["backbone.layer1.0.bn1.running_mean"], before["backbone.layer1.0.bn1.running_mean"])
+    assert not torch.equal(after["backbone.layer2.0.bn1.running_mean"], before["backbone.layer2.0.bn1.running_mean"])
     rates = {id(p): group["lr"] for group in trainer.optimiser.param_groups for p in group["params"]}
     for name, value in trainer.network.named_parameters():
         frozen = name.startswith(("backbone.layer1.", "regions."))
