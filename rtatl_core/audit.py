@@ -1,12 +1,14 @@
 """A model on real faces that nobody coded: what can be said of it all the same.
 
 Enters: a model, prepared clips and photos with teacher values (``rtatl prepare videos|photos --teacher``), perhaps a
-table of who is who, perhaps pictures for the flicker test. Leaves: numbers, as JSON and as tables.
+table of who is who, perhaps one of AUs that people saw on them (``rtatl_core/datasets/ratings.py``), perhaps
+pictures for the flicker test. Leaves: numbers, as JSON and as tables.
 
 - agreement: PCC with MediaPipe's blendshapes within clips, where they move. A model that they taught agrees more.
 - resting: what faces at rest read. 1 (FACS A) or more is a false alarm.
 - clear: what faces read on which the teacher finds an AU clearly shown.
 - apex: the highest that each such expression reads within a clip, smoothed as live.
+- by eye: whether photos and frames read 1 (FACS A) or more where people saw the AU, and do not where they saw none.
 - pose: PCC of each AU with yaw and pitch over faces at rest, each clip about its own mean, so that it is the head's
   turning that counts and not who is seen from where; an AU must not follow the head.
 - flicker: a picture repeated with a camera's noise, through the whole engine with its smoothing.
@@ -30,18 +32,21 @@ from numpy.typing import NDArray
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart
+from rtatl_core.datasets.ratings import Ratings, read_ratings
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, stand_in
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, in_time, read_store
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
-from rtatl_core.metrics import pcc
+from rtatl_core.metrics import auc, f1, pcc
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 from rtatl_core.weights import load_model
 
 FEW = 10
 """Groups and sets of fewer faces are left out."""
 FEW_EVENTS = 5
+FEW_SEEN = 3
+"""An AU that eyes saw on fewer photos has false alarms, but no hits to speak of."""
 LAGS = 3
 """Frames after a stretch that still belong to it, because smoothing lags."""
 TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
@@ -67,6 +72,7 @@ def audit(
     photos: Sequence[Path],
     *,
     groups: Path | None = None,
+    ratings: Path | None = None,
     stills: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """All measures that the material allows. Raises RecipeError for folders without teacher values or with faces that
@@ -96,6 +102,8 @@ def audit(
         "apex": apex(moving, loaded.aus),
         "pose": pose_leakage(everything, loaded.aus),
     }
+    if ratings is not None:
+        result["by_eye"] = by_eye(everything, loaded.aus, read_ratings(ratings))
     if still:
         result["groups"] = by_group(still, loaded.aus, _table(groups))
     if stills:
@@ -172,6 +180,30 @@ def _as_live(times: Float64, values: Float32) -> Float32:
     smoother = Smoother(SMOOTHING_S)
     said = [AUPrediction(value, value) for value in values]
     return np.stack([smoother(0, float(at), one).intensity for at, one in zip(times, said, strict=True)])
+
+
+def by_eye(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> dict[str, Any]:
+    """AU -> on how many photos and frames it was seen and was not, false alarms (share of the latter that read 1 or
+    more); where it was seen on ``FEW_SEEN``: AUC, F1 of reading 1 or more, median reading and rating of those. Where
+    nobody could tell the AU, and where less than 1 was seen of it, it is not judged. Raises RecipeError when nothing is
+    rated."""
+    tables = [ratings.take(one.store.images, aus) for one in reads]
+    if not any(np.isfinite(rated).any() for rated in tables):
+        raise RecipeError("the ratings name none of the photos and frames; check the names in their first column")
+    values, rated = np.concatenate([one.values for one in reads]), np.concatenate(tables)
+    result = {}
+    for j, au in enumerate(aus):
+        told = (rated[:, j] == 0) | (rated[:, j] >= 1)
+        read, seen = values[told, j], rated[told, j] > 0
+        if (~seen).sum() < FEW:
+            continue
+        entry: dict[str, Any] = {"seen": int(seen.sum()), "absent": int((~seen).sum())}
+        entry["false_alarms"] = _two((read[~seen] >= 1).mean())
+        if seen.sum() >= FEW_SEEN:
+            entry |= {"auc": _two(auc(read, seen)), "f1": _two(f1(read >= 1, seen))}
+            entry |= {"reads": _two(np.median(read[seen])), "rated": _two(np.median(rated[told, j][seen]))}
+        result[_label(au)] = entry
+    return result
 
 
 def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         "Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces, within clips.",
         summary(result),
     ]
+    if "by_eye" in result:
+        parts += ["## By eye", by_eye(result["by_eye"])]
     if "groups" in result:
         parts += ["## Groups", groups(result["groups"])]
     return "\n\n".join(parts) + "\n"
@@ -48,6 +50,35 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
             ]
         )
     return table(["AU", "agreement", "at rest", "clear", "apex", "pose", "noise floor"], rows)
+
+
+def by_eye(found: Mapping[str, Any]) -> str:
+    """Table and sentence of ``audit.by_eye``."""
+    rows = [
+        [
+            label,
+            f"{entry['seen']} / {entry['absent']}",
+            f"{entry['auc']:.2f}" if "auc" in entry else "",
+            f"{entry['f1']:.2f}" if "f1" in entry else "",
+            f"{entry['false_alarms']:.0%}",
+            f"{entry['reads']:.1f} ({entry['rated']:.1f})" if "reads" in entry else "",
+        ]
+        for label, entry in found.items()
+    ]
+    judged = [entry for entry in found.values() if "auc" in entry]
+    means = ", ".join(
+        f"{name} {np.mean([entry[key] for entry in judged]):.2f}" for name, key in (("AUC", "auc"), ("F1", "f1"))
+    )
+    alarms = np.mean([entry["false_alarms"] for entry in found.values()])
+    sentences = [
+        "Photos and frames whose AUs were rated by eye; where an AU could not be told, it is not judged.",
+        "F1 and false alarms are of readings of 1 or more; reads: median where the AU was seen, beside the rating.",
+    ]
+    if judged:
+        sentences.append(f"In the mean over the {len(judged)} AUs seen often enough: {means}.")
+    sentences.append(f"False alarms in the mean over AUs: {alarms:.1%}.")
+    seen = table(["AU", "seen / absent", "AUC", "F1", "false alarms", "reads (rated)"], rows)
+    return f"{seen}\n\n{' '.join(sentences)}"
 
 
 def summary(result: Mapping[str, Any]) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtatl_core.card import Calibration, Own
+from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, not_seen
 from rtatl_core.evaluation import in_time, predict_store
@@ -26,6 +28,9 @@ FEW_CLEAR = 15
 """Fewer real faces that clearly show an AU say nothing; labelled ones do then."""
 CLEAR_READS = 4.0
 """What a real face that clearly shows an AU should read."""
+CLEAR_RATED, FEW_RATED = 2.0, 8
+"""Rating by eye from which on a face clearly shows an AU, and how many such faces say something; they should read
+their rating."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
 MAX_BOOST = 3.0
@@ -42,39 +47,78 @@ SETTLED_S = 1.0
 FRAMES_PER_CLIP = 8
 
 
-class RealFaces(NamedTuple):
-    """For each AU the raw output on real faces that the teacher judges."""
+_NONE = np.empty(0, np.float32)
 
-    resting: Sequence[Float32]
+
+class Judged(NamedTuple):
+    """Raw output of one AU on real faces that the teacher, or eyes (data.ratings), judge. Where a face was rated, eyes
+    decide whether it shows the AU."""
+
+    resting: Float32 = _NONE
     """On faces at rest, a few frames of each clip."""
-    clear: Sequence[Float32]
-    """On faces that clearly show it; empty for AUs that the teacher does not know."""
+    absent: Float32 = _NONE
+    """On these, and on moving faces that were rated to lack the AU, as smiles lack most."""
+    clear: Float32 = _NONE
+    """On faces that clearly show it; empty where too few are known."""
+    reads: float = CLEAR_READS
+    """What the clear ones should read in the median, 0-5."""
 
 
-def real_output(network: RTATL, sources: Sequence[Source]) -> RealFaces:
+def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
+    """For each AU."""
     aus = network.config.aus
-    resting: list[list[Float32]] = [[] for _ in aus]
-    clear: list[list[Float32]] = [[] for _ in aus]
-    for store, rows, _ in sources:
+    found: list[_Found] = [_Found([], [], [], [], []) for _ in aus]
+    for store, rows, *_ in sources:
         if store.teacher is None:
             continue
-        spread = np.concatenate(
-            [
-                mine[:: max(1, len(mine) // FRAMES_PER_CLIP)] if store.clips[mine[0]] else mine
-                for clip in np.unique(store.clips[rows])
-                if len(mine := rows[store.clips[rows] == clip])
-            ]
-        )
         said = predict_store(network, store, rows).intensity
-        few = np.isin(rows, spread)
+        few = _spread(store, rows)
+        rated = np.full(said.shape, np.nan, np.float32) if store.rated is None else store.rated[rows]
+        eyes = store.is_rated[rows]
         for j, au in enumerate(aus):
-            resting[j].append(said[few & at_rest(store.teacher[rows], au), j])
+            lacks = few & np.where(eyes, rated[:, j] == 0, at_rest(store.teacher[rows], au))
+            found[j].resting.append(said[lacks & at_rest(store.teacher[rows], au), j])
+            found[j].absent.append(said[lacks, j])
             if au in CLEAR:
-                clear[j].append(said[clearly_shown(store.teacher[rows], au), j])
-    return RealFaces(*([np.concatenate([_NONE, *found]) for found in parts] for parts in (resting, clear)))
+                found[j].told.append(said[clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0), j])
+            seen = rated[:, j] >= CLEAR_RATED
+            found[j].seen.append(said[seen, j])
+            found[j].ratings.append(rated[seen, j])
+    return [one.judged() for one in found]
 
 
-_NONE = np.empty(0, np.float32)
+def _spread(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(len(rows),) all photos, and ``FRAMES_PER_CLIP`` frames of each clip, rated ones where there are any: one
+    person's frames must not outweigh many people."""
+    chosen = np.ones(len(rows), np.bool_)
+    for clip in np.unique(store.clips[rows]):
+        mine = np.flatnonzero(store.clips[rows] == clip)
+        if clip:
+            chosen[mine] = False
+            rated = mine[store.is_rated[rows[mine]]]
+            pool = rated if len(rated) else mine
+            chosen[pool[:: max(1, len(pool) // FRAMES_PER_CLIP)]] = True
+    return chosen
+
+
+class _Found(NamedTuple):
+    """What was found for one AU, store by store."""
+
+    resting: list[Float32]
+    absent: list[Float32]
+    told: list[Float32]
+    """Clear by the teacher."""
+    seen: list[Float32]
+    """Clear by eye, rated as in:"""
+    ratings: list[Float32]
+
+    def judged(self) -> Judged:
+        resting, absent, told, seen, ratings = (np.concatenate([_NONE, *part]) for part in self)
+        if len(told) >= FEW_CLEAR:
+            return Judged(resting, absent, told)
+        if len(seen) >= FEW_RATED:
+            return Judged(resting, absent, seen, float(np.median(ratings)))
+        return Judged(resting, absent)
 
 
 def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[float | None]:
@@ -82,7 +126,7 @@ def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibratio
     above the face's own level at rest. Such frames are those at rest there and, where the teacher knows the AU, those
     on which it sees none; whichever rise more. None where there are too few."""
     over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in network.config.aus]
-    for store, rows, _ in sources:
+    for store, rows, *_ in sources:
         for clip in np.unique(store.clips[rows]):
             if store.teacher is None or not clip:
                 continue
@@ -102,22 +146,24 @@ def _highest(both: Sequence[Float32]) -> float | None:
     return max(float(np.quantile(values, 1 - FALSE_ALARMS)) for values in both)
 
 
-def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: RealFaces | None = None) -> Calibration:
+def fit_calibration(
+    raw: Float32, truth: Float32, real: list[Float32], judged: Sequence[Judged] | None = None
+) -> Calibration:
     """Per-AU gain, offset and boost.
 
     raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
-    judged: raw output on real faces that a teacher judges. The offset is what the network says at rest: the median
-    of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips; without
-    clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression: spread of
-    the labels over spread of the output (or more where real faces that clearly show the AU would read under 3), at
-    least 1, at most what lets ``FALSE_ALARMS`` of the resting faces read 1; more would amplify what is noise. The boost
-    lets faces that clearly show it read what they should in the median: real ones ``CLEAR_READS`` where the teacher
-    knows enough of them, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels.
+    judged: raw output on real faces that a teacher or eyes judge. The offset is what the network says at rest: the
+    median of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips;
+    without clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression:
+    spread of the labels over spread of the output (or more where real faces that clearly show the AU would read under
+    three quarters of what they should), at least 1, at most what lets ``FALSE_ALARMS`` of the faces without it read 1;
+    more would amplify what is noise. The boost lets faces that clearly show it read what they should in the median:
+    real ones where enough are known, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels.
     """
     offset = np.zeros(raw.shape[1], np.float32)
     gain, boost = np.ones_like(offset), np.ones_like(offset)
     for j, labelled in enumerate(_columns(raw, truth)):
-        calm, clear = (judged.resting[j], judged.clear[j]) if judged is not None else (_NONE, _NONE)
+        calm, absent, clear, reads = judged[j] if judged is not None else Judged()
         if len(calm) >= FEW_RESTING:
             offset[j] = np.median(calm)
         elif real:
@@ -128,10 +174,10 @@ def fit_calibration(raw: Float32, truth: Float32, real: list[Float32], judged: R
             offset[j] = 0.0
             continue
         most = CAUTIOUS_GAIN
-        if len(calm) >= FEW_RESTING:
-            most = min(MAX_GAIN, _gain_to_one(float(np.quantile(calm, 1 - FALSE_ALARMS)) - offset[j]))
-        gain[j] = max(1.0, min(_wanted(labelled, clear - offset[j]), most))
-        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j])
+        if len(absent) >= FEW_RESTING:
+            most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS)) - offset[j]))
+        gain[j] = max(1.0, min(_wanted(labelled, clear - offset[j], reads), most))
+        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j], reads)
     return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
 
 
@@ -149,11 +195,11 @@ def fit_own(raw: Float32, truth: Float32, rises: Sequence[float | None], strange
         if rise is None or not len(labelled.raw):
             continue
         most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise))
-        wanted = max(_wanted(labelled, _NONE), float(strangers.gain[j]))
+        wanted = max(_wanted(labelled, _NONE, CLEAR_READS), float(strangers.gain[j]))
         if most < strangers.gain[j]:
             continue
         gain[j], margin[j] = min(wanted, most), max(rise, 0.0)
-        boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE)
+        boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE, CLEAR_READS)
     return Own(gain, margin, boost)
 
 
@@ -186,18 +232,19 @@ def _gain_to_one(highest: float) -> float:
     return 1 / (MAX_INTENSITY * max(highest, 1e-6))
 
 
-def _wanted(labelled: _Labelled, clear: Float32) -> float:
-    """The gain that undoes shrinking. clear: of real faces that clearly show the AU, over the offset."""
+def _wanted(labelled: _Labelled, clear: Float32, reads: float) -> float:
+    """The gain that undoes shrinking. clear: of real faces that clearly show the AU, over the offset; reads: what they
+    should read."""
     wanted = float(labelled.truth.std()) / max(float(labelled.raw.std()), 1e-6)
-    if len(clear) >= FEW_CLEAR:
-        wanted = max(wanted, 3 / (MAX_INTENSITY * max(float(np.median(clear)), 1e-6)))
+    if len(clear):
+        wanted = max(wanted, 0.75 * reads / (MAX_INTENSITY * max(float(np.median(clear)), 1e-6)))
     return wanted
 
 
-def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32) -> float:
-    """shown, clear: output of labelled and of real faces that clearly show the AU, over the offset."""
-    should_read = CLEAR_READS
-    if len(clear) >= FEW_CLEAR:
+def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32, should_read: float) -> float:
+    """shown, clear: output of labelled and of real faces that clearly show the AU, over the offset; the latter should
+    read ``should_read``."""
+    if len(clear):
         shown = clear
     else:
         should_read = MAX_INTENSITY * float(labelled.truth[labelled.truth >= CLEAR_LABEL].sum()) / max(1, len(shown))

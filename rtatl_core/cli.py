@@ -123,7 +123,14 @@ def evaluate(options: argparse.Namespace) -> int:
 def audit(options: argparse.Namespace) -> int:
     from rtatl_core import audit as auditing
 
-    result = auditing.audit(options.model, options.clips, options.photos, groups=options.groups, stills=options.stills)
+    result = auditing.audit(
+        options.model,
+        options.clips,
+        options.photos,
+        groups=options.groups,
+        ratings=options.ratings,
+        stills=options.stills,
+    )
     print(auditing.write(result, options.out))
     if options.card:
         from rtatl_core.card import find_model
@@ -280,6 +287,7 @@ def _parser() -> argparse.ArgumentParser:
         "--photos", nargs="+", type=Path, default=[], metavar="DIR", help="of rtatl prepare photos --teacher"
     )
     sub.add_argument("--groups", type=Path, metavar="CSV", help="photo's file name, then columns of groups")
+    sub.add_argument("--ratings", type=Path, metavar="CSV", help="AUs seen by eye on them: image,AU01,AU02,...")
     sub.add_argument("--card", action="store_true", help="put the numbers into the model's card, and write it in words")
     sub.add_argument("--stills", nargs="+", type=Path, default=[], metavar="PICTURE", help="for the flicker test")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")

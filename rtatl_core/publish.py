@@ -32,6 +32,7 @@ from rtatl_core.metrics import f1, icc31, mae, pcc
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
+from rtatl_core.trust import TRUST_RULE, trust_by_shapes
 from rtatl_core.weights import COMPUTED_KEYS, load_model, save_model
 
 SHARES = (0.5, 0.75, 0.9)
@@ -40,10 +41,6 @@ SHARES = (0.5, 0.75, 0.9)
 DECODERS = ("flow", "inpainting")
 
 _REFERENCE = "mean per-clip PCC with MediaPipe's blendshapes"
-TRUST_RULE = (
-    "good: agrees with its blendshape at .8 or more on clips kept aside, in at least two clips where it moves; "
-    "usable: .5; experimental: less, or no reference"
-)
 
 
 def can_publish(trainer: Trainer) -> bool:
@@ -124,7 +121,7 @@ def publish(trainer: Trainer) -> Path:
         measured["aside_video"] = {"what": f"{_REFERENCE}, on real clips that chose nothing", **aside}
         if network.flow is not None:
             measured["aside_video"]["flow"] = flow_error(network, data.aside)
-        trust |= {str(parse_label(label)): level for label, level in trust_levels(aside).items()}
+        trust |= {str(parse_label(label)): level for label, level in trust_by_shapes(aside).items()}
     description = {
         "name": trainer.recipe.name,
         "trained_on": trainer.recipe.trained_on,
@@ -207,16 +204,6 @@ def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
 def _f1(probability: Float32, present: Float32) -> float:
     coded = np.isfinite(present)
     return f1(probability[coded] >= OCCURS, present[coded] == 1)
-
-
-def trust_levels(measured: dict[str, Any]) -> dict[str, str]:
-    """AU label -> trust level by ``TRUST_RULE``, for the AUs that the teacher can judge."""
-    levels = {}
-    for label, score in measured["pcc"].items():
-        enough = measured["clips_where_it_moves"][label] >= 2
-        good, usable = enough and score >= 0.8, enough and score >= 0.5
-        levels[label] = "good" if good else "usable" if usable else "experimental"
-    return levels
 
 
 def fit_geometry_share(selection: ChipStore, network: RTATL) -> Float32:

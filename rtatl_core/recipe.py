@@ -29,6 +29,11 @@ class DataConfig:
     """Folders with AU codes; empty = self-supervised pre-training alone."""
     unlabelled: tuple[str, ...] = ()
     """Folders of faces without codes, for the self-supervised tasks."""
+    repeat: tuple[int, ...] = ()
+    """How often each folder of ``unlabelled`` counts when faces are drawn; empty = once."""
+    ratings: str = ""
+    """Table of AUs seen by eye on faces of ``unlabelled``, ``calibration`` and ``selection``
+    (rtatl_core/datasets/ratings.py)."""
     selection: str = ""
     """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""
     calibration: str = ""
@@ -61,7 +66,7 @@ class TaskWeights:
     flow: float = 0.1
     consistency: float = 0.0
     teacher: float = 0.0
-    """Blendshapes stored with data.unlabelled as weak labels."""
+    """Blendshapes stored with data.unlabelled, and data.ratings, as weak labels."""
 
 
 @dataclass(frozen=True, slots=True)

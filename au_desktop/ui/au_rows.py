@@ -49,8 +49,8 @@ SIDES_DIFFER = 0.3
 TRUST_LINES = {"usable": Qt.PenStyle.DashLine, "experimental": Qt.PenStyle.DotLine}
 """Trust level -> how the AU's name is underlined; good ones are not."""
 TRUST_MEANS = {
-    "good": "Good: agrees with its reference on real video.",
-    "usable": "Usable: follows its reference on real video, less exactly.",
+    "good": "Good: agrees with its reference on real faces.",
+    "usable": "Usable: follows its reference on real faces, less exactly.",
     "experimental": "Experimental: not yet proven on real faces.",
 }
 _GRADES = ("absent", "trace", "slight", "marked", "severe", "maximum")

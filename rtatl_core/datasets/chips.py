@@ -105,6 +105,8 @@ class ChipStore:
     flow: Rows | None
     flow_to: NDArray[np.int64]
     """(N,) row of the frame that ``flow`` leads to; -1 = no stored flow."""
+    images: NDArray[np.str_]
+    """(N,) a photo's name; of a frame its video's, @ and its time in seconds, 0.000."""
     subjects: NDArray[np.str_]
     rendered: NDArray[np.bool_]
     """(N,) faces that are nobody's."""
@@ -115,6 +117,8 @@ class ChipStore:
     """(N,) head yaw in degrees, + towards the subject's right."""
     pitch: Float32
     """(N,) head pitch in degrees, + looks down; NaN in folders of an earlier version."""
+    rated: Float32 | None = None
+    """(N, n) what people saw (ratings.py), 0-5 for each AU of the network, NaN = nobody can tell; not of the folder."""
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -126,6 +130,14 @@ class ChipStore:
             return np.zeros(len(self), np.bool_)
         known: NDArray[np.bool_] = np.isfinite(self.intensity).any(axis=1) | np.isfinite(self.occurrence).any(axis=1)
         return known
+
+    @property
+    def is_rated(self) -> NDArray[np.bool_]:
+        """(N,) rows on which eyes could tell an AU's presence or absence."""
+        if self.rated is None:
+            return np.zeros(len(self), np.bool_)
+        told: NDArray[np.bool_] = np.isfinite(self.rated).any(axis=1)
+        return told
 
     @classmethod
     def open(cls, *folders: Path) -> Self:
@@ -170,6 +182,7 @@ class ChipStore:
             teacher=_whole(paths, "teacher") if optional["teacher"] else None,
             flow=_rows(paths, "flow") if optional["flow"] else None,
             flow_to=flow_to,
+            images=np.array([row["image"] for row in index]),
             subjects=np.array([row["subject"] for row in index]),
             rendered=np.array([part.parent.parent in made for part, rows in indices.items() for _ in rows]),
             clips=np.array([row["clip"] for row in index]),

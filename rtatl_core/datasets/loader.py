@@ -24,7 +24,7 @@ from rtatl_core.datasets.augment import AugmentConfig, augment, mirror_geometry,
 from rtatl_core.datasets.chips import ChipStore, partners
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
 from rtatl_core.datasets.others import Others
-from rtatl_core.datasets.teacher import as_intensity
+from rtatl_core.datasets.teacher import weak_labels
 from rtatl_core.face.regions import au_regions
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32, UInt8
@@ -40,6 +40,8 @@ class Source(NamedTuple):
     rows: NDArray[np.int64]
     labels: bool
     """Whether their AU codes may be used."""
+    repeat: int = 1
+    """How often each row counts where unlabelled faces are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ class StepPlan:
     labelled_batch: int
     """Labelled faces of a step, over all processes; each is taken once an epoch, in random order."""
     unlabelled_batch: int
-    """Unlabelled faces of a step, over all processes; drawn with replacement, each source by its number of rows."""
+    """Unlabelled faces of a step, over all processes; drawn with replacement, each source by its number of rows
+    times its ``repeat``."""
     steps: int
     """Steps of an epoch."""
     seed: int
@@ -122,7 +125,7 @@ class Steps(Dataset[RawBatch]):
         self._sources = (*((plan.labelled,) if plan.labelled else ()), *plan.unlabelled)
         self._later = [partners(source.store, plan.flow_gap_s) for source in self._sources] if plan.want_flow else []
         self._others = [Others(source.store) for source in self._sources] if plan.want_reference else []
-        self._pool = np.cumsum([0, *(len(source.rows) for source in plan.unlabelled)])
+        self._pool = np.cumsum([0, *(len(source.rows) * source.repeat for source in plan.unlabelled)])
         self._order = np.empty(0, np.int64)
         if plan.labelled is not None:
             rows = plan.labelled.rows
@@ -164,7 +167,8 @@ class Steps(Dataset[RawBatch]):
             picks = rng.integers(self._pool[-1], size=plan.unlabelled_batch)
             for k in _share(plan.unlabelled_batch, plan):
                 which = int(np.searchsorted(self._pool, picks[k], side="right")) - 1
-                row = int(plan.unlabelled[which].rows[picks[k] - self._pool[which]])
+                rows = plan.unlabelled[which].rows
+                row = int(rows[(picks[k] - self._pool[which]) % len(rows)])
                 chosen.append((which + bool(plan.labelled), row, int(seeds[plan.labelled_batch + k])))
         return chosen
 
@@ -186,8 +190,9 @@ class Steps(Dataset[RawBatch]):
                 sides = store.sides[row] / np.float32(MAX_INTENSITY)
                 sides = sides[:, ::-1] if made.flipped else sides
         taught = unknown
-        if plan.want_taught and store.teacher is not None and not source.labels:
-            taught = as_intensity(store.teacher[row], plan.aus)
+        if plan.want_taught and not source.labels:
+            told, rated = (None if table is None else table[row] for table in (store.teacher, store.rated))
+            taught = weak_labels(told, rated, plan.aus)
         flow = self._flow(which, row, made.matrix)
         return _Face(
             made.chip, made.plain, made.landmarks, made.geometry, reference, intensity, occurrence, sides, taught, flow

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.protocols import hold_out, require_apart, test_subjects
+from rtatl_core.datasets.ratings import Ratings, read_ratings
 from rtatl_core.errors import RecipeError
 from rtatl_core.handoffs import Float32
 from rtatl_core.recipe import DataConfig
@@ -50,13 +51,21 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     """Raises RecipeError when a folder cannot be used, folders do not fit together, or a side is empty."""
     real = (_with_teacher(folder) for folder in (config.selection, config.calibration, config.aside))
     selection, calibration, aside = real
-    unlabelled = [ChipStore.open(Path(folder)) for folder in config.unlabelled]
+    unlabelled, repeats = [ChipStore.open(Path(folder)) for folder in config.unlabelled], _repeats(config)
     if not config.labelled:
         return _without_codes(config, unlabelled, seed, selection, calibration, aside)
     store = ChipStore.open(*(Path(folder) for folder in config.labelled))
     if store.intensity is None:
         raise RecipeError(f"{store.folder} has no AU codes; data.labelled needs some")
     store = only_aus(store, config.aus or store.aus)
+    if config.ratings:
+        ratings = read_ratings(Path(config.ratings))
+        unlabelled = [_rated(other, ratings, store.aus) for other in unlabelled]
+        calibration, selection = (
+            None if one is None else _rated(one, ratings, store.aus) for one in (calibration, selection)
+        )
+        if not any(one is not None and one.is_rated.any() for one in (*unlabelled, calibration, selection)):
+            raise RecipeError(f"{config.ratings} rates nothing of the data's folders; check the names in it")
     for other in unlabelled:
         if other.layout != store.layout:
             raise RecipeError(
@@ -76,11 +85,11 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     with_codes = _pick(rows, config.label_share, seed)
     rest = np.setdiff1d(rows, with_codes)
     sources = [Source(store, rest, labels=False)] if len(rest) else []
-    strangers = [] if calibration is None else [str(name) for name in np.unique(calibration.subjects)]
-    for other in unlabelled:
-        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept, *strangers]))
+    strange = [] if calibration is None else [str(name) for name in np.unique(calibration.subjects)]
+    for other, repeat in zip(unlabelled, repeats, strict=True):
+        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept, *strange]))
         if len(may):
-            sources.append(Source(other, may, labels=False))
+            sources.append(Source(other, may, labels=False, repeat=repeat))
     return TrainingData(
         aus=store.aus,
         labelled=Source(store, with_codes, labels=True),
@@ -109,9 +118,14 @@ def _without_codes(
         )
     if config.protocol:
         raise RecipeError("data.protocol needs data.labelled")
+    if config.ratings:
+        raise RecipeError("data.ratings teach AUs beside data.labelled; fill that, or leave the ratings out")
     names = np.unique(np.concatenate([store.subjects for store in stores]))
     kept = sorted(hold_out(names, config.held_out, seed)) if len(names) > 1 else []
-    trains = [Source(s, np.flatnonzero(~np.isin(s.subjects, kept)), labels=False) for s in stores]
+    trains = [
+        Source(s, np.flatnonzero(~np.isin(s.subjects, kept)), labels=False, repeat=repeat)
+        for s, repeat in zip(stores, _repeats(config), strict=True)
+    ]
     held = [Source(s, np.flatnonzero(np.isin(s.subjects, kept)), labels=False) for s in stores]
     return TrainingData(
         aus=config.aus,
@@ -123,6 +137,20 @@ def _without_codes(
         calibration=calibration,
         aside=aside,
     )
+
+
+def _repeats(config: DataConfig) -> tuple[int, ...]:
+    repeats = config.repeat or (1,) * len(config.unlabelled)
+    if len(repeats) != len(config.unlabelled) or min(repeats, default=1) < 1:
+        raise RecipeError(
+            f"data.repeat is {list(repeats)}; write a number from 1 on for each of the "
+            f"{len(config.unlabelled)} folders of data.unlabelled"
+        )
+    return repeats
+
+
+def _rated(store: ChipStore, ratings: Ratings, aus: tuple[int, ...]) -> ChipStore:
+    return dataclasses.replace(store, rated=ratings.take(store.images, aus))
 
 
 def only_aus(store: ChipStore, aus: tuple[int, ...]) -> ChipStore:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.errors import RecipeError
+from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32, UInt8
 
 TEACHER_SHAPES: dict[int, tuple[str, ...]] = {
@@ -147,6 +148,20 @@ def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
             rest, full = WEAK_LABELS[au]
             result[row] = np.clip((told - rest) / (full - rest), 0, 1)
     return result
+
+
+def weak_labels(told: Float32 | None, rated: Float32 | None, aus: tuple[int, ...]) -> Float32:
+    """(n,) stand-ins of a face and (n_aus,) ratings by eye on 0-5, where there are any -> (n_aus,) weak labels on 0-1.
+
+    Eyes go first. Where they cannot tell, the AU's own stand-in speaks, but not the calm of the whole face: a brow that
+    may be low by nature is no proof of absence.
+    """
+    by_shapes = np.full(len(aus), np.nan, np.float32) if told is None else as_intensity(told, aus)
+    if rated is None or not np.isfinite(rated).any():
+        return by_shapes
+    own = np.isin(aus, list(WEAK_LABELS))
+    labels: Float32 = np.where(np.isnan(rated) & own, by_shapes, rated / np.float32(MAX_INTENSITY))
+    return labels
 
 
 def not_seen(values: Float32, au: int) -> NDArray[np.bool_]:

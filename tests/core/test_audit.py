@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from rtatl_core import audit as auditing
+from rtatl_core import audit_text
 from rtatl_core.assets import asset
-from rtatl_core.audit import Read, agreement, apex, by_group, clear, pose_leakage, resting, typology_angle
+from rtatl_core.audit import Read, agreement, apex, by_eye, by_group, clear, pose_leakage, resting, typology_angle
 from rtatl_core.card import Calibration
 from rtatl_core.cli import main
+from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.metrics import pcc
@@ -71,6 +73,32 @@ def test_resting_faces_and_false_alarms(read: Read) -> None:
 def test_clear_expressions(read: Read) -> None:
     assert clear([read], AUS)["AU12"]["quartiles"][1] == pytest.approx(np.median(read.values[1::2, 1]), abs=0.01)
     assert "AU43" not in clear([read], AUS)  # never shown
+
+
+def test_what_people_saw(read: Read, tmp_path: Path) -> None:
+    """AU12 reads as it was rated but on one face, AU1 says nothing of what was seen, AU43 was hardly ever seen."""
+    ratings = tmp_path / "rated.csv"
+    smiles = read.values[:, 1] > 0
+    rows = [f"p{k},{k % 2},{3 * smiles[k]},{4 * (k == 7)}" for k in range(58)] + ["p58,,0.5,", "nobody,1,1,1"]
+    ratings.write_text("\n".join(["image,AU01,AU12,AU43", *rows]))
+    store = dataclasses.replace(read.store, images=np.array([f"p{k}" for k in range(60)]))
+    values = read.values.copy()
+    values[0, 1] = 1.2
+    found = by_eye([Read(store, values)], AUS, read_ratings(ratings))
+    assert found["AU12"]["seen"] == 29
+    assert found["AU12"]["absent"] == 29  # the trace and the face on which nobody could tell are left out
+    assert found["AU12"]["auc"] == 1
+    assert found["AU12"]["false_alarms"] == pytest.approx(1 / 29, abs=0.01)
+    assert found["AU12"]["f1"] == pytest.approx(2 * 29 / (2 * 29 + 1), abs=0.01)
+    assert found["AU12"]["rated"] == 3
+    assert found["AU12"]["reads"] == pytest.approx(np.median(values[:58, 1][smiles[:58]]), abs=0.01)
+    assert 0.3 < found["AU01"]["auc"] < 0.7
+    assert found["AU43"] == {"seen": 1, "absent": 57, "false_alarms": 0}
+    text = audit_text.by_eye(found)
+    assert "| AU43 | 1 / 57 |  |  | 0% |  |" in text
+    assert "over the 2 AUs seen often enough: AUC 0." in text
+    with pytest.raises(RecipeError, match="the ratings name none of"):
+        by_eye([read], AUS, read_ratings(ratings))
 
 
 def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:

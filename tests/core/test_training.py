@@ -18,10 +18,11 @@ from rtatl_core.calibration import (
     CAUTIOUS_GAIN,
     CLEAR_READS,
     FALSE_ALARMS,
-    RealFaces,
+    Judged,
     fit_calibration,
     fit_own,
     own_rises,
+    real_output,
 )
 from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
@@ -29,12 +30,12 @@ from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, TrainingError
-from rtatl_core.evaluation import teacher_agreement
+from rtatl_core.evaluation import predict_store, teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.publish import publish, trust_levels
+from rtatl_core.publish import publish
 from rtatl_core.recipe import Recipe, load_recipe
 from rtatl_core.tasks.base import Batch
 from rtatl_core.training import Trainer
@@ -102,7 +103,7 @@ def test_faces_of_calibration_are_judged_in_place_of_trained_ones(
     judged: list[Path] = []
     real_output = publishing.real_output
 
-    def watch(network: RTATL, sources: Sequence[Source]) -> RealFaces:
+    def watch(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
         judged.extend(source.store.folder for source in sources)
         return real_output(network, sources)
 
@@ -409,8 +410,7 @@ def test_resting_faces_limit_the_gain() -> None:
     truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
     raw = (0.25 * truth + 0.02).astype(np.float32)
     calm = [rng.normal(0.05, 0.01, 400).astype(np.float32), rng.normal(0.05, 0.06, 400).astype(np.float32)]
-    nobody = [np.empty(0, np.float32)] * 2
-    calibration = fit_calibration(raw, truth, [], RealFaces(calm, nobody))
+    calibration = fit_calibration(raw, truth, [], [Judged(resting, resting) for resting in calm])
     assert calibration.offset == pytest.approx([0.05, 0.05], abs=0.01)
     assert calibration.gain[0] == pytest.approx(4, rel=0.05)  # the spread of the labels
     alarms = (5 * calibration.gain[1] * (calm[1] - calibration.offset[1]) >= 1).mean()
@@ -423,11 +423,47 @@ def test_clear_expressions_read_high() -> None:
     truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
     raw = (0.9 * truth).astype(np.float32)
     calm, clear = rng.normal(0.0, 0.06, 300).astype(np.float32), rng.normal(0.4, 0.02, 60).astype(np.float32)
-    calibration = fit_calibration(raw, truth, [], RealFaces([calm], [clear]))
+    calibration = fit_calibration(raw, truth, [], [Judged(calm, calm, clear)])
     value = calibrate(clear[:, None], np.zeros((60, 1), np.float32), calibration)[0]
     assert np.median(value) == pytest.approx(CLEAR_READS, abs=0.1)
     resting = calibrate(calm[:, None], np.zeros((300, 1), np.float32), calibration)[0]
     assert (resting >= 1).mean() <= 2 * FALSE_ALARMS
+
+
+def test_faces_that_eyes_judge_limit_the_gain_and_set_what_is_read() -> None:
+    """Smiles without AU14 read .2; faces with a rating of 2.5 read a tenth of the scale over rest."""
+    rng = np.random.default_rng(4)
+    truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
+    raw = np.stack([0.25 * truth[:, 0], 0.9 * truth[:, 1]], axis=1).astype(np.float32)
+    calm, smiles = rng.normal(0, 0.01, 100).astype(np.float32), rng.normal(0.2, 0.01, 40).astype(np.float32)
+    shown = rng.normal(0.1, 0.01, 30).astype(np.float32)
+    judged = [Judged(calm, np.concatenate([calm, smiles])), Judged(calm, calm, shown, reads=2.5)]
+    calibration = fit_calibration(raw, truth, [], judged)
+    assert calibration.offset == pytest.approx([0, 0], abs=0.01)
+    assert calibration.gain[0] == 1
+    assert fit_calibration(raw, truth, [], [Judged(calm, calm)] * 2).gain[0] == pytest.approx(4, rel=0.05)
+    value = calibrate(np.stack([shown, shown], axis=1), np.zeros((30, 2), np.float32), calibration)[0]
+    assert np.median(value[:, 1]) == pytest.approx(2.5, abs=0.1)
+
+
+def test_eyes_decide_where_a_face_was_rated(data: Path) -> None:
+    store = ChipStore.open(data / "selection")
+    assert store.teacher is not None
+    rated = np.full((len(store), 2), np.nan, np.float32)
+    rated[:10], rated[10:20, 0] = (0, 3), 2
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    whole = Source(dataclasses.replace(store, rated=rated), np.arange(len(store)), labels=False)
+    one, twelve = real_output(network, [whole])
+    said = predict_store(network, store, whole.rows).intensity
+    assert set(one.absent) == set(said[:10, 0]), "rated frames, where a clip has any"
+    assert not set(one.absent) & set(said[10:20, 0])
+    assert not set(twelve.absent) & set(said[:20, 1]), "neither those that show it nor those on which nobody can tell"
+    assert set(one.clear) == set(said[10:20, 0])
+    assert one.reads == 2
+    assert twelve.reads == 3
+    unrated = real_output(network, [whole._replace(store=store)])
+    assert np.array_equal(unrated[0].absent, unrated[0].resting)
 
 
 def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
@@ -435,9 +471,8 @@ def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
     rng = np.random.default_rng(3)
     truth = rng.uniform(0, 1, (500, 3)).astype(np.float32)
     raw = (0.25 * truth + 0.02).astype(np.float32)
-    nobody = [np.empty(0, np.float32)] * 3
-    calm = [rng.normal(0.05, 0.06, 400).astype(np.float32)] * 3
-    strangers = fit_calibration(raw, truth, [], RealFaces(calm, nobody))
+    calm = rng.normal(0.05, 0.06, 400).astype(np.float32)
+    strangers = fit_calibration(raw, truth, [], [Judged(calm, calm)] * 3)
     own = fit_own(raw, truth, [0.0125, 0.2, None], strangers)
     assert own.gain[0] == pytest.approx(4, rel=0.05)  # what undoes the shrinking
     assert own.gain[0] > strangers.gain[0] + 1
@@ -461,15 +496,6 @@ def test_how_far_faces_rise_without_an_au(data: Path) -> None:
     found = own_rises(network, [slow] * 4, calibration)[0]
     assert found is not None
     assert np.isfinite(found)
-
-
-def test_trust_needs_agreement_in_two_clips() -> None:
-    measured = {
-        "pcc": {"AU12": 0.9, "AU25": 0.9, "AU26": 0.6, "AU43": 0.3},
-        "clips_where_it_moves": {"AU12": 3, "AU25": 1, "AU26": 2, "AU43": 5},
-    }
-    expected = {"AU12": "good", "AU25": "experimental", "AU26": "usable", "AU43": "experimental"}
-    assert trust_levels(measured) == expected
 
 
 def test_damaged_store_is_named(tmp_path: Path) -> None:

@@ -67,6 +67,19 @@ def test_unlabelled_faces_carry_no_codes_even_from_a_coded_store(plan: StepPlan)
     assert all(batch.flow[:8].isnan().all() for batch in batches)
 
 
+def test_what_is_repeated_is_drawn_as_often_and_what_eyes_saw_is_taught(plan: StepPlan) -> None:
+    photos, clips = plan.unlabelled
+    rated = np.full((len(photos.store), 2), np.nan, np.float32)
+    rated[:, 0] = 2.5
+    photos = Source(dataclasses.replace(photos.store, rated=rated), photos.rows, labels=False, repeat=12)
+    taught = dataclasses.replace(plan, unlabelled=(photos, clips), want_taught=True, unlabelled_batch=40)
+    batch = Steps(taught, 0)[0].to_batch(torch.device("cpu"))
+    assert batch.taught[:8].isnan().all(), "codes are not weak labels"
+    known = batch.taught[8:, 0][~batch.taught[8:, 0].isnan()]
+    assert (known == 0.5).all()
+    assert 28 <= len(known) <= 39, "120 of 144 turns are the photos'"
+
+
 def test_loader_processes_and_starting_in_between_change_nothing(plan: StepPlan) -> None:
     cv2.setNumThreads(2)  # a pool of threads in this process must not hold up the loaders (a fork of it did, for ever)
     cv2.GaussianBlur(np.zeros((2000, 2000), np.uint8), (0, 0), 5)

@@ -127,12 +127,43 @@ def test_chosen_aus_and_uncoded_ones(folders: Path) -> None:
         (DataConfig(labelled=("labelled",), label_share=0), "write a share over 0"),
         (DataConfig(labelled=("clips",)), "has no AU codes"),
         (DataConfig(labelled=("labelled", "clips")), "differ in aus"),
+        (DataConfig(labelled=("labelled",), unlabelled=("clips",), repeat=(1, 2)), r"for each of the 1 folders"),
+        (DataConfig(labelled=("labelled",), unlabelled=("clips",), repeat=(0,)), r"repeat is \[0\]; write a number"),
+        (DataConfig(unlabelled=("clips",), aus=(12,), ratings="rated.csv"), "ratings teach AUs beside data.labelled"),
     ],
 )
 def test_mistakes_are_named(folders: Path, config: DataConfig, sentence: str) -> None:
     labelled, unlabelled = ([str(folders / name) for name in names] for names in (config.labelled, config.unlabelled))
     with pytest.raises(RecipeError, match=sentence):
         split(replace(config, labelled=tuple(labelled), unlabelled=tuple(unlabelled)), seed=0)
+
+
+def test_ratings_reach_the_faces_that_they_name(folders: Path, tmp_path: Path) -> None:
+    strangers = write_clips(tmp_path / "strangers", name="t")
+    table = tmp_path / "rated.csv"
+    table.write_text("image,AU12,AU04\n3,3,1\nsomebody,2,2\n")
+    config = DataConfig(
+        labelled=(str(folders / "labelled"),),
+        unlabelled=(str(folders / "clips"),),
+        calibration=str(strangers),
+        ratings=str(table),
+        repeat=(3,),
+    )
+    with pytest.raises(RecipeError, match="no teacher values"):
+        split(config, seed=0)
+    config = replace(config, calibration=str(write_clips(tmp_path / "told", name="t", teacher=True)))
+    data = split(config, seed=0)
+    assert data.calibration is not None
+    assert data.calibration.rated is not None
+    shown = data.calibration.images == "3"
+    np.testing.assert_array_equal(data.calibration.rated[shown], [[3, np.nan]])  # of AU12 and AU25
+    assert np.isnan(data.calibration.rated[~shown]).all()
+    assert data.unlabelled[0].store.rated is not None
+    assert np.isfinite(data.unlabelled[0].store.rated).sum() == 1, "a frame of that name is there, too"
+    assert data.unlabelled[0].repeat == 3
+    table.write_text("image,AU12\nsomebody,2\n")
+    with pytest.raises(RecipeError, match="rates nothing of"):
+        split(config, seed=0)
 
 
 def test_without_codes_people_are_held_out_too(folders: Path) -> None:

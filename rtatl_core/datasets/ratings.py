@@ -1,0 +1,67 @@
+"""AUs that people saw on faces without codes: a table that teaches weakly, calibrates and tests beside the blendshapes.
+
+A table has a heading ``image,AU01,AU02,...`` and a row for each photo or frame: its name as ``rtatl prepare`` has it
+(``ann.jpg``; ``talk.mp4@1.240``), and in each cell an intensity on 0-5 (0 = the AU is absent), or nothing where it
+cannot be told.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rtatl_core.errors import RecipeError
+from rtatl_core.facs import MAX_INTENSITY, parse_label
+from rtatl_core.handoffs import Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    aus: tuple[int, ...]
+    of_image: Mapping[str, Float32]
+    """Name of a photo or frame -> (n,) intensity on 0-5, NaN = it cannot be told."""
+
+    def take(self, images: Iterable[str], aus: tuple[int, ...]) -> Float32:
+        """(N, n_aus) of these images and AUs; NaN where nobody rated."""
+        columns = [self.aus.index(au) if au in self.aus else len(self.aus) for au in aus]
+        nothing = np.full(len(self.aus), np.nan, np.float32)
+        rows = [np.append(self.of_image.get(str(image), nothing), np.float32(np.nan))[columns] for image in images]
+        return np.array(rows, np.float32).reshape(len(rows), len(aus))
+
+
+def read_ratings(path: Path) -> Ratings:
+    """Raises RecipeError for a file that is no such table, naming the line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise RecipeError(f"ratings {path} cannot be read ({reason}); name a table image,AU01,AU02,...") from error
+    try:
+        aus = tuple(parse_label(label) for label in rows[0][1:])
+    except (IndexError, ValueError):
+        aus = ()
+    if not aus or rows[0][0] != "image":
+        raise RecipeError(f"{path} is no table of ratings; its heading must be image,AU01,AU02,...")
+    of_image: dict[str, Float32] = {}
+    for number, (image, *cells) in enumerate(rows[1:], start=2):
+        if image in of_image:
+            raise RecipeError(f"{path}, row {number}: {image} is rated twice; keep one of the rows")
+        of_image[image] = _values(cells, len(aus), f"{path}, row {number}")
+    return Ratings(aus, of_image)
+
+
+def _values(cells: list[str], count: int, where: str) -> Float32:
+    try:
+        values = np.array([float(cell) if cell.strip() else np.nan for cell in cells], np.float32)
+    except ValueError as error:
+        raise RecipeError(f"{where}: {error}; write intensities from 0 to 5, or nothing") from error
+    if len(values) != count:
+        raise RecipeError(f"{where} has {len(values)} ratings where the heading names {count} AUs")
+    if ((values < 0) | (values > MAX_INTENSITY) | np.isinf(values)).any():
+        raise RecipeError(f"{where} rates beyond 0 to 5; write intensities of FACS, A = 1 to E = 5")
+    return values

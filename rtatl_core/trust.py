@@ -1,0 +1,37 @@
+"""How far an AU of a model can be trusted: good, usable, experimental. Decided on real faces that chose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SEEN = 10
+"""So many faces on which eyes saw an AU, and did not, decide about it."""
+TRUST_RULE = (
+    "where eyes saw an AU on 10 or more faces kept aside and did not on 10 others: good if its readings tell these "
+    "apart with an AUC of .95 or more, usable from .85; other AUs: good if they agree with their blendshape at .8 or "
+    "more on clips kept aside, in at least two clips where it moves, usable from .5; experimental: less, or nothing to "
+    "compare with"
+)
+
+
+def trust_by_shapes(measured: Mapping[str, Any]) -> dict[str, str]:
+    """AU label -> trust level by its blendshape, for the AUs that have one. measured: pcc, clips_where_it_moves."""
+    moves = measured["clips_where_it_moves"]
+    return {
+        label: _level(score, good=0.8, usable=0.5) if moves[label] >= 2 else "experimental"
+        for label, score in measured["pcc"].items()
+    }
+
+
+def trust_by_eye(found: Mapping[str, Any]) -> dict[str, str]:
+    """AU label -> trust level by what eyes saw (``audit.by_eye``), for the AUs seen often enough."""
+    return {
+        label: _level(entry["auc"], good=0.95, usable=0.85)
+        for label, entry in found.items()
+        if min(entry["seen"], entry["absent"]) >= SEEN
+    }
+
+
+def _level(score: float, *, good: float, usable: float) -> str:
+    return "good" if score >= good else "usable" if score >= usable else "experimental"
