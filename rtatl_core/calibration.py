@@ -51,13 +51,13 @@ _NONE = np.empty(0, np.float32)
 
 
 class Judged(NamedTuple):
-    """Raw output of one AU on real faces that the teacher, or eyes (data.ratings), judge. Where a face was rated, eyes
-    decide whether it shows the AU."""
+    """Raw output of one AU on real faces that the teacher, or eyes (data.ratings), judge."""
 
     resting: Float32 = _NONE
-    """On faces at rest, a few frames of each clip."""
+    """On faces at rest without the AU, a few frames of each clip."""
     absent: Float32 = _NONE
-    """On these, and on moving faces that were rated to lack the AU, as smiles lack most."""
+    """On these and on moving ones that were rated to lack it, as smiles lack most. Of an AU that eyes hardly ever saw,
+    faces at rest count as lacking it on which they could not tell."""
     clear: Float32 = _NONE
     """On faces that clearly show it; empty where too few are known."""
     reads: float = CLEAR_READS
@@ -67,7 +67,7 @@ class Judged(NamedTuple):
 def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
     """For each AU."""
     aus = network.config.aus
-    found: list[_Found] = [_Found([], [], [], [], []) for _ in aus]
+    found: list[_Found] = [_Found([], [], [], [], [], []) for _ in aus]
     for store, rows, *_ in sources:
         if store.teacher is None:
             continue
@@ -76,12 +76,14 @@ def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
         rated = np.full(said.shape, np.nan, np.float32) if store.rated is None else store.rated[rows]
         eyes = store.is_rated[rows]
         for j, au in enumerate(aus):
-            lacks = few & np.where(eyes, rated[:, j] == 0, at_rest(store.teacher[rows], au))
-            found[j].resting.append(said[lacks & at_rest(store.teacher[rows], au), j])
+            calm = few & at_rest(store.teacher[rows], au)
+            lacks = np.where(eyes, few & (rated[:, j] == 0), calm)
+            found[j].resting.append(said[calm & lacks, j])
             found[j].absent.append(said[lacks, j])
+            found[j].untold.append(said[calm & eyes & np.isnan(rated[:, j]), j])
             if au in CLEAR:
                 found[j].told.append(said[clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0), j])
-            seen = rated[:, j] >= CLEAR_RATED
+            seen = few & (rated[:, j] >= CLEAR_RATED)
             found[j].seen.append(said[seen, j])
             found[j].ratings.append(rated[seen, j])
     return [one.judged() for one in found]
@@ -106,6 +108,8 @@ class _Found(NamedTuple):
 
     resting: list[Float32]
     absent: list[Float32]
+    untold: list[Float32]
+    """At rest, but eyes cannot tell."""
     told: list[Float32]
     """Clear by the teacher."""
     seen: list[Float32]
@@ -113,7 +117,9 @@ class _Found(NamedTuple):
     ratings: list[Float32]
 
     def judged(self) -> Judged:
-        resting, absent, told, seen, ratings = (np.concatenate([_NONE, *part]) for part in self)
+        resting, absent, untold, told, seen, ratings = (np.concatenate([_NONE, *part]) for part in self)
+        if len(seen) < FEW_RATED:
+            resting, absent = (np.concatenate([part, untold]) for part in (resting, absent))
         if len(told) >= FEW_CLEAR:
             return Judged(resting, absent, told)
         if len(seen) >= FEW_RATED:

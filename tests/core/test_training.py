@@ -29,6 +29,7 @@ from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
+from rtatl_core.datasets.teacher import at_rest
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import predict_store, teacher_agreement
 from rtatl_core.face.align import ChipLayout
@@ -459,6 +460,10 @@ def test_eyes_decide_where_a_face_was_rated(data: Path) -> None:
     assert set(one.absent) == set(said[:10, 0]), "rated frames, where a clip has any"
     assert not set(one.absent) & set(said[10:20, 0])
     assert not set(twelve.absent) & set(said[:20, 1]), "neither those that show it nor those on which nobody can tell"
+    rare = Source(dataclasses.replace(store, rated=np.where(rated == 3, 1, rated)), whole.rows, labels=False)
+    doubtful = set(said[10:20, 1][at_rest(store.teacher[10:20], 12)])
+    assert doubtful
+    assert set(real_output(network, [rare])[1].absent) == doubtful, "of an AU never seen clearly, these count"
     assert set(one.clear) == set(said[10:20, 0])
     assert one.reads == 2
     assert twelve.reads == 3
