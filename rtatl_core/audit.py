@@ -76,16 +76,18 @@ def audit(
     stills: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """All measures that the material allows. Raises RecipeError for folders without teacher values or with faces that
-    the model was trained on, InputError when there is nothing to measure on."""
+    the model was trained on or calibrated by, InputError when there is nothing to measure on."""
     if not clips and not photos:
         raise InputError("nothing to measure on; name prepared folders with --clips or --photos")
     loaded = load_model(model)
+    told = read_ratings(ratings) if ratings is not None else None
+    training = loaded.facts.get("training", {})
 
     def read(folder: Path) -> Read:
         store = ChipStore.open(folder)
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
-        require_apart(loaded.facts.get("training", {}).get("subjects", []), store.subjects.tolist())
+        require_apart([*training.get("subjects", []), *training.get("judged_by", [])], store.subjects.tolist())
         return Read(store, read_store(loaded.network, loaded.calibration, store))
 
     moving, still = [read(folder) for folder in clips], [read(folder) for folder in photos]
@@ -102,8 +104,8 @@ def audit(
         "apex": apex(moving, loaded.aus),
         "pose": pose_leakage(everything, loaded.aus),
     }
-    if ratings is not None:
-        result["by_eye"] = by_eye(everything, loaded.aus, read_ratings(ratings))
+    if told is not None:
+        result["by_eye"] = by_eye(everything, loaded.aus, told)
     if still:
         result["groups"] = by_group(still, loaded.aus, _table(groups))
     if stills:
@@ -183,26 +185,30 @@ def _as_live(times: Float64, values: Float32) -> Float32:
 
 
 def by_eye(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> dict[str, Any]:
-    """AU -> on how many photos and frames it was seen and was not, false alarms (share of the latter that read 1 or
-    more); where it was seen on ``FEW_SEEN``: AUC, F1 of reading 1 or more, median reading and rating of those. Where
-    nobody could tell the AU, and where less than 1 was seen of it, it is not judged. Raises RecipeError when nothing is
-    rated."""
+    """AU -> on how many photos and frames it was seen, of how many people, and on how many it was not; false alarms
+    (share of the latter that read 1 or more); where it was seen on ``FEW_SEEN``: AUC, F1 of reading 1 or more, median
+    reading and rating of those. Where nobody could tell the AU, and where less than 1 was seen of it, it is not judged,
+    nor are AUs that fewer than ``FEW`` faces lack. Raises RecipeError when too little is rated to judge any."""
     tables = [ratings.take(one.store.images, aus) for one in reads]
-    if not any(np.isfinite(rated).any() for rated in tables):
-        raise RecipeError("the ratings name none of the photos and frames; check the names in their first column")
     values, rated = np.concatenate([one.values for one in reads]), np.concatenate(tables)
+    people = np.concatenate([one.store.subjects for one in reads])
     result = {}
     for j, au in enumerate(aus):
         told = (rated[:, j] == 0) | (rated[:, j] >= 1)
         read, seen = values[told, j], rated[told, j] > 0
         if (~seen).sum() < FEW:
             continue
-        entry: dict[str, Any] = {"seen": int(seen.sum()), "absent": int((~seen).sum())}
-        entry["false_alarms"] = _two((read[~seen] >= 1).mean())
+        entry: dict[str, Any] = {"seen": int(seen.sum()), "people": len(np.unique(people[told][seen]))}
+        entry |= {"absent": int((~seen).sum()), "false_alarms": _three((read[~seen] >= 1).mean())}
         if seen.sum() >= FEW_SEEN:
-            entry |= {"auc": _two(auc(read, seen)), "f1": _two(f1(read >= 1, seen))}
+            entry |= {"auc": _three(auc(read, seen)), "f1": _three(f1(read >= 1, seen))}
             entry |= {"reads": _two(np.median(read[seen])), "rated": _two(np.median(rated[told, j][seen]))}
         result[_label(au)] = entry
+    if not result:
+        raise RecipeError(
+            f"the ratings tell of no AU that {FEW} of these photos and frames lack it; check the names in their first "
+            "column, and that absent AUs are rated 0"
+        )
     return result
 
 

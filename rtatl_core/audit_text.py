@@ -57,7 +57,7 @@ def by_eye(found: Mapping[str, Any]) -> str:
     rows = [
         [
             label,
-            f"{entry['seen']} / {entry['absent']}",
+            f"{entry['seen']} ({entry['people']}) / {entry['absent']}",
             f"{entry['auc']:.2f}" if "auc" in entry else "",
             f"{entry['f1']:.2f}" if "f1" in entry else "",
             f"{entry['false_alarms']:.0%}",
@@ -77,7 +77,7 @@ def by_eye(found: Mapping[str, Any]) -> str:
     if judged:
         sentences.append(f"In the mean over the {len(judged)} AUs seen often enough: {means}.")
     sentences.append(f"False alarms in the mean over AUs: {alarms:.1%}.")
-    seen = table(["AU", "seen / absent", "AUC", "F1", "false alarms", "reads (rated)"], rows)
+    seen = table(["AU", "seen (people) / absent", "AUC", "F1", "false alarms", "reads (rated)"], rows)
     return f"{seen}\n\n{' '.join(sentences)}"
 
 

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from rtatl_core.audit_text import by_eye, groups, per_au, summary, table
-from rtatl_core.facs import ACTION_UNITS, parse_label
-from rtatl_core.trust import TRUST_RULE, trust_by_eye
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.trust import TRUST_RULE, trust
 
 
 def add_audit(card_path: Path, audited: Mapping[str, Any]) -> Path:
-    """Put an audit's numbers into a card, and the trust that follows from what eyes saw, and write the card in words
-    beside it; returns its path."""
+    """Put an audit's numbers into a card, and the trust that follows from them, and write the card in words beside it;
+    returns its path."""
     card = json.loads(card_path.read_text(encoding="utf-8"))
     card["measured"] = {**card.get("measured", {}), "real_faces": dict(audited)}
-    if seen := trust_by_eye(audited.get("by_eye", {})):
-        card["trust"] |= {str(parse_label(label)): level for label, level in seen.items()}
-        card["trust_rule"] = TRUST_RULE
+    levels = trust(card["network"]["aus"], card["measured"], card.get("trust_by_author", {}))
+    card |= {"trust": levels, "trust_rule": TRUST_RULE}
     return _write(card_path, card)
 
 

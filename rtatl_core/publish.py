@@ -25,14 +25,14 @@ from rtatl_core.evaluation import (
     read_store,
     teacher_agreement,
 )
-from rtatl_core.facs import MAX_INTENSITY, parse_label
+from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
 from rtatl_core.initial import load_checkpoint
 from rtatl_core.metrics import f1, icc31, mae, pcc
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
-from rtatl_core.trust import TRUST_RULE, trust_by_shapes
+from rtatl_core.trust import TRUST_RULE, trust
 from rtatl_core.weights import COMPUTED_KEYS, load_model, save_model
 
 SHARES = (0.5, 0.75, 0.9)
@@ -114,18 +114,18 @@ def publish(trainer: Trainer) -> Path:
             "what": f"{_REFERENCE}, on the real clips that chose the checkpoint and the mixture",
             **_against_teacher(data.selection, real, aus),
         }
-    trust = {str(au): "experimental" for au in aus}
     if data.aside is not None:
         value_aside = read_store(network, calibration, data.aside)
         aside = _against_teacher(data.aside, value_aside, aus)
         measured["aside_video"] = {"what": f"{_REFERENCE}, on real clips that chose nothing", **aside}
         if network.flow is not None:
             measured["aside_video"]["flow"] = flow_error(network, data.aside)
-        trust |= {str(parse_label(label)): level for label, level in trust_by_shapes(aside).items()}
+    by_author = trainer.recipe.card.get("trust", {})
     description = {
         "name": trainer.recipe.name,
         "trained_on": trainer.recipe.trained_on,
-        "trust": trust | trainer.recipe.card.get("trust", {}),
+        "trust": trust(aus, measured, by_author),
+        "trust_by_author": by_author,
         "trust_rule": TRUST_RULE,
         **{key: text for key, text in trainer.recipe.card.items() if key != "trust"},
         "geometry_share": {
@@ -138,6 +138,7 @@ def publish(trainer: Trainer) -> Path:
             "chosen_by": trainer.choice.by,
             "recipe": _without_card(trainer.recipe.to_json()),
             "subjects": state["subjects"],
+            "judged_by": data.judges,
         },
         "measured": measured,
     }

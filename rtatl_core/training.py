@@ -113,22 +113,6 @@ class Trainer:
             own = flat - means_of_people(flat, source.store.subjects[rows])
             stream.own_spread.copy_(torch.from_numpy(own.std(axis=0)) + 0.003)
 
-    def _freeze(self, parts: tuple[str, ...]) -> None:
-        for part in parts:
-            mine = [p for name, p in self.network.named_parameters() if f"{name}.".startswith(f"{part}.")]
-            if not mine:
-                raise RecipeError(f"optim.frozen names {part!r}, which the network lacks; name e.g. backbone.stem")
-            for parameter in mine:
-                parameter.requires_grad_(False)
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        backbone = {id(parameter) for parameter in self.network.backbone.parameters()}
-        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        return [
-            {"params": [p for p in learning if (id(p) in backbone) == own], "relative_rate": relative}
-            for own, relative in ((True, self.recipe.optim.backbone_rate), (False, 1.0))
-        ]
-
     def _make_tasks(self) -> list[Task]:
         weights, tasks = self.recipe.tasks, list[Task]()
         if self.data.labelled is not None:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-SEEN = 10
-"""So many faces on which eyes saw an AU, and did not, decide about it."""
+from rtatl_core.facs import parse_label
+
+SEEN, PEOPLE = 10, 5
+"""So many faces on which eyes saw an AU, of so many people, and so many on which they did not, decide about it."""
 TRUST_RULE = (
-    "where eyes saw an AU on 10 or more faces kept aside and did not on 10 others: good if its readings tell these "
-    "apart with an AUC of .95 or more, usable from .85; other AUs: good if they agree with their blendshape at .8 or "
-    "more on clips kept aside, in at least two clips where it moves, usable from .5; experimental: less, or nothing to "
-    "compare with"
+    "where eyes saw an AU on 10 or more faces kept aside, of 5 people or more, and did not on 10 others: good if its "
+    "readings tell these apart with an AUC of .95 or more, usable from .85; other AUs: good if they agree with their "
+    "blendshape at .8 or more on clips kept aside, in at least two clips where it moves, usable from .5; experimental: "
+    "less, or nothing to compare with"
 )
+
+
+def trust(aus: Iterable[int], measured: Mapping[str, Any], by_author: Mapping[str, str]) -> dict[str, str]:
+    """AU number -> trust level: the author's word, else what eyes saw, else blendshapes. measured: as in a card."""
+    levels = dict.fromkeys((f"AU{au:02d}" for au in aus), "experimental")
+    if "pcc" in (by_shapes := measured.get("aside_video", {})):
+        levels |= trust_by_shapes(by_shapes)
+    levels |= trust_by_eye(measured.get("real_faces", {}).get("by_eye", {}))
+    return {str(parse_label(label)): level for label, level in levels.items()} | dict(by_author)
 
 
 def trust_by_shapes(measured: Mapping[str, Any]) -> dict[str, str]:
@@ -29,7 +40,7 @@ def trust_by_eye(found: Mapping[str, Any]) -> dict[str, str]:
     return {
         label: _level(entry["auc"], good=0.95, usable=0.85)
         for label, entry in found.items()
-        if min(entry["seen"], entry["absent"]) >= SEEN
+        if min(entry["seen"], entry["absent"]) >= SEEN and entry["people"] >= PEOPLE
     }
 
 

@@ -38,15 +38,15 @@ def read_ratings(path: Path) -> Ratings:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "it is no table"
         raise RecipeError(f"ratings {path} cannot be read ({reason}); name a table image,AU01,AU02,...") from error
     try:
-        aus = tuple(parse_label(label) for label in rows[0][1:])
+        aus = tuple(parse_label(label.strip()) for label in rows[0][1:])
     except (IndexError, ValueError):
         aus = ()
-    if not aus or rows[0][0] != "image":
-        raise RecipeError(f"{path} is no table of ratings; its heading must be image,AU01,AU02,...")
+    if not aus or len(set(aus)) < len(aus) or rows[0][0] != "image":
+        raise RecipeError(f"{path} is no table of ratings; its heading must be image,AU01,AU02,..., each AU once")
     of_image: dict[str, Float32] = {}
     for number, (image, *cells) in enumerate(rows[1:], start=2):
         if image in of_image:
@@ -61,7 +61,9 @@ def _values(cells: list[str], count: int, where: str) -> Float32:
     except ValueError as error:
         raise RecipeError(f"{where}: {error}; write intensities from 0 to 5, or nothing") from error
     if len(values) != count:
-        raise RecipeError(f"{where} has {len(values)} ratings where the heading names {count} AUs")
+        raise RecipeError(
+            f"{where} has {len(values)} cells where the heading names {count} AUs; leave unknown ones empty"
+        )
     if ((values < 0) | (values > MAX_INTENSITY) | np.isinf(values)).any():
         raise RecipeError(f"{where} rates beyond 0 to 5; write intensities of FACS, A = 1 to E = 5")
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +40,21 @@ class TrainingData:
         return source.store.layout.side
 
     @property
+    def judges(self) -> list[str]:
+        """Everybody by whose face the mixture, zero and gain were set, and who was not trained on."""
+        return _judges(self.selection, self.calibration)
+
+    @property
     def subjects(self) -> list[str]:
         """Everybody whose face is trained on, coded or not; rendered faces are nobody's."""
         sources = (*((self.labelled,) if self.labelled else ()), *self.unlabelled)
         people = (source.rows[~source.store.rendered[source.rows]] for source in sources)
         names = (source.store.subjects[rows] for source, rows in zip(sources, people, strict=True))
         return sorted({str(name) for part in names for name in np.unique(part)})
+
+
+def _judges(*stores: ChipStore | None) -> list[str]:
+    return sorted({str(name) for store in stores if store is not None for name in np.unique(store.subjects)})
 
 
 def split(config: DataConfig, seed: int) -> TrainingData:
@@ -60,6 +70,7 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     store = only_aus(store, config.aus or store.aus)
     if config.ratings:
         ratings = read_ratings(Path(config.ratings))
+        _require_unique(ratings, [*unlabelled, calibration, selection])
         unlabelled = [_rated(other, ratings, store.aus) for other in unlabelled]
         calibration, selection = (
             None if one is None else _rated(one, ratings, store.aus) for one in (calibration, selection)
@@ -85,9 +96,9 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     with_codes = _pick(rows, config.label_share, seed)
     rest = np.setdiff1d(rows, with_codes)
     sources = [Source(store, rest, labels=False)] if len(rest) else []
-    strange = [] if calibration is None else [str(name) for name in np.unique(calibration.subjects)]
+    judging = _judges(selection, calibration, aside)
     for other, repeat in zip(unlabelled, repeats, strict=True):
-        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept, *strange]))
+        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept, *judging]))
         if len(may):
             sources.append(Source(other, may, labels=False, repeat=repeat))
     return TrainingData(
@@ -147,6 +158,20 @@ def _repeats(config: DataConfig) -> tuple[int, ...]:
             f"{len(config.unlabelled)} folders of data.unlabelled"
         )
     return repeats
+
+
+def _require_unique(ratings: Ratings, stores: Sequence[ChipStore | None]) -> None:
+    """Raises RecipeError when a rated name is in several folders: it would be rated in all of them."""
+    folders: dict[str, Path] = {}
+    for store in stores:
+        if store is None:
+            continue
+        for image in ratings.of_image.keys() & set(store.images.tolist()):
+            if folders.setdefault(image, store.folder) != store.folder:
+                raise RecipeError(
+                    f"{image} of the ratings is in {folders[image]} and in {store.folder}; rename one of the two "
+                    "and prepare its folder again"
+                )
 
 
 def _rated(store: ChipStore, ratings: Ratings, aus: tuple[int, ...]) -> ChipStore:

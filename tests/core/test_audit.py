@@ -86,6 +86,7 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     values[0, 1] = 1.2
     found = by_eye([Read(store, values)], AUS, read_ratings(ratings))
     assert found["AU12"]["seen"] == 29
+    assert found["AU12"]["people"] == len(np.unique(store.subjects[:58][smiles[:58]]))
     assert found["AU12"]["absent"] == 29  # the trace and the face on which nobody could tell are left out
     assert found["AU12"]["auc"] == 1
     assert found["AU12"]["false_alarms"] == pytest.approx(1 / 29, abs=0.01)
@@ -93,11 +94,11 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     assert found["AU12"]["rated"] == 3
     assert found["AU12"]["reads"] == pytest.approx(np.median(values[:58, 1][smiles[:58]]), abs=0.01)
     assert 0.3 < found["AU01"]["auc"] < 0.7
-    assert found["AU43"] == {"seen": 1, "absent": 57, "false_alarms": 0}
+    assert found["AU43"] == {"seen": 1, "people": 1, "absent": 57, "false_alarms": 0}
     text = audit_text.by_eye(found)
-    assert "| AU43 | 1 / 57 |  |  | 0% |  |" in text
+    assert "| AU43 | 1 (1) / 57 |  |  | 0% |  |" in text
     assert "over the 2 AUs seen often enough: AUC 0." in text
-    with pytest.raises(RecipeError, match="the ratings name none of"):
+    with pytest.raises(RecipeError, match="no AU that 10 of these photos and frames lack"):
         by_eye([read], AUS, read_ratings(ratings))
 
 

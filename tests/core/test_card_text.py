@@ -54,13 +54,24 @@ def test_an_audit_goes_into_the_card_and_into_words(tmp_path: Path) -> None:
 def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(CARD))
-    seen = {"seen": 40, "absent": 30, "auc": 0.97, "f1": 0.8, "false_alarms": 0.1, "reads": 2.0, "rated": 2.5}
+    seen = {
+        "seen": 40,
+        "people": 12,
+        "absent": 30,
+        "auc": 0.97,
+        "f1": 0.8,
+        "false_alarms": 0.1,
+        "reads": 2.0,
+        "rated": 2.5,
+    }
     words = add_audit(path, {**AUDITED, "by_eye": {"AU01": seen}}).read_text()
     card = json.loads(path.read_text())
-    assert card["trust"] == {"1": "good", "12": "good"}
+    assert card["trust"] == {"1": "good", "12": "experimental"}
     assert "where eyes saw an AU on 10 or more faces" in card["trust_rule"]
+    blind = json.loads((add_audit(path, AUDITED).with_suffix(".json")).read_text())
+    assert blind["trust"] == {"1": "experimental", "12": "experimental"}, "what eyes saw is gone, and its trust with it"
     assert "| AU01 | Inner brow raiser | good |" in words
-    assert "| AU01 | 40 / 30 | 0.97 | 0.80 | 10% | 2.0 (2.5) |" in words
+    assert "| AU01 | 40 (12) / 30 | 0.97 | 0.80 | 10% | 2.0 (2.5) |" in words
 
 
 def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:

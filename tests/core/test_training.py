@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     write_labelled(folder / "labelled")
     write_clips(folder / "videos")
-    write_clips(folder / "selection", teacher=True)
+    write_clips(folder / "selection", teacher=True, name="k")
     return folder
 
 
@@ -469,6 +469,27 @@ def test_eyes_decide_where_a_face_was_rated(data: Path) -> None:
     assert twelve.reads == 3
     unrated = real_output(network, [whole._replace(store=store)])
     assert np.array_equal(unrated[0].absent, unrated[0].resting)
+
+
+def test_a_clip_counts_as_a_few_of_its_rated_frames(data: Path) -> None:
+    """24 frames of one clip, 20 of them rated: one person must not outweigh many."""
+    store = ChipStore.open(data / "selection")
+    assert store.teacher is not None
+    rated = np.full((len(store), 2), np.nan, np.float32)
+    rated[:20] = (0, 3)
+    store = dataclasses.replace(store, rated=rated, clips=np.full(24, "one"), teacher=np.zeros_like(store.teacher))
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    one, twelve = real_output(network, [Source(store, np.arange(24), labels=False)])
+    said = predict_store(network, store, np.arange(24)).intensity
+    assert set(one.absent) == set(one.resting) == set(said[:20:2, 0])
+    assert set(twelve.clear) == set(said[:20:2, 1])
+    photos = dataclasses.replace(store, clips=np.full(24, ""))
+    one, _ = real_output(network, [Source(photos, np.arange(24), labels=False)])
+    assert set(one.absent) == set(said[:, 0]), "photos count each, and unrated ones at rest as well"
+    clear = dataclasses.replace(photos, teacher=np.ones_like(store.teacher), rated=1 - rated / 3)
+    _, twelve = real_output(network, [Source(clear, np.arange(24), labels=False)])
+    assert not len(twelve.clear), "eyes saw no smile, whatever the blendshapes say"
 
 
 def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:

@@ -141,7 +141,7 @@ def test_mistakes_are_named(folders: Path, config: DataConfig, sentence: str) ->
 def test_ratings_reach_the_faces_that_they_name(folders: Path, tmp_path: Path) -> None:
     strangers = write_clips(tmp_path / "strangers", name="t")
     table = tmp_path / "rated.csv"
-    table.write_text("image,AU12,AU04\n3,3,1\nsomebody,2,2\n")
+    table.write_text("image,AU12,AU04\nstranger,3,1\nsomebody,2,2\n")
     config = DataConfig(
         labelled=(str(folders / "labelled"),),
         unlabelled=(str(folders / "clips"),),
@@ -151,18 +151,24 @@ def test_ratings_reach_the_faces_that_they_name(folders: Path, tmp_path: Path) -
     )
     with pytest.raises(RecipeError, match="no teacher values"):
         split(config, seed=0)
-    config = replace(config, calibration=str(write_clips(tmp_path / "told", name="t", teacher=True)))
+    told = write_clips(tmp_path / "told", name="t", teacher=True)
+    config = replace(config, calibration=str(told))
+    with pytest.raises(RecipeError, match="rates nothing of"):
+        split(config, seed=0)
+    index = told / "parts" / "all" / "index.csv"
+    index.write_text(index.read_text().replace("\n3,", "\nstranger,", 1))
     data = split(config, seed=0)
     assert data.calibration is not None
     assert data.calibration.rated is not None
-    shown = data.calibration.images == "3"
+    shown = data.calibration.images == "stranger"
     np.testing.assert_array_equal(data.calibration.rated[shown], [[3, np.nan]])  # of AU12 and AU25
     assert np.isnan(data.calibration.rated[~shown]).all()
     assert data.unlabelled[0].store.rated is not None
-    assert np.isfinite(data.unlabelled[0].store.rated).sum() == 1, "a frame of that name is there, too"
+    assert np.isnan(data.unlabelled[0].store.rated).all()
     assert data.unlabelled[0].repeat == 3
-    table.write_text("image,AU12\nsomebody,2\n")
-    with pytest.raises(RecipeError, match="rates nothing of"):
+    assert data.judges == ["t0", "t1"]
+    table.write_text("image,AU12\n5,2\n")
+    with pytest.raises(RecipeError, match=r"5 of the ratings is in .*clips and in .*told; rename one"):
         split(config, seed=0)
 
 
