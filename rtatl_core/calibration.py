@@ -89,6 +89,30 @@ def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
     return [one.judged() for one in found]
 
 
+class Seen(NamedTuple):
+    """Raw output of one AU on faces, trained ones too, on which eyes clearly saw it."""
+
+    raw: Float32
+    rating: float
+    """Their median rating, 0-5."""
+
+
+def seen_output(network: RTATL, sources: Sequence[Source]) -> list[Seen | None]:
+    """For each AU; None where eyes saw it clearly on fewer than ``FEW_RATED`` faces."""
+    found: list[tuple[list[Float32], list[Float32]]] = [([_NONE], [_NONE]) for _ in network.config.aus]
+    for store, rows, *_ in sources:
+        few = rows[store.is_rated[rows] & _spread(store, rows)]
+        if store.rated is None or not len(few):
+            continue
+        said = predict_store(network, store, few).intensity
+        for j, (raw, ratings) in enumerate(found):
+            seen = store.rated[few, j] >= CLEAR_RATED
+            raw.append(said[seen, j])
+            ratings.append(store.rated[few, j][seen])
+    pairs = [(np.concatenate(raw), np.concatenate(ratings)) for raw, ratings in found]
+    return [Seen(raw, float(np.median(ratings))) if len(raw) >= FEW_RATED else None for raw, ratings in pairs]
+
+
 def _spread(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(len(rows),) all photos, and ``FRAMES_PER_CLIP`` frames of each clip, rated ones where there are any: one
     person's frames must not outweigh many people."""
@@ -153,7 +177,11 @@ def _highest(both: Sequence[Float32]) -> float | None:
 
 
 def fit_calibration(
-    raw: Float32, truth: Float32, real: list[Float32], judged: Sequence[Judged] | None = None
+    raw: Float32,
+    truth: Float32,
+    real: list[Float32],
+    judged: Sequence[Judged] | None = None,
+    seen: Sequence[Seen | None] = (),
 ) -> Calibration:
     """Per-AU gain, offset and boost.
 
@@ -164,7 +192,8 @@ def fit_calibration(
     spread of the labels over spread of the output (or more where real faces that clearly show the AU would read under
     three quarters of what they should), at least 1, at most what lets ``FALSE_ALARMS`` of the faces without it read 1;
     more would amplify what is noise. The boost lets faces that clearly show it read what they should in the median:
-    real ones where enough are known, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels.
+    real ones where enough are known, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels, but
+    no more than lets real ones that eyes saw (``seen``) read their rating.
     """
     offset = np.zeros(raw.shape[1], np.float32)
     gain, boost = np.ones_like(offset), np.ones_like(offset)
@@ -184,10 +213,18 @@ def fit_calibration(
             most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS)) - offset[j]))
         gain[j] = max(1.0, min(_wanted(labelled, clear - offset[j], reads), most))
         boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j], reads)
+        if not len(clear) and seen and (by_eye := seen[j]) is not None:
+            boost[j] = min(boost[j], _most(gain[j], by_eye.raw - offset[j], by_eye.rating))
     return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
 
 
-def fit_own(raw: Float32, truth: Float32, rises: Sequence[float | None], strangers: Calibration) -> Own:
+def fit_own(
+    raw: Float32,
+    truth: Float32,
+    rises: Sequence[float | None],
+    strangers: Calibration,
+    seen: Sequence[Seen | None] = (),
+) -> Own:
     """Gain, margin and boost of what is over a person's own level at rest: as in ``fit_calibration``, but limited by
     how far people rise who do not show the AU, and with labelled faces that show it measured from those that do not.
     AUs for which this gives no higher gain than strangers have stay as they are.
@@ -206,6 +243,9 @@ def fit_own(raw: Float32, truth: Float32, rises: Sequence[float | None], strange
             continue
         gain[j], margin[j] = min(wanted, most), max(rise, 0.0)
         boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE, CLEAR_READS)
+        if seen and (by_eye := seen[j]) is not None:
+            rest = strangers.offset[j] + margin[j]  # photos do not tell how a person rests
+            boost[j] = min(boost[j], _most(gain[j], by_eye.raw - rest, by_eye.rating))
     return Own(gain, margin, boost)
 
 
@@ -258,3 +298,9 @@ def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32, sho
         return 1.0
     reads = MAX_INTENSITY * gain * float(np.median(shown))
     return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST))
+
+
+def _most(gain: float, shown: Float32, rating: float) -> float:
+    """The boost with which faces so rated read their rating in the median; no limit where none reads over 1."""
+    reads = MAX_INTENSITY * gain * float(np.median(shown))
+    return max(1.0, (rating - 1) / (reads - 1)) if reads > 1 else float("inf")

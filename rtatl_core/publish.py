@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtatl_core.calibration import fit_calibration, fit_own, own_rises, real_output
+from rtatl_core.calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
 from rtatl_core.card import calibrate
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
@@ -86,9 +86,10 @@ def publish(trainer: Trainer) -> Path:
     strangers = _whole(data.calibration) or data.unlabelled
     judged = real_output(network, [*strangers, *_whole(data.selection)])
     labelled = said.intensity, truth / np.float32(MAX_INTENSITY)
-    calibration = fit_calibration(*labelled, clips, judged)
+    seen = seen_output(network, [*data.unlabelled, *strangers])
+    calibration = fit_calibration(*labelled, clips, judged, seen)
     rises = own_rises(network, [*data.unlabelled, *_whole(data.selection)], calibration)
-    own = fit_own(*labelled, rises, calibration)
+    own = fit_own(*labelled, rises, calibration, seen)
     calibration = dataclasses.replace(
         calibration,
         occurrence_from_intensity=store.occurrence_rule == FACS_A,

@@ -19,10 +19,12 @@ from rtatl_core.calibration import (
     CLEAR_READS,
     FALSE_ALARMS,
     Judged,
+    Seen,
     fit_calibration,
     fit_own,
     own_rises,
     real_output,
+    seen_output,
 )
 from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
@@ -447,6 +449,26 @@ def test_faces_that_eyes_judge_limit_the_gain_and_set_what_is_read() -> None:
     assert np.median(value[:, 1]) == pytest.approx(2.5, abs=0.1)
 
 
+def test_what_eyes_saw_bounds_what_renders_call_for() -> None:
+    """Rendered faces that clearly show the AU read half of their label, and call for a boost of 3; real ones that eyes
+    rated 3 read 2 before it, so that 2 is enough."""
+    rng = np.random.default_rng(5)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    raw = (0.5 * truth).astype(np.float32)
+    calm = rng.normal(0, 0.1, 300).astype(np.float32)
+    shown = rng.normal(0.4, 0.01, 20).astype(np.float32)
+    free = fit_calibration(raw, truth, [], [Judged(calm, calm)])
+    bound = fit_calibration(raw, truth, [], [Judged(calm, calm)], [Seen(shown, 3.0)])
+    assert free.gain == bound.gain == pytest.approx(1, abs=0.15)
+    assert free.boost[0] > 2.5
+    read = calibrate(shown[:, None], np.zeros((20, 1), np.float32), bound)[0]
+    assert np.median(read) == pytest.approx(3, abs=0.05)
+    under = fit_calibration(raw, truth, [], [Judged(calm, calm)], [Seen(calm, 3.0)])
+    assert under.boost == free.boost, "no boost helps faces that read under 1"
+    own = [fit_own(raw, truth, [0.05], free, seen) for seen in ([None], [Seen(shown, 3.0)])]
+    assert 1 <= own[1].boost[0] < own[0].boost[0]
+
+
 def test_eyes_decide_where_a_face_was_rated(data: Path) -> None:
     store = ChipStore.open(data / "selection")
     assert store.teacher is not None
@@ -467,6 +489,11 @@ def test_eyes_decide_where_a_face_was_rated(data: Path) -> None:
     assert set(one.clear) == set(said[10:20, 0])
     assert one.reads == 2
     assert twelve.reads == 3
+    by_eye = seen_output(network, [whole])
+    assert by_eye[0] is not None
+    assert set(by_eye[0].raw) == set(said[10:20, 0])
+    assert by_eye[0].rating == 2
+    assert seen_output(network, [whole._replace(rows=np.arange(16))])[0] is None, "six faces are too few"
     unrated = real_output(network, [whole._replace(store=store)])
     assert np.array_equal(unrated[0].absent, unrated[0].resting)
 

@@ -27,5 +27,7 @@ def test_eyes_decide_where_they_saw_enough() -> None:
     moves = {"pcc": {"AU06": 0.1, "AU16": 0.6}, "clips_where_it_moves": {"AU06": 3, "AU16": 2}}
     measured = {"aside_video": moves, "real_faces": {"by_eye": found}}
     expected = {"4": "good", "6": "good", "9": "experimental", "16": "usable", "26": "experimental"}
-    assert trust((4, 6, 9, 16, 26), measured, {"4": "good"}) == expected, "the author's word, then eyes, then blendshapes"
+    assert trust((4, 6, 9, 16, 26), measured, {"4": "good"}) == expected, (
+        "the author's word, then eyes, then blendshapes"
+    )
     assert trust_by_eye(found) == {"AU06": "good", "AU04": "usable", "AU26": "experimental"}
