@@ -63,7 +63,7 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     selection, calibration, aside = real
     unlabelled, repeats = [ChipStore.open(Path(folder)) for folder in config.unlabelled], _repeats(config)
     if not config.labelled:
-        return _without_codes(config, unlabelled, seed, selection, calibration, aside)
+        return _without_codes(config, unlabelled, repeats, seed, selection, calibration, aside)
     store = ChipStore.open(*(Path(folder) for folder in config.labelled))
     if store.intensity is None:
         raise RecipeError(f"{store.folder} has no AU codes; data.labelled needs some")
@@ -116,6 +116,7 @@ def split(config: DataConfig, seed: int) -> TrainingData:
 def _without_codes(
     config: DataConfig,
     stores: list[ChipStore],
+    repeats: tuple[int, ...],
     seed: int,
     selection: ChipStore | None,
     calibration: ChipStore | None,
@@ -135,7 +136,7 @@ def _without_codes(
     kept = sorted(hold_out(names, config.held_out, seed)) if len(names) > 1 else []
     trains = [
         Source(s, np.flatnonzero(~np.isin(s.subjects, kept)), labels=False, repeat=repeat)
-        for s, repeat in zip(stores, _repeats(config), strict=True)
+        for s, repeat in zip(stores, repeats, strict=True)
     ]
     held = [Source(s, np.flatnonzero(np.isin(s.subjects, kept)), labels=False) for s in stores]
     return TrainingData(
