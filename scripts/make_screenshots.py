@@ -29,7 +29,7 @@ ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")  # the recovered pa
 class Scene:
     theme: str = "dark"
     source: str | None = "demo"
-    seconds: float = 11.4
+    seconds: float = 11.1
     layers: tuple[str, ...] = ("box", "regions", "landmarks")
     size: str = "1280x800"
     scale: int = 1
