@@ -1,14 +1,14 @@
 """A model on real faces that nobody coded: what can be said of it all the same.
 
 Enters: a model, prepared clips and photos with teacher values (``rtatl prepare videos|photos --teacher``), perhaps a
-table of who is who, perhaps one of AUs that people saw on them (``rtatl_core/datasets/ratings.py``), perhaps
+table of who is who, perhaps one of AUs that raters saw on them (``rtatl_core/datasets/ratings.py``), perhaps
 pictures for the flicker test. Leaves: numbers, as JSON and as tables.
 
 - agreement: PCC with MediaPipe's blendshapes within clips, where they move. A model that they taught agrees more.
 - resting: what faces at rest read. 1 (FACS A) or more is a false alarm.
 - clear: what faces read on which the teacher finds an AU clearly shown.
 - apex: the highest that each such expression reads within a clip, smoothed as live.
-- by eye: whether photos and frames read 1 (FACS A) or more where people saw the AU, and do not where they saw none.
+- ratings: whether photos and frames read 1 (FACS A) or more where raters saw the AU, and do not where they saw none.
 - pose: PCC of each AU with yaw and pitch over faces at rest, each clip about its own mean, so that it is the head's
   turning that counts and not who is seen from where; an AU must not follow the head.
 - flicker: a picture repeated with a camera's noise, through the whole engine with its smoothing.
@@ -46,7 +46,7 @@ FEW = 10
 """Groups and sets of fewer faces are left out."""
 FEW_EVENTS = 5
 FEW_SEEN = 3
-"""An AU that eyes saw on fewer photos has false alarms, but no hits to speak of."""
+"""An AU that raters saw on fewer photos has false alarms, but no hits to speak of."""
 LAGS = 3
 """Frames after a stretch that still belong to it, because smoothing lags."""
 TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
@@ -105,7 +105,7 @@ def audit(
         "pose": pose_leakage(everything, loaded.aus),
     }
     if told is not None:
-        result["by_eye"] = by_eye(everything, loaded.aus, told)
+        result["against_ratings"] = against_ratings(everything, loaded.aus, told)
     if still:
         result["groups"] = by_group(still, loaded.aus, _table(groups))
     if stills:
@@ -184,7 +184,7 @@ def _as_live(times: Float64, values: Float32) -> Float32:
     return np.stack([smoother(0, float(at), one).intensity for at, one in zip(times, said, strict=True)])
 
 
-def by_eye(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> dict[str, Any]:
+def against_ratings(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> dict[str, Any]:
     """AU -> on how many photos and frames it was seen, of how many people, and on how many it was not; false alarms
     (share of the latter that read 1 or more); where it was seen on ``FEW_SEEN``: AUC, F1 of reading 1 or more, median
     reading and rating of those. Where nobody could tell the AU, and where less than 1 was seen of it, it is not judged,

@@ -24,8 +24,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         "Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces, within clips.",
         summary(result),
     ]
-    if "by_eye" in result:
-        parts += ["## By eye", by_eye(result["by_eye"])]
+    if "against_ratings" in result:
+        parts += ["## Against ratings", against_ratings(result["against_ratings"])]
     if "groups" in result:
         parts += ["## Groups", groups(result["groups"])]
     return "\n\n".join(parts) + "\n"
@@ -52,8 +52,8 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
     return table(["AU", "agreement", "at rest", "clear", "apex", "pose", "noise floor"], rows)
 
 
-def by_eye(found: Mapping[str, Any]) -> str:
-    """Table and sentence of ``audit.by_eye``."""
+def against_ratings(found: Mapping[str, Any]) -> str:
+    """Table and sentence of ``audit.against_ratings``."""
     rows = [
         [
             label,
@@ -71,7 +71,7 @@ def by_eye(found: Mapping[str, Any]) -> str:
     )
     alarms = np.mean([entry["false_alarms"] for entry in found.values()])
     sentences = [
-        "Photos and frames whose AUs were rated by eye; where an AU could not be told, it is not judged.",
+        "Photos and frames whose AUs were rated; where an AU could not be told, it is not judged.",
         "F1 and false alarms are of readings of 1 or more; reads: median where the AU was seen, beside the rating.",
     ]
     if judged:

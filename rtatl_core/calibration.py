@@ -29,7 +29,7 @@ FEW_CLEAR = 15
 CLEAR_READS = 4.0
 """What a real face that clearly shows an AU should read."""
 CLEAR_RATED, FEW_RATED = 2.0, 8
-"""Rating by eye from which on a face clearly shows an AU, and how many such faces say something; they should read
+"""Rating from which on a face clearly shows an AU, and how many such faces say something; they should read
 their rating."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
@@ -51,13 +51,13 @@ _NONE = np.empty(0, np.float32)
 
 
 class Judged(NamedTuple):
-    """Raw output of one AU on real faces that the teacher, or eyes (data.ratings), judge."""
+    """Raw output of one AU on real faces that the teacher, or raters (data.ratings), judge."""
 
     resting: Float32 = _NONE
     """On faces at rest without the AU, a few frames of each clip."""
     absent: Float32 = _NONE
-    """On these and on moving ones that were rated to lack it, as smiles lack most. Of an AU that eyes hardly ever saw,
-    faces at rest count as lacking it on which they could not tell."""
+    """On these and on moving ones that were rated to lack it, as smiles lack most. Of an AU that raters hardly ever
+    saw, faces at rest count as lacking it on which they could not tell."""
     clear: Float32 = _NONE
     """On faces that clearly show it; empty where too few are known."""
     reads: float = CLEAR_READS
@@ -74,13 +74,13 @@ def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
         said = predict_store(network, store, rows).intensity
         few = _spread(store, rows)
         rated = np.full(said.shape, np.nan, np.float32) if store.rated is None else store.rated[rows]
-        eyes = store.is_rated[rows]
+        is_rated = store.is_rated[rows]
         for j, au in enumerate(aus):
             calm = few & at_rest(store.teacher[rows], au)
-            lacks = np.where(eyes, few & (rated[:, j] == 0), calm)
+            lacks = np.where(is_rated, few & (rated[:, j] == 0), calm)
             found[j].resting.append(said[calm & lacks, j])
             found[j].absent.append(said[lacks, j])
-            found[j].untold.append(said[calm & eyes & np.isnan(rated[:, j]), j])
+            found[j].untold.append(said[calm & is_rated & np.isnan(rated[:, j]), j])
             if au in CLEAR:
                 found[j].told.append(said[clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0), j])
             seen = few & (rated[:, j] >= CLEAR_RATED)
@@ -90,7 +90,7 @@ def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
 
 
 class Seen(NamedTuple):
-    """Raw output of one AU on faces, trained ones too, on which eyes clearly saw it."""
+    """Raw output of one AU on faces, trained ones too, on which raters clearly saw it."""
 
     raw: Float32
     rating: float
@@ -98,7 +98,7 @@ class Seen(NamedTuple):
 
 
 def seen_output(network: RTATL, sources: Sequence[Source]) -> list[Seen | None]:
-    """For each AU; None where eyes saw it clearly on fewer than ``FEW_RATED`` faces."""
+    """For each AU; None where raters saw it clearly on fewer than ``FEW_RATED`` faces."""
     found: list[tuple[list[Float32], list[Float32]]] = [([_NONE], [_NONE]) for _ in network.config.aus]
     for store, rows, *_ in sources:
         few = rows[store.is_rated[rows] & _spread(store, rows)]
@@ -133,11 +133,11 @@ class _Found(NamedTuple):
     resting: list[Float32]
     absent: list[Float32]
     untold: list[Float32]
-    """At rest, but eyes cannot tell."""
+    """At rest, but raters cannot tell."""
     told: list[Float32]
     """Clear by the teacher."""
     seen: list[Float32]
-    """Clear by eye, rated as in:"""
+    """Clear to raters, rated as in:"""
     ratings: list[Float32]
 
     def judged(self) -> Judged:
@@ -186,14 +186,14 @@ def fit_calibration(
     """Per-AU gain, offset and boost.
 
     raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
-    judged: raw output on real faces that a teacher or eyes judge. The offset is what the network says at rest: the
+    judged: raw output on real faces that a teacher or raters judge. The offset is what the network says at rest: the
     median of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips;
     without clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression:
     spread of the labels over spread of the output (or more where real faces that clearly show the AU would read under
     three quarters of what they should), at least 1, at most what lets ``FALSE_ALARMS`` of the faces without it read 1;
     more would amplify what is noise. The boost lets faces that clearly show it read what they should in the median:
     real ones where enough are known, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels, but
-    no more than lets real ones that eyes saw (``seen``) read their rating.
+    no more than lets real ones that raters saw (``seen``) read their rating.
     """
     offset = np.zeros(raw.shape[1], np.float32)
     gain, boost = np.ones_like(offset), np.ones_like(offset)
@@ -213,8 +213,8 @@ def fit_calibration(
             most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS)) - offset[j]))
         gain[j] = max(1.0, min(_wanted(labelled, clear - offset[j], reads), most))
         boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j], reads)
-        if not len(clear) and seen and (by_eye := seen[j]) is not None:
-            boost[j] = min(boost[j], _most(gain[j], by_eye.raw - offset[j], by_eye.rating))
+        if not len(clear) and seen and (shown := seen[j]) is not None:
+            boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
     return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
 
 
@@ -243,9 +243,9 @@ def fit_own(
             continue
         gain[j], margin[j] = min(wanted, most), max(rise, 0.0)
         boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE, CLEAR_READS)
-        if seen and (by_eye := seen[j]) is not None:
+        if seen and (shown := seen[j]) is not None:
             rest = strangers.offset[j] + margin[j]  # photos do not tell how a person rests
-            boost[j] = min(boost[j], _most(gain[j], by_eye.raw - rest, by_eye.rating))
+            boost[j] = min(boost[j], _most(gain[j], shown.raw - rest, shown.rating))
     return Own(gain, margin, boost)
 
 

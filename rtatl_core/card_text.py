@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtatl_core.audit_text import by_eye, groups, per_au, summary, table
+from rtatl_core.audit_text import against_ratings, groups, per_au, summary, table
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.trust import TRUST_RULE, trust
 
@@ -69,8 +69,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
             per_au(audited, labels),
             summary(audited),
         ]
-        if "by_eye" in audited:
-            parts += ["### By eye", by_eye(audited["by_eye"])]
+        if "against_ratings" in audited:
+            parts += ["### Against ratings", against_ratings(audited["against_ratings"])]
         if "groups" in audited:
             parts += ["### Groups", groups(audited["groups"])]
     parts += [

@@ -287,7 +287,7 @@ def _parser() -> argparse.ArgumentParser:
         "--photos", nargs="+", type=Path, default=[], metavar="DIR", help="of rtatl prepare photos --teacher"
     )
     sub.add_argument("--groups", type=Path, metavar="CSV", help="photo's file name, then columns of groups")
-    sub.add_argument("--ratings", type=Path, metavar="CSV", help="AUs seen by eye on them: image,AU01,AU02,...")
+    sub.add_argument("--ratings", type=Path, metavar="CSV", help="AUs that raters saw on them: image,AU01,AU02,...")
     sub.add_argument("--card", action="store_true", help="put the numbers into the model's card, and write it in words")
     sub.add_argument("--stills", nargs="+", type=Path, default=[], metavar="PICTURE", help="for the flicker test")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")

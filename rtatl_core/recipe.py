@@ -32,7 +32,7 @@ class DataConfig:
     repeat: tuple[int, ...] = ()
     """How often each folder of ``unlabelled`` counts when faces are drawn; empty = once."""
     ratings: str = ""
-    """Table of AUs seen by eye on faces of ``unlabelled``, ``calibration`` and ``selection``
+    """Table of AUs that raters saw on faces of ``unlabelled``, ``calibration`` and ``selection``
     (rtatl_core/datasets/ratings.py)."""
     selection: str = ""
     """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""

@@ -8,9 +8,9 @@ from typing import Any
 from rtatl_core.facs import parse_label
 
 SEEN, PEOPLE = 10, 5
-"""So many faces on which eyes saw an AU, of so many people, and so many on which they did not, decide about it."""
+"""So many faces on which raters saw an AU, of so many people, and so many on which they did not, decide about it."""
 TRUST_RULE = (
-    "where eyes saw an AU on 10 or more faces kept aside, of 5 people or more, and did not on 10 others: good if its "
+    "where raters saw an AU on 10 or more faces kept aside, of 5 people or more, and did not on 10 others: good if its "
     "readings tell these apart with an AUC of .95 or more, usable from .85; other AUs: good if they agree with their "
     "blendshape at .8 or more on clips kept aside, in at least two clips where it moves, usable from .5; experimental: "
     "less, or nothing to compare with"
@@ -18,11 +18,11 @@ TRUST_RULE = (
 
 
 def trust(aus: Iterable[int], measured: Mapping[str, Any], by_author: Mapping[str, str]) -> dict[str, str]:
-    """AU number -> trust level: the author's word, else what eyes saw, else blendshapes. measured: as in a card."""
+    """AU number -> trust level: the author's word, else what raters saw, else blendshapes. measured: as in a card."""
     levels = dict.fromkeys((f"AU{au:02d}" for au in aus), "experimental")
     if "pcc" in (by_shapes := measured.get("aside_video", {})):
         levels |= trust_by_shapes(by_shapes)
-    levels |= trust_by_eye(measured.get("real_faces", {}).get("by_eye", {}))
+    levels |= trust_by_ratings(measured.get("real_faces", {}).get("against_ratings", {}))
     return {str(parse_label(label)): level for label, level in levels.items()} | dict(by_author)
 
 
@@ -35,8 +35,8 @@ def trust_by_shapes(measured: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def trust_by_eye(found: Mapping[str, Any]) -> dict[str, str]:
-    """AU label -> trust level by what eyes saw (``audit.by_eye``), for the AUs seen often enough."""
+def trust_by_ratings(found: Mapping[str, Any]) -> dict[str, str]:
+    """AU label -> trust level by what raters saw (``audit.against_ratings``), for the AUs seen often enough."""
     return {
         label: _level(entry["auc"], good=0.95, usable=0.85)
         for label, entry in found.items()

@@ -118,7 +118,7 @@ class ChipStore:
     pitch: Float32
     """(N,) head pitch in degrees, + looks down; NaN in folders of an earlier version."""
     rated: Float32 | None = None
-    """(N, n) what people saw (ratings.py), 0-5 for each AU of the network, NaN = nobody can tell; not of the folder."""
+    """(N, n) what raters saw (ratings.py), 0-5 for each AU of the network, NaN = nobody can tell; not of the folder."""
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -133,7 +133,7 @@ class ChipStore:
 
     @property
     def is_rated(self) -> NDArray[np.bool_]:
-        """(N,) rows on which eyes could tell an AU's presence or absence."""
+        """(N,) rows on which raters could tell an AU's presence or absence."""
         if self.rated is None:
             return np.zeros(len(self), np.bool_)
         told: NDArray[np.bool_] = np.isfinite(self.rated).any(axis=1)

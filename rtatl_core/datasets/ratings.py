@@ -1,4 +1,4 @@
-"""AUs that people saw on faces without codes: a table that teaches weakly, calibrates and tests beside the blendshapes.
+"""AUs that raters saw on faces without codes: a table that teaches weakly, calibrates and tests beside the blendshapes.
 
 A table has a heading ``image,AU01,AU02,...`` and a row for each photo or frame: its name as ``rtatl prepare`` has it
 (``ann.jpg``; ``talk.mp4@1.240``), and in each cell an intensity on 0-5 (0 = the AU is absent), or nothing where it

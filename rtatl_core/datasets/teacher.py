@@ -151,10 +151,10 @@ def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
 
 
 def weak_labels(told: Float32 | None, rated: Float32 | None, aus: tuple[int, ...]) -> Float32:
-    """(n,) stand-ins of a face and (n_aus,) ratings by eye on 0-5, where there are any -> (n_aus,) weak labels on 0-1.
+    """(n,) stand-ins of a face and (n_aus,) ratings on 0-5, where there are any -> (n_aus,) weak labels on 0-1.
 
-    Eyes go first. Where they cannot tell, the AU's own stand-in speaks, but not the calm of the whole face: a brow that
-    may be low by nature is no proof of absence.
+    Raters go first. Where they cannot tell, the AU's own stand-in speaks, but not the calm of the whole face: a brow
+    that may be low by nature is no proof of absence.
     """
     by_shapes = np.full(len(aus), np.nan, np.float32) if told is None else as_intensity(told, aus)
     if rated is None or not np.isfinite(rated).any():

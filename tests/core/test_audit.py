@@ -14,7 +14,17 @@ import pytest
 from rtatl_core import audit as auditing
 from rtatl_core import audit_text
 from rtatl_core.assets import asset
-from rtatl_core.audit import Read, agreement, apex, by_eye, by_group, clear, pose_leakage, resting, typology_angle
+from rtatl_core.audit import (
+    Read,
+    against_ratings,
+    agreement,
+    apex,
+    by_group,
+    clear,
+    pose_leakage,
+    resting,
+    typology_angle,
+)
 from rtatl_core.card import Calibration
 from rtatl_core.cli import main
 from rtatl_core.datasets.ratings import read_ratings
@@ -84,7 +94,7 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     store = dataclasses.replace(read.store, images=np.array([f"p{k}" for k in range(60)]))
     values = read.values.copy()
     values[0, 1] = 1.2
-    found = by_eye([Read(store, values)], AUS, read_ratings(ratings))
+    found = against_ratings([Read(store, values)], AUS, read_ratings(ratings))
     assert found["AU12"]["seen"] == 29
     assert found["AU12"]["people"] == len(np.unique(store.subjects[:58][smiles[:58]]))
     assert found["AU12"]["absent"] == 29  # the trace and the face on which nobody could tell are left out
@@ -95,11 +105,11 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     assert found["AU12"]["reads"] == pytest.approx(np.median(values[:58, 1][smiles[:58]]), abs=0.01)
     assert 0.3 < found["AU01"]["auc"] < 0.7
     assert found["AU43"] == {"seen": 1, "people": 1, "absent": 57, "false_alarms": 0}
-    text = audit_text.by_eye(found)
+    text = audit_text.against_ratings(found)
     assert "| AU43 | 1 (1) / 57 |  |  | 0% |  |" in text
     assert "over the 2 AUs seen often enough: AUC 0." in text
     with pytest.raises(RecipeError, match="no AU that 10 of these photos and frames lack"):
-        by_eye([read], AUS, read_ratings(ratings))
+        against_ratings([read], AUS, read_ratings(ratings))
 
 
 def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:

@@ -64,12 +64,14 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
         "reads": 2.0,
         "rated": 2.5,
     }
-    words = add_audit(path, {**AUDITED, "by_eye": {"AU01": seen}}).read_text()
+    words = add_audit(path, {**AUDITED, "against_ratings": {"AU01": seen}}).read_text()
     card = json.loads(path.read_text())
     assert card["trust"] == {"1": "good", "12": "experimental"}
-    assert "where eyes saw an AU on 10 or more faces" in card["trust_rule"]
+    assert "where raters saw an AU on 10 or more faces" in card["trust_rule"]
     blind = json.loads((add_audit(path, AUDITED).with_suffix(".json")).read_text())
-    assert blind["trust"] == {"1": "experimental", "12": "experimental"}, "what eyes saw is gone, and its trust with it"
+    assert blind["trust"] == {"1": "experimental", "12": "experimental"}, (
+        "what raters saw is gone, and its trust with it"
+    )
     assert "| AU01 | Inner brow raiser | good |" in words
     assert "| AU01 | 40 (12) / 30 | 0.97 | 0.80 | 10% | 2.0 (2.5) |" in words
 

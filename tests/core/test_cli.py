@@ -35,7 +35,7 @@ def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.Cap
     meta, columns = read_session(folder)
     assert meta["status"] == "complete"
     assert meta["model"]["name"]
-    assert meta["model"]["trained_on"].startswith("synthetic faces and rated photos")
+    assert meta["model"]["trained_on"] == "synthetic faces and AI-rated photos"
     assert meta["settings"]["smoothing_s"] == SMOOTHING_S  # as in the window
     assert meta["counts"] == {"captured": 25, "analysed": 25, "dropped": 0, "rows": 25, "faces": 1}
     np.testing.assert_array_equal(columns["frame"], np.arange(1, 26))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtatl_core.trust import trust, trust_by_eye, trust_by_shapes
+from rtatl_core.trust import trust, trust_by_ratings, trust_by_shapes
 
 
 def test_blendshapes_need_agreement_in_two_clips() -> None:
@@ -25,9 +25,9 @@ def test_eyes_decide_where_they_saw_enough() -> None:
         "AU09": {"seen": 0, "people": 0, "absent": 244},
     }
     moves = {"pcc": {"AU06": 0.1, "AU16": 0.6}, "clips_where_it_moves": {"AU06": 3, "AU16": 2}}
-    measured = {"aside_video": moves, "real_faces": {"by_eye": found}}
+    measured = {"aside_video": moves, "real_faces": {"against_ratings": found}}
     expected = {"4": "good", "6": "good", "9": "experimental", "16": "usable", "26": "experimental"}
     assert trust((4, 6, 9, 16, 26), measured, {"4": "good"}) == expected, (
-        "the author's word, then eyes, then blendshapes"
+        "the author's word, then raters, then blendshapes"
     )
-    assert trust_by_eye(found) == {"AU06": "good", "AU04": "usable", "AU26": "experimental"}
+    assert trust_by_ratings(found) == {"AU06": "good", "AU04": "usable", "AU26": "experimental"}

@@ -62,7 +62,7 @@ def test_cards_from_before_the_decoder_travelled_still_load(model: Path) -> None
 
 def test_the_bundled_model_is_whole() -> None:
     model = load_model()
-    assert model.facts["trained_on"].startswith("synthetic faces and rated photos")
+    assert model.facts["trained_on"] == "synthetic faces and AI-rated photos"
     assert set(model.aus) <= set(ACTION_UNITS)
     assert set(model.facts["trust"]) == {str(au) for au in model.aus}
     assert set(model.facts["trust"].values()) <= {"good", "usable", "experimental"}

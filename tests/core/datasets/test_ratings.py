@@ -1,4 +1,4 @@
-"""AUs that people saw on photographs."""
+"""AUs that raters saw on photographs."""
 
 from __future__ import annotations
 
