@@ -69,7 +69,7 @@ void main() {
     if (material_of <= BODY) key.r = max((facing + 0.3) / 1.3, 0.0);  // skin lets red light round the edge
     vec3 light = soft_light * (sky / max(open_sky, 0.05)) + colours[0] * key * lit * (in_mouth ? sky : mix(sky, 1.0, 0.35));
     vec3 half_way = normalize(directions[0] + to_eye);
-    float sharp = material_of == EYE ? 140.0 : material_of == TEETH || material_of == MOUTH ? 60.0 : gloss;
+    float sharp = material_of == EYE ? 500.0 : material_of == TEETH || material_of == MOUTH ? 60.0 : gloss;
     float fresnel = 0.04 + 0.96 * pow(1.0 - max(dot(half_way, to_eye), 0.0), 5.0);
     float glint = pow(max(dot(n, half_way), 0.0), sharp) * (sharp + 8.0) / 3.0 * fresnel;
     float strength = material_of == EYE ? 1.2 : material_of == TEETH || material_of == MOUTH ? 0.6 * wet : 4.0 * shine * wet;
