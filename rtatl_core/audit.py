@@ -88,7 +88,7 @@ def audit(
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
         require_apart([*training.get("subjects", []), *training.get("judged_by", [])], store.subjects.tolist())
-        return Read(store, read_store(loaded.network, loaded.calibration, store))
+        return Read(store, read_store(loaded.network, loaded.calibration, store)[0])
 
     moving, still = [read(folder) for folder in clips], [read(folder) for folder in photos]
     everything = [*moving, *still]

@@ -59,7 +59,7 @@ def prepare(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     from rtatl_core import distributed
-    from rtatl_core.publish import can_publish, publish
+    from rtatl_core.publish import publish
     from rtatl_core.recipe import load_recipe
     from rtatl_core.runlog import EpochReport
     from rtatl_core.training import Trainer
@@ -88,7 +88,7 @@ def train(options: argparse.Namespace) -> int:
                 print(f"rtatl: stopped and saved; go on with: {shlex.join(again)}", file=sys.stderr)
             return 130
         if distributed.rank() == 0:
-            print(publish(trainer) if can_publish(trainer) else best)
+            print(publish(trainer) if trainer.data.labelled is not None else best)
     return 0
 
 

@@ -43,6 +43,10 @@ def test_overrides(tmp_path: Path) -> None:
         ("[optim]\nepochs = 'many'\n", "optim.epochs must be int"),
         ("[optim]\nepochs = true\n", "optim.epochs must be int"),
         ("optim = 3\n", "optim is a section"),
+        ("[optim]\nepochs = 0\n", r"optim.epochs is 0; write a number from 1 on"),
+        ("[optim]\nlabelled_batch = 0\n", r"optim.labelled_batch is 0; write a number from 1 on"),
+        ("[inpainting]\nmost = 0\n", r"inpainting.most is 0; write 1 or more"),
+        ("[data]\naus = [12, 11]\n", r"data.aus names AU11; known are 1, 2, 4"),
         ("[optim\n", "not valid TOML"),
     ],
 )
