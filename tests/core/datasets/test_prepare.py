@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rtatl_core import batch
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.datasets import bp4d, disfa, kinds
@@ -294,6 +295,13 @@ def test_photos_are_stills_of_different_people(tmp_path: Path, pictures: list[np
     assert set(store.clips) == {""}
     with pytest.raises(RecipeError, match="holds no photo"):
         find_photos(tmp_path / "out" / "parts")
+
+
+def test_the_same_videos_are_found_as_by_analyze(tmp_path: Path) -> None:
+    for suffix in ("MP4", "mts", "3gp", "flv", "txt"):
+        (tmp_path / f"a.{suffix}").touch()
+    assert [video.path for video in find_videos(tmp_path)] == batch.find_videos([tmp_path])
+    assert len(find_videos(tmp_path)) == 4
 
 
 def test_nothing_usable_is_said(tmp_path: Path) -> None:
