@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,7 +112,7 @@ class ChipStore:
     rendered: NDArray[np.bool_]
     """(N,) faces that are nobody's."""
     clips: NDArray[np.str_]
-    """Clip of each row, unique over the store; empty for stills."""
+    """Clip of each row; empty for stills. Where several folders have one of that name, its folder stands before it."""
     times: NDArray[np.float64]
     yaw: Float32
     """(N,) head yaw in degrees, + towards the subject's right."""
@@ -185,7 +186,7 @@ class ChipStore:
             images=np.array([row["image"] for row in index]),
             subjects=np.array([row["subject"] for row in index]),
             rendered=np.array([part.parent.parent in made for part, rows in indices.items() for _ in rows]),
-            clips=np.array([row["clip"] for row in index]),
+            clips=_clips(indices),
             times=np.array([float(row["time"] or 0) for row in index]),
             yaw=np.array([float(row["yaw"]) for row in index], np.float32),
             pitch=np.array([float(row.get("pitch") or "nan") for row in index], np.float32),
@@ -284,6 +285,17 @@ def _checked_index(part: Path, names: list[str]) -> list[dict[str, str]]:
 def _read_index(part: Path) -> list[dict[str, str]]:
     with (part / "index.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def _clips(indices: dict[Path, list[dict[str, str]]]) -> NDArray[np.str_]:
+    folders = list(dict.fromkeys(part.parent.parent for part in indices))
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [f"{name}-{number}" for number, name in enumerate(names, start=1)]
+    name_of = dict(zip(folders, names, strict=True))
+    rows = [(name_of[part.parent.parent], row["clip"]) for part, rows in indices.items() for row in rows]
+    having = Counter(clip for _, clip in set(rows))
+    return np.array([f"{name}/{clip}" if clip and having[clip] > 1 else clip for name, clip in rows])
 
 
 def _rows(paths: list[Path], name: str) -> Rows:
