@@ -229,8 +229,24 @@ def frame_pairs(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
 
 def partners(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
     """(N,) for each row the row of its clip that is ``gap_s`` later, to within a quarter of it; -1 = none. A store
-    with flow of its own says itself where that leads."""
-    return store.flow_to if store.flow is not None else later_rows(store.clips, store.times, gap_s)
+    with flow of its own says itself where that leads. Raises RecipeError when that is another gap."""
+    if store.flow is None:
+        return later_rows(store.clips, store.times, gap_s)
+    require_flow_gap(store, gap_s)
+    return store.flow_to
+
+
+def require_flow_gap(store: ChipStore, gap_s: float) -> None:
+    """Raises RecipeError when the flow that the store holds leads to frames at another distance."""
+    first = np.flatnonzero(store.flow_to >= 0)
+    if not len(first):
+        return
+    stored = float(np.median(store.times[store.flow_to[first]] - store.times[first]))
+    if abs(stored - gap_s) > gap_s / 4:
+        raise RecipeError(
+            f"{store.folder} holds flow to the frame {stored:.3g} s later, but network.flow_gap_s is {gap_s:g}; "
+            f"write network.flow_gap_s = {stored:.3g}, or use a folder without stored flow (prepared without --flow)"
+        )
 
 
 def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
