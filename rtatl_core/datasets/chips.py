@@ -2,7 +2,8 @@
 
 A folder with
 
-    meta.json            layout, aus, landmark backend, origin; written last, so its presence says "complete"
+    meta.json            layout, aus, landmark backend, origin, the parts that count; written last, so its presence says
+                         "complete"
     report.json          frames used and lost, by reason, and the positive rates of the labels
     parts/<unit>/        one folder for each sequence, video or batch of photos:
         chips.npy        (N, C, C, 3) uint8 RGB, C = side + 2 * margin
@@ -15,6 +16,7 @@ A folder with
         flow.npy         (N, C/4, C/4, 2) float16 motion to the frame in flow_to.npy; absent unless known or asked for
         flow_to.npy      (N,) int32 row of that frame in this part, -1 = none
         index.csv        one row a chip: image, subject, clip (empty for stills), time (s), yaw, pitch (degrees)
+        report.json      frames used and lost, codes, and the fingerprint of what the part was made from
 
 Arrays are memory-mapped; a store may be several such folders read as one.
 """
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -152,7 +155,7 @@ class ChipStore:
                         f"{folder} and {folders[0]} differ in {key} ({meta[key]} and {metas[0][key]}); "
                         "prepare them alike or train on one of them"
                     )
-        parts = [part for folder in folders for part in sorted((folder / _PARTS).iterdir()) if part.is_dir()]
+        parts = [part for folder, meta in zip(folders, metas, strict=True) for part in _parts(folder, meta)]
         made = [folder for folder, meta in zip(folders, metas, strict=True) if meta["origin"]["kind"] in _RENDERED]
         aus = tuple(metas[0]["aus"])
         names = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if aus else ())]
@@ -194,17 +197,26 @@ class ChipStore:
 
 
 def write_meta(
-    folder: Path, *, layout: ChipLayout, aus: tuple[int, ...], occurrence_rule: str, origin: dict[str, Any]
+    folder: Path,
+    *,
+    parts: Sequence[str],
+    layout: ChipLayout,
+    aus: tuple[int, ...],
+    occurrence_rule: str,
+    origin: dict[str, Any],
 ) -> None:
-    """Declare a prepared folder complete."""
+    """Declare a prepared folder complete. Other parts than these are not read."""
     meta = {
         "layout": {"side": layout.side, "margin": layout.margin},
         "aus": list(aus),
         "occurrence_rule": occurrence_rule,
         "landmark_backend": BACKEND,
         "origin": origin,
+        "parts": sorted(parts),
     }
-    (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    unfinished = folder / f"{_META}.unfinished"
+    unfinished.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, folder / _META)
 
 
 def declare_incomplete(folder: Path) -> None:
@@ -280,6 +292,13 @@ def _read_meta(folder: Path) -> dict[str, Any]:
             "prepare it again"
         )
     return meta
+
+
+def _parts(folder: Path, meta: dict[str, Any]) -> list[Path]:
+    """Those that count; in folders of an earlier version, which list none, all."""
+    if "parts" in meta:
+        return [part_folder(folder, name) for name in meta["parts"]]
+    return sorted(part for part in (folder / _PARTS).iterdir() if part.is_dir())
 
 
 def _checked_index(part: Path, names: list[str]) -> list[dict[str, str]]:
