@@ -27,15 +27,8 @@ from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
 from rtatl_core.runtimes import pick_device
 from rtatl_core.temporal import SMOOTHING_S
-from rtatl_core.video import VideoReader
+from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
-VIDEOS = frozenset(
-    (
-        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"),
-        *(".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mjpeg"),
-    )
-)
-"""Endings by which videos are found in folders; a file that is named itself may have any."""
 CLUSTER_ANSWERS_S = 10.0
 _REPORT_EVERY = 16
 """Frames between two reports to the bar."""
@@ -77,9 +70,10 @@ def find_videos(inputs: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEOS and file.is_file())
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
         if not inside:
-            raise InputError(f"{path} holds no video; name video files, or a folder with {', '.join(sorted(VIDEOS))}")
+            known = ", ".join(sorted(VIDEO_SUFFIXES))
+            raise InputError(f"{path} holds no video; name video files, or a folder with {known}")
         found += inside
     return list(dict.fromkeys(found))
 

@@ -26,6 +26,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rtatl_core import distributed
+from rtatl_core.datasets.chips import require_flow_gap
 from rtatl_core.datasets.loader import StepPlan, load_steps
 from rtatl_core.datasets.others import means_of_people
 from rtatl_core.datasets.protocols import require_apart
@@ -70,6 +71,9 @@ class Trainer:
                 f"network.sides is true, but {self.data.labelled.store.folder} does not tell left from right; "
                 "leave it false, or train on data that do (rtatl synth)"
             )
+        for store in (self.data.selection, self.data.aside):  # read at the end only; the others as training begins
+            if weights.flow > 0 and store is not None:
+                require_flow_gap(store, recipe.network.flow_gap_s)
         self.choice = Choice.of(optim.choose, self.data)
         torch.manual_seed(optim.seed)
         config = RTATLConfig(aus=self.data.aus, chip_side=self.data.side, **dataclasses.asdict(recipe.network))

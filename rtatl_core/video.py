@@ -13,6 +13,13 @@ import numpy as np
 from rtatl_core.errors import SourceError
 from rtatl_core.handoffs import FramePacket
 
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"),
+        *(".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mjpeg"),
+    )
+)
+"""Endings by which videos are found in folders; a file that is named itself may have any."""
 _CUT_OFF_S = 0.25
 """How much earlier than announced a whole file may end: edit lists and estimated lengths are off by a few
 frames (measured: 0.18 s)."""

@@ -51,7 +51,7 @@ def prepare_kind(
     plan = Plan(kind=kind, aus=aus, occurrence_rule=rule, side=side, margin=margin, teacher=teacher, flow=flow)
     report = prepare(units, out, plan, jobs=jobs, origin={"root": root.name})
     lost = "".join(f", {count} {reason}" for reason, count in sorted(report.lost.items()))
-    lines = [*notes, f"{out}: {report.used} used{lost}"]
+    lines = [*notes, *report.notes(), f"{out}: {report.used} used{lost}"]
     if kind in SUBJECTS:
         lines += check_rates(kind, report, whole=_is_whole(kind, report))
     return lines

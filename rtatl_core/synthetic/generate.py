@@ -211,7 +211,7 @@ def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jo
     plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side)
     origin = {"seed": first.seed, "rigs": [folder.name for folder in first.sources.rigs]}
     report = prepare(units, out, plan, jobs=jobs, origin=origin)
-    return f"{out}: {report.used} faces, {sum(report.lost.values())} lost"
+    return "\n".join([*report.notes(), f"{out}: {report.used} faces, {sum(report.lost.values())} lost"])
 
 
 def _claim(out: Path, units: Sequence[Stills | Clip]) -> None:

@@ -402,6 +402,22 @@ def one(store: ChipStore) -> tuple[np.ndarray, Float32, Float32]:
     )
 
 
+def test_stored_flow_of_another_gap_is_refused(data: Path, tmp_path: Path) -> None:
+    stored = write_clips(tmp_path / "stored", flow="dis", teacher=True, name="f")
+    pairs = frame_pairs(ChipStore.open(stored), 0.2)
+    np.testing.assert_array_equal(pairs, frame_pairs(ChipStore.open(data / "selection"), 0.2))
+    sentence = r"stored holds flow to the frame 0\.2 s later, but .*gap_s is 0\.4; write network\.flow_gap_s = 0\.2"
+    with pytest.raises(RecipeError, match=sentence):
+        frame_pairs(ChipStore.open(stored), 0.4)
+    gap, unlabelled, aside = "network.flow_gap_s=0.4", f'data.unlabelled="{stored}"', f'data.aside="{stored}"'
+    with pytest.raises(RecipeError, match=sentence):
+        Trainer(recipe(data, gap, unlabelled), tmp_path / "out").run()
+    with pytest.raises(RecipeError, match=sentence):
+        Trainer(recipe(data, gap, aside), tmp_path / "out")
+    Trainer(recipe(data, gap, aside, "tasks.flow=0"), tmp_path / "out")
+    Trainer(recipe(data, aside), tmp_path / "out")
+
+
 def test_damaged_store_is_named(tmp_path: Path) -> None:
     folder = write_clips(tmp_path / "clips")
     np.save(folder / "parts" / "all" / "geometry.npy", np.zeros((3, 468, 3), np.float16))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, require_apart, test_subjects
 from rtatl_core.datasets.split import only_aus, split
 from rtatl_core.errors import RecipeError
@@ -244,6 +244,20 @@ def test_rendered_faces_are_nobody_s(tmp_path: Path) -> None:
     names = split(DataConfig(labelled=labelled, held_out=0.2), 0).subjects
     assert names
     assert all(name.startswith("p") for name in names)
+
+
+def test_clips_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> None:
+    one, two = write_clips(tmp_path / "one", clips=2), write_clips(tmp_path / "two", clips=1)
+    store = ChipStore.open(one, two)
+    assert list(store.clips) == ["one/c0"] * 12 + ["c1"] * 12 + ["two/c0"] * 12
+    assert list(store.subjects) == ["c0"] * 12 + ["c1"] * 12 + ["c0"] * 12
+    pairs = frame_pairs(store, 0.2)
+    assert len(pairs) == 30
+    assert all(first // 12 == second // 12 for first, second in pairs)
+    namesake = write_clips(tmp_path / "other" / "one", clips=1)
+    assert set(ChipStore.open(one, namesake).clips) == {"one-1/c0", "c1", "one-2/c0"}
+    stills = [write_labelled(tmp_path / name, count=4) for name in "ab"]
+    assert set(ChipStore.open(*stills).clips) == {""}
 
 
 def test_sides_go_with_their_au_and_are_unknown_where_a_folder_tells_none(tmp_path: Path) -> None:
