@@ -177,6 +177,10 @@ class Engine:
         self._resting.forget()
         self._smoother.forget()
 
+    def follow_on(self, before: Engine) -> None:
+        """Takes that engine's place within a source: the faces it followed keep their ids, and none is used twice."""
+        self._observer.tracker = before._observer.tracker
+
     def close(self) -> None:
         self._observer.close()
 
