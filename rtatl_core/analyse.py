@@ -74,7 +74,7 @@ def analyse_video(
                 writer.event("warning", warning, packet.timestamp, packet.number)
         except BaseException as error:
             if writer is not None:
-                writer.close(f"stopped: {error or type(error).__name__}")
+                writer.close(f"stopped: {str(error) or type(error).__name__}")
             raise
         writer.close("complete")
     return Analysed(writer.folder, frames, with_face, warning)

@@ -65,6 +65,17 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     assert not run(videos, tmp_path)["ben"].skipped, "an interrupted session is none"
 
 
+def test_what_a_person_stops_says_so(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(number: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "_count_frame", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, tmp_path)
+    (session,) = tmp_path.glob("*/session.json")
+    assert json.loads(session.read_text())["status"] == "stopped: KeyboardInterrupt"
+
+
 @pytest.mark.slow
 def test_processes_and_clusters_give_the_files_of_one_process(videos: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
