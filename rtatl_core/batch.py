@@ -65,8 +65,8 @@ class Outcome:
     error: str | None = None
 
 
-Done = Mapping[str, str]
-"""Identity of an analysis (``_identity``) -> its session folder."""
+Done = Mapping[str, tuple[Path, str | None]]
+"""Identity of an analysis (``_identity``) -> its session folder, and what was wrong with the video."""
 
 
 def find_videos(inputs: Iterable[Path]) -> list[Path]:
@@ -172,7 +172,7 @@ def _analyse_one(video: Path, out: Path, settings: Settings, threads: int | None
     try:
         content = content_hash(video)
         if before := done.get(_identity(content, model, settings)):
-            return Outcome(video, Path(before), skipped=True)
+            return Outcome(video, before[0], skipped=True, warning=before[1])
         engine = _own.get(settings, threads)
         analysed = analyse_video(video, out, engine, source={"sha256": content}, on_frame=_count_frame)
     except InputError as error:
@@ -202,8 +202,8 @@ def _identity(content: str, model: str, settings: Settings) -> str:
 
 
 def _done_before(out: Path) -> Done:
-    """The complete sessions in ``out``."""
-    found: dict[str, str] = {}
+    """The sessions in ``out`` that hold all there is to be had from their video."""
+    found: dict[str, tuple[Path, str | None]] = {}
     for file in sorted(out.glob("*/session.json")):
         try:
             session: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -214,8 +214,8 @@ def _done_before(out: Path) -> Done:
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a live recording, or a session of another program
-        if status == "complete":
-            found[_identity(content, model, settings)] = str(file.parent)
+        if status in ("complete", "cut off"):
+            found[_identity(content, model, settings)] = file.parent, session.get("warning")
     return found
 
 

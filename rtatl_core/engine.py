@@ -123,7 +123,7 @@ class Engine:
             coming = first.submit(next, source, None)
             while (packet := coming.result()) is not None:
                 coming = first.submit(next, source, None)
-                behind.append((packet, second.submit(self.analyse, self.observe(packet))))
+                behind.append((packet, second.submit(self.analyse, self.observe(packet), packet.lost)))
                 if len(behind) > MOST_BEHIND:
                     yield behind.popleft()
             yield from behind
