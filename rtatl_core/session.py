@@ -208,7 +208,7 @@ class SessionWriter:
             "faces": len(self._face_ids),
         }
         summary = {**self._head, "status": status, "counts": counts, "columns": self._columns}
-        text = json.dumps(summary, indent=2, default=str) + "\n"
+        text = json.dumps(summary, indent=2, default=str, allow_nan=False) + "\n"
         path = self.folder / "session.json"
         try:
             replace_file(path, text)

@@ -100,6 +100,16 @@ def test_a_video_that_was_cut_off_is_not_complete(tmp_path: Path, capsys: pytest
     assert read_session(folder)[0]["status"] == "cut off"
 
 
+@pytest.mark.parametrize("smoothing", ["nan", "inf", "-1", "much"])
+def test_a_smoothing_that_is_none_is_refused(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], smoothing: str
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["analyze", str(clip), "--out", str(tmp_path), "--smoothing", smoothing])
+    assert refused.value.code == 2
+    assert "--smoothing" in capsys.readouterr().err
+
+
 def test_no_face_is_said_and_rows_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "wall.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (160, 120))

@@ -12,6 +12,7 @@ import torch
 from rtatl_core.assets import asset
 from rtatl_core.card import Calibration
 from rtatl_core.engine import Engine
+from rtatl_core.errors import InputError
 from rtatl_core.handoffs import FramePacket, UInt8
 from rtatl_core.metrics import pcc
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -129,6 +130,16 @@ def test_another_engine_within_a_source_goes_on_with_the_ids(engine: Engine) -> 
         assert face_id(other, packets[1].image, 6.4) == 2
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])
+def test_a_smoothing_that_is_none_is_refused(engine: Engine, seconds: float) -> None:
+    before = engine.smoothing_s
+    with pytest.raises(InputError, match="smoothing cannot be"):
+        engine.smoothing_s = seconds
+    with pytest.raises(InputError, match="smoothing cannot be"):
+        Engine(device="cpu", smoothing_s=seconds)
+    assert engine.smoothing_s == before
 
 
 @pytest.mark.slow
