@@ -362,7 +362,7 @@ def _camera_by_name(text: str) -> SourceSpec | None:
 def _file(path: Path) -> SourceSpec:
     if not path.exists():
         raise SourceError(f"There is no file {path}; check the name and the folder.")
-    return SourceSpec("file", str(path), path.name)
+    return SourceSpec("file", str(path.absolute()), path.name)
 
 
 def _stream(url: str) -> SourceSpec:

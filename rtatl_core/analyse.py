@@ -42,7 +42,7 @@ def analyse_video(
         engine.reset(new_ids=True)
         source = {
             "kind": "file",
-            "target": str(path),
+            "target": str(path.absolute()),
             "name": path.name,
             "size": reader.size,
             "fps": reader.fps,

@@ -62,6 +62,7 @@ def test_window_and_command_line_give_identical_values(clip: Path, tmp_path: Pat
     other, analysed = read_session(batch)
     assert meta["counts"] == other["counts"]
     assert np.flatnonzero(seen["analysed"] == 0).tolist() == [DAMAGED - 1]
+    assert meta["source"]["target"] == other["source"]["target"] == str(clip)
     assert meta["model"] == other["model"]
     assert meta["settings"] == other["settings"]
     assert list(seen) == list(analysed)
