@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -58,8 +59,8 @@ class Outcome:
     error: str | None = None
 
 
-Done = Mapping[str, str]
-"""Identity of an analysis (``_identity``) -> its session folder."""
+Done = Mapping[str, tuple[Path, str | None]]
+"""Identity of an analysis (``_identity``) -> its session folder, and what was wrong with the video."""
 
 
 def find_videos(inputs: Iterable[Path]) -> list[Path]:
@@ -76,6 +77,25 @@ def find_videos(inputs: Iterable[Path]) -> list[Path]:
             raise InputError(f"{path} holds no video; name video files, or a folder with {known}")
         found += inside
     return list(dict.fromkeys(found))
+
+
+def session_names(videos: Sequence[Path]) -> list[str]:
+    """Each video's name without its ending; where several are named alike, after as many of the folders around each as
+    it takes to tell them apart: P01-pre, P02-pre."""
+    alike: defaultdict[str, list[Path]] = defaultdict(list)
+    for video in videos:
+        alike[video.stem].append(video.absolute().parent)
+
+    def named(folder: Path, stem: str, depth: int) -> str:
+        return "-".join((*folder.parts[max(0, len(folder.parts) - depth) :], stem))
+
+    def depth(stem: str) -> int:
+        folders = alike[stem]
+        longest = max(len(folder.parts) for folder in folders)
+        return max(range(longest + 1), key=lambda depth: len({named(folder, stem, depth) for folder in folders}))
+
+    depths = {stem: depth(stem) for stem in alike}
+    return [named(video.absolute().parent, video.stem, depths[video.stem]) for video in videos]
 
 
 def analyse_all(
@@ -105,14 +125,15 @@ def analyse_all(
         model=model,
         done=_done_before(out),
     )
+    tasks = list(zip(videos, session_names(videos), strict=True))
     frames: Synchronized[int] = multiprocessing.get_context("spawn").Value("Q", 0)
     with _Bar(videos, None if cluster else frames, quiet) as bar:
         try:
             if cluster is not None:
-                outcomes = _on_cluster(work, videos, cluster)
+                outcomes = _on_cluster(work, tasks, cluster)
             else:
                 _report_to(frames if alone else None)
-                outcomes = work_through(work, videos, jobs, on_start=partial(_report_to, frames))
+                outcomes = work_through(work, tasks, jobs, on_start=partial(_report_to, frames))
             for outcome in outcomes:
                 bar.count(outcome)
                 yield outcome
@@ -162,13 +183,18 @@ def _count_frame(number: int) -> None:
             _frames.value += _REPORT_EVERY
 
 
-def _analyse_one(video: Path, out: Path, settings: Settings, threads: int | None, model: str, done: Done) -> Outcome:
+def _analyse_one(
+    task: tuple[Path, str], out: Path, settings: Settings, threads: int | None, model: str, done: Done
+) -> Outcome:
+    """``task``: a video, and what to call its session."""
+    video, name = task
     try:
         content = content_hash(video)
         if before := done.get(_identity(content, model, settings)):
-            return Outcome(video, Path(before), skipped=True)
+            return Outcome(video, before[0], skipped=True, warning=before[1])
         engine = _own.get(settings, threads)
-        analysed = analyse_video(video, out, engine, source={"sha256": content}, on_frame=_count_frame)
+        source = {"sha256": content}
+        analysed = analyse_video(video, out, engine, name=name, source=source, on_frame=_count_frame)
     except InputError as error:
         return Outcome(video, error=str(error))
     return Outcome(video, analysed.folder, analysed.frames, warning=analysed.warning)
@@ -196,8 +222,8 @@ def _identity(content: str, model: str, settings: Settings) -> str:
 
 
 def _done_before(out: Path) -> Done:
-    """The complete sessions in ``out``."""
-    found: dict[str, str] = {}
+    """The sessions in ``out`` that hold all there is to be had from their video."""
+    found: dict[str, tuple[Path, str | None]] = {}
     for file in sorted(out.glob("*/session.json")):
         try:
             session: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -208,12 +234,12 @@ def _done_before(out: Path) -> Done:
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a live recording, or a session of another program
-        if status == "complete":
-            found[_identity(content, model, settings)] = str(file.parent)
+        if status in ("complete", "cut off"):
+            found[_identity(content, model, settings)] = file.parent, session.get("warning")
     return found
 
 
-def _on_cluster(work: partial[Outcome], videos: Sequence[Path], address: str) -> Iterator[Outcome]:
+def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Path, str]], address: str) -> Iterator[Outcome]:
     try:
         from distributed import Client, as_completed
     except ImportError as error:
@@ -224,7 +250,7 @@ def _on_cluster(work: partial[Outcome], videos: Sequence[Path], address: str) ->
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address} ({error}); start one with: dask scheduler") from error
     with Client(address) as client:
-        for future in as_completed(client.map(work, videos, pure=False)):
+        for future in as_completed(client.map(work, tasks, pure=False)):
             yield future.result()
 
 

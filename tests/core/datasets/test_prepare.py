@@ -21,6 +21,7 @@ from rtatl_core.datasets.prepare import Report, prepare
 from rtatl_core.datasets.videos import Video, find_photos, find_videos
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
+from tests.clips import damage_frame, number_of, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,16 @@ def test_disfa_is_read_with_all_its_traps(disfa_tree: Path, tmp_path: Path, caps
     np.testing.assert_array_equal(store.intensity[5:, at[1]], [1, 2, 3, 4])  # frame 0 is the first picture
     assert np.isnan(store.intensity[5:, at[5]]).all()
     np.testing.assert_allclose(store.times[:5], np.arange(5) / 20, atol=1e-3)
+
+
+def test_disfa_labels_stay_with_their_pictures_after_a_damaged_one(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "video.mp4", frames=6)
+    damage_frame(path, 3)
+    intensity = np.tile(np.arange(6, dtype=np.float32)[:, None] % 6, (1, 12))
+    frames = list(disfa.Subject("SN001", path, 1, intensity).frames())
+    seen = [(int(frame.intensity[0]), None if frame.image is None else number_of(frame.image)) for frame in frames]
+    assert seen == [(0, 1), (1, 2), (2, None), (3, 4), (4, 5), (5, 6)]
+    assert frames[2].lost == UNREADABLE
 
 
 def test_disfa_mistakes_are_named(disfa_tree: Path, tmp_path: Path) -> None:

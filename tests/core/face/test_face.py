@@ -178,10 +178,20 @@ def test_ids_stay_when_faces_move_and_change_their_order() -> None:
 def test_ids_are_never_used_again() -> None:
     tracker = FaceTracker(patience=1.0)
     assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    for tenth in range(1, 50):
+        assert tracker.assign(np.zeros((0, 4), np.float32), tenth / 10) == []
     assert tracker.assign(np.array([box(0, 0)], np.float32), 5.0) == [1]  # too long away
     assert tracker.assign(np.array([box(400, 300)], np.float32), 5.03) == [2]  # too far away
     tracker.forget()
     assert tracker.assign(np.array([box(400, 300)], np.float32), 0.0) == [3]
+
+
+def test_ids_stay_over_time_without_frames() -> None:
+    tracker = FaceTracker(patience=1.0)
+    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    assert tracker.assign(np.array([box(10, 0)], np.float32), 600.0) == [0]
+    assert tracker.assign(np.zeros((0, 4), np.float32), 600.5) == []
+    assert tracker.assign(np.array([box(10, 0)], np.float32), 1200.0) == [0]
 
 
 def test_confidence_falls_with_turning_and_leaving() -> None:
