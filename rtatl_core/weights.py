@@ -105,7 +105,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
         "golden_intensity": _rounded(answer),
     }
     file.chmod(0o644)  # safetensors writes files that only their owner can read
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return card
 
 

@@ -60,7 +60,7 @@ def recipe(data: Path, *overrides: str) -> Recipe:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return [{k: v for k, v in row.items() if k not in ("seconds", "faces_per_s")} for row in csv.DictReader(file)]
 
 
