@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtatl_core.bootstrap import mean_known
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart
@@ -234,7 +235,8 @@ def _about_clips(one: Read, rows: NDArray[np.bool_], column: int) -> Float32:
 
 
 def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Division -> group -> faces, mean reading at rest, mean PCC with the teacher over photos."""
+    """Division -> group -> faces, mean reading at rest, mean PCC with the teacher over photos (None if no
+    AU has any)."""
     divisions: dict[str, list[NDArray[np.str_]]] = {"skin tone": [], "head turn": []}
     names = sorted({column for row in table.values() for column in row})
     for one in reads:
@@ -267,7 +269,7 @@ def _describe(reads: Sequence[Read], aus: tuple[int, ...], chosen: Sequence[NDAr
             truth = np.concatenate([stand_in(_taught(one)[rows], au) for one, rows in pairs])
             told = np.concatenate([one.values[rows, j] for one, rows in pairs])
             scores.append(pcc(told[known := np.isfinite(truth)], truth[known]))
-    return {"faces": count, "pcc_with_teacher": _two(float(np.nanmean(scores))), "at_rest": rest}
+    return {"faces": count, "pcc_with_teacher": _two(float(mean_known(np.array(scores)))), "at_rest": rest}
 
 
 def typology_angle(pixels: UInt8) -> float:

@@ -105,14 +105,14 @@ def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for division, found in divisions.items():
         for name, entry in found.items():
-            rest = entry["at_rest"]
+            rest, agrees = entry["at_rest"], entry["pcc_with_teacher"]
             highest = max(rest.items(), key=lambda item: item[1] or 0, default=None)
             rows.append(
                 [
                     division,
                     name,
                     str(entry["faces"]),
-                    f"{entry['pcc_with_teacher']:.2f}",
+                    "" if agrees is None else f"{agrees:.2f}",
                     f"{np.mean(list(rest.values())):.2f}" if rest else "",
                     f"{highest[0]} {highest[1]:.2f}" if highest else "",
                 ]

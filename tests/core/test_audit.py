@@ -147,6 +147,18 @@ def test_groups_of_the_table_and_of_the_skin(read: Read) -> None:
     assert set(found["head turn"]) <= {"frontal", "turned", "far turned"}
 
 
+def test_a_model_without_any_au_that_the_teacher_shows_clearly(tmp_path: Path) -> None:
+    write_clips(tmp_path / "data", clips=2, teacher=True)
+    network = RTATL(RTATLConfig(aus=(4, 6), width=8, token=16, geometry=16))
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    save_model(tmp_path / "tiny", network, plain, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    flags = ["--model", str(tmp_path / "tiny.safetensors"), "--photos", str(tmp_path / "data")]
+    assert main(["audit", *flags, "--out", str(tmp_path / "out")]) == 0
+    groups = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))["groups"]
+    assert groups["head turn"]["frontal"]["pcc_with_teacher"] is None
+    assert "| head turn | frontal | 24 |  | " in (tmp_path / "out" / "audit.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("rgb", "tone"), [((235, 200, 180), "light"), ((175, 130, 100), "medium"), ((80, 52, 40), "dark")]
 )
