@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from rtatl_core.facs import au_label
+
 FOLLOWS = 0.2
 """|PCC| with the head's turning over which an AU is said to follow it."""
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    labels = [f"AU{au:02d}" for au in result["aus"]]
+    labels = [au_label(au) for au in result["aus"]]
     parts = [
         f"# {result['model']} on real faces that nobody coded",
         f"{result['clips']} clips ({result['frames']} frames), {result['photos']} photos. Readings are on 0-5.",
