@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rtatl_core.facs import au_label
+from rtatl_core.markdown import table
 
 FOLLOWS = 0.2
 """|PCC| with the head's turning over which an AU is said to follow it."""
@@ -120,8 +121,3 @@ def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
                 ]
             )
     return table(["division", "group", "faces", "agreement over photos", "mean reading at rest", "highest"], rows)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
