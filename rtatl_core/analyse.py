@@ -21,7 +21,6 @@ class Analysed:
 
     folder: Path
     frames: int
-    frames_with_face: int
     warning: str | None
     """One sentence when the file was cut off or showed no face."""
 
@@ -46,7 +45,7 @@ def analyse_video(
             "fps": reader.fps,
             **(source or {}),
         }
-        frames = with_face = 0
+        frames, with_face = 0, False
         writer: SessionWriter | None = None
         try:
             for packet, analysed in results:
@@ -61,7 +60,7 @@ def analyse_video(
                     writer.event("warning", str(error), packet.timestamp, packet.number)
                 else:
                     writer.append(frame)
-                    with_face += bool(frame.faces)
+                    with_face |= bool(frame.faces)
                 if said := engine.take_warning():
                     writer.event("warning", said, packet.timestamp, packet.number)
                 if on_frame is not None:
@@ -77,4 +76,4 @@ def analyse_video(
                 writer.close(f"stopped: {error or type(error).__name__}")
             raise
         writer.close("complete")
-    return Analysed(writer.folder, frames, with_face, warning)
+    return Analysed(writer.folder, frames, warning)
