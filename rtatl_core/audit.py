@@ -89,7 +89,9 @@ def audit(
         store = ChipStore.open(folder)
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
-        require_apart([*training.get("subjects", []), *training.get("judged_by", [])], store.subjects.tolist())
+        for key, name in (("subjects", "training"), ("judged_by", "calibration")):
+            trained = f"in the {name} of {loaded.name}"
+            require_apart(training.get(key, []), store.subjects.tolist(), trained=trained, tested=f"in {folder}")
         return Read(store, read_store(loaded.network, loaded.calibration, store)[0])
 
     moving, still = [read(folder) for folder in clips], [read(folder) for folder in photos]

@@ -129,13 +129,14 @@ def test_who_is_seen_from_where_is_no_pose_leakage(read: Read) -> None:
     assert abs(pose_leakage([one], AUS)["AU01"]["yaw"]) < 0.3
 
 
-def test_faces_that_were_trained_on_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key", "named"), [("subjects", "training"), ("judged_by", "calibration")])
+def test_faces_that_the_model_learnt_from_are_refused(tmp_path: Path, key: str, named: str) -> None:
     write_clips(tmp_path / "data", clips=1, teacher=True, name="anna")
     network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
     plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
-    description = {"name": "tiny", "trained_on": "anna", "trust": {}, "training": {"subjects": ["anna0"]}}
+    description = {"name": "tiny", "trained_on": "anna", "trust": {}, "training": {key: ["anna0"]}}
     save_model(tmp_path / "tiny", network, plain, description)
-    with pytest.raises(RecipeError, match="subject anna0 is in training and test"):
+    with pytest.raises(RecipeError, match=rf"subject anna0 is in the {named} of tiny and in .*data \(1 of them are\)"):
         auditing.audit(tmp_path / "tiny.safetensors", [tmp_path / "data"], [])
 
 
