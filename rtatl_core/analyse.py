@@ -21,7 +21,6 @@ class Analysed:
 
     folder: Path
     frames: int
-    frames_with_face: int
     warning: str | None
     """A sentence or more when the file was cut off or damaged, or showed no face."""
 
@@ -48,7 +47,7 @@ def analyse_video(
             "fps": reader.fps,
             **(source or {}),
         }
-        frames = with_face = lost = 0
+        frames, lost, with_face = 0, 0, False
         writer: SessionWriter | None = None
         try:
             for packet, analysed in results:
@@ -69,7 +68,7 @@ def analyse_video(
                     writer.event("warning", str(error), packet.timestamp, packet.number)
                 else:
                     writer.append(frame)
-                    with_face += bool(frame.faces)
+                    with_face |= bool(frame.faces)
                 if said := engine.take_warning():
                     writer.event("warning", said, packet.timestamp, packet.number)
                 if on_frame is not None:
@@ -89,4 +88,4 @@ def analyse_video(
             warnings.append(f"{these} of {path} cannot be decoded, so rows of it are empty; copy the file again.")
         warning = " ".join(warnings) or None
         writer.close("cut off" if reader.truncated else "complete", warning)
-    return Analysed(writer.folder, frames, with_face, warning)
+    return Analysed(writer.folder, frames, warning)

@@ -26,7 +26,7 @@ from rtatl_core.errors import InputError
 from rtatl_core.interrupted import recover_sessions
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
-from rtatl_core.runtimes import pick_device
+from rtatl_core.runtimes import graphs_to_run, pick_device
 from rtatl_core.temporal import SMOOTHING_S
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
@@ -112,10 +112,10 @@ def analyse_all(
 
     Raises InputError when model, device or cluster cannot be used, SessionError when ``out`` refuses.
     """
-    pick_device(settings.device)
+    device, card = pick_device(settings.device), read_card(settings.model)
+    model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
     for _ in recover_sessions(out):
         pass  # what an earlier run was killed at says so from now on, and is analysed again
-    model = _model(read_card(settings.model).facts)
     alone = cluster is None and min(jobs, len(videos)) <= 1
     work = partial(
         _analyse_one,
@@ -211,9 +211,12 @@ def content_hash(video: Path) -> str:
         ) from error
 
 
-def _model(facts: Mapping[str, Any]) -> str:
-    """What decides the numbers: the weights, and how their output is read."""
-    return json.dumps([facts["sha256"], facts["calibration"]], sort_keys=True)
+def _model(facts: Mapping[str, Any], *, graphs_run: bool) -> str:
+    """What decides the numbers: the weights, how their output is read, and the graph if one in int8 runs; a float32
+    one gives what torch gives."""
+    is_int8 = graphs_run and facts.get("onnx_parity", {}).get("precision") == "int8"
+    graph = facts["onnx"]["network"] if is_int8 else None
+    return json.dumps([facts["sha256"], facts["calibration"], graph], sort_keys=True)
 
 
 def _identity(content: str, model: str, settings: Settings) -> str:
@@ -227,8 +230,9 @@ def _done_before(out: Path) -> Done:
     for file in sorted(out.glob("*/session.json")):
         try:
             session: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            content, model = session["source"]["sha256"], _model(session["model"])
             said, status = session["settings"], session["status"]
+            model = _model(session["model"], graphs_run=said["runtime"] != "torch")
+            content = session["source"]["sha256"]
             settings = Settings(
                 faces=said["max_faces"], smoothing_s=said["smoothing_s"], personal=said.get("personal", True)
             )

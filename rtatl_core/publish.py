@@ -26,10 +26,10 @@ from rtatl_core.evaluation import (
     read_store,
     teacher_agreement,
 )
-from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.facs import MAX_INTENSITY, au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.initial import load_checkpoint
-from rtatl_core.metrics import f1, icc31, mae, pcc
+from rtatl_core.metrics import f1, icc31, mae, pcc, rounded
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
@@ -88,7 +88,7 @@ def publish(trainer: Trainer) -> Path:
         "trust_by_author": by_author,
         "trust_rule": TRUST_RULE,
         **{key: text for key, text in recipe.card.items() if key != "trust"},
-        "geometry_share": {_label(au): _rounded(share) for au, share in shares},
+        "geometry_share": {au_label(au): rounded(share, 3) for au, share in shares},
         **tempered,
         "occurrence_rule": data.validation.store.occurrence_rule,
         "training": {
@@ -135,11 +135,13 @@ def _measured(
             "what": "faces of the training kind, identities that were not trained on; they helped to set the gain",
             "faces": len(truth),
             **{
-                name: {_label(au): _rounded(score(value[:, j], truth[:, j])) for j, au in enumerate(aus)}
+                name: {au_label(au): rounded(score(value[:, j], truth[:, j]), 3) for j, au in enumerate(aus)}
                 for name, score in scores
             },
             **_side_agreement(labelled, aus),
-            "f1": {_label(au): _rounded(_f1(probability[:, j], labelled.present[:, j])) for j, au in enumerate(aus)},
+            "f1": {
+                au_label(au): rounded(_f1(probability[:, j], labelled.present[:, j]), 3) for j, au in enumerate(aus)
+            },
         }
     }
     if data.selection is not None:
@@ -177,7 +179,7 @@ def _side_agreement(labelled: _Labelled, aus: tuple[int, ...]) -> dict[str, Any]
     differing = [(j, au) for j, au in enumerate(aus) if np.abs(true_difference[:, j]).max() > 0.1]
     return {
         "pcc_left_minus_right": {
-            _label(au): _rounded(pcc(difference[:, j], true_difference[:, j])) for j, au in differing
+            au_label(au): rounded(pcc(difference[:, j], true_difference[:, j]), 3) for j, au in differing
         }
     }
 
@@ -187,8 +189,8 @@ def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
     return {
         "frames": len(values),
         "clips": clips,
-        "pcc": {_label(au): _rounded(float(np.mean(score))) for au, score in scores.items()},
-        "clips_where_it_moves": {_label(au): len(score) for au, score in scores.items()},
+        "pcc": {au_label(au): rounded(np.mean(score), 3) for au, score in scores.items()},
+        "clips_where_it_moves": {au_label(au): len(score) for au, score in scores.items()},
     }
 
 
@@ -217,11 +219,3 @@ def fit_geometry_share(selection: ChipStore, network: RTATL) -> Float32:
 
 def _whole(store: ChipStore) -> Source:
     return Source(store, np.arange(len(store)), labels=False)
-
-
-def _label(au: int) -> str:
-    return f"AU{au:02d}"
-
-
-def _rounded(value: float) -> float | None:
-    return round(value, 3) if np.isfinite(value) else None

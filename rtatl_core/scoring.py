@@ -79,8 +79,11 @@ def _score_one(model: Model, store: ChipStore, protocol: str, fold: int, device:
     names = [str(name) for name in np.unique(store.subjects)]
     test = test_subjects(protocol, fold, names) if protocol else frozenset(names)
     rows = np.flatnonzero(np.isin(store.subjects, sorted(test)) & store.labelled)
-    training = model.facts.get("training", {})
-    require_apart([*training.get("subjects", []), *training.get("judged_by", [])], names_of(store, rows))
+    for key, what in (("subjects", "training"), ("judged_by", "calibration")):
+        people = model.facts.get("training", {}).get(key, [])
+        require_apart(
+            people, names_of(store, rows), trained=f"in the {what} of {model.name}", tested=f"in {store.folder}"
+        )
     intensity, probability = read_store(model.network.to(local_device(device)), model.calibration, store, rows)
     columns = [model.aus.index(au) for au in aus]
     assert store.intensity is not None

@@ -28,6 +28,7 @@ from rtatl_core.datasets.parts import NO_FACE, Frame, PartWriter, Plan
 from rtatl_core.datasets.teacher import Teacher
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.observe import FaceMesh
+from rtatl_core.facs import au_label
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 
@@ -104,7 +105,7 @@ def prepare(
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.lost.items()) or "there were no frames"
         raise RecipeError(f"no face could be used for {out} ({reasons}); check that --root names the right folder")
     with (out / "report.json").open("w", encoding="utf-8") as file:
-        rates = {f"AU{au:02d}": round(rate, 2) for au, rate in report.rates().items()}
+        rates = {au_label(au): round(rate, 2) for au, rate in report.rates().items()}
         content = {"used": report.used, "lost": report.lost, "positive_rate_percent": rates, "units": report.units}
         json.dump(content, file, indent=1)
     write_meta(

@@ -11,8 +11,12 @@ import pytest
 
 from rtatl_core import batch
 from rtatl_core.batch import Outcome, Settings, analyse_all, find_videos, session_names
+from rtatl_core.card import Calibration
 from rtatl_core.cli import main
 from rtatl_core.errors import InputError
+from rtatl_core.export import export_onnx
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.weights import save_model
 from tests.clips import cut_from_demo
 
 
@@ -92,6 +96,31 @@ def test_what_a_person_stops_says_so(videos: Path, tmp_path: Path, monkeypatch: 
         run(videos, tmp_path)
     (session,) = tmp_path.glob("*/session.json")
     assert json.loads(session.read_text())["status"] == "stopped: KeyboardInterrupt"
+
+
+@pytest.mark.slow
+def test_what_another_graph_analysed_is_analysed_again(videos: Path, tmp_path: Path) -> None:
+    lifted = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))  # nothing is clipped
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16), flow=False)
+    save_model(tmp_path / "tiny", network, lifted, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    model = tmp_path / "tiny.safetensors"
+
+    def analyse() -> Outcome:
+        settings = Settings(str(model), device="cpu")
+        (outcome,) = analyse_all([videos / "anna.mp4"], tmp_path / "out", settings, quiet=True)
+        return outcome
+
+    by_torch = analyse()
+    export_onnx(model)
+    assert analyse().folder == by_torch.folder, "the same numbers"
+    export_onnx(model, "int8", ranges_from=[videos / "anna.mp4"], parity_on=[videos / "anna.mp4"])
+    by_int8 = analyse()
+    assert not by_int8.skipped
+    assert analyse().folder == by_int8.folder
+    export_onnx(model, "int8", ranges_from=[videos / "day 2" / "ben.MP4"], parity_on=[videos / "anna.mp4"])
+    assert not analyse().skipped, "other ranges"
+    model.with_suffix(".onnx").unlink()
+    assert analyse().folder == by_torch.folder
 
 
 @pytest.mark.slow

@@ -55,6 +55,23 @@ def test_mistakes_are_named(tmp_path: Path, text: str, sentence: str) -> None:
         load_recipe(write(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "standardise = 'imagenet'",
+            r"network\.standardise imagenet is not .* face_mesh; set it to chip or leave it out",
+        ),
+        ("width = 64", r"network\.width 64 is not for the backbone face_mesh; set it to 32 or leave it out"),
+    ],
+)
+def test_what_does_not_go_with_a_backbone_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    path = write(tmp_path, f"[network]\n{text}\n")
+    assert load_recipe(path)
+    with pytest.raises(RecipeError, match=sentence):
+        load_recipe(path, ("network.backbone=face_mesh",))
+
+
 def test_missing_file_and_missing_key(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"cannot be read"):
         load_recipe(tmp_path / "none.toml")

@@ -65,9 +65,9 @@ def test_each_model_is_tested_on_its_own_fold(study: Path) -> None:
 
 def test_seen_subjects_and_wrong_folds_are_refused(study: Path) -> None:
     data = [study / "data"]
-    with pytest.raises(RecipeError, match="is in training and test"):
+    with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):
         score([model(study, 1)], data, "subjects:3", fold=2, device="cpu")
-    with pytest.raises(RecipeError, match="is in training and test"):
+    with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):
         score([model(study, 1)], data, "", device="cpu")
     with pytest.raises(RecipeError, match="two models were trained for fold 1"):
         score([model(study, 1)] * 2, data, "subjects:3", device="cpu")
@@ -84,7 +84,7 @@ def test_who_set_the_gain_is_no_test(study: Path, tmp_path: Path) -> None:
     others = write_labelled(tmp_path / "others", count=4, people=1, prefix="x")
     index = others / "parts" / "all" / "index.csv"
     index.write_text(index.read_text().replace(",x0,", f",{judge},"))
-    with pytest.raises(RecipeError, match=f"subject {judge} is in training and test"):
+    with pytest.raises(RecipeError, match=f"subject {judge} is in the calibration of own"):
         score([model(study, 1)], [others], "", device="cpu")
 
 

@@ -170,7 +170,7 @@ def _empty(path: Path) -> Path:
 
 
 def _text(path: Path) -> Path:
-    path.write_text("no video")
+    path.write_text("no video", encoding="utf-8")
     return path
 
 
