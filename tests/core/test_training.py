@@ -180,9 +180,7 @@ def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path)
     with pytest.raises(RecipeError, match="token is 16 there and 8 here"):
         Trainer(recipe(data, *folds, "data.fold=1", "network.token=8"), tmp_path).resume()
     Trainer(recipe(data, *folds, "data.fold=1"), tmp_path).resume()
-    with pytest.raises(
-        RecipeError, match="is in the training of .*best.pt and in the test fold"
-    ):  # at once, not by rtatl evaluate
+    with pytest.raises(RecipeError, match=r"is in the training of .*best.pt and in the test fold"):
         Trainer(recipe(data, *folds, "data.fold=2", f"optim.init={best.as_posix()}"), tmp_path / "other")
 
 
