@@ -167,7 +167,7 @@ class PartWriter:
         coded = {str(au): self._coded[:, j].tolist() for j, au in enumerate(self._plan.aus)}
         counts = {"used": len(self._index), **self._lost}
         report = {"counts": counts, "coded": coded, "fingerprint": self._fingerprint}
-        (self._folder / "report.json").write_text(json.dumps(report) + "\n")
+        (self._folder / "report.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
 
     def _write_flow(self) -> None:
         count, cells = len(self._index), self._plan.layout.canvas // CELL

@@ -147,7 +147,7 @@ def _is_prepared(unit: Unit, out: Path) -> bool:
     report = part_folder(out, unit.name) / "report.json"
     if not report.is_file():
         return False
-    before = json.loads(report.read_text()).get("fingerprint")
+    before = json.loads(report.read_text(encoding="utf-8")).get("fingerprint")
     return before is None or before == fingerprint(unit)
 
 
@@ -183,7 +183,7 @@ def _collect(out: Path, names: Sequence[str], plan: Plan) -> Report:
     units: dict[str, dict[str, int]] = {}
     coded = {au: np.zeros(2, np.int64) for au in plan.aus}
     for name in names:
-        said = json.loads((part_folder(out, name) / "report.json").read_text())
+        said = json.loads((part_folder(out, name) / "report.json").read_text(encoding="utf-8"))
         units[name] = said["counts"]
         for au in plan.aus:
             coded[au] += said["coded"][str(au)]
