@@ -229,18 +229,6 @@ def teacher_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -
     return {au: float(np.mean(scores)) for au, scores in clip_agreement(store, values, aus).items()}
 
 
-def pooled_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, float]:
-    """AU -> PCC between prediction and teacher over the frames of all clips together; differences between
-    people count here."""
-    assert store.teacher is not None
-    result = {}
-    for au in sorted(TEACHER_SHAPES.keys() & set(aus)):
-        told = stand_in(store.teacher, au)
-        known = np.isfinite(told)
-        result[au] = pcc(values[known, aus.index(au)], told[known])
-    return result
-
-
 @torch.inference_mode()
 def flow_error(network: RTATL, store: ChipStore, most: int = 2000) -> dict[str, Any]:
     """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the chip;

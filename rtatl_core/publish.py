@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import torch
 
 from rtatl_core.calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
 from rtatl_core.card import Calibration, calibrate
@@ -21,10 +20,8 @@ from rtatl_core.evaluation import (
     clip_agreement,
     flow_error,
     flow_gain,
-    pooled_agreement,
     predict_store,
     read_store,
-    teacher_agreement,
 )
 from rtatl_core.facs import MAX_INTENSITY, au_label
 from rtatl_core.handoffs import Float32
@@ -35,9 +32,6 @@ from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
 from rtatl_core.trust import TRUST_RULE, trust
 from rtatl_core.weights import save_model
-
-SHARES = (0.5, 0.75, 0.9)
-"""Shares of the geometry stream to choose from."""
 
 _REFERENCE = "mean per-clip PCC with MediaPipe's blendshapes"
 
@@ -73,14 +67,11 @@ def publish(trainer: Trainer) -> Path:
     network = RTATL(trainer.network.config, **decoders)
     network.load_state_dict(state["network"])
     aus = network.config.aus
-    if data.selection is not None and network.geometry is not None:
-        network.geometry_share.copy_(torch.from_numpy(fit_geometry_share(data.selection, network)))
     tempered = _temper_flow(network, data.selection)
     labelled = _Labelled.of(data.validation, network)
     calibration = _calibrated(network, labelled, data)
     measured = _measured(network, calibration, labelled, data)
     by_author = recipe.card.get("trust", {})
-    shares = zip(aus, network.geometry_share.tolist(), strict=True)
     description = {
         "name": recipe.name,
         "trained_on": recipe.trained_on,
@@ -88,7 +79,6 @@ def publish(trainer: Trainer) -> Path:
         "trust_by_author": by_author,
         "trust_rule": TRUST_RULE,
         **{key: text for key, text in recipe.card.items() if key != "trust"},
-        "geometry_share": {au_label(au): rounded(share, 3) for au, share in shares},
         **tempered,
         "occurrence_rule": data.validation.store.occurrence_rule,
         "training": {
@@ -147,7 +137,7 @@ def _measured(
     if data.selection is not None:
         real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
         measured["selection_video"] = {
-            "what": f"{_REFERENCE}, on the real clips that chose the checkpoint and the mixture",
+            "what": f"{_REFERENCE}, on the real clips that may have chosen the checkpoint",
             **_against_teacher(data.selection, real, aus),
         }
     if data.aside is not None:
@@ -197,24 +187,6 @@ def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
 def _f1(probability: Float32, present: Float32) -> float:
     coded = np.isfinite(present)
     return f1(probability[coded] >= OCCURS, present[coded] == 1)
-
-
-def fit_geometry_share(selection: ChipStore, network: RTATL) -> Float32:
-    """(n_aus,) share of the geometry stream in the mixture: per AU the one of ``SHARES`` that agrees best
-    with the teacher on the selection video, within clips and over all of them together (a stream that reads a
-    person's looks as an expression loses there). AUs that the teacher cannot judge take the mean of the
-    others."""
-    aus = network.config.aus
-    said = predict_store(network, selection, np.arange(len(selection)))
-    pixels, shape = said.pixels, said.geometry
-    scores = []
-    for share in SHARES:
-        mixture = (1 - share) * pixels + share * shape
-        within, pooled = (agree(selection, mixture, aus) for agree in (teacher_agreement, pooled_agreement))
-        scores.append({au: score + pooled[au] for au, score in within.items()})
-    best = {au: max(SHARES, key=lambda share: scores[SHARES.index(share)][au]) for au in scores[0]}
-    default = float(np.mean(list(best.values()))) if best else 0.5
-    return np.array([best.get(au, default) for au in aus], np.float32)
 
 
 def _whole(store: ChipStore) -> Source:

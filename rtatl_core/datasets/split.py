@@ -41,7 +41,7 @@ class TrainingData:
 
     @property
     def judges(self) -> list[str]:
-        """Everybody by whose face the checkpoint, the mixture, zero and gain were set, and who was not trained on."""
+        """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
         judging = [_whole(store) for store in (self.selection, self.calibration) if store is not None]
         return _people(*judging, *((self.validation,) if self.validation else ()))
 

@@ -2,7 +2,7 @@
 
     chip -> backbone -> global feature ----------------------------------+-> per-AU head -> intensity, occurrence
                      -> AU regions -> AU tokens -> relation embedding ---+        |
-    landmarks (and the person's mean ones) -> geometry features ---------> head --+ (per-AU mixture)
+    landmarks (and the person's mean ones) -> geometry features ---------> head --+ (their mean)
 
 The paper (Yan et al., ACM MM 2021) fixes the first two lines: a backbone, regional features with AU relation
 embedding, a global feature, and two self-supervised heads that are dropped at test time. Sizes, the
@@ -151,8 +151,6 @@ class _GeometryStream(nn.Module):
 class RTATL(nn.Module):
     """The whole network. ``flow`` and ``inpainting`` are absent unless asked for."""
 
-    geometry_share: Tensor
-
     def __init__(self, config: RTATLConfig, *, flow: bool = True, inpainting: bool = False) -> None:
         super().__init__()
         self.config = config
@@ -163,7 +161,6 @@ class RTATL(nn.Module):
         self.relation = RelationEncoder(n, config.token, config.relation_layers, config.relation_heads, config.dropout)
         self.head = _PixelHead(n, config, channels[-1])
         self.geometry = _GeometryStream(n, config) if config.geometry else None
-        self.register_buffer("geometry_share", torch.full((n,), 0.5))
         self.flow = FlowDecoder(channels[-1], config.chip_side) if flow else None
         self.inpainting = PatchDecoder(config.token, round(WINDOW * config.chip_side / 4) * 4) if inpainting else None
 
@@ -180,10 +177,6 @@ class RTATL(nn.Module):
         if self.geometry is None:
             return RTATLOutput(pixel.intensity, pixel.occurrence, pixel.sides, (pixel,), tokens, features.coarse)
         shape = self.geometry(geometry, torch.full_like(geometry, torch.nan) if reference is None else reference)
-        share = self.geometry_share
-        sides = None
-        if pixel.sides is not None and shape.sides is not None:
-            sides = (1 - share[:, None]) * pixel.sides + share[:, None] * shape.sides
-        intensity = (1 - share) * pixel.intensity + share * shape.intensity
-        occurrence = (1 - share) * pixel.occurrence + share * shape.occurrence
+        sides = None if pixel.sides is None or shape.sides is None else (pixel.sides + shape.sides) / 2
+        intensity, occurrence = (pixel.intensity + shape.intensity) / 2, (pixel.occurrence + shape.occurrence) / 2
         return RTATLOutput(intensity, occurrence, sides, (pixel, shape), tokens, features.coarse)
