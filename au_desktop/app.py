@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import locale
 import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +92,7 @@ def run(
             f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
             "another folder."
         )
-    qt = QApplication.instance() or QApplication(sys.argv[:1])
-    assert isinstance(qt, QApplication)
+    qt = qt_application(sys.argv[:1])
     try:
         with logging_to(folder):
             return App(qt, launch, spec, make_engine or load_engine, on_started).run()
@@ -100,6 +100,18 @@ def run(
         return _refuse(str(error))
     finally:
         lock.unlock()
+
+
+def qt_application(arguments: Sequence[str]) -> QApplication:
+    """The QApplication of this process, with the decimal point left as it was.
+
+    Making one sets the locale of the person's environment for the whole process. Where that writes 0,5 for 0.5,
+    MediaPipe cannot read the numbers in its own files any more ("Invalid default '0.5'").
+    """
+    qt = QApplication.instance() or QApplication(list(arguments))
+    assert isinstance(qt, QApplication)
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    return qt
 
 
 def load_engine(settings: Settings) -> Engine:
