@@ -18,7 +18,7 @@ from au_desktop.settings import LAYERS
 from rtatl_core.system import APT_LINE, has_screen, missing_libraries
 
 if TYPE_CHECKING:
-    from au_desktop.app import Launch
+    from au_desktop.launch import Launch
 
 HEADLESS_SECONDS = 20.0
 HEADLESS_SIZE = (1280, 800)
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
-    from au_desktop.app import Launch
+    from au_desktop.launch import Launch
 
     launch = Launch(
         source=arguments.source,

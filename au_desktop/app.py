@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import QApplication
 from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
 from au_desktop.faults import Hooks, logging_to
+from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
@@ -42,34 +42,6 @@ log = logging.getLogger("au_desktop")
 
 SAVE_AFTER_MS = 500
 SAMPLE_MS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What the command line asked for; None leaves the choice to the settings."""
-
-    source: str | None = None
-    model: str | None = None
-    device: str | None = None
-    record: Path | None = None
-    duration: float | None = None
-    screenshot: Path | None = None
-    stats: Path | None = None
-    samples: Path | None = None
-    """Where a line of what the run costs is written every few seconds (samples.py)."""
-    pace: float = 1.0
-    """Seconds of a file played in one."""
-    camera_fps: float | None = None
-    """Plays a file as a camera of that rate would, dropping what comes too late."""
-    theme: str | None = None
-    faces: int | None = None
-    size: tuple[int, int] | None = None
-    layers: tuple[str, ...] | None = None
-
-    @property
-    def scripted(self) -> bool:
-        """Nobody is watching: faults end the program, and the person's settings are left as they are."""
-        return self.duration is not None or self.screenshot is not None or self.stats is not None
 
 
 def run(
@@ -147,7 +119,8 @@ class App:
         self._first_seen: tuple[float, int] | None = None
         self._meter = ProcessMeter()
         saved, self._complaint = settings_file.load()
-        self._settings = _with_flags(saved, launch)
+        self._flagged = Flagged(saved, launch, spec)
+        self._settings = self._flagged.settings()
         self._spec = spec
 
         qt.setApplicationName("AU Desktop")
@@ -256,7 +229,8 @@ class App:
             self._save_soon.start()
 
     def _save(self) -> None:
-        problem = settings_file.save(self._settings)
+        size = self._window.width(), self._window.height()
+        problem = settings_file.save(self._flagged.to_keep(self._settings, size))
         if problem is not None:
             log.warning(problem)
             self._bridge.fault.emit(problem)
@@ -320,18 +294,6 @@ class App:
         if delays is not None:
             stats["delay_ms"] = delays
         return stats
-
-
-def _with_flags(saved: Settings, launch: Launch) -> Settings:
-    flags: dict[str, Any] = {
-        "model": launch.model,
-        "device": launch.device,
-        "theme": launch.theme,
-        "max_faces": launch.faces,
-        "layers": launch.layers,
-        "record_root": str(launch.record) if launch.record is not None else None,
-    }
-    return replace(saved, **{name: value for name, value in flags.items() if value is not None})
 
 
 def _camera_to_start(settings: Settings) -> SourceSpec | None:

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QApplication
 from au_desktop import __main__ as command
 from au_desktop import app as program
 from au_desktop import settings as settings_file
-from au_desktop.app import Launch
+from au_desktop.launch import Flagged, Launch
 from au_desktop.settings import Settings
 from rtatl_core import system
 from rtatl_core.errors import WeightsError
@@ -173,6 +173,42 @@ def test_closing_the_window_keeps_the_choices() -> None:
     assert complaint is None
     assert saved.layers == ("box", "regions", "pose")
     assert saved.window_geometry
+
+
+def test_flags_hold_for_one_run_and_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings_file.save(Settings(record_root="/own", device="auto", window_geometry="AAAA"))
+    seen: list[Settings] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window.settings)
+        window.next_theme()
+        window.close()
+
+    soon(act)
+    launch = Launch(
+        source="demo",
+        camera_fps=20.0,
+        model="own.safetensors",
+        device="cpu",
+        theme="light",
+        faces=3,
+        layers=("pose",),
+        record=Path("here"),
+        size=(1000, 640),
+    )
+    assert run(launch) == 0
+    (then,) = seen
+    assert (then.model, then.record_root) == (str(tmp_path / "own.safetensors"), str(tmp_path / "here"))
+    assert (then.theme, then.max_faces, then.layers, then.device) == ("light", 3, ("pose",), "cpu")
+    kept = settings_file.load()[0]
+    assert (kept.model, kept.record_root, kept.max_faces) == (None, "/own", 1)
+    assert (kept.layers, kept.source, kept.window_geometry) == (("box", "regions"), None, "AAAA")
+    assert kept.theme == "system", "chosen by hand, so it stays"
+
+
+def test_a_flag_may_name_a_model_that_comes_with_the_program() -> None:
+    assert Flagged(Settings(), Launch(model="rtatl-synth"), None).settings().model == "rtatl-synth"
 
 
 def test_without_any_camera_the_empty_state_is_shown() -> None:
