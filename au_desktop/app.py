@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QApplication
 
 from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
+from au_desktop.engines import Engines
 from au_desktop.faults import Hooks, logging_to
 from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import Pipeline, State, Status
@@ -113,7 +114,6 @@ class App:
         self._on_started = on_started
         self._qt = qt
         self._launch = launch
-        self._make_engine = make_engine
         self._exit_code = 0
         self._session: Path | None = None
         self._first_seen: tuple[float, int] | None = None
@@ -127,10 +127,14 @@ class App:
         qt.setStyle("Fusion")
         load_fonts(qt)
         self._look = Look(qt, self._settings.theme)
-        settings = self._settings
+        self._engines = Engines(
+            make_engine,
+            lambda asked, instead: self._bridge.engine_refused.emit(asked, instead),
+            lambda text: self._pipeline.warn(text),
+        )
         rate = launch.camera_fps
         self._pipeline = Pipeline(
-            lambda: self._make_engine(settings),
+            self._engines.first(self._settings, self._flagged.remembered),
             open_source=open_source if rate is None else lambda spec: open_as_camera(spec, rate),
             pace=launch.pace,
         )
@@ -183,7 +187,7 @@ class App:
     def _exchange_engine(self, settings: Settings) -> None:
         """Another model, device or number of faces takes another engine."""
         self._settings = settings
-        self._pipeline.set_engine(lambda: self._make_engine(settings))
+        self._pipeline.set_engine(self._engines.next(settings))
 
     def _sample(self) -> None:
         self._meter.sample()

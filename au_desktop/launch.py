@@ -5,7 +5,7 @@ Enters: flags; leaves: the settings of this run, and of those the ones to keep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,10 @@ class Flagged:
         }
         self._saved, self._size = saved, launch.size
         self._flags: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+        self.remembered = frozenset(field.name for field in fields(Settings)) - self._flags.keys()
+        """Settings that no flag gave. Of a script none: it must not go on with anything but what it was given."""
+        if launch.scripted:
+            self.remembered = frozenset()
 
     def settings(self) -> Settings:
         """Of this run, to begin with."""

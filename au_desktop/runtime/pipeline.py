@@ -70,6 +70,7 @@ class Pipeline:
         self._faces_seen = False
         self._silent = False
         self._broken = False
+        self._make_engine = make_engine
         self._facts: EngineFacts | None = None
         """Of the engine whose frames came last."""
         self._analysis = Analysis(
@@ -80,7 +81,7 @@ class Pipeline:
                 self._on_end,
                 self._on_broken,
                 self._on_engine,
-                self._on_warning,
+                self.warn,
                 self._on_wait,
             ),
         )
@@ -126,10 +127,12 @@ class Pipeline:
                 self._recordings.note("pause", "paused")
 
     def resume(self) -> None:
-        """Goes on after a pause; plays a finished file again, and tries a failed source again."""
+        """Goes on after a pause; plays a finished file again, and tries a failed source or engine again."""
         with self._lock:
             capture = self._capture
-            if capture is None:
+            if self._broken:
+                self.set_engine(self._make_engine)
+            if capture is None or self._broken:
                 return
             if self._ended is capture or capture.stats().state is CaptureState.FAILED:
                 self.set_source(capture.spec)
@@ -140,6 +143,9 @@ class Pipeline:
     def set_engine(self, make_engine: Callable[[], Engine]) -> None:
         """Another model, device or number of faces: it is loaded in the analysis thread while live frames are dropped
         and counted, and files wait. A recording goes on, and says from which frame."""
+        self._make_engine = make_engine
+        for key in ("engine", "warning"):  # about the engine before
+            self._notices.withdraw(key)
         self._analysis.replace_engine(make_engine)
 
     def set_layers(self, layers: Collection[str]) -> None:
@@ -214,6 +220,11 @@ class Pipeline:
     def announce(self, text: str) -> None:
         """A sentence for the person about something outside the source."""
         self._notices.post("news", "info", text)
+
+    def warn(self, text: str) -> None:
+        """A sentence for the person about the engine, kept in the recording too."""
+        with self._lock:
+            self._tell("warning", "warning", text)
 
     def stage_stats(self) -> dict[str, dict[str, float]]:
         """{"capture": {"median_ms": .., "p95_ms": ..}, "observe": .., .., "record": ..}; see meter.STAGE_SAMPLES."""
@@ -306,10 +317,6 @@ class Pipeline:
                 return
             if before is not None and self._capture is not None:
                 self._recordings.change_engine(self._capture, before, facts)
-
-    def _on_warning(self, text: str) -> None:
-        with self._lock:
-            self._tell("warning", "warning", text)
 
     def _on_wait(self, capture: Capture) -> None:
         silent_s = capture.silent_s()

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, 
 from au_desktop.bridge import Bridge
 from au_desktop.overlay import pick_face
 from au_desktop.runtime.pipeline import Notice, State, Status
-from au_desktop.settings import LAYERS, THEMES, Settings
+from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.icons import app_icon
@@ -91,6 +91,7 @@ class MainWindow(QMainWindow):
         bridge.add_view(self._show_frame)
         bridge.status_changed.connect(self._show_status)
         bridge.notice_changed.connect(self._show_notice)
+        bridge.engine_refused.connect(self._take_back)
         bridge.fault.connect(lambda text: self.stage.banner.show_message("error", text))
         self.panel.set_aus(self._aus)
         self.traces.set_aus(self._aus)
@@ -253,6 +254,11 @@ class MainWindow(QMainWindow):
         self._change(**changes)
         if self.settings != before:
             self.engine_wanted.emit(self.settings)
+
+    def _take_back(self, asked: Settings, instead: Settings) -> None:
+        """No engine could be had for these settings: what decides it goes back to that of the one in force."""
+        if all(getattr(self.settings, name) == getattr(asked, name) for name in ENGINE_SETTINGS):
+            self._change(**{name: getattr(instead, name) for name in ENGINE_SETTINGS})
 
     def _set_model(self, model: str | None) -> None:
         try:

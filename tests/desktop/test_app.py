@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ from au_desktop import __main__ as command
 from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.launch import Flagged, Launch
+from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from rtatl_core import system
-from rtatl_core.errors import WeightsError
+from rtatl_core.assets import asset
+from rtatl_core.errors import InputError, WeightsError
 from rtatl_core.session import read_session
 from tests.desktop.fakes import FakeEngine
 
@@ -211,6 +214,117 @@ def test_a_flag_may_name_a_model_that_comes_with_the_program() -> None:
     assert Flagged(Settings(), Launch(model="rtatl-synth"), None).settings().model == "rtatl-synth"
 
 
+def once(holds: Callable[[program.MainWindow], object], act: Callable[[program.MainWindow], object]) -> None:
+    """Does something to the window as soon as that holds."""
+    timer = QTimer(interval=20)
+
+    def look() -> None:
+        if windows() and holds(windows()[0]):
+            timer.stop()
+            act(windows()[0])
+
+    timer.timeout.connect(look)
+    timer.start()
+
+
+def is_live(window: program.MainWindow) -> bool:
+    return window._bridge.status.state is State.LIVE
+
+
+# -- an engine that cannot be had -----------------------------------------------------------------------------
+
+WEIGHTS = str(asset("models/rtatl-synth.safetensors"))
+"""Their card can be read; the engine below refuses them."""
+
+
+def picky(settings: Settings) -> FakeEngine:
+    if settings.model is not None:
+        raise WeightsError("weights rtatl-synth.safetensors are not those of the card; install the model again")
+    if settings.device == "cuda":
+        raise InputError("device 'cuda' cannot be used here; write cpu, cuda, mps or auto")
+    return fake(settings)
+
+
+@dataclass(frozen=True)
+class Seen:
+    settings: Settings
+    shown: str
+    banner: tuple[str, str]
+    state: State
+
+    @classmethod
+    def of(cls, window: program.MainWindow) -> Seen:
+        banner = window.stage.banner
+        return cls(
+            window.settings, window.options.model.text(), (banner.severity, banner.text), window._bridge.status.state
+        )
+
+
+def test_refused_weights_are_neither_shown_nor_kept() -> None:
+    seen: list[Seen] = []
+
+    def act(window: program.MainWindow) -> None:
+        window.options.model.chosen.emit(WEIGHTS)
+        once(lambda window: window.stage.banner.isVisible() and window.settings.model is None, look)
+
+    def look(window: program.MainWindow) -> None:
+        seen.append(Seen.of(window))
+        window.close()
+
+    once(is_live, act)
+    assert run(Launch(source="demo"), picky) == 0
+    assert seen[0].settings.model is None
+    assert seen[0].shown == "rtatl-synth"
+    assert seen[0].banner[0] == "warning"
+    assert seen[0].banner[1].endswith("install the model again; the analysis goes on as before.")
+    assert seen[0].state is State.LIVE
+    assert settings_file.load()[0].model is None
+
+
+@pytest.mark.parametrize(
+    ("remembered", "told"),
+    [
+        ({"model": WEIGHTS}, "the model again; the model that comes with the program is used instead."),
+        ({"device": "cuda"}, "cpu, cuda, mps or auto; the program chooses the device instead."),
+        ({"model": WEIGHTS, "device": "cuda"}, "the program's own model and choice of device are used instead."),
+    ],
+)
+def test_what_was_remembered_and_cannot_be_had_gives_way(remembered: dict[str, str], told: str) -> None:
+    settings_file.save(Settings(**remembered))
+    seen: list[Seen] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(Seen.of(window))
+        window.close()
+
+    once(lambda window: is_live(window) and window.stage.banner.isVisible(), act)
+    assert run(Launch(source="demo"), picky) == 0
+    assert seen[0].state is State.LIVE
+    assert seen[0].banner[0] == "warning"
+    assert seen[0].banner[1].endswith(told)
+    assert (seen[0].settings.model, seen[0].settings.device) == (None, "auto")
+    kept = settings_file.load()[0]
+    assert (kept.model, kept.device) == (None, "auto")
+
+
+def test_a_script_and_a_flag_take_no_other_model(capsys: pytest.CaptureFixture[str]) -> None:
+    settings_file.save(Settings(model=WEIGHTS))
+    assert run(Launch(source="demo", duration=10), picky) == 2
+    assert "not those of the card" in capsys.readouterr().err
+    assert settings_file.load()[0].model == WEIGHTS
+    settings_file.save(Settings())
+    seen: list[Seen] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(Seen.of(window))
+        window.close()
+
+    once(lambda window: window.stage.banner.isVisible(), act)
+    assert run(Launch(source="demo", model=WEIGHTS), picky) == 0
+    assert seen[0].state is State.FAILED
+    assert seen[0].banner[0] == "error"
+
+
 def test_without_any_camera_the_empty_state_is_shown() -> None:
     seen: list[bool] = []
 
@@ -224,7 +338,11 @@ def test_without_any_camera_the_empty_state_is_shown() -> None:
 
 
 def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
-    QTimer.singleShot(1000, lambda: os.kill(os.getpid(), signal.SIGINT))
+    def rows(window: program.MainWindow) -> int:
+        recording = window._bridge.status.recording
+        return recording.rows if recording else 0
+
+    once(lambda window: rows(window) > 5, lambda window: os.kill(os.getpid(), signal.SIGINT))
     assert run(Launch(source="demo", record=tmp_path / "sessions")) == 0
     (folder,) = (tmp_path / "sessions").iterdir()
     facts, columns = read_session(folder)

@@ -253,6 +253,43 @@ def test_an_engine_without_weights_fails_once_and_the_program_lives_on(make: Any
     assert read_session(folder)[0]["status"].startswith("stopped: There are no weights")
 
 
+def test_an_engine_that_could_not_be_had_is_tried_again(make: Any) -> None:
+    lacking = [True]
+
+    def load() -> FakeEngine:
+        if lacking[0]:
+            raise WeightsError("There are no weights at x.safetensors; install the program again.")
+        return FakeEngine()
+
+    pipeline = make(load)
+    pipeline.set_source(CAMERA)
+    pipeline.start()
+    serial = until(pipeline, is_state(State.FAILED)).notice.serial
+    pipeline.resume()
+    until(pipeline, lambda status: status.state is State.FAILED and status.notice and status.notice.serial > serial)
+    lacking[0] = False
+    pipeline.resume()
+    assert until(pipeline, is_state(State.LIVE)).notice is None
+
+
+def test_what_was_said_of_a_refused_engine_goes_with_the_next_one(make: Any) -> None:
+    def refuse() -> FakeEngine:
+        raise WeightsError("The weights x.safetensors are damaged; install them again.")
+
+    pipeline = make()
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, is_state(State.LIVE))
+    pipeline.set_engine(refuse)
+    status = until(pipeline, lambda status: status.notice)
+    assert (
+        status.notice.text
+        == "The weights x.safetensors are damaged; install them again; the analysis goes on as before."
+    )
+    pipeline.set_engine(FakeEngine)
+    until(pipeline, lambda status: status.notice is None)
+
+
 def test_a_frame_that_fails_has_its_row_and_a_warning(make: Any, tmp_path: Path) -> None:
     pipeline = make(
         lambda: FakeEngine(fails={3: RuntimeError("surprise")}), open_source=camera_opener(frames=6, fps=100)
