@@ -174,10 +174,12 @@ class App:
 
     def _begin(self) -> None:
         spec = self._spec or _camera_to_start(self._settings)
-        if spec is None:
-            return
-        self._window.open_source(spec)
+        if spec is not None:
+            self._window.open_source(spec)
         if self._launch.record is None:
+            return
+        if spec is None:
+            self._fail("No camera was found, so nothing is recorded; name a source, for example: --source demo.")
             return
         try:
             self._session = self._pipeline.start_recording(self._launch.record)
@@ -266,6 +268,8 @@ class App:
         self._pipeline.close()
         if folder is not None and self._launch.scripted:
             print(f"Session: {folder}")
+            if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:
+                self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.")
         self._recovery.join()
         self._save_soon.stop()
         if not self._launch.scripted:

@@ -187,6 +187,11 @@ class Pipeline:
             self._recordings.stopped_because(text)
         return recorder.folder
 
+    @property
+    def recorded(self) -> bool:
+        """Whether any frame came to the recording that runs or ran last."""
+        return self._recordings.last is not None and self._recordings.last.got_frames
+
     def status(self) -> Status:
         with self._lock:
             capture, ended, recording = self._capture, self._ended, self._recordings.status()

@@ -73,6 +73,8 @@ class Recorder:
         self.live = live
         self.took_ms = Recent(STAGE_SAMPLES)
         """To write each frame's rows."""
+        self.got_frames = False
+        """Whether any frame was handed over."""
         self._open_writer = open_writer
         self._on_fault = on_fault
         self._queue: queue.Queue[_Rows | _Event | _Engine | None] = queue.Queue(room)
@@ -105,6 +107,7 @@ class Recorder:
         recording ends with what was written and says so.
         """
         rows = _Rows(records, captured_at)
+        self.got_frames = True
         while self.active:
             try:
                 self._queue.put(rows, timeout=0 if self.live else _TICK_S)

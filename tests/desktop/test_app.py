@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,24 @@ def test_a_recording_folder_that_cannot_be_made_ends_a_script(
     (tmp_path / "file").write_text("in the way")
     assert run(Launch(source="demo", duration=10, record=tmp_path / "file")) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_script_that_records_without_a_camera_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(Launch(record=tmp_path / "sessions", duration=10)) == 2
+    assert capsys.readouterr().err == (
+        "au-desktop: No camera was found, so nothing is recorded; name a source, for example: --source demo.\n"
+    )
+    assert not (tmp_path / "sessions").exists()
+
+
+def test_a_script_that_recorded_no_frame_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def slow(settings: Settings) -> FakeEngine:
+        time.sleep(1.5)
+        return fake(settings)
+
+    assert run(Launch(source="demo", record=tmp_path, duration=0.3), slow) == 2
+    (folder,) = tmp_path.glob("demo_*")
+    assert capsys.readouterr().err == f"au-desktop: no frame came while it recorded; {folder} holds no rows.\n"
 
 
 def test_a_second_instance_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
