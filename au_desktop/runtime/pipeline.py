@@ -97,9 +97,9 @@ class Pipeline:
             if self._capture is not None:
                 self._capture.stop(discard=True)
                 self._before = self._capture  # the next one lets it close its device first
-            self._recordings.end()
-            for key in ("source", "faces", "frames", "silent"):
+            for key in ("source", "faces", "frames", "silent", "recording"):
                 self._notices.withdraw(key)
+            self._recordings.end()
             self._faces_seen = self._silent = False
             self._ended = None
             self.history.clear()
@@ -124,7 +124,7 @@ class Pipeline:
         with self._lock:
             if self._capture is not None and not self._capture.paused:
                 self._capture.pause()
-                self._recordings.note("pause", "paused")
+                self._recordings.pause()
 
     def resume(self) -> None:
         """Goes on after a pause; plays a finished file again, and tries a failed source or engine again."""
@@ -138,7 +138,7 @@ class Pipeline:
                 self.set_source(capture.spec)
             elif capture.paused:
                 capture.resume()
-                self._recordings.note("resume", "resumed")
+                self._recordings.resume()
 
     def set_engine(self, make_engine: Callable[[], Engine]) -> None:
         """Another model, device or number of faces: it is loaded in the analysis thread while live frames are dropped
@@ -161,17 +161,21 @@ class Pipeline:
         self._analysis.wish("personal", on)
         self._recordings.note("setting", f"personal = {on}")
 
-    def start_recording(self, root: Path) -> Path:
-        """Makes the session folder in `root` and records from the next frame on; the folder of a recording
-        that runs already is returned as it is. Raises SessionError."""
+    def start_recording(self, root: Path, *, anew: bool = False) -> Path:
+        """Makes the session folder in `root` and records from the next frame on; the folder of a recording that runs
+        already is returned as it is. A file that has ended plays again, and is recorded from its first frame; `anew`:
+        any source does, and a recording that runs ends. Raises SessionError."""
         with self._lock:
             capture = self._capture
             if capture is None:
                 raise SessionError("There is nothing to record yet; choose a camera or a video first.")
-            if recorder := self._recordings.running:
+            if not anew and (recorder := self._recordings.running):
                 return recorder.folder
-            if self._ended is capture or self.status().state is State.FAILED:
+            if self.status().state is State.FAILED:
                 raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
+            if anew or self._ended is capture:
+                self.set_source(capture.spec)
+                capture = self._capture or capture
             self._notices.withdraw("recording")
             return self._recordings.begin(capture, Path(root))
 

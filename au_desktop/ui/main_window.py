@@ -66,6 +66,7 @@ class MainWindow(QMainWindow):
         self._aus = tuple(ACTION_UNITS)
         self._model_name: str | None = None
         self._notice: Notice | None = None
+        self._informed = 0
         self._film_folder = ""
         self.setWindowTitle("AU Desktop")
         self.setWindowIcon(app_icon())
@@ -347,12 +348,14 @@ class MainWindow(QMainWindow):
         self.stage.video.set_mirrored(is_camera and self.settings.mirror)
 
     def _show_notice(self, notice: Notice | None) -> None:
-        banner = self.stage.banner
-        if notice is not None:
-            banner.show_message(notice.severity, notice.text)
-        elif self._notice is not None and banner.text == self._notice.text:
+        """A graver one may have stood before an information, which is not told again after it."""
+        banner, before, self._notice = self.stage.banner, self._notice, notice
+        if notice is not None and (notice.severity != "info" or notice.serial > self._informed):
+            self.recording.tell(notice.severity, notice.text, notice.folder)
+            if notice.severity == "info":
+                self._informed = notice.serial
+        elif before is not None and banner.text == before.text:
             banner.hide()
-        self._notice = notice
 
     def _watch_cameras(self, on: bool) -> None:
         if on and not self._camera_watch.isActive():

@@ -26,7 +26,7 @@ from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.session import read_session
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
-from tests.desktop.fakes import CAMERA, camera_opener
+from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -207,7 +207,7 @@ def test_space_pauses_and_goes_on(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     assert desk.window.top.run.label == "Pause"
     press(desk, Qt.Key.Key_Space)
-    wait_until(lambda: desk.window.top.run.label == "Start")
+    wait_until(lambda: desk.window.top.run.label == "Resume")
     assert "Paused" in desk.window.line.text
     QTest.mouseClick(desk.window.top.run, LEFT)
     wait_until(lambda: desk.window.top.run.label == "Pause")
@@ -240,6 +240,75 @@ def test_record_and_stop_leaves_a_readable_session(make_desk: MakeDesk) -> None:
     QTest.mouseClick(banner._button, LEFT)
     assert desk.opened == [folder]
     assert not banner.isVisible()
+
+
+def test_a_recording_made_in_a_pause_says_that_no_frame_came(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    QTest.qWait(100)  # what was on its way has come
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.window.top.record.accessibleName().startswith("Stop recording, paused, 0:00"))
+    assert not desk.window.top.record._timer.isActive()
+    folder = desk.bridge.status.recording.folder
+    press(desk, Qt.Key.Key_R)
+    banner = desk.window.stage.banner
+    assert (banner.severity, banner.text) == (
+        "warning",
+        f"No frame came while it recorded; {folder.name} holds no rows.",
+    )
+
+
+def test_a_video_is_recorded_from_its_middle_or_from_its_beginning(make_desk: MakeDesk) -> None:
+    desk = make_desk(open_source=camera_opener(frames=60, fps=30.0))
+    banner = desk.window.stage.banner
+    desk.window.open_file("clip.mp4")
+    wait_until(lambda: (desk.bridge.status.position_s or 0) > 0.2)
+    press(desk, Qt.Key.Key_R)
+    assert banner.text.startswith("Recording from 0:00.")
+    assert banner._button.label == "Start from the beginning"
+    wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows > 2)
+    first = desk.bridge.status.recording.folder
+    QTest.mouseClick(banner._button, LEFT)
+    assert banner.text == f"Recording from the beginning; what came before is kept in {first.name}"
+    wait_until(lambda: desk.window.top.run.label == "Play again")
+    wait_until(lambda: "is saved in" in banner.text)
+    second = desk.bridge.status.notice.folder
+    assert read_session(second)[1]["frame"].tolist() == list(range(1, 61))
+    QTest.mouseClick(banner._button, LEFT)
+    assert desk.opened == [second]
+    assert desk.window.top.record.isEnabled()
+    QTest.mouseClick(desk.window.top.record, LEFT)
+    wait_until(lambda: desk.window.top.run.label == "Pause")
+    assert not banner.isVisible(), "it begins at the beginning, as one expects"
+    wait_until(lambda: desk.bridge.status.state is State.FINISHED)
+    third = desk.bridge.status.notice.folder
+    assert read_session(third)[1]["frame"].tolist() == list(range(1, 61))
+
+
+def test_an_information_is_told_once(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    banner = desk.window.stage.banner
+    desk.pipeline.announce("A recording that was cut off is complete.")
+    wait_until(banner.isVisible)
+    QTest.mouseClick(banner._close, LEFT)
+    desk.pipeline.warn("The memory of cuda:0 is full.")
+    wait_until(banner.isVisible)
+    desk.pipeline.set_engine(FakeEngine)
+    wait_until(lambda: not banner.isVisible())
+    QTest.qWait(200)
+    assert not banner.isVisible()
+
+
+def test_the_banner_leaves_the_top_of_the_picture_free(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    for size in ((1280, 800), (900, 600)):
+        desk.window.resize(*size)
+        stage.banner.show_message("warning", "Something long enough to need two lines in a narrow window. " * 2)
+        QApplication.processEvents()
+        assert stage._pages.geometry().contains(stage.banner.geometry())
+        assert stage.banner.y() > stage._pages.height() / 2
 
 
 def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp_path: Path) -> None:
