@@ -129,6 +129,14 @@ class Segmented(QWidget):
         """Shows that choice without announcing it."""
         self._group.button(index).setChecked(True)
 
+    def refuse(self, reason: str | None) -> None:
+        """No choice can be made, and the tip says why; None takes that back."""
+        if self.isEnabled() == (reason is None):
+            return
+        self.setEnabled(reason is None)
+        self.setToolTip(reason or "")
+        self.setAccessibleDescription(reason or "")
+
     def button(self, index: int) -> QAbstractButton:
         return self._group.button(index)
 

@@ -329,7 +329,7 @@ class MainWindow(QMainWindow):
         self.line.show_status(status, self._bridge.delay_ms())
         self.stage.show_status(status, self._bridge.latest is not None)
         self._watch_cameras(self.stage.empty.isVisibleTo(self.stage))
-        self.options.faces.setEnabled(status.recording is None)
+        self.options.show_recording(status.recording is not None)
 
     def _show_other_source(self, spec: SourceSpec | None) -> None:
         self._bridge.forget()

@@ -14,7 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from au_desktop.runtime.pipeline import State
-from au_desktop.settings import Settings
+from au_desktop.settings import MOST_FACES, Settings
 from au_desktop.sources import FrameSource, SourceSpec
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.controls import clock, readable_size
@@ -504,7 +504,7 @@ def test_options_act_at_once(make_desk: MakeDesk) -> None:
     options = desk.window.options
     assert options.isVisible()
     options.smoothing.setValue(20)
-    assert desk.window.settings.smoothing_s == pytest.approx(0.2)
+    wait_until(lambda: desk.window.settings.smoothing_s == pytest.approx(0.2))
     QTest.mouseClick(options.personal, LEFT)
     assert desk.window.settings.personal is False
     assert desk.pipeline._analysis.wished("personal") is False
@@ -515,6 +515,46 @@ def test_options_act_at_once(make_desk: MakeDesk) -> None:
     assert [settings.max_faces for settings in wanted] == [3]
     assert desk.window.settings.max_faces == 3
     options.close()
+
+
+def test_a_smoothing_that_is_passed_by_is_not_noted(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows > 2)
+    folder = desk.bridge.status.recording.folder
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    slider = desk.window.options.smoothing
+    for _ in range(12):
+        QTest.keyClick(slider, Qt.Key.Key_Right)
+    wait_until(lambda: desk.window.settings.smoothing_s == pytest.approx(slider.value() / 100))
+    slider.setSliderDown(True)
+    for value in (40, 41, 42):
+        slider.setSliderPosition(value)
+        desk.window._set_mirror(False)  # settings that are shown anew leave the hand its slider
+        QTest.qWait(30)
+    slider.setSliderDown(False)
+    assert desk.window.settings.smoothing_s == pytest.approx(0.42)
+    slider.setValue(10)
+    desk.window.options.close()
+    assert desk.window.settings.smoothing_s == pytest.approx(0.1), "closing is choosing"
+    press(desk, Qt.Key.Key_R)
+    noted = [line for line in (folder / "events.csv").read_text().splitlines() if "smoothing_s" in line]
+    assert [line.rpartition("= ")[2].strip('"') for line in noted] == ["0.21", "0.42", "0.1"]
+
+
+def test_as_many_faces_can_be_chosen_as_a_flag_may_ask_for(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(max_faces=6)))
+    faces = desk.window.options.faces
+    assert faces.button(5).isChecked()
+    assert faces.button(MOST_FACES - 1).text() == str(MOST_FACES)
+    plain = faces.grab().toImage()
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: not faces.isEnabled())
+    assert "while a recording goes on" in faces.toolTip()
+    assert faces.grab().toImage() != plain
+    press(desk, Qt.Key.Key_R)
+    wait_until(faces.isEnabled)
+    assert faces.toolTip() == ""
 
 
 def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, tmp_path: Path) -> None:
