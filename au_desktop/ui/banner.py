@@ -78,11 +78,11 @@ class Banner(QWidget):
             self._timer.stop()
 
     def fit(self) -> None:
-        """Centres itself near the bottom of its place: the top is where faces and their names are."""
+        """Centres itself at the foot of its place, no higher than it must be: above are faces and their names."""
         place = self._place.geometry()
         own = min(place.width() - 48, 720)
-        height = max(self.heightForWidth(own), self.sizeHint().height(), 50)
-        self.setGeometry(place.x() + (place.width() - own) // 2, place.bottom() - height - 23, own, height)
+        height = max(self.heightForWidth(own), 50)
+        self.setGeometry(place.x() + (place.width() - own) // 2, place.bottom() - height - 11, own, height)
 
     def _act(self) -> None:
         self.hide()
