@@ -21,6 +21,7 @@ from au_desktop.ui.controls import clock, readable_size
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.options import Options
 from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look
+from au_desktop.ui.trace_plot import LANE, LANE_MIN
 from rtatl_core.assets import asset
 from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
@@ -156,6 +157,58 @@ def test_rows_take_the_keyboard(make_desk: MakeDesk) -> None:
     assert desk.window.traces.lanes == (2, 12)
     assert "AU2 Outer brow raiser" in rows.accessibleDescription()
     assert desk.bridge.status.state is State.LIVE, "space toggled the row and did not pause"
+
+
+def test_the_row_of_the_keyboard_stays_in_view(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.window.resize(1000, 640)
+    QApplication.processEvents()
+    rows = desk.window.panel.rows
+    rows.setFocus(Qt.FocusReason.TabFocusReason)
+
+    def is_seen(row: int) -> bool:
+        return rows.visibleRegion().boundingRect().contains(rows.row_rect(row))
+
+    assert not is_seen(22), "a window too low for all rows"
+    for row in range(1, 23):
+        QTest.keyClick(rows, Qt.Key.Key_Down)
+        assert is_seen(row)
+    QTest.keyClick(rows, Qt.Key.Key_Home)
+    assert is_seen(0)
+    assert "AU1 " in rows.accessibleDescription()
+    QTest.keyClick(rows, Qt.Key.Key_End)
+    assert is_seen(22)
+    assert "AU43 " in rows.accessibleDescription()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1000, 640)])
+def test_curves_of_all_aus_can_be_told_apart_and_scrolled(make_desk: MakeDesk, size: tuple[int, int]) -> None:
+    desk = live(make_desk(Settings(curve_aus=tuple(ACTION_UNITS)[:-1])))
+    desk.window.resize(*size)
+    traces = desk.window.traces
+    wait_until(traces._scroll.isVisible)
+
+    def seen() -> list[int]:
+        place = traces.lanes_rect()
+        return [
+            au for au, top, height in traces.lane_places() if place.top() <= top and top + height <= place.bottom() + 1
+        ]
+
+    assert traces.lane_pixels() == LANE_MIN
+    assert seen()[0] == 1
+    assert 43 not in seen()
+    click_row(desk, 43)
+    assert seen()[-1] == 43, "who asks for a curve sees it"
+    middle = traces._plot.mapTo(desk.window, traces._plot.rect().center())
+    for _ in range(12):
+        QTest.wheelEvent(desk.window.windowHandle(), QPointF(middle), QPoint(0, 120))
+    assert seen()[0] == 1
+    scale = traces._box.height() / traces._box.viewRect().height()
+    assert scale * LANE == pytest.approx(LANE_MIN, rel=0.02), "names and curves go together"
+    for au in tuple(ACTION_UNITS)[3:]:
+        click_row(desk, au)
+    assert not traces._scroll.isVisible()
+    assert seen() == [1, 2, 4]
 
 
 def test_the_time_span_is_chosen_by_click(make_desk: MakeDesk) -> None:
