@@ -1,5 +1,5 @@
 """The settings pop-up: smoothing, own face, number of faces, model, device, mirror, folder of recordings. Choices
-act at once, all but the number of faces while a recording goes on, too."""
+act at once, while a recording goes on too, except for the number of faces."""
 
 from __future__ import annotations
 
