@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rtatl_core
-from au_desktop.settings import LAYERS
+from au_desktop.settings import LAYERS, MOST_FACES
 from rtatl_core.system import APT_LINE, has_screen, missing_libraries
 
 if TYPE_CHECKING:
-    from au_desktop.app import Launch
+    from au_desktop.launch import Launch
 
 HEADLESS_SECONDS = 20.0
 HEADLESS_SIZE = (1280, 800)
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
-    from au_desktop.app import Launch
+    from au_desktop.launch import Launch
 
     launch = Launch(
         source=arguments.source,
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--source", metavar="SRC", help="camera name or number, video file, stream address, or demo")
     add("--model", metavar="M", help="weights to use instead of the built-in ones")
     add("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
-    add("--faces", metavar="N", type=_count, help="how many faces to follow (1-8)")
+    add("--faces", metavar="N", type=_count, help=f"how many faces to follow (1-{MOST_FACES})")
     add("--theme", choices=("dark", "light", "system"))
     add("--layers", metavar="L", type=_layers, help=f"all, or some of {','.join(LAYERS)}")
     add("--size", metavar="WxH", type=_size, help="size of the window, for example 1280x800")
@@ -112,8 +112,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 8:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of faces; write 1 to 8")
+    if not text.isdigit() or not 1 <= int(text) <= MOST_FACES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of faces; write 1 to {MOST_FACES}")
     return int(text)
 
 

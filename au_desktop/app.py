@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import locale
 import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ from PySide6.QtWidgets import QApplication
 
 from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
+from au_desktop.engines import Engines
 from au_desktop.faults import Hooks, logging_to
+from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
@@ -41,34 +43,6 @@ log = logging.getLogger("au_desktop")
 
 SAVE_AFTER_MS = 500
 SAMPLE_MS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What the command line asked for; None leaves the choice to the settings."""
-
-    source: str | None = None
-    model: str | None = None
-    device: str | None = None
-    record: Path | None = None
-    duration: float | None = None
-    screenshot: Path | None = None
-    stats: Path | None = None
-    samples: Path | None = None
-    """Where a line of what the run costs is written every few seconds (samples.py)."""
-    pace: float = 1.0
-    """Seconds of a file played in one."""
-    camera_fps: float | None = None
-    """Plays a file as a camera of that rate would, dropping what comes too late."""
-    theme: str | None = None
-    faces: int | None = None
-    size: tuple[int, int] | None = None
-    layers: tuple[str, ...] | None = None
-
-    @property
-    def scripted(self) -> bool:
-        """Nobody is watching: faults end the program, and the person's settings are left as they are."""
-        return self.duration is not None or self.screenshot is not None or self.stats is not None
 
 
 def run(
@@ -91,8 +65,7 @@ def run(
             f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
             "another folder."
         )
-    qt = QApplication.instance() or QApplication(sys.argv[:1])
-    assert isinstance(qt, QApplication)
+    qt = qt_application(sys.argv[:1])
     try:
         with logging_to(folder):
             return App(qt, launch, spec, make_engine or load_engine, on_started).run()
@@ -100,6 +73,18 @@ def run(
         return _refuse(str(error))
     finally:
         lock.unlock()
+
+
+def qt_application(arguments: Sequence[str]) -> QApplication:
+    """The QApplication of this process, with the decimal point left as it was.
+
+    Making one sets the locale of the person's environment for the whole process. Where that writes 0,5 for 0.5,
+    MediaPipe cannot read the numbers in its own files any more ("Invalid default '0.5'").
+    """
+    qt = QApplication.instance() or QApplication(list(arguments))
+    assert isinstance(qt, QApplication)
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    return qt
 
 
 def load_engine(settings: Settings) -> Engine:
@@ -129,23 +114,27 @@ class App:
         self._on_started = on_started
         self._qt = qt
         self._launch = launch
-        self._make_engine = make_engine
         self._exit_code = 0
         self._session: Path | None = None
         self._first_seen: tuple[float, int] | None = None
         self._meter = ProcessMeter()
         saved, self._complaint = settings_file.load()
-        self._settings = _with_flags(saved, launch)
+        self._flagged = Flagged(saved, launch, spec)
+        self._settings = self._flagged.settings()
         self._spec = spec
 
         qt.setApplicationName("AU Desktop")
         qt.setStyle("Fusion")
         load_fonts(qt)
         self._look = Look(qt, self._settings.theme)
-        settings = self._settings
+        self._engines = Engines(
+            make_engine,
+            lambda asked, instead: self._bridge.engine_refused.emit(asked, instead),
+            lambda text: self._pipeline.warn(text),
+        )
         rate = launch.camera_fps
         self._pipeline = Pipeline(
-            lambda: self._make_engine(settings),
+            self._engines.first(self._settings, self._flagged.remembered),
             open_source=open_source if rate is None else lambda spec: open_as_camera(spec, rate),
             pace=launch.pace,
         )
@@ -185,10 +174,12 @@ class App:
 
     def _begin(self) -> None:
         spec = self._spec or _camera_to_start(self._settings)
-        if spec is None:
-            return
-        self._window.open_source(spec)
+        if spec is not None:
+            self._window.open_source(spec)
         if self._launch.record is None:
+            return
+        if spec is None:
+            self._fail("No camera was found, so nothing is recorded; name a source, for example: --source demo.")
             return
         try:
             self._session = self._pipeline.start_recording(self._launch.record)
@@ -198,7 +189,7 @@ class App:
     def _exchange_engine(self, settings: Settings) -> None:
         """Another model, device or number of faces takes another engine."""
         self._settings = settings
-        self._pipeline.set_engine(lambda: self._make_engine(settings))
+        self._pipeline.set_engine(self._engines.next(settings))
 
     def _sample(self) -> None:
         self._meter.sample()
@@ -244,7 +235,8 @@ class App:
             self._save_soon.start()
 
     def _save(self) -> None:
-        problem = settings_file.save(self._settings)
+        size = self._window.width(), self._window.height()
+        problem = settings_file.save(self._flagged.to_keep(self._settings, size))
         if problem is not None:
             log.warning(problem)
             self._bridge.fault.emit(problem)
@@ -276,6 +268,8 @@ class App:
         self._pipeline.close()
         if folder is not None and self._launch.scripted:
             print(f"Session: {folder}")
+            if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:
+                self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.")
         self._recovery.join()
         self._save_soon.stop()
         if not self._launch.scripted:
@@ -308,18 +302,6 @@ class App:
         if delays is not None:
             stats["delay_ms"] = delays
         return stats
-
-
-def _with_flags(saved: Settings, launch: Launch) -> Settings:
-    flags: dict[str, Any] = {
-        "model": launch.model,
-        "device": launch.device,
-        "theme": launch.theme,
-        "max_faces": launch.faces,
-        "layers": launch.layers,
-        "record_root": str(launch.record) if launch.record is not None else None,
-    }
-    return replace(saved, **{name: value for name, value in flags.items() if value is not None})
 
 
 def _camera_to_start(settings: Settings) -> SourceSpec | None:

@@ -42,6 +42,8 @@ class Bridge(QObject):
     """The ``Notice`` a person should see now, or None when the last one has become untrue."""
     fault = Signal(str)
     """A sentence about a fault outside the pipeline; may be emitted from any thread."""
+    engine_refused = Signal(object, object)
+    """The settings that asked for an engine that cannot be used, and those of the one in force; from any thread."""
     _filled = Signal()
 
     def __init__(self, pipeline: Pipeline, parent: QObject | None = None) -> None:

@@ -21,6 +21,8 @@ THEMES = ("dark", "light", "system")
 LAYERS = ("box", "landmarks", "regions", "flow", "pose", "recovered")
 CURVE_SECONDS = (5, 10, 30, 60)
 MOST_FACES = 8
+ENGINE_SETTINGS = ("model", "device", "max_faces")
+"""Those that take another engine."""
 
 
 def _record_root() -> str:

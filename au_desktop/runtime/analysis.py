@@ -175,6 +175,8 @@ class Analysis:
             make, self._make_next = self._make_next, None
         if make is None:
             return engine
+        if engine is None:
+            self._state = AnalysisState.LOADING
         try:
             loaded = make()
         except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading

@@ -70,6 +70,7 @@ class Pipeline:
         self._faces_seen = False
         self._silent = False
         self._broken = False
+        self._make_engine = make_engine
         self._facts: EngineFacts | None = None
         """Of the engine whose frames came last."""
         self._analysis = Analysis(
@@ -80,7 +81,7 @@ class Pipeline:
                 self._on_end,
                 self._on_broken,
                 self._on_engine,
-                self._on_warning,
+                self.warn,
                 self._on_wait,
             ),
         )
@@ -96,9 +97,9 @@ class Pipeline:
             if self._capture is not None:
                 self._capture.stop(discard=True)
                 self._before = self._capture  # the next one lets it close its device first
-            self._recordings.end()
-            for key in ("source", "faces", "frames", "silent"):
+            for key in ("source", "faces", "frames", "silent", "recording"):
                 self._notices.withdraw(key)
+            self._recordings.end()
             self._faces_seen = self._silent = False
             self._ended = None
             self.history.clear()
@@ -123,23 +124,28 @@ class Pipeline:
         with self._lock:
             if self._capture is not None and not self._capture.paused:
                 self._capture.pause()
-                self._recordings.note("pause", "paused")
+                self._recordings.pause()
 
     def resume(self) -> None:
-        """Goes on after a pause; plays a finished file again, and tries a failed source again."""
+        """Goes on after a pause; plays a finished file again, and tries a failed source or engine again."""
         with self._lock:
             capture = self._capture
-            if capture is None:
+            if self._broken:
+                self.set_engine(self._make_engine)
+            if capture is None or self._broken:
                 return
             if self._ended is capture or capture.stats().state is CaptureState.FAILED:
                 self.set_source(capture.spec)
             elif capture.paused:
                 capture.resume()
-                self._recordings.note("resume", "resumed")
+                self._recordings.resume()
 
     def set_engine(self, make_engine: Callable[[], Engine]) -> None:
         """Another model, device or number of faces: it is loaded in the analysis thread while live frames are dropped
         and counted, and files wait. A recording goes on, and says from which frame."""
+        self._make_engine = make_engine
+        for key in ("engine", "warning"):  # about the engine before
+            self._notices.withdraw(key)
         self._analysis.replace_engine(make_engine)
 
     def set_layers(self, layers: Collection[str]) -> None:
@@ -155,17 +161,21 @@ class Pipeline:
         self._analysis.wish("personal", on)
         self._recordings.note("setting", f"personal = {on}")
 
-    def start_recording(self, root: Path) -> Path:
-        """Makes the session folder in `root` and records from the next frame on; the folder of a recording
-        that runs already is returned as it is. Raises SessionError."""
+    def start_recording(self, root: Path, *, anew: bool = False) -> Path:
+        """Makes the session folder in `root` and records from the next frame on; the folder of a recording that runs
+        already is returned as it is. A file that has ended plays again, and is recorded from its first frame; `anew`:
+        any source does, and a recording that runs ends. Raises SessionError."""
         with self._lock:
             capture = self._capture
             if capture is None:
                 raise SessionError("There is nothing to record yet; choose a camera or a video first.")
-            if recorder := self._recordings.running:
+            if not anew and (recorder := self._recordings.running):
                 return recorder.folder
-            if self._ended is capture or self.status().state is State.FAILED:
+            if self.status().state is State.FAILED:
                 raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
+            if anew or self._ended is capture:
+                self.set_source(capture.spec)
+                capture = self._capture or capture
             self._notices.withdraw("recording")
             return self._recordings.begin(capture, Path(root))
 
@@ -180,6 +190,11 @@ class Pipeline:
             text = f"The disk with {recorder.folder} does not answer; check it before you unplug it."
             self._recordings.stopped_because(text)
         return recorder.folder
+
+    @property
+    def recorded(self) -> bool:
+        """Whether any frame came to the recording that runs or ran last."""
+        return self._recordings.last is not None and self._recordings.last.got_frames
 
     def status(self) -> Status:
         with self._lock:
@@ -214,6 +229,11 @@ class Pipeline:
     def announce(self, text: str) -> None:
         """A sentence for the person about something outside the source."""
         self._notices.post("news", "info", text)
+
+    def warn(self, text: str) -> None:
+        """A sentence for the person about the engine, kept in the recording too."""
+        with self._lock:
+            self._tell("warning", "warning", text)
 
     def stage_stats(self) -> dict[str, dict[str, float]]:
         """{"capture": {"median_ms": .., "p95_ms": ..}, "observe": .., .., "record": ..}; see meter.STAGE_SAMPLES."""
@@ -306,10 +326,6 @@ class Pipeline:
                 return
             if before is not None and self._capture is not None:
                 self._recordings.change_engine(self._capture, before, facts)
-
-    def _on_warning(self, text: str) -> None:
-        with self._lock:
-            self._tell("warning", "warning", text)
 
     def _on_wait(self, capture: Capture) -> None:
         silent_s = capture.silent_s()

@@ -42,6 +42,8 @@ class Recordings:
         self.last = Recorder(
             folder, lambda started: self._open(capture, folder, started), self.stopped_because, live=capture.spec.live
         )
+        if capture.paused:
+            self.last.pause()
         self.last.start()
         return folder
 
@@ -49,11 +51,25 @@ class Recordings:
         if recorder := self.running:
             recorder.event(kind, label)
 
+    def pause(self) -> None:
+        if recorder := self.running:
+            recorder.pause()
+            recorder.event("pause", "paused")
+
+    def resume(self) -> None:
+        if recorder := self.running:
+            recorder.resume()
+            recorder.event("resume", "resumed")
+
     def end(self, fault: str | None = None) -> None:
         """The source is gone, so its recording ends; the files are closed in the recorder's thread."""
         if recorder := self.running:
             recorder.finish("complete" if fault is None else f"stopped: {fault}")
-            self._notices.post("recording", "info", f"The recording is saved in {recorder.folder}.")
+            folder = recorder.folder
+            if recorder.got_frames:
+                self._notices.post("recording", "info", f"The recording is saved in {folder}.", folder)
+            else:
+                self._notices.post("recording", "warning", f"No frame came while it recorded; {folder} holds no rows.")
 
     def stopped_because(self, text: str) -> None:
         """Called in any thread."""
@@ -76,7 +92,7 @@ class Recordings:
             self.stopped_because(str(error))
         else:
             text = f"The model has other AUs; the recording goes on in {folder}."
-            self._notices.post("recording", "info", text)
+            self._notices.post("recording", "info", text, folder)
             self.note("notice", text)
 
     def _open(self, capture: Capture, folder: Path, started: ClockPair) -> SessionWriter:

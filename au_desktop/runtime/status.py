@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Literal
 
 from au_desktop.runtime.analysis import AnalysisState, AnalysisStats
@@ -34,6 +35,8 @@ class Notice:
     severity: Severity
     text: str
     serial: int
+    folder: Path | None = None
+    """Of the recording it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,12 @@ class Notices:
         self._by_key: dict[str, Notice] = {}
         self._serial = 0
 
-    def post(self, key: str, severity: Severity, text: str) -> None:
+    def post(self, key: str, severity: Severity, text: str, folder: Path | None = None) -> None:
         with self._lock:
             standing = self._by_key.get(key)
             if standing is None or standing.text != text:
                 self._serial += 1
-                self._by_key[key] = Notice(severity, text, self._serial)
+                self._by_key[key] = Notice(severity, text, self._serial, folder)
 
     def withdraw(self, key: str) -> None:
         with self._lock:

@@ -31,8 +31,10 @@ _TICK_S = 0.5
 class RecordingStatus:
     folder: Path
     elapsed_s: float
+    """Without pauses."""
     bytes: int
     rows: int
+    paused: bool = False
 
 
 class _Rows(NamedTuple):
@@ -73,10 +75,14 @@ class Recorder:
         self.live = live
         self.took_ms = Recent(STAGE_SAMPLES)
         """To write each frame's rows."""
+        self.got_frames = False
+        """Whether any frame was handed over."""
         self._open_writer = open_writer
         self._on_fault = on_fault
         self._queue: queue.Queue[_Rows | _Event | _Engine | None] = queue.Queue(room)
         self._started_at = time.perf_counter()
+        self._paused_at: float | None = None
+        self._paused_s = 0.0
         self._ending: str | None = None
         self._writer: SessionWriter | None = None
         self._early: list[_Event] = []
@@ -95,8 +101,10 @@ class Recorder:
         self._thread.start()
 
     def status(self) -> RecordingStatus:
-        writer, elapsed_s = self._writer, time.perf_counter() - self._started_at
-        return RecordingStatus(self.folder, elapsed_s, writer.bytes if writer else 0, writer.rows if writer else 0)
+        writer, paused_at = self._writer, self._paused_at
+        elapsed_s = (time.perf_counter() if paused_at is None else paused_at) - self._started_at - self._paused_s
+        size, rows = (writer.bytes, writer.rows) if writer else (0, 0)
+        return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None)
 
     def put(self, records: tuple[FrameRecord, ...], captured_at: float) -> None:
         """Hands over the records of one frame; `captured_at` is that of the last of them.
@@ -105,6 +113,7 @@ class Recorder:
         recording ends with what was written and says so.
         """
         rows = _Rows(records, captured_at)
+        self.got_frames = True
         while self.active:
             try:
                 self._queue.put(rows, timeout=0 if self.live else _TICK_S)
@@ -114,6 +123,15 @@ class Recorder:
                     text = f"{self.folder} takes no more data; record to a disk that answers."
                     self._ending = f"stopped: {text}"
                     self._on_fault(text)
+
+    def pause(self) -> None:
+        """The source stands still, and the clock with it."""
+        self._paused_at = self._paused_at or time.perf_counter()
+
+    def resume(self) -> None:
+        if self._paused_at is not None:
+            self._paused_s += time.perf_counter() - self._paused_at
+            self._paused_at = None
 
     def event(self, kind: str, label: str) -> None:
         """Notes something that happens now."""

@@ -69,6 +69,8 @@ class AUPanel(QWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setWidget(self.rows)
+        self._area = area
+        self.rows.came_to.connect(self._bring_into_view)
 
         self._legend = QLabel()
         self._legend.setObjectName("Faint")
@@ -124,6 +126,10 @@ class AUPanel(QWidget):
         self._shown_at = 0.0
         self.show_face(face, of)
         self.rows.settle()
+
+    def _bring_into_view(self, row: int) -> None:
+        place = self.rows.row_rect(row)
+        self._area.ensureVisible(0, place.center().y(), 0, place.height())
 
     def _toggle(self, au: int) -> None:
         self.set_chosen(self.rows.chosen ^ {au})

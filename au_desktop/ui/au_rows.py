@@ -63,10 +63,12 @@ def grade(value: float) -> str:
 
 
 class AURows(QWidget):
-    """One row per AU. Keyboard: Tab to get here, up and down, Space to show or hide the curve, ? for what it is."""
+    """One row per AU. Keyboard: Tab to get here, arrows, Home, End, Space to show or hide a curve, ? for what it is."""
 
     toggled = Signal(int)
     """An AU's curve was asked for or dismissed."""
+    came_to = Signal(int)
+    """The keyboard is at that row now."""
 
     def __init__(self, look: Look, painted: Callable[[float], None] | None) -> None:
         super().__init__()
@@ -294,6 +296,8 @@ class AURows(QWidget):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         self._announce()
+        if event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason):
+            self.came_to.emit(self._current)
         self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -309,10 +313,13 @@ class AURows(QWidget):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()))
+        last = len(self.aus) - 1
+        way = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Home: -last, Qt.Key.Key_End: last}
+        step = way.get(Qt.Key(event.key()))
         if step is not None and self.aus:
-            self._current = min(max(self._current + step, 0), len(self.aus) - 1)
+            self._current = min(max(self._current + step, 0), last)
             self._announce()
+            self.came_to.emit(self._current)
             if self.help.isVisible():
                 self._help(self._current)
             self.update()

@@ -19,9 +19,11 @@ INFO_STAYS_MS = 8000
 class Banner(QWidget):
     """Hidden until ``show_message``."""
 
-    def __init__(self, look: Look, parent: QWidget) -> None:
+    def __init__(self, look: Look, parent: QWidget, place: QWidget) -> None:
+        """``place``: the child of ``parent`` over which it appears."""
         super().__init__(parent)
         self._look = look
+        self._place = place
         self._severity = "info"
         self._action: Callable[[], object] | None = None
         self._sign = QLabel()
@@ -69,19 +71,18 @@ class Banner(QWidget):
         self._restyle()
         self.show()
         self.raise_()
-        parent = self.parentWidget()
-        if parent is not None:
-            self.fit(parent.width())
+        self.fit()
         if severity == "info":
             self._timer.start()
         else:
             self._timer.stop()
 
-    def fit(self, width: int) -> None:
-        """Centres itself near the top of a parent of that width."""
-        own = min(width - 48, 720)
-        height = max(self.heightForWidth(own), self.sizeHint().height(), 50)
-        self.setGeometry((width - own) // 2, 24, own, height)
+    def fit(self) -> None:
+        """Centres itself at the foot of its place, no higher than it must be: above are faces and their names."""
+        place = self._place.geometry()
+        own = min(place.width() - 48, 720)
+        height = max(self.heightForWidth(own), 50)
+        self.setGeometry(place.x() + (place.width() - own) // 2, place.bottom() - height - 11, own, height)
 
     def _act(self) -> None:
         self.hide()

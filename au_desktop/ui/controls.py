@@ -129,12 +129,21 @@ class Segmented(QWidget):
         """Shows that choice without announcing it."""
         self._group.button(index).setChecked(True)
 
+    def refuse(self, reason: str | None) -> None:
+        """No choice can be made, and the tip says why; None takes that back."""
+        if self.isEnabled() == (reason is None):
+            return
+        self.setEnabled(reason is None)
+        self.setToolTip(reason or "")
+        self.setAccessibleDescription(reason or "")
+
     def button(self, index: int) -> QAbstractButton:
         return self._group.button(index)
 
 
 class RecordButton(Button):
-    """ "Record" with a red dot; while recording the dot pulses and the button shows elapsed time and size."""
+    """ "Record" with a red dot; while recording the button shows elapsed time and size, and the dot pulses unless the
+    recording is paused."""
 
     PULSE_MS = 80
 
@@ -145,11 +154,13 @@ class RecordButton(Button):
         self._timer.timeout.connect(self.update)
         self._running = ""
 
-    def show_recording(self, elapsed_s: float, size: int) -> None:
+    def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False) -> None:
         self._running = f"{clock(elapsed_s)}   {readable_size(size)}"
-        self.setAccessibleName(f"Stop recording, {self._running}")
+        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{self._running}")
         self.setToolTip("Stop recording and close the files (R)")
-        if not self._timer.isActive():
+        if paused:
+            self._timer.stop()
+        elif not self._timer.isActive():
             self._timer.start()
         self.updateGeometry()
         self.update()
@@ -195,7 +206,7 @@ class RecordButton(Button):
             painter.drawRoundedRect(body, 8, 8)
 
             dot = QColor(red if self.isEnabled() else self._look.colour("faint"))
-            if self._running:
+            if self._timer.isActive():
                 dot.setAlphaF(0.45 + 0.55 * (0.5 + 0.5 * math.cos(2 * math.pi * (time.monotonic() % 1.4) / 1.4)))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(dot)

@@ -6,31 +6,31 @@ somebody else saves, and ``engine_wanted`` with the settings when a choice takes
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from au_desktop.bridge import Bridge
 from au_desktop.overlay import pick_face
 from au_desktop.runtime.pipeline import Notice, State, Status
-from au_desktop.settings import LAYERS, THEMES, Settings
+from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.icons import app_icon
+from au_desktop.ui.layout import layout_of, restore_layout
 from au_desktop.ui.options import Options
+from au_desktop.ui.recording import RecordControl
 from au_desktop.ui.stage import Stage
 from au_desktop.ui.status_line import StatusLine
 from au_desktop.ui.theme import Look
 from au_desktop.ui.top_bar import TopBar
 from au_desktop.ui.trace_plot import TracePlot
 from rtatl_core.card import read_card
-from rtatl_core.errors import SessionError, WeightsError
+from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
 from rtatl_core.runtimes import devices
@@ -60,7 +60,6 @@ class MainWindow(QMainWindow):
         self._bridge = bridge
         self._look = look
         self._cameras = cameras
-        self._open_folder = open_folder
         self._selected: int | None = None
         self._followed: int | None = None
         self._source: SourceSpec | None = None
@@ -68,6 +67,7 @@ class MainWindow(QMainWindow):
         self._aus = tuple(ACTION_UNITS)
         self._model_name: str | None = None
         self._notice: Notice | None = None
+        self._informed = 0
         self._film_folder = ""
         self.setWindowTitle("AU Desktop")
         self.setWindowIcon(app_icon())
@@ -80,6 +80,9 @@ class MainWindow(QMainWindow):
         self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.line = StatusLine(look)
         self.options = Options(look, self, devices=devices())
+        self.recording = RecordControl(
+            bridge.pipeline, self.stage.banner, lambda: Path(self.settings.record_root), open_folder
+        )
         self._lay_out()
         self._connect()
         self._add_keys()
@@ -90,6 +93,7 @@ class MainWindow(QMainWindow):
         bridge.add_view(self._show_frame)
         bridge.status_changed.connect(self._show_status)
         bridge.notice_changed.connect(self._show_notice)
+        bridge.engine_refused.connect(self._take_back)
         bridge.fault.connect(lambda text: self.stage.banner.show_message("error", text))
         self.panel.set_aus(self._aus)
         self.traces.set_aus(self._aus)
@@ -131,8 +135,8 @@ class MainWindow(QMainWindow):
             sender.file_wanted.connect(self.choose_file)
             sender.demo_wanted.connect(self.open_demo)
         top.run_toggled.connect(self.toggle_run)
-        top.record_toggled.connect(self.toggle_recording)
-        top.folder_wanted.connect(self.open_recordings)
+        top.record_toggled.connect(self.recording.toggle)
+        top.folder_wanted.connect(self.recording.open_root)
         top.theme_toggled.connect(self.next_theme)
         top.options.clicked.connect(lambda: options.open_below(top.options))
         stage.layers_chosen.connect(self._set_layers)
@@ -150,7 +154,7 @@ class MainWindow(QMainWindow):
     def _add_keys(self) -> None:
         keys: dict[str, Callable[[], object]] = {
             "Space": self.toggle_run,
-            "R": self.toggle_recording,
+            "R": self.recording.toggle,
             "O": self.choose_file,
             "T": self.next_theme,
             "F11": self.toggle_full_screen,
@@ -173,12 +177,7 @@ class MainWindow(QMainWindow):
         self.options.show_settings(settings)
         self._bridge.pipeline.set_layers(settings.layers)
         self.resize(QSize(1280, 800))
-        if settings.window_geometry is not None:
-            self.restoreGeometry(_unpack(settings.window_geometry))
-        if settings.window_state is not None:
-            left, _, body = settings.window_state.partition(".")
-            self._left.restoreState(_unpack(left))
-            self._body.restoreState(_unpack(body))
+        restore_layout(settings.window_geometry, settings.window_state, self, self._left, self._body)
 
     # -- what a person does ------------------------------------------------------------------------------
 
@@ -209,26 +208,6 @@ class MainWindow(QMainWindow):
             self._bridge.pipeline.pause()
         elif status.state is not State.LOADING:
             self._bridge.pipeline.resume()
-
-    def toggle_recording(self) -> None:
-        pipeline = self._bridge.pipeline
-        folder = pipeline.stop_recording()
-        if folder is not None:
-            self.stage.banner.show_message(
-                "info", f"Recorded to {folder.name}", action="Open folder", on_action=lambda: self._open_folder(folder)
-            )
-            return
-        try:
-            pipeline.start_recording(Path(self.settings.record_root))
-        except SessionError as error:
-            self.stage.banner.show_message("error", str(error))
-
-    def open_recordings(self) -> None:
-        root = Path(self.settings.record_root)
-        if root.is_dir():
-            self._open_folder(root)
-        else:
-            self.stage.banner.show_message("info", f"Nothing is recorded yet; sessions will be in {root}.")
 
     def next_theme(self) -> None:
         choice = THEMES[(THEMES.index(self.settings.theme) + 1) % len(THEMES)]
@@ -277,6 +256,11 @@ class MainWindow(QMainWindow):
         self._change(**changes)
         if self.settings != before:
             self.engine_wanted.emit(self.settings)
+
+    def _take_back(self, asked: Settings, instead: Settings) -> None:
+        """No engine could be had for these settings: what decides it goes back to that of the one in force."""
+        if all(getattr(self.settings, name) == getattr(asked, name) for name in ENGINE_SETTINGS):
+            self._change(**{name: getattr(instead, name) for name in ENGINE_SETTINGS})
 
     def _set_model(self, model: str | None) -> None:
         try:
@@ -346,7 +330,7 @@ class MainWindow(QMainWindow):
         self.line.show_status(status, self._bridge.delay_ms())
         self.stage.show_status(status, self._bridge.latest is not None)
         self._watch_cameras(self.stage.empty.isVisibleTo(self.stage))
-        self.options.faces.setEnabled(status.recording is None)
+        self.options.show_recording(status.recording is not None)
 
     def _show_other_source(self, spec: SourceSpec | None) -> None:
         self._bridge.forget()
@@ -365,12 +349,14 @@ class MainWindow(QMainWindow):
         self.stage.video.set_mirrored(is_camera and self.settings.mirror)
 
     def _show_notice(self, notice: Notice | None) -> None:
-        banner = self.stage.banner
-        if notice is not None:
-            banner.show_message(notice.severity, notice.text)
-        elif self._notice is not None and banner.text == self._notice.text:
+        """A graver one may have stood before an information, which is not told again after it."""
+        banner, before, self._notice = self.stage.banner, self._notice, notice
+        if notice is not None and (notice.severity != "info" or notice.serial > self._informed):
+            self.recording.tell(notice.severity, notice.text, notice.folder)
+            if notice.severity == "info":
+                self._informed = notice.serial
+        elif before is not None and banner.text == before.text:
             banner.hide()
-        self._notice = notice
 
     def _watch_cameras(self, on: bool) -> None:
         if on and not self._camera_watch.isActive():
@@ -396,23 +382,10 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._camera_watch.stop()
-        layout = f"{_pack(self._left.saveState())}.{_pack(self._body.saveState())}"
-        self._change(window_geometry=_pack(self.saveGeometry()), window_state=layout)
+        self._change(**layout_of(self, self._left, self._body))
         super().closeEvent(event)
 
 
 def _dropped_file(event: QDropEvent) -> str:
     urls = event.mimeData().urls()
     return urls[0].toLocalFile() if len(urls) == 1 and urls[0].isLocalFile() else ""
-
-
-def _pack(state: QByteArray) -> str:
-    return base64.b64encode(state.data()).decode("ascii")
-
-
-def _unpack(text: str) -> QByteArray:
-    """What ``_pack`` made; empty, which Qt ignores, if somebody edited it."""
-    try:
-        return QByteArray(base64.b64decode(text, validate=True))
-    except binascii.Error:
-        return QByteArray()

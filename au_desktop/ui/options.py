@@ -1,13 +1,13 @@
 """The settings pop-up: smoothing, own face, number of faces, model, device, mirror, folder of recordings. Choices
-act at once, while a recording goes on."""
+act at once, while a recording goes on too, except for the number of faces."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QFontMetrics, QHideEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QFileDialog,
@@ -21,15 +21,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from au_desktop.settings import Settings
+from au_desktop.settings import MOST_FACES, Settings
 from au_desktop.ui.controls import Button, Segmented
 from au_desktop.ui.theme import Look
 from rtatl_core.card import DEFAULT_MODEL, bundled_models
 
 _DEVICES = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "GPU"}
-MOST_FACES = 4
 MOST_SMOOTHING_MS = 500
 _STEP_MS = 10
+SETTLES_MS = 400
+"""So long after the last key the smoothing is taken as chosen."""
+_FACES_FIXED = "The number of faces stays while a recording goes on; stop it first"
 
 
 class Switch(QAbstractButton):
@@ -104,6 +106,10 @@ class Options(QFrame):
         self.smoothing.setFixedWidth(150)
         self.smoothing.setAccessibleName("Smoothing in hundredths of a second")
         self.smoothing.valueChanged.connect(self._smoothing_moved)
+        self.smoothing.sliderReleased.connect(self._choose_smoothing)
+        self._settling = QTimer(self, singleShot=True, interval=SETTLES_MS)
+        self._settling.timeout.connect(self._choose_smoothing)
+        self._smoothing_ms = 0
         self._smoothing_text = QLabel()
         self._smoothing_text.setObjectName("Quiet")
         self._smoothing_text.setFixedWidth(54)
@@ -162,13 +168,15 @@ class Options(QFrame):
         """Shows what is chosen."""
         for control in (self.smoothing, self.personal, self.mirror):
             control.blockSignals(True)
-        self.smoothing.setValue(round(settings.smoothing_s * 1000 / _STEP_MS))
+        if not (self.smoothing.isSliderDown() or self._settling.isActive()):
+            self.smoothing.setValue(round(settings.smoothing_s * 1000 / _STEP_MS))
+            self._smoothing_ms = self.smoothing.value() * _STEP_MS
         self._show_smoothing()
         self.personal.setChecked(settings.personal)
         self.mirror.setChecked(settings.mirror)
         for control in (self.smoothing, self.personal, self.mirror):
             control.blockSignals(False)
-        self.faces.choose(min(settings.max_faces, MOST_FACES) - 1)
+        self.faces.choose(settings.max_faces - 1)
         self.model.show_model(settings.model)
         if settings.device in self._devices:
             self.device.choose(self._devices.index(settings.device))
@@ -176,15 +184,31 @@ class Options(QFrame):
         self._folder.setText(shown)
         self._folder.setToolTip(settings.record_root)
 
+    def show_recording(self, on: bool) -> None:
+        """The rows of a recording are those of so many faces."""
+        self.faces.refuse(_FACES_FIXED if on else None)
+
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()
         corner = button.mapToGlobal(QPoint(button.width(), button.height() + 6))
         self.move(corner.x() - self.width(), corner.y())
         self.show()
 
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._choose_smoothing()
+
     def _smoothing_moved(self) -> None:
+        """A value that is only passed by is none that was chosen: a recording notes every one."""
         self._show_smoothing()
-        self.smoothing_chosen.emit(self.smoothing.value() * _STEP_MS / 1000)
+        if not self.smoothing.isSliderDown():  # keys and wheel come in steps
+            self._settling.start()
+
+    def _choose_smoothing(self) -> None:
+        self._settling.stop()
+        value = self.smoothing.value() * _STEP_MS
+        if value != self._smoothing_ms:
+            self._smoothing_ms = value
+            self.smoothing_chosen.emit(value / 1000)
 
     def _show_smoothing(self) -> None:
         value = self.smoothing.value() * _STEP_MS

@@ -1,4 +1,4 @@
-"""The place of the picture: video, empty state or waiting, the banner above them, and the layer chips
+"""The place of the picture: video, empty state or waiting, the banner over them, and the layer chips
 below."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Stage(QWidget):
         self._pages.setObjectName("Stage")
         for page in (self.waiting, self.empty, self.video):
             self._pages.addWidget(page)
-        self.banner = Banner(look, self)
+        self.banner = Banner(look, self, self._pages)
 
         self.chips = {name: self._chip(look, name, key) for key, name in enumerate(LAYERS, start=1)}
         self._names_shown, self._names_need = True, 0
@@ -127,7 +127,7 @@ class Stage(QWidget):
             self._faces.setText(text)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self.banner.fit(self.width())
+        self.banner.fit()
         self._fit_chips()
 
     def _fit_chips(self) -> None:

@@ -292,6 +292,8 @@ QPushButton[kind="segment"] {{
 QPushButton[kind="segment"]:hover {{ color: {t.text}; }}
 QPushButton[kind="segment"]:checked {{ background: {t.raised}; color: {t.text}; border-color: {t.line}; }}
 QPushButton[kind="segment"]:focus {{ border-color: {t.accent}; }}
+QPushButton[kind="segment"]:disabled {{ color: {t.faint}; }}
+QPushButton[kind="segment"]:checked:disabled {{ background: transparent; color: {t.dim}; border-color: {t.line}; }}
 #Segmented {{ background: {t.window}; border-radius: 8px; }}
 
 QMenu {{ background: {t.raised}; border: 1px solid {t.hover}; padding: 6px; }}

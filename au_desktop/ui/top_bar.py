@@ -18,7 +18,7 @@ from au_desktop.ui.theme import Look, font
 ListCameras = Callable[[], Sequence[SourceSpec]]
 _ICONS = {"camera": "camera", "file": "film", "stream": "camera", "demo": "demo"}
 _THEME_ICONS = {"dark": "moon", "light": "sun", "system": "system"}
-_RECORDABLE = (State.STARTING, State.LIVE, State.PAUSED, State.RECONNECTING)
+_RECORDABLE = (State.STARTING, State.LIVE, State.PAUSED, State.RECONNECTING, State.FINISHED)
 
 
 class SourceButton(Button):
@@ -170,6 +170,7 @@ class TopBar(QWidget):
             State.LIVE: ("Pause", "pause"),
             State.RECONNECTING: ("Pause", "pause"),
             State.STARTING: ("Pause", "pause"),
+            State.PAUSED: ("Resume", "play"),
             State.FINISHED: ("Play again", "replay"),
             State.FAILED: ("Try again", "replay"),
         }.get(status.state, ("Start", "play"))
@@ -179,7 +180,7 @@ class TopBar(QWidget):
         self.run.setEnabled(status.source is not None and status.state is not State.LOADING)
         recording = status.recording
         if recording is not None:
-            self.record.show_recording(recording.elapsed_s, recording.bytes)
+            self.record.show_recording(recording.elapsed_s, recording.bytes, paused=recording.paused)
         else:
             self.record.show_idle()
         self.record.setEnabled(recording is not None or status.state in _RECORDABLE)

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QScrollBar, QSizePolicy, QVBoxLayout, QWidget
 
 from au_desktop.settings import CURVE_SECONDS
 from au_desktop.ui.controls import Segmented
@@ -27,6 +27,8 @@ LANE = MAX_INTENSITY * 1.16
 """Height of a lane: the scale 0-5 and a little air, so that a 5 does not touch the lane above."""
 REPAINT_EVERY_S = 0.05
 GUTTER = 64
+LANE_MIN = 22
+"""Pixels that a lane has at least: names can be read, and curves seen. More lanes than fit are scrolled."""
 
 
 _EVERYWHERE = QRectF(-2 * CURVE_SECONDS[-1], -LANE, 2 * CURVE_SECONDS[-1], LANE * (len(ACTION_UNITS) + 2))
@@ -54,8 +56,9 @@ class _Plot(pg.PlotWidget):
         if self._painted is not None:
             self._painted(1000 * (time.perf_counter() - started))
 
-    def wheelEvent(self, event: object) -> None:
-        """The time span is chosen above the plot; a wheel here would only scroll by accident."""
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Lanes are scrolled by whoever has them."""
+        event.ignore()
 
 
 class _Curve(pg.PlotCurveItem):
@@ -86,8 +89,9 @@ class _Lanes(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         with QPainter(self) as painter:
-            small = self._plot.lane_pixels() < 18
-            painter.setFont(font(10 if small else 12, QFont.Weight.DemiBold))
+            small = self._plot.lane_pixels() < 24
+            painter.setFont(font(11 if small else 12, QFont.Weight.DemiBold))
+            painter.setClipRect(self._plot.lanes_rect())
             for au, top, height in self._plot.lane_places():
                 painter.setPen(self._look.au_colour(au))
                 place = QRectF(0, top, self.width() - 12, height)
@@ -135,6 +139,7 @@ class TracePlot(QWidget):
         self._box: pg.ViewBox = self._plot.getViewBox()
         self._box.disableAutoRange()
         self._box.setDefaultPadding(0)
+        self._box.sigResized.connect(lambda _box: self._set_range())
         self._plot.hideAxis("left")
         self._axis: pg.AxisItem = self._plot.getAxis("bottom")
         self._axis.setHeight(24)
@@ -148,6 +153,11 @@ class TracePlot(QWidget):
         body.setSpacing(0)
         body.addWidget(self._plot, 0, 0)
         body.addWidget(self._lanes, 0, 0, Qt.AlignmentFlag.AlignLeft)
+        self._scroll = QScrollBar(Qt.Orientation.Vertical)
+        self._scroll.setAccessibleName("Scroll the curves")
+        self._scroll.valueChanged.connect(self._show_lanes)
+        self._scroll.hide()
+        body.addWidget(self._scroll, 0, 1)
         self._lanes.raise_()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -164,6 +174,11 @@ class TracePlot(QWidget):
         wanted = sum(part.sizeHint().width() for part in (self._title, self._hint, self._span))
         self._hint.setVisible(wanted + 70 <= self.width())  # margins and gaps
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scrolls the lanes where there are more than fit."""
+        if self._scroll.isVisible():
+            self._scroll.event(event)
+
     def sizeHint(self) -> QSize:
         return QSize(640, 240)
 
@@ -179,8 +194,11 @@ class TracePlot(QWidget):
 
     def set_chosen(self, aus: frozenset[int]) -> None:
         """Which AUs get a lane; lanes follow the order of the AU numbers, the lowest on top."""
+        added = aus - set(self._chosen)
         self._chosen = tuple(sorted(aus))
         self._rebuild()
+        if len(added) == 1:
+            self._bring_into_view(*added)
 
     def set_seconds(self, seconds: int) -> None:
         self._seconds = seconds
@@ -229,12 +247,16 @@ class TracePlot(QWidget):
     # -- looks -------------------------------------------------------------------------------------------
 
     def lane_pixels(self) -> float:
-        return float(self._box.height()) / max(1, len(self._curves))
+        return max(float(self._box.height()) / max(1, len(self._curves)), LANE_MIN)
+
+    def lanes_rect(self) -> QRect:
+        """Where lanes are seen, in pixels of the plot widget; as wide as their names."""
+        top = self._plot.mapFromScene(self._box.sceneBoundingRect().topLeft()).y()
+        return QRect(0, top, GUTTER, round(self._box.height()))
 
     def lane_places(self) -> list[tuple[int, float, float]]:
-        """(AU, top, height) of each lane in pixels of the plot widget."""
-        top = self._plot.mapFromScene(self._box.sceneBoundingRect().topLeft()).y()
-        height = self.lane_pixels()
+        """(AU, top, height) of each lane in pixels of the plot widget; some may lie outside ``lanes_rect``."""
+        top, height = self.lanes_rect().top() - self._scroll.value(), self.lane_pixels()
         return [(au, top + i * height, height) for i, au in enumerate(self._curves)]
 
     def _rebuild(self) -> None:
@@ -252,10 +274,28 @@ class TracePlot(QWidget):
 
     def _set_range(self) -> None:
         lanes = max(1, len(self._curves))
-        self._box.setRange(xRange=(-self._seconds, 0), yRange=(-0.12 * LANE, lanes * LANE - 0.05 * LANE), padding=0)
+        hidden = round(lanes * self.lane_pixels() - self._box.height())
+        self._scroll.setVisible(hidden > 0)
+        self._scroll.setRange(0, max(0, hidden))
+        self._scroll.setPageStep(round(self._box.height()))
+        self._scroll.setSingleStep(LANE_MIN)
+        self._show_lanes()
         # One base line per lane.
         base = np.repeat(np.arange(lanes) * LANE, 2) if self._curves else np.empty(0)
         self._grid.setData(np.tile([-float(self._seconds), 0.0], len(base) // 2), base, connect="pairs")
+
+    def _bring_into_view(self, au: int) -> None:
+        if au in self._curves:
+            top, height = round(list(self._curves).index(au) * self.lane_pixels()), round(self.lane_pixels())
+            least, most = top + height - round(self._box.height()), top
+            self._scroll.setValue(min(max(self._scroll.value(), least), most))
+
+    def _show_lanes(self) -> None:
+        """Those that the scroll bar says, from the lowest AU on."""
+        in_lanes = LANE / self.lane_pixels()
+        top = (max(1, len(self._curves)) - 0.05) * LANE - self._scroll.value() * in_lanes
+        height = (float(self._box.height()) + 0.07 * self.lane_pixels()) * in_lanes
+        self._box.setRange(xRange=(-self._seconds, 0), yRange=(top - height, top), padding=0)
         self._lanes.update()
 
     def _restyle(self) -> None:

@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from au_desktop.app import qt_application
 from au_desktop.bridge import Bridge
 from au_desktop.runtime.pipeline import Pipeline, Status
 from au_desktop.settings import Settings
@@ -24,8 +25,7 @@ from tests.desktop.fakes import FakeEngine, camera_opener
 
 @pytest.fixture(scope="session")
 def qapp() -> QApplication:
-    app = QApplication.instance() or QApplication(["tests"])
-    assert isinstance(app, QApplication)
+    app = qt_application(["tests"])
     app.setStyle("Fusion")
     load_fonts(app)
     return app

@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,12 @@ from PySide6.QtWidgets import QApplication
 from au_desktop import __main__ as command
 from au_desktop import app as program
 from au_desktop import settings as settings_file
-from au_desktop.app import Launch
+from au_desktop.launch import Flagged, Launch
+from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from rtatl_core import system
-from rtatl_core.errors import WeightsError
+from rtatl_core.assets import asset
+from rtatl_core.errors import InputError, WeightsError
 from rtatl_core.session import read_session
 from tests.desktop.fakes import FakeEngine
 
@@ -141,6 +145,24 @@ def test_a_recording_folder_that_cannot_be_made_ends_a_script(
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 
+def test_a_script_that_records_without_a_camera_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(Launch(record=tmp_path / "sessions", duration=10)) == 2
+    assert capsys.readouterr().err == (
+        "au-desktop: No camera was found, so nothing is recorded; name a source, for example: --source demo.\n"
+    )
+    assert not (tmp_path / "sessions").exists()
+
+
+def test_a_script_that_recorded_no_frame_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def slow(settings: Settings) -> FakeEngine:
+        time.sleep(1.5)
+        return fake(settings)
+
+    assert run(Launch(source="demo", record=tmp_path, duration=0.3), slow) == 2
+    (folder,) = tmp_path.glob("demo_*")
+    assert capsys.readouterr().err == f"au-desktop: no frame came while it recorded; {folder} holds no rows.\n"
+
+
 def test_a_second_instance_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     folder = settings_file.folder()
     folder.mkdir(parents=True)
@@ -175,6 +197,153 @@ def test_closing_the_window_keeps_the_choices() -> None:
     assert saved.window_geometry
 
 
+def test_flags_hold_for_one_run_and_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings_file.save(Settings(record_root="/own", device="auto", window_geometry="AAAA"))
+    seen: list[Settings] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window.settings)
+        window.next_theme()
+        window.close()
+
+    soon(act)
+    launch = Launch(
+        source="demo",
+        camera_fps=20.0,
+        model="own.safetensors",
+        device="cpu",
+        theme="light",
+        faces=3,
+        layers=("pose",),
+        record=Path("here"),
+        size=(1000, 640),
+    )
+    assert run(launch) == 0
+    (then,) = seen
+    assert (then.model, then.record_root) == (str(tmp_path / "own.safetensors"), str(tmp_path / "here"))
+    assert (then.theme, then.max_faces, then.layers, then.device) == ("light", 3, ("pose",), "cpu")
+    kept = settings_file.load()[0]
+    assert (kept.model, kept.record_root, kept.max_faces) == (None, "/own", 1)
+    assert (kept.layers, kept.source, kept.window_geometry) == (("box", "regions"), None, "AAAA")
+    assert kept.theme == "system", "chosen by hand, so it stays"
+
+
+def test_a_flag_may_name_a_model_that_comes_with_the_program() -> None:
+    assert Flagged(Settings(), Launch(model="rtatl-synth"), None).settings().model == "rtatl-synth"
+
+
+def once(holds: Callable[[program.MainWindow], object], act: Callable[[program.MainWindow], object]) -> None:
+    """Does something to the window as soon as that holds."""
+    timer = QTimer(interval=20)
+
+    def look() -> None:
+        if windows() and holds(windows()[0]):
+            timer.stop()
+            act(windows()[0])
+
+    timer.timeout.connect(look)
+    timer.start()
+
+
+def is_live(window: program.MainWindow) -> bool:
+    return window._bridge.status.state is State.LIVE
+
+
+# -- an engine that cannot be had -----------------------------------------------------------------------------
+
+WEIGHTS = str(asset("models/rtatl-synth.safetensors"))
+"""Their card can be read; the engine below refuses them."""
+
+
+def picky(settings: Settings) -> FakeEngine:
+    if settings.model is not None:
+        raise WeightsError("weights rtatl-synth.safetensors are not those of the card; install the model again")
+    if settings.device == "cuda":
+        raise InputError("device 'cuda' cannot be used here; write cpu, cuda, mps or auto")
+    return fake(settings)
+
+
+@dataclass(frozen=True)
+class Seen:
+    settings: Settings
+    shown: str
+    banner: tuple[str, str]
+    state: State
+
+    @classmethod
+    def of(cls, window: program.MainWindow) -> Seen:
+        banner = window.stage.banner
+        return cls(
+            window.settings, window.options.model.text(), (banner.severity, banner.text), window._bridge.status.state
+        )
+
+
+def test_refused_weights_are_neither_shown_nor_kept() -> None:
+    seen: list[Seen] = []
+
+    def act(window: program.MainWindow) -> None:
+        window.options.model.chosen.emit(WEIGHTS)
+        once(lambda window: window.stage.banner.isVisible() and window.settings.model is None, look)
+
+    def look(window: program.MainWindow) -> None:
+        seen.append(Seen.of(window))
+        window.close()
+
+    once(is_live, act)
+    assert run(Launch(source="demo"), picky) == 0
+    assert seen[0].settings.model is None
+    assert seen[0].shown == "rtatl-synth"
+    assert seen[0].banner[0] == "warning"
+    assert seen[0].banner[1].endswith("install the model again; the analysis goes on as before.")
+    assert seen[0].state is State.LIVE
+    assert settings_file.load()[0].model is None
+
+
+@pytest.mark.parametrize(
+    ("remembered", "told"),
+    [
+        ({"model": WEIGHTS}, "the model again; the model that comes with the program is used instead."),
+        ({"device": "cuda"}, "cpu, cuda, mps or auto; the program chooses the device instead."),
+        ({"model": WEIGHTS, "device": "cuda"}, "the program's own model and choice of device are used instead."),
+    ],
+)
+def test_what_was_remembered_and_cannot_be_had_gives_way(remembered: dict[str, str], told: str) -> None:
+    settings_file.save(Settings(**remembered))
+    seen: list[Seen] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(Seen.of(window))
+        window.close()
+
+    once(lambda window: is_live(window) and window.stage.banner.isVisible(), act)
+    assert run(Launch(source="demo"), picky) == 0
+    assert seen[0].state is State.LIVE
+    assert seen[0].banner[0] == "warning"
+    assert seen[0].banner[1].endswith(told)
+    assert (seen[0].settings.model, seen[0].settings.device) == (None, "auto")
+    kept = settings_file.load()[0]
+    assert (kept.model, kept.device) == (None, "auto")
+
+
+def test_a_script_and_a_flag_take_no_other_model(capsys: pytest.CaptureFixture[str]) -> None:
+    settings_file.save(Settings(model=WEIGHTS))
+    assert run(Launch(source="demo", duration=10), picky) == 2
+    assert "not those of the card" in capsys.readouterr().err
+    assert settings_file.load()[0].model == WEIGHTS
+    settings_file.save(Settings())
+    seen: list[Seen] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(Seen.of(window))
+        window.close()
+
+    once(lambda window: window.stage.banner.isVisible(), act)
+    assert run(Launch(source="demo", model=WEIGHTS), picky) == 0
+    assert seen[0].state is State.FAILED
+    assert seen[0].banner[0] == "error"
+
+
 def test_without_any_camera_the_empty_state_is_shown() -> None:
     seen: list[bool] = []
 
@@ -188,7 +357,11 @@ def test_without_any_camera_the_empty_state_is_shown() -> None:
 
 
 def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
-    QTimer.singleShot(1000, lambda: os.kill(os.getpid(), signal.SIGINT))
+    def rows(window: program.MainWindow) -> int:
+        recording = window._bridge.status.recording
+        return recording.rows if recording else 0
+
+    once(lambda window: rows(window) > 5, lambda window: os.kill(os.getpid(), signal.SIGINT))
     assert run(Launch(source="demo", record=tmp_path / "sessions")) == 0
     (folder,) = (tmp_path / "sessions").iterdir()
     facts, columns = read_session(folder)

@@ -175,13 +175,77 @@ def test_a_root_that_cannot_be_written_is_refused_at_once(make: Any, tmp_path: P
     assert pipeline.status().recording is None
 
 
-def test_a_finished_file_cannot_be_recorded(make: Any, tmp_path: Path) -> None:
-    pipeline = make(open_source=camera_opener(frames=2, fps=100))
+def test_a_finished_file_is_recorded_from_its_beginning(make: Any, tmp_path: Path) -> None:
+    pipeline = make(open_source=camera_opener(frames=15, fps=100))
     pipeline.start()
     pipeline.set_source(FILE)
     until(pipeline, is_state(State.FINISHED))
-    with pytest.raises(SessionError, match=r"fake\.mp4 is not playing; start it again"):
-        pipeline.start_recording(tmp_path)
+    folder = pipeline.start_recording(tmp_path)
+    status = until(pipeline, is_state(State.FINISHED))
+    assert status.notice.text == f"The recording is saved in {folder}."
+    assert status.notice.folder == folder
+    pipeline.close()
+    assert read_session(folder)[1]["frame"].tolist() == list(range(1, 16))
+
+
+def test_a_file_is_recorded_anew_from_its_middle(make: Any, tmp_path: Path) -> None:
+    pipeline = make(open_source=camera_opener(frames=30, fps=50))
+    pipeline.start()
+    pipeline.set_source(FILE)
+    until(pipeline, lambda status: status.analysed > 5)
+    first = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 2)
+    second = pipeline.start_recording(tmp_path, anew=True)
+    assert second != first
+    until(pipeline, is_state(State.FINISHED))
+    pipeline.close()
+    assert read_session(first)[1]["frame"][0] > 5
+    assert read_session(first)[0]["status"] == "complete"
+    assert read_session(second)[1]["frame"].tolist() == list(range(1, 31))
+
+
+def test_what_was_said_of_a_recording_goes_with_its_source(make: Any, tmp_path: Path) -> None:
+    pipeline = make(open_source=camera_opener(frames=8, fps=100))
+    pipeline.start()
+    pipeline.set_source(FILE)
+    pipeline.start_recording(tmp_path)
+    assert "is saved in" in until(pipeline, is_state(State.FINISHED)).notice.text
+    pipeline.set_source(CAMERA)
+    assert pipeline.status().notice is None
+
+
+def test_the_clock_of_a_recording_stands_in_a_pause(make: Any, tmp_path: Path) -> None:
+    pipeline = make()
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, is_state(State.LIVE))
+    pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording.rows > 2)
+    pipeline.pause()
+    standing = pipeline.status().recording
+    time.sleep(0.3)
+    assert standing.paused
+    assert pipeline.status().recording.elapsed_s == standing.elapsed_s
+    pipeline.resume()
+    going = pipeline.status().recording
+    assert not going.paused
+    assert standing.elapsed_s <= going.elapsed_s < standing.elapsed_s + 0.2
+    time.sleep(0.1)
+    assert pipeline.status().recording.elapsed_s >= going.elapsed_s + 0.1
+
+
+def test_a_recording_to_which_no_frame_came_says_so(make: Any, tmp_path: Path) -> None:
+    pipeline = make()
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, is_state(State.LIVE))
+    pipeline.pause()
+    time.sleep(0.1)
+    folder = pipeline.start_recording(tmp_path)
+    assert pipeline.status().recording.paused
+    pipeline.set_source(FILE)
+    assert not pipeline.recorded
+    assert pipeline.status().notice.text == f"No frame came while it recorded; {folder} holds no rows."
 
 
 def test_a_recording_that_fails_is_told_and_the_picture_goes_on(
@@ -251,6 +315,43 @@ def test_an_engine_without_weights_fails_once_and_the_program_lives_on(make: Any
         pipeline.start_recording(tmp_path)
     pipeline.close()
     assert read_session(folder)[0]["status"].startswith("stopped: There are no weights")
+
+
+def test_an_engine_that_could_not_be_had_is_tried_again(make: Any) -> None:
+    lacking = [True]
+
+    def load() -> FakeEngine:
+        if lacking[0]:
+            raise WeightsError("There are no weights at x.safetensors; install the program again.")
+        return FakeEngine()
+
+    pipeline = make(load)
+    pipeline.set_source(CAMERA)
+    pipeline.start()
+    serial = until(pipeline, is_state(State.FAILED)).notice.serial
+    pipeline.resume()
+    until(pipeline, lambda status: status.state is State.FAILED and status.notice and status.notice.serial > serial)
+    lacking[0] = False
+    pipeline.resume()
+    assert until(pipeline, is_state(State.LIVE)).notice is None
+
+
+def test_what_was_said_of_a_refused_engine_goes_with_the_next_one(make: Any) -> None:
+    def refuse() -> FakeEngine:
+        raise WeightsError("The weights x.safetensors are damaged; install them again.")
+
+    pipeline = make()
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, is_state(State.LIVE))
+    pipeline.set_engine(refuse)
+    status = until(pipeline, lambda status: status.notice)
+    assert (
+        status.notice.text
+        == "The weights x.safetensors are damaged; install them again; the analysis goes on as before."
+    )
+    pipeline.set_engine(FakeEngine)
+    until(pipeline, lambda status: status.notice is None)
 
 
 def test_a_frame_that_fails_has_its_row_and_a_warning(make: Any, tmp_path: Path) -> None:

@@ -14,19 +14,20 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from au_desktop.runtime.pipeline import State
-from au_desktop.settings import Settings
+from au_desktop.settings import MOST_FACES, Settings
 from au_desktop.sources import FrameSource, SourceSpec
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.controls import clock, readable_size
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.options import Options
 from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look
+from au_desktop.ui.trace_plot import LANE, LANE_MIN
 from rtatl_core.assets import asset
 from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.session import read_session
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
-from tests.desktop.fakes import CAMERA, camera_opener
+from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -158,6 +159,58 @@ def test_rows_take_the_keyboard(make_desk: MakeDesk) -> None:
     assert desk.bridge.status.state is State.LIVE, "space toggled the row and did not pause"
 
 
+def test_the_row_of_the_keyboard_stays_in_view(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.window.resize(1000, 640)
+    QApplication.processEvents()
+    rows = desk.window.panel.rows
+    rows.setFocus(Qt.FocusReason.TabFocusReason)
+
+    def is_seen(row: int) -> bool:
+        return rows.visibleRegion().boundingRect().contains(rows.row_rect(row))
+
+    assert not is_seen(22), "a window too low for all rows"
+    for row in range(1, 23):
+        QTest.keyClick(rows, Qt.Key.Key_Down)
+        assert is_seen(row)
+    QTest.keyClick(rows, Qt.Key.Key_Home)
+    assert is_seen(0)
+    assert "AU1 " in rows.accessibleDescription()
+    QTest.keyClick(rows, Qt.Key.Key_End)
+    assert is_seen(22)
+    assert "AU43 " in rows.accessibleDescription()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1000, 640)])
+def test_curves_of_all_aus_can_be_told_apart_and_scrolled(make_desk: MakeDesk, size: tuple[int, int]) -> None:
+    desk = live(make_desk(Settings(curve_aus=tuple(ACTION_UNITS)[:-1])))
+    desk.window.resize(*size)
+    traces = desk.window.traces
+    wait_until(traces._scroll.isVisible)
+
+    def seen() -> list[int]:
+        place = traces.lanes_rect()
+        return [
+            au for au, top, height in traces.lane_places() if place.top() <= top and top + height <= place.bottom() + 1
+        ]
+
+    assert traces.lane_pixels() == LANE_MIN
+    assert seen()[0] == 1
+    assert 43 not in seen()
+    click_row(desk, 43)
+    assert seen()[-1] == 43, "who asks for a curve sees it"
+    middle = traces._plot.mapTo(desk.window, traces._plot.rect().center())
+    for _ in range(12):
+        QTest.wheelEvent(desk.window.windowHandle(), QPointF(middle), QPoint(0, 120))
+    assert seen()[0] == 1
+    scale = traces._box.height() / traces._box.viewRect().height()
+    assert scale * LANE == pytest.approx(LANE_MIN, rel=0.02), "names and curves go together"
+    for au in tuple(ACTION_UNITS)[3:]:
+        click_row(desk, au)
+    assert not traces._scroll.isVisible()
+    assert seen() == [1, 2, 4]
+
+
 def test_the_time_span_is_chosen_by_click(make_desk: MakeDesk) -> None:
     desk = make_desk()
     QTest.mouseClick(desk.window.traces._span.button(2), LEFT)
@@ -207,7 +260,7 @@ def test_space_pauses_and_goes_on(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     assert desk.window.top.run.label == "Pause"
     press(desk, Qt.Key.Key_Space)
-    wait_until(lambda: desk.window.top.run.label == "Start")
+    wait_until(lambda: desk.window.top.run.label == "Resume")
     assert "Paused" in desk.window.line.text
     QTest.mouseClick(desk.window.top.run, LEFT)
     wait_until(lambda: desk.window.top.run.label == "Pause")
@@ -240,6 +293,75 @@ def test_record_and_stop_leaves_a_readable_session(make_desk: MakeDesk) -> None:
     QTest.mouseClick(banner._button, LEFT)
     assert desk.opened == [folder]
     assert not banner.isVisible()
+
+
+def test_a_recording_made_in_a_pause_says_that_no_frame_came(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    QTest.qWait(100)  # what was on its way has come
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.window.top.record.accessibleName().startswith("Stop recording, paused, 0:00"))
+    assert not desk.window.top.record._timer.isActive()
+    folder = desk.bridge.status.recording.folder
+    press(desk, Qt.Key.Key_R)
+    banner = desk.window.stage.banner
+    assert (banner.severity, banner.text) == (
+        "warning",
+        f"No frame came while it recorded; {folder.name} holds no rows.",
+    )
+
+
+def test_a_video_is_recorded_from_its_middle_or_from_its_beginning(make_desk: MakeDesk) -> None:
+    desk = make_desk(open_source=camera_opener(frames=60, fps=30.0))
+    banner = desk.window.stage.banner
+    desk.window.open_file("clip.mp4")
+    wait_until(lambda: (desk.bridge.status.position_s or 0) > 0.2)
+    press(desk, Qt.Key.Key_R)
+    assert banner.text.startswith("Recording from 0:00.")
+    assert banner._button.label == "Start from the beginning"
+    wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows > 2)
+    first = desk.bridge.status.recording.folder
+    QTest.mouseClick(banner._button, LEFT)
+    assert banner.text == f"Recording from the beginning; what came before is kept in {first.name}"
+    wait_until(lambda: desk.window.top.run.label == "Play again")
+    wait_until(lambda: "is saved in" in banner.text)
+    second = desk.bridge.status.notice.folder
+    assert read_session(second)[1]["frame"].tolist() == list(range(1, 61))
+    QTest.mouseClick(banner._button, LEFT)
+    assert desk.opened == [second]
+    assert desk.window.top.record.isEnabled()
+    QTest.mouseClick(desk.window.top.record, LEFT)
+    wait_until(lambda: desk.window.top.run.label == "Pause")
+    assert not banner.isVisible(), "it begins at the beginning, as one expects"
+    wait_until(lambda: desk.bridge.status.state is State.FINISHED)
+    third = desk.bridge.status.notice.folder
+    assert read_session(third)[1]["frame"].tolist() == list(range(1, 61))
+
+
+def test_an_information_is_told_once(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    banner = desk.window.stage.banner
+    desk.pipeline.announce("A recording that was cut off is complete.")
+    wait_until(banner.isVisible)
+    QTest.mouseClick(banner._close, LEFT)
+    desk.pipeline.warn("The memory of cuda:0 is full.")
+    wait_until(banner.isVisible)
+    desk.pipeline.set_engine(FakeEngine)
+    wait_until(lambda: not banner.isVisible())
+    QTest.qWait(200)
+    assert not banner.isVisible()
+
+
+def test_the_banner_leaves_the_top_of_the_picture_free(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    for size in ((1280, 800), (900, 600)):
+        desk.window.resize(*size)
+        stage.banner.show_message("warning", "Something long enough to need two lines in a narrow window. " * 2)
+        QApplication.processEvents()
+        assert stage._pages.geometry().contains(stage.banner.geometry())
+        assert stage.banner.y() > stage._pages.height() / 2
 
 
 def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp_path: Path) -> None:
@@ -435,7 +557,7 @@ def test_options_act_at_once(make_desk: MakeDesk) -> None:
     options = desk.window.options
     assert options.isVisible()
     options.smoothing.setValue(20)
-    assert desk.window.settings.smoothing_s == pytest.approx(0.2)
+    wait_until(lambda: desk.window.settings.smoothing_s == pytest.approx(0.2))
     QTest.mouseClick(options.personal, LEFT)
     assert desk.window.settings.personal is False
     assert desk.pipeline._analysis.wished("personal") is False
@@ -446,6 +568,46 @@ def test_options_act_at_once(make_desk: MakeDesk) -> None:
     assert [settings.max_faces for settings in wanted] == [3]
     assert desk.window.settings.max_faces == 3
     options.close()
+
+
+def test_a_smoothing_that_is_passed_by_is_not_noted(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows > 2)
+    folder = desk.bridge.status.recording.folder
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    slider = desk.window.options.smoothing
+    for _ in range(12):
+        QTest.keyClick(slider, Qt.Key.Key_Right)
+    wait_until(lambda: desk.window.settings.smoothing_s == pytest.approx(slider.value() / 100))
+    slider.setSliderDown(True)
+    for value in (40, 41, 42):
+        slider.setSliderPosition(value)
+        desk.window._set_mirror(False)  # settings that are shown anew leave the hand its slider
+        QTest.qWait(30)
+    slider.setSliderDown(False)
+    assert desk.window.settings.smoothing_s == pytest.approx(0.42)
+    slider.setValue(10)
+    desk.window.options.close()
+    assert desk.window.settings.smoothing_s == pytest.approx(0.1), "closing is choosing"
+    press(desk, Qt.Key.Key_R)
+    noted = [line for line in (folder / "events.csv").read_text().splitlines() if "smoothing_s" in line]
+    assert [line.rpartition("= ")[2].strip('"') for line in noted] == ["0.21", "0.42", "0.1"]
+
+
+def test_as_many_faces_can_be_chosen_as_a_flag_may_ask_for(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(max_faces=6)))
+    faces = desk.window.options.faces
+    assert faces.button(5).isChecked()
+    assert faces.button(MOST_FACES - 1).text() == str(MOST_FACES)
+    plain = faces.grab().toImage()
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: not faces.isEnabled())
+    assert "while a recording goes on" in faces.toolTip()
+    assert faces.grab().toImage() != plain
+    press(desk, Qt.Key.Key_R)
+    wait_until(faces.isEnabled)
+    assert faces.toolTip() == ""
 
 
 def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The window's place and the widths of its parts, as text that the settings keep."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from PySide6.QtCore import QByteArray
+from PySide6.QtWidgets import QMainWindow, QSplitter
+
+
+def layout_of(window: QMainWindow, *splitters: QSplitter) -> dict[str, str]:
+    """The entries of ``Settings`` that ``restore_layout`` reads."""
+    state = ".".join(_pack(splitter.saveState()) for splitter in splitters)
+    return {"window_geometry": _pack(window.saveGeometry()), "window_state": state}
+
+
+def restore_layout(geometry: str | None, state: str | None, window: QMainWindow, *splitters: QSplitter) -> None:
+    if geometry is not None:
+        window.restoreGeometry(_unpack(geometry))
+    if state is not None:
+        for splitter, text in zip(splitters, state.split("."), strict=False):
+            splitter.restoreState(_unpack(text))
+
+
+def _pack(state: QByteArray) -> str:
+    return base64.b64encode(state.data()).decode("ascii")
+
+
+def _unpack(text: str) -> QByteArray:
+    """What ``_pack`` made; empty, which Qt ignores, if somebody edited it."""
+    try:
+        return QByteArray(base64.b64decode(text, validate=True))
+    except binascii.Error:
+        return QByteArray()

@@ -1,0 +1,74 @@
+"""What the record button, its key and the folder button do, and what the banner says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from au_desktop.runtime.pipeline import Pipeline, State
+from au_desktop.ui.banner import Banner
+from au_desktop.ui.controls import clock
+from rtatl_core.errors import SessionError
+
+
+class RecordControl:
+    def __init__(
+        self, pipeline: Pipeline, banner: Banner, root: Callable[[], Path], open_folder: Callable[[Path], object]
+    ) -> None:
+        """``root``: where session folders are made now."""
+        self._pipeline = pipeline
+        self._banner = banner
+        self._root = root
+        self._open_folder = open_folder
+
+    def toggle(self) -> None:
+        """Starts or stops. A video that has ended is recorded from its beginning; in its middle that is offered."""
+        folder = self._pipeline.stop_recording()
+        if folder is None:
+            self._start()
+        elif self._pipeline.recorded:
+            self.tell("info", f"Recorded to {folder.name}", folder)
+        else:
+            self.tell("warning", f"No frame came while it recorded; {folder.name} holds no rows.")
+
+    def tell(self, severity: str, text: str, folder: Path | None = None) -> None:
+        """``folder``: of a recording, which a button opens."""
+        if folder is None:
+            self._banner.show_message(severity, text)
+        else:
+            self._banner.show_message(severity, text, action="Open folder", on_action=lambda: self._open_folder(folder))
+
+    def _start(self) -> None:
+        before = self._pipeline.status()
+        try:
+            self._pipeline.start_recording(self._root())
+        except SessionError as error:
+            self.tell("error", str(error))
+            return
+        at = before.position_s
+        if at is not None and before.state is not State.FINISHED:
+            self._banner.show_message(
+                "info",
+                f"Recording from {clock(at)}.{int(10 * at) % 10} of the video on",
+                action="Start from the beginning",
+                on_action=self._start_anew,
+            )
+
+    def _start_anew(self) -> None:
+        recording = self._pipeline.status().recording
+        if recording is None:
+            return
+        try:
+            self._pipeline.start_recording(self._root(), anew=True)
+        except SessionError as error:
+            self.tell("error", str(error))
+        else:
+            first = recording.folder
+            self.tell("info", f"Recording from the beginning; what came before is kept in {first.name}", first)
+
+    def open_root(self) -> None:
+        root = self._root()
+        if root.is_dir():
+            self._open_folder(root)
+        else:
+            self.tell("info", f"Nothing is recorded yet; sessions will be in {root}.")
