@@ -305,7 +305,8 @@ class Pipeline:
             if stats.state is CaptureState.ENDED and not self._faces_seen:
                 text = f"No face was found in any frame of {capture.spec.name}; choose a video that shows a face."
                 self._tell("faces", "warning", text)
-            self._recordings.end(stats.fault)
+            why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
+            self._recordings.end(why if stats.fault else "complete")
 
     def _on_broken(self, text: str) -> None:
         with self._lock:
@@ -313,7 +314,7 @@ class Pipeline:
             self._notices.post("engine", "error", text)
             if self._capture is not None:
                 self._capture.stop(discard=True)
-            self._recordings.end(text)
+            self._recordings.end(f"stopped: {text}")
 
     def _on_engine(self, facts: EngineFacts) -> None:
         with self._lock:

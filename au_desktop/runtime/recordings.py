@@ -61,10 +61,11 @@ class Recordings:
             recorder.resume()
             recorder.event("resume", "resumed")
 
-    def end(self, fault: str | None = None) -> None:
-        """The source is gone, so its recording ends; the files are closed in the recorder's thread."""
+    def end(self, status: str = "complete") -> None:
+        """The source is gone, so its recording ends; the files are closed in the recorder's thread. ``status``: see
+        ``SessionWriter.close``."""
         if recorder := self.running:
-            recorder.finish("complete" if fault is None else f"stopped: {fault}")
+            recorder.finish(status)
             folder = recorder.folder
             if recorder.got_frames:
                 self._notices.post("recording", "info", f"The recording is saved in {folder}.", folder)
