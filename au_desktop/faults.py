@@ -29,7 +29,9 @@ def logging_to(folder: Path) -> Iterator[None]:
     if not os.access(folder, os.W_OK):
         yield
         return
-    handler = logging.handlers.RotatingFileHandler(log_file(), maxBytes=500_000, backupCount=2, delay=True)
+    handler = logging.handlers.RotatingFileHandler(
+        log_file(), maxBytes=500_000, backupCount=2, delay=True, encoding="utf-8"
+    )
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(threadName)s: %(message)s"))
     root = logging.getLogger()

@@ -66,7 +66,7 @@ class FrameSource(Protocol):
     frame_count: int | None
     """None: unknown, or it never ends."""
     warning: str | None
-    """After the end: what was wrong with the file, for the person."""
+    """After the end: that the file was cut off, for the person."""
 
     def read(self) -> FramePacket | None:
         """The next frame, None at the end. Raises SourceLost (live sources only) or SourceError."""
@@ -196,7 +196,7 @@ class LoopedFile:
         self._number += 1
         timestamp = self._loop_starts_s + packet.timestamp
         self._next_s = timestamp + 1 / (self.fps or 25)
-        return replace(packet, number=self._number, timestamp=timestamp)
+        return replace(packet, number=self._number, timestamp=timestamp, lost=())
 
     def close(self) -> None:
         self._reader.close()
@@ -362,7 +362,7 @@ def _camera_by_name(text: str) -> SourceSpec | None:
 def _file(path: Path) -> SourceSpec:
     if not path.exists():
         raise SourceError(f"There is no file {path}; check the name and the folder.")
-    return SourceSpec("file", str(path), path.name)
+    return SourceSpec("file", str(path.absolute()), path.name)
 
 
 def _stream(url: str) -> SourceSpec:

@@ -72,8 +72,10 @@ def ablate(recipe: Path, out: Path, overrides: tuple[str, ...] = (), jobs: int =
     done = work_through(partial(run_cell, table=plain, out=out), missing, jobs)
     for _ in progress(done, desc="ablation", unit="run", total=len(missing)):
         pass
-    results = [json.loads((out / cell.folder / "result.json").read_text()) for cell in cells]
-    (out / "ablation.json").write_text(json.dumps({"variants": shown, "runs": results}, indent=1) + "\n")
+    results = [json.loads((out / cell.folder / "result.json").read_text(encoding="utf-8")) for cell in cells]
+    (out / "ablation.json").write_text(
+        json.dumps({"variants": shown, "runs": results}, indent=1) + "\n", encoding="utf-8"
+    )
     report = out / "ablation.md"
     report.write_text(render(results), encoding="utf-8")
     return report
@@ -109,7 +111,7 @@ def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:
         "steps": recipe.optim.epochs * trainer.plan.steps,
         **coded_agreement(trainer.network, Source(store, rows, labels=True)),
     }
-    (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (folder / "last.pt").unlink(missing_ok=True)
 
 

@@ -29,16 +29,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtatl_core.bootstrap import mean_known
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.ratings import Ratings, read_ratings
+from rtatl_core.datasets.split import names_of
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, stand_in
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation import clip_agreement, in_time, read_store
+from rtatl_core.facs import au_label
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
-from rtatl_core.metrics import auc, f1, pcc
+from rtatl_core.metrics import auc, f1, pcc, rounded
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 from rtatl_core.weights import load_model
 
@@ -87,8 +90,11 @@ def audit(
         store = ChipStore.open(folder)
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
-        require_apart([*training.get("subjects", []), *training.get("judged_by", [])], store.subjects.tolist())
-        return Read(store, read_store(loaded.network, loaded.calibration, store))
+        everybody = names_of(store, np.arange(len(store)))
+        for key, name in (("subjects", "training"), ("judged_by", "calibration")):
+            trained = f"in the {name} of {loaded.name}"
+            require_apart(training.get(key, []), everybody, trained=trained, tested=f"in {folder}")
+        return Read(store, read_store(loaded.network, loaded.calibration, store)[0])
 
     moving, still = [read(folder) for folder in clips], [read(folder) for folder in photos]
     everything = [*moving, *still]
@@ -119,7 +125,7 @@ def agreement(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     for one in reads:
         for au, found in clip_agreement(one.store, one.values, aus).items():
             scores.setdefault(au, []).extend(found)
-    return {_label(au): {"pcc": _two(float(np.mean(found))), "clips": len(found)} for au, found in scores.items()}
+    return {au_label(au): {"pcc": rounded(np.mean(found), 2), "clips": len(found)} for au, found in scores.items()}
 
 
 def _taught(one: Read) -> Float32:
@@ -137,8 +143,8 @@ def resting(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     for j, au in enumerate(aus):
         values = np.concatenate([one.values[_calm(one, au), j] for one in reads])
         if len(values) >= FEW:
-            shares = {"from_half": _two((values >= 0.5).mean()), "from_one": _two((values >= 1).mean())}
-            result[_label(au)] = {"median": _two(np.median(values)), **shares, "faces": len(values)}
+            shares = {"from_half": rounded((values >= 0.5).mean(), 2), "from_one": rounded((values >= 1).mean(), 2)}
+            result[au_label(au)] = {"median": rounded(np.median(values), 2), **shares, "faces": len(values)}
     return result
 
 
@@ -150,8 +156,8 @@ def clear(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
             continue
         values = np.concatenate([one.values[clearly_shown(_taught(one), au), aus.index(au)] for one in reads])
         if len(values) >= FEW:
-            low, middle, high = np.percentile(values, (25, 50, 75))
-            result[_label(au)] = {"quartiles": [_two(low), _two(middle), _two(high)], "faces": len(values)}
+            quartiles = [rounded(quartile, 2) for quartile in np.percentile(values, (25, 50, 75))]
+            result[au_label(au)] = {"quartiles": quartiles, "faces": len(values)}
     return result
 
 
@@ -171,7 +177,7 @@ def apex(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
                     found = [float(smoothed[a : b + LAGS, aus.index(au)].max()) for a, b in stretches]
                     highest.setdefault(au, []).extend(found)
     return {
-        _label(au): {"quartiles": [_two(q) for q in np.percentile(found, (25, 50, 75))], "events": len(found)}
+        au_label(au): {"quartiles": [rounded(q, 2) for q in np.percentile(found, (25, 50, 75))], "events": len(found)}
         for au, found in highest.items()
         if len(found) >= FEW_EVENTS
     }
@@ -199,11 +205,11 @@ def against_ratings(reads: Sequence[Read], aus: tuple[int, ...], ratings: Rating
         if (~seen).sum() < FEW:
             continue
         entry: dict[str, Any] = {"seen": int(seen.sum()), "people": len(np.unique(people[told][seen]))}
-        entry |= {"absent": int((~seen).sum()), "false_alarms": _three((read[~seen] >= 1).mean())}
+        entry |= {"absent": int((~seen).sum()), "false_alarms": rounded((read[~seen] >= 1).mean(), 4)}
         if seen.sum() >= FEW_SEEN:
-            entry |= {"auc": _three(auc(read, seen)), "f1": _three(f1(read >= 1, seen))}
-            entry |= {"reads": _two(np.median(read[seen])), "rated": _two(np.median(rated[told, j][seen]))}
-        result[_label(au)] = entry
+            entry |= {"auc": rounded(auc(read, seen), 4), "f1": rounded(f1(read >= 1, seen), 4)}
+            entry |= {"reads": rounded(np.median(read[seen]), 2), "rated": rounded(np.median(rated[told, j][seen]), 2)}
+        result[au_label(au)] = entry
     if not result:
         raise RecipeError(
             f"the ratings tell of no AU that {FEW} of these photos and frames lack it; check the names in their first "
@@ -219,7 +225,7 @@ def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
         table = np.concatenate([_about_clips(one, _calm(one, au), j) for one in reads])
         if len(table) >= FEW and table[:, 0].std() > 1e-6:
             angles = zip(("yaw", "abs_yaw", "pitch"), table.T[1:], strict=True)
-            result[_label(au)] = {name: _two(pcc(table[:, 0], angle)) for name, angle in angles}
+            result[au_label(au)] = {name: rounded(pcc(table[:, 0], angle), 2) for name, angle in angles}
     return result
 
 
@@ -234,7 +240,8 @@ def _about_clips(one: Read, rows: NDArray[np.bool_], column: int) -> Float32:
 
 
 def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Division -> group -> faces, mean reading at rest, mean PCC with the teacher over photos."""
+    """Division -> group -> faces, mean reading at rest, mean PCC with the teacher over photos (None if no
+    AU has any)."""
     divisions: dict[str, list[NDArray[np.str_]]] = {"skin tone": [], "head turn": []}
     names = sorted({column for row in table.values() for column in row})
     for one in reads:
@@ -262,12 +269,12 @@ def _describe(reads: Sequence[Read], aus: tuple[int, ...], chosen: Sequence[NDAr
         pairs = list(zip(reads, chosen, strict=True))
         calm = np.concatenate([one.values[rows & _calm(one, au), j] for one, rows in pairs])
         if len(calm) >= FEW:
-            rest[_label(au)] = _two(calm.mean())
+            rest[au_label(au)] = rounded(calm.mean(), 2)
         if au in CLEAR:
             truth = np.concatenate([stand_in(_taught(one)[rows], au) for one, rows in pairs])
             told = np.concatenate([one.values[rows, j] for one, rows in pairs])
             scores.append(pcc(told[known := np.isfinite(truth)], truth[known]))
-    return {"faces": count, "pcc_with_teacher": _two(float(np.nanmean(scores))), "at_rest": rest}
+    return {"faces": count, "pcc_with_teacher": rounded(float(mean_known(np.array(scores))), 2), "at_rest": rest}
 
 
 def typology_angle(pixels: UInt8) -> float:
@@ -320,9 +327,9 @@ def flicker(model: str | Path | None, pictures: Sequence[Path]) -> dict[str, Any
     spread, step = np.mean(spreads, axis=0), np.mean(steps, axis=0)
     return {
         "pictures": len(spreads),
-        "mean_spread": _three(spread.mean()),
-        "mean_step": _three(step.mean()),
-        "noise_floor": {_label(au): _three(2 * value) for au, value in zip(engine.aus, spread, strict=True)},
+        "mean_spread": rounded(spread.mean(), 4),
+        "mean_step": rounded(step.mean(), 4),
+        "noise_floor": {au_label(au): rounded(2 * value, 4) for au, value in zip(engine.aus, spread, strict=True)},
     }
 
 
@@ -335,18 +342,6 @@ def _table(path: Path | None) -> dict[str, dict[str, str]]:
     if len(rows) < 2:
         raise InputError(f"{path} is no table of photos; it needs a heading, then the file's name and its groups")
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=False)) for row in rows[1:]}
-
-
-def _label(au: int) -> str:
-    return f"AU{au:02d}"
-
-
-def _two(value: float) -> float | None:
-    return round(float(value), 2) if np.isfinite(value) else None
-
-
-def _three(value: float) -> float:
-    return round(float(value), 4)
 
 
 def write(result: dict[str, Any], out: Path) -> Path:

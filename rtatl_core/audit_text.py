@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from rtatl_core.facs import au_label
+from rtatl_core.markdown import table
 
 FOLLOWS = 0.2
 """|PCC| with the head's turning over which an AU is said to follow it."""
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    labels = [f"AU{au:02d}" for au in result["aus"]]
+    labels = [au_label(au) for au in result["aus"]]
     parts = [
         f"# {result['model']} on real faces that nobody coded",
         f"{result['clips']} clips ({result['frames']} frames), {result['photos']} photos. Readings are on 0-5.",
@@ -105,21 +108,16 @@ def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for division, found in divisions.items():
         for name, entry in found.items():
-            rest = entry["at_rest"]
+            rest, agrees = entry["at_rest"], entry["pcc_with_teacher"]
             highest = max(rest.items(), key=lambda item: item[1] or 0, default=None)
             rows.append(
                 [
                     division,
                     name,
                     str(entry["faces"]),
-                    f"{entry['pcc_with_teacher']:.2f}",
+                    "" if agrees is None else f"{agrees:.2f}",
                     f"{np.mean(list(rest.values())):.2f}" if rest else "",
                     f"{highest[0]} {highest[1]:.2f}" if highest else "",
                 ]
             )
     return table(["division", "group", "faces", "agreement over photos", "mean reading at rest", "highest"], rows)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

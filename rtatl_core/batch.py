@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,17 +26,10 @@ from rtatl_core.errors import InputError
 from rtatl_core.interrupted import recover_sessions
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
-from rtatl_core.runtimes import pick_device
+from rtatl_core.runtimes import graphs_to_run, pick_device
 from rtatl_core.temporal import SMOOTHING_S
-from rtatl_core.video import VideoReader
+from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
-VIDEOS = frozenset(
-    (
-        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"),
-        *(".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mjpeg"),
-    )
-)
-"""Endings by which videos are found in folders; a file that is named itself may have any."""
 CLUSTER_ANSWERS_S = 10.0
 _REPORT_EVERY = 16
 """Frames between two reports to the bar."""
@@ -65,8 +59,8 @@ class Outcome:
     error: str | None = None
 
 
-Done = Mapping[str, str]
-"""Identity of an analysis (``_identity``) -> its session folder."""
+Done = Mapping[str, tuple[Path, str | None]]
+"""Identity of an analysis (``_identity``) -> its session folder, and what was wrong with the video."""
 
 
 def find_videos(inputs: Iterable[Path]) -> list[Path]:
@@ -77,11 +71,31 @@ def find_videos(inputs: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEOS and file.is_file())
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
         if not inside:
-            raise InputError(f"{path} holds no video; name video files, or a folder with {', '.join(sorted(VIDEOS))}")
+            known = ", ".join(sorted(VIDEO_SUFFIXES))
+            raise InputError(f"{path} holds no video; name video files, or a folder with {known}")
         found += inside
     return list(dict.fromkeys(found))
+
+
+def session_names(videos: Sequence[Path]) -> list[str]:
+    """Each video's name without its ending; where several are named alike, after as many of the folders around each as
+    it takes to tell them apart: P01-pre, P02-pre."""
+    alike: defaultdict[str, list[Path]] = defaultdict(list)
+    for video in videos:
+        alike[video.stem].append(video.absolute().parent)
+
+    def named(folder: Path, stem: str, depth: int) -> str:
+        return "-".join((*folder.parts[max(0, len(folder.parts) - depth) :], stem))
+
+    def depth(stem: str) -> int:
+        folders = alike[stem]
+        longest = max(len(folder.parts) for folder in folders)
+        return max(range(longest + 1), key=lambda depth: len({named(folder, stem, depth) for folder in folders}))
+
+    depths = {stem: depth(stem) for stem in alike}
+    return [named(video.absolute().parent, video.stem, depths[video.stem]) for video in videos]
 
 
 def analyse_all(
@@ -98,10 +112,10 @@ def analyse_all(
 
     Raises InputError when model, device or cluster cannot be used, SessionError when ``out`` refuses.
     """
-    pick_device(settings.device)
+    device, card = pick_device(settings.device), read_card(settings.model)
+    model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
     for _ in recover_sessions(out):
         pass  # what an earlier run was killed at says so from now on, and is analysed again
-    model = _model(read_card(settings.model).facts)
     alone = cluster is None and min(jobs, len(videos)) <= 1
     work = partial(
         _analyse_one,
@@ -111,14 +125,15 @@ def analyse_all(
         model=model,
         done=_done_before(out),
     )
+    tasks = list(zip(videos, session_names(videos), strict=True))
     frames: Synchronized[int] = multiprocessing.get_context("spawn").Value("Q", 0)
     with _Bar(videos, None if cluster else frames, quiet) as bar:
         try:
             if cluster is not None:
-                outcomes = _on_cluster(work, videos, cluster)
+                outcomes = _on_cluster(work, tasks, cluster)
             else:
                 _report_to(frames if alone else None)
-                outcomes = work_through(work, videos, jobs, on_start=partial(_report_to, frames))
+                outcomes = work_through(work, tasks, jobs, on_start=partial(_report_to, frames))
             for outcome in outcomes:
                 bar.count(outcome)
                 yield outcome
@@ -168,13 +183,18 @@ def _count_frame(number: int) -> None:
             _frames.value += _REPORT_EVERY
 
 
-def _analyse_one(video: Path, out: Path, settings: Settings, threads: int | None, model: str, done: Done) -> Outcome:
+def _analyse_one(
+    task: tuple[Path, str], out: Path, settings: Settings, threads: int | None, model: str, done: Done
+) -> Outcome:
+    """``task``: a video, and what to call its session."""
+    video, name = task
     try:
         content = content_hash(video)
         if before := done.get(_identity(content, model, settings)):
-            return Outcome(video, Path(before), skipped=True)
+            return Outcome(video, before[0], skipped=True, warning=before[1])
         engine = _own.get(settings, threads)
-        analysed = analyse_video(video, out, engine, source={"sha256": content}, on_frame=_count_frame)
+        source = {"sha256": content}
+        analysed = analyse_video(video, out, engine, name=name, source=source, on_frame=_count_frame)
     except InputError as error:
         return Outcome(video, error=str(error))
     return Outcome(video, analysed.folder, analysed.frames, warning=analysed.warning)
@@ -191,9 +211,12 @@ def content_hash(video: Path) -> str:
         ) from error
 
 
-def _model(facts: Mapping[str, Any]) -> str:
-    """What decides the numbers: the weights, and how their output is read."""
-    return json.dumps([facts["sha256"], facts["calibration"]], sort_keys=True)
+def _model(facts: Mapping[str, Any], *, graphs_run: bool) -> str:
+    """What decides the numbers: the weights, how their output is read, and the graph if one in int8 runs; a float32
+    one gives what torch gives."""
+    is_int8 = graphs_run and facts.get("onnx_parity", {}).get("precision") == "int8"
+    graph = facts["onnx"]["network"] if is_int8 else None
+    return json.dumps([facts["sha256"], facts["calibration"], graph], sort_keys=True)
 
 
 def _identity(content: str, model: str, settings: Settings) -> str:
@@ -202,24 +225,25 @@ def _identity(content: str, model: str, settings: Settings) -> str:
 
 
 def _done_before(out: Path) -> Done:
-    """The complete sessions in ``out``."""
-    found: dict[str, str] = {}
+    """The sessions in ``out`` that hold all there is to be had from their video."""
+    found: dict[str, tuple[Path, str | None]] = {}
     for file in sorted(out.glob("*/session.json")):
         try:
             session: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            content, model = session["source"]["sha256"], _model(session["model"])
             said, status = session["settings"], session["status"]
+            model = _model(session["model"], graphs_run=said["runtime"] != "torch")
+            content = session["source"]["sha256"]
             settings = Settings(
                 faces=said["max_faces"], smoothing_s=said["smoothing_s"], personal=said.get("personal", True)
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a live recording, or a session of another program
-        if status == "complete":
-            found[_identity(content, model, settings)] = str(file.parent)
+        if status in ("complete", "cut off"):
+            found[_identity(content, model, settings)] = file.parent, session.get("warning")
     return found
 
 
-def _on_cluster(work: partial[Outcome], videos: Sequence[Path], address: str) -> Iterator[Outcome]:
+def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Path, str]], address: str) -> Iterator[Outcome]:
     try:
         from distributed import Client, as_completed
     except ImportError as error:
@@ -230,7 +254,7 @@ def _on_cluster(work: partial[Outcome], videos: Sequence[Path], address: str) ->
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address} ({error}); start one with: dask scheduler") from error
     with Client(address) as client:
-        for future in as_completed(client.map(work, videos, pure=False)):
+        for future in as_completed(client.map(work, tasks, pure=False)):
             yield future.result()
 
 

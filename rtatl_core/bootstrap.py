@@ -28,16 +28,10 @@ Statistic = Callable[[Float64], Float64]
 Index = NDArray[np.int64]
 
 
-def bootstrap_by_subject(
-    sums: Float64, statistic: Statistic, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
-) -> Float64:
-    """(2, ...) lower and upper bound of ``statistic(sums.sum(axis=0))`` by percentiles; sums: (subjects, ..., m)."""
-    return interval(resampled(sums, statistic, resamples=resamples, seed=seed), level)
-
-
 def resampled(sums: Float64, statistic: Statistic, *, resamples: int = 1000, seed: int = 0) -> Float64:
-    """(resamples, ...) the statistic of each resample of the subjects; NaN where fewer than ``MIN_SUBJECTS`` subjects
-    have anything to say about it. One seed draws the same subjects for every statistic, so draws may be averaged."""
+    """sums: (subjects, ..., m) -> (resamples, ...) the statistic of each resample of the subjects; NaN where fewer than
+    ``MIN_SUBJECTS`` subjects have anything to say about it. One seed draws the same subjects for every statistic, so
+    draws may be averaged."""
     subjects = len(sums)
     draw = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), size=resamples)
     combined = draw.astype(np.float64) @ sums.reshape(subjects, -1)
@@ -45,12 +39,12 @@ def resampled(sums: Float64, statistic: Statistic, *, resamples: int = 1000, see
     return np.where(enough, statistic(combined.reshape(resamples, *sums.shape[1:])), np.nan)
 
 
-def interval(draws: Float64, level: float = 0.95) -> Float64:
-    """(2, ...) percentiles over the first axis. Resamples in which the statistic is not defined are left out; NaN
-    where fewer than ``DEFINED`` of them remain."""
+def interval(draws: Float64) -> Float64:
+    """(2, ...) percentiles 2.5 and 97.5 over the first axis. Resamples in which the statistic is not defined are left
+    out; NaN where fewer than ``DEFINED`` of them remain."""
     enough = np.isfinite(draws).mean(axis=0) >= DEFINED
     filled = np.where(enough, draws, 0.0)  # nanpercentile warns about columns of nothing but NaN
-    bounds = np.nanpercentile(filled, [50 - 50 * level, 50 + 50 * level], axis=0)
+    bounds = np.nanpercentile(filled, [2.5, 97.5], axis=0)
     return np.where(enough, bounds, np.nan)
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtatl_core.audit_text import against_ratings, groups, per_au, summary, table
-from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.audit_text import against_ratings, groups, per_au, summary
+from rtatl_core.facs import ACTION_UNITS, au_label
+from rtatl_core.markdown import table
+from rtatl_core.metrics import rounded
 from rtatl_core.trust import TRUST_RULE, trust
 
 
@@ -31,7 +33,7 @@ def add_evaluation(card_path: Path, title: str, result: Mapping[str, Any]) -> Pa
         "frames": result["frames"],
         "subjects": result["subjects"],
         **{
-            name: {label: _two(unit[name]["pooled"]) for label, unit in result["aus"].items() if name in unit}
+            name: {label: rounded(unit[name]["pooled"], 3) for label, unit in result["aus"].items() if name in unit}
             for name in ("icc31", "pcc", "mae", "auc")
         },
     }
@@ -43,7 +45,7 @@ def add_evaluation(card_path: Path, title: str, result: Mapping[str, Any]) -> Pa
 def card_markdown(card: Mapping[str, Any]) -> str:
     """The card in words."""
     aus = card["network"]["aus"]
-    labels = [f"AU{au:02d}" for au in aus]
+    labels = [au_label(au) for au in aus]
     parts = [
         f"# {card['name']}",
         str(card.get("purpose", "")),
@@ -121,10 +123,6 @@ def _numbered(evaluations: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, t
 def _mean(values: Mapping[str, float | None]) -> float | None:
     known = [value for value in values.values() if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _two(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
 
 
 def _write(card_path: Path, card: Mapping[str, Any]) -> Path:

@@ -7,6 +7,7 @@ stderr, data to files.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
@@ -59,7 +60,7 @@ def prepare(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     from rtatl_core import distributed
-    from rtatl_core.publish import can_publish, publish
+    from rtatl_core.publish import publish
     from rtatl_core.recipe import load_recipe
     from rtatl_core.runlog import EpochReport
     from rtatl_core.training import Trainer
@@ -88,7 +89,7 @@ def train(options: argparse.Namespace) -> int:
                 print(f"rtatl: stopped and saved; go on with: {shlex.join(again)}", file=sys.stderr)
             return 130
         if distributed.rank() == 0:
-            print(publish(trainer) if can_publish(trainer) else best)
+            print(publish(trainer) if trainer.data.labelled is not None else best)
     return 0
 
 
@@ -217,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     sub.add_argument(
         "--smoothing",
-        type=float,
+        type=_seconds,
         metavar="S",
         help="time constant in seconds, 0 = off (default: that of the window)",
     )
@@ -338,6 +339,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("write a number from 1 on")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError("write seconds from 0 on")
     return value
 
 

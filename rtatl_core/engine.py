@@ -3,6 +3,7 @@ same numbers."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rtatl_core.errors import InputError
 from rtatl_core.face.align import align_face
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import WINDOW
@@ -51,11 +53,12 @@ class Engine:
         personal: bool = True,
         threads: int | None = None,
     ) -> None:
+        self._smoother = Smoother(SMOOTHING_S)
+        self.smoothing_s = smoothing_s
         cv2.setNumThreads(1)  # its pool fights the network's for the same cores
         self._predictor = Predictor(model, device, threads)
         self._predictor.warm_up()
         self._observer = Observer(max_faces)
-        self._smoother = Smoother(smoothing_s)
         self._reference, self._resting = PersonalReference(), RestingLevel()
         self._compares = self._predictor.card.config.reference
         calibration = self._predictor.card.calibration
@@ -63,10 +66,20 @@ class Engine:
         self.aus = self._predictor.aus
         self.model: dict[str, Any] = self._predictor.card.facts
         self.max_faces = max_faces
-        self.smoothing_s = smoothing_s
         self.personal = personal
         self.want_flow = False
         self.want_patches = False
+
+    @property
+    def smoothing_s(self) -> float:
+        """Time constant at rest; setting it raises InputError for what is none."""
+        return self._smoother.seconds
+
+    @smoothing_s.setter
+    def smoothing_s(self, seconds: float) -> None:
+        if not 0 <= seconds < math.inf:
+            raise InputError(f"smoothing cannot be {seconds} s; write seconds from 0 (off) on")
+        self._smoother.seconds = seconds
 
     @property
     def device(self) -> str:
@@ -123,7 +136,7 @@ class Engine:
             coming = first.submit(next, source, None)
             while (packet := coming.result()) is not None:
                 coming = first.submit(next, source, None)
-                behind.append((packet, second.submit(self.analyse, self.observe(packet))))
+                behind.append((packet, second.submit(self.analyse, self.observe(packet), packet.lost)))
                 if len(behind) > MOST_BEHIND:
                     yield behind.popleft()
             yield from behind
@@ -140,7 +153,6 @@ class Engine:
             want_patches=self.want_patches,
         )
         clock.stop("predict")
-        self._smoother.seconds = self.smoothing_s
         faces = tuple(
             AnalysedFace(
                 observation=seen,
@@ -176,6 +188,10 @@ class Engine:
         self._reference.forget()
         self._resting.forget()
         self._smoother.forget()
+
+    def follow_on(self, before: Engine) -> None:
+        """Takes that engine's place within a source: the faces it followed keep their ids, and none is used twice."""
+        self._observer.tracker = before._observer.tracker
 
     def close(self) -> None:
         self._observer.close()

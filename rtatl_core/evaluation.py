@@ -82,16 +82,23 @@ def in_time(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(store.times[rows], kind="stable")]
 
 
-def read_store(network: RTATL, calibration: Calibration, store: ChipStore) -> Float32:
-    """(n, n_aus) intensity 0-5 before smoothing, as the engine reads them: frames of a clip one after the other, each
-    photo as of a stranger."""
-    said = predict_store(network, store, np.arange(len(store)))
+def read_store(
+    network: RTATL, calibration: Calibration, store: ChipStore, rows: NDArray[np.int64] | None = None
+) -> tuple[Float32, Float32]:
+    """(n, n_aus) intensity 0-5 before smoothing and probability of occurrence of the rows (None = all), as the engine
+    reads them: frames of a clip one after the other, also those that are not asked for, each photo as of a stranger."""
+    rows = np.arange(len(store)) if rows is None else rows
+    clips = [clip for clip in np.unique(store.clips[rows]) if clip]
+    needed = np.union1d(rows, np.flatnonzero(np.isin(store.clips, clips)))
+    said = predict_store(network, store, needed)
     resting = np.broadcast_to(calibration.begins, said.intensity.shape).copy()
-    for clip in np.unique(store.clips):
-        if clip:
-            rows = in_time(store, np.flatnonzero(store.clips == clip))
-            resting[rows] = resting_levels(store.times[rows], said.intensity[rows], calibration.begins)
-    return calibrate(said.intensity, said.occurrence, calibration.of_person(said.intensity, resting))[0]
+    for clip in clips:
+        places = np.flatnonzero(store.clips[needed] == clip)
+        places = places[np.argsort(store.times[needed[places]], kind="stable")]
+        resting[places] = resting_levels(store.times[needed[places]], said.intensity[places], calibration.begins)
+    intensity, probability = calibrate(said.intensity, said.occurrence, calibration.of_person(said.intensity, resting))
+    asked = np.searchsorted(needed, rows)
+    return intensity[asked], probability[asked]
 
 
 _CHOICES = ("teacher", "icc", "f1", "loss", "last")

@@ -36,8 +36,8 @@ class ActionUnit:
 
     @property
     def label(self) -> str:
-        """Short label as written in column names: AU01, AU12."""
-        return f"AU{self.number:02d}"
+        """See ``au_label``."""
+        return au_label(self.number)
 
 
 _ALL = (
@@ -217,6 +217,11 @@ def action_unit(number: int) -> ActionUnit:
         return ACTION_UNITS[number]
     except KeyError:
         raise KeyError(f"AU{number} is unknown; known are {', '.join(map(str, ACTION_UNITS))}") from None
+
+
+def au_label(number: int) -> str:
+    """As in column names: AU01, AU12."""
+    return f"AU{number:02d}"
 
 
 def parse_label(label: str) -> int:

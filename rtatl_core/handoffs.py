@@ -43,6 +43,8 @@ class FramePacket:
     """Seconds since the source's first frame: the capture clock of a camera, the media time of a file."""
     captured_at: float
     """``time.perf_counter()`` at the moment the frame was available to the program."""
+    lost: tuple[tuple[int, float], ...] = ()
+    """(number, timestamp) of a file's frames just before this one that could not be decoded, oldest first."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -187,6 +189,6 @@ class AnalysedFrame:
     aus: tuple[int, ...]
     """AU numbers, the order of every (n_aus, ...) array."""
     dropped: tuple[tuple[int, float], ...] = ()
-    """(number, timestamp) of captured frames that were given up before this one, oldest first."""
+    """(number, timestamp) of captured frames that were given up or lost before this one, oldest first."""
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds spent in each stage of the engine for this frame."""

@@ -3,9 +3,10 @@ MediaPipe's Face Mesh for the backbone."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors import SafetensorError
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.backbone import load_imagenet
-from rtatl_core.models.config import RTATLConfig
+from rtatl_core.models.config import NetworkConfig, RTATLConfig
 from rtatl_core.models.face_mesh import FaceMeshTrunk, load_face_mesh
 from rtatl_core.models.rtatl import RTATL
 
@@ -29,20 +30,41 @@ _FREE = frozenset({"aus", "dropout", "geometry_noise", "flow_gap_s", "relation_h
 """Keys of the configuration that change no tensor except by AU."""
 
 
+class Beginning(NamedTuple):
+    """What a ``best.pt`` or a ``.safetensors`` model holds for another run."""
+
+    tensors: dict[str, Tensor]
+    config: RTATLConfig
+    subjects: list[str]
+    """Everybody it was trained on."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises RecipeError when there is no such file or it holds something else."""
+        if not path.is_file():
+            raise RecipeError(
+                f"optim.init names {path}, which is missing; name the best.pt of a finished run or a model"
+            )
+        if path.suffix == ".safetensors":
+            card = _card(path)
+            people = card.get("training", {}).get("subjects", [])
+            return cls(_tensors(path), RTATLConfig.from_json(card["network"]), people)
+        state = load_checkpoint(path)
+        return cls(state["network"], RTATLConfig.from_json(state["config"]), state.get("subjects", []))
+
+
+def network_of(path: Path) -> dict[str, Any]:
+    """The recipe's [network] that fits the file. Raises RecipeError when there is none."""
+    config = Beginning.read(path).config
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(NetworkConfig)}
+
+
 def start_from(network: RTATL, path: Path) -> list[str]:
     """Take over the weights of ``best.pt`` or a ``.safetensors`` model. Returns the subjects it was trained on.
 
     Raises RecipeError when there is no such file or its network has another shape, naming what differs.
     """
-    if not path.is_file():
-        raise RecipeError(f"optim.init names {path}, which is missing; name the best.pt of a finished run or a model")
-    if path.suffix == ".safetensors":
-        card = _card(path)
-        tensors, config = _tensors(path), RTATLConfig.from_json(card["network"])
-        subjects = card.get("training", {}).get("subjects", [])
-    else:
-        state = load_checkpoint(path)
-        tensors, config, subjects = state["network"], RTATLConfig.from_json(state["config"]), state.get("subjects", [])
+    tensors, config, subjects = Beginning.read(path)
     if difference := difference_of(config, network.config):
         raise RecipeError(f"optim.init: {path} holds another network than the recipe describes: {difference}")
     wanted = network.state_dict()

@@ -8,19 +8,11 @@ from torch import nn
 
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.recipe import OptimConfig
 
 
-def freeze(network: RTATL, optim: OptimConfig) -> None:
-    """All but ``optim.only``, if that is set, and what ``optim.frozen`` names. Raises RecipeError for a part that the
-    network lacks."""
-    names = [name for name, _ in network.named_children()]
-    if optim.only and optim.only not in names:
-        raise RecipeError(f"optim.only names {optim.only!r}, which the network lacks; it has {', '.join(names)}")
-    for part in names if optim.only else []:
-        if part != optim.only:
-            network.get_submodule(part).requires_grad_(False)
-    for part in optim.frozen:
+def freeze(network: RTATL, frozen: tuple[str, ...]) -> None:
+    """Raises RecipeError for a part that the network lacks."""
+    for part in frozen:
         try:
             network.get_submodule(part).requires_grad_(False)
         except AttributeError as error:
@@ -29,12 +21,10 @@ def freeze(network: RTATL, optim: OptimConfig) -> None:
             ) from error
 
 
-def set_modes(network: RTATL, optim: OptimConfig) -> None:
+def set_modes(network: RTATL, frozen: tuple[str, ...]) -> None:
     """Training mode for what learns; what does not is as at test time: no dropout, and no running statistics moved."""
-    network.train(not optim.only)
-    if optim.only:
-        network.get_submodule(optim.only).train()
-    for part in optim.frozen:
+    network.train()
+    for part in frozen:
         network.get_submodule(part).eval()
 
 

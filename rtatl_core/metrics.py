@@ -21,6 +21,11 @@ def _pairs(a: Array, b: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return a[both], b[both]
 
 
+def rounded(value: float | np.floating[Any] | None, digits: int) -> float | None:
+    """A measure for JSON: None where there is none, NaN included."""
+    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+
+
 def pcc(a: Array, b: Array) -> float:
     """Pearson correlation coefficient."""
     a, b = _pairs(a, b)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rtatl_core.calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
-from rtatl_core.card import calibrate
+from rtatl_core.card import Calibration, calibrate
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
+from rtatl_core.datasets.split import TrainingData
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation import (
+    Predicted,
     clip_agreement,
     flow_error,
     flow_gain,
@@ -25,148 +26,139 @@ from rtatl_core.evaluation import (
     read_store,
     teacher_agreement,
 )
-from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.facs import MAX_INTENSITY, au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.initial import load_checkpoint
-from rtatl_core.metrics import f1, icc31, mae, pcc
+from rtatl_core.metrics import f1, icc31, mae, pcc, rounded
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.rows import OCCURS
 from rtatl_core.training import Trainer
 from rtatl_core.trust import TRUST_RULE, trust
-from rtatl_core.weights import COMPUTED_KEYS, load_model, save_model
+from rtatl_core.weights import save_model
 
 SHARES = (0.5, 0.75, 0.9)
 """Shares of the geometry stream to choose from."""
 
-DECODERS = ("flow", "inpainting")
-
 _REFERENCE = "mean per-clip PCC with MediaPipe's blendshapes"
 
 
-def can_publish(trainer: Trainer) -> bool:
-    """Whether the run makes a model; a self-supervised one makes a beginning for others."""
-    return trainer.data.labelled is not None or _trains_a_decoder(trainer)
+class _Labelled(NamedTuple):
+    """Held-out coded faces, and what the network says of them before calibration."""
 
+    source: Source
+    said: Predicted
+    truth: Float32
+    """(n, n_aus) intensity on 0-5, NaN = not coded."""
+    present: Float32
+    """(n, n_aus) 0 or 1, NaN = not coded."""
 
-def _trains_a_decoder(trainer: Trainer) -> bool:
-    optim = trainer.recipe.optim
-    return optim.only in DECODERS and Path(optim.init).suffix == ".safetensors"
+    @classmethod
+    def of(cls, source: Source, network: RTATL) -> Self:
+        store, rows = source.store, source.rows
+        assert store.intensity is not None
+        assert store.occurrence is not None
+        return cls(source, predict_store(network, store, rows), store.intensity[rows], store.occurrence[rows])
 
 
 def publish(trainer: Trainer) -> Path:
     """Calibrate the best checkpoint of a finished run, measure it, and write ``<out>/<name>.safetensors`` and
-    ``.json``. A run that trained nothing but a decoder of a model passes that model on, with its card, and the decoder
-    beside."""
-    optim = trainer.recipe.optim
-    if _trains_a_decoder(trainer):
-        return _publish_decoder(trainer, Path(optim.init), optim.only)
-    data = trainer.data
+    ``.json``. Raises RecipeError for a self-supervised run, which makes a beginning for others but no model."""
+    data, recipe = trainer.data, trainer.recipe
     if data.labelled is None or data.validation is None:
         raise RecipeError(
             "a self-supervised run has no AUs to publish; name its best.pt as optim.init of another recipe"
         )
     state = load_checkpoint(trainer.out / "best.pt")
-    decoders = {name: getattr(trainer.network, name) is not None for name in DECODERS}
+    decoders = {name: getattr(trainer.network, name) is not None for name in ("flow", "inpainting")}
     network = RTATL(trainer.network.config, **decoders)
     network.load_state_dict(state["network"])
     aus = network.config.aus
-    store, rows = data.validation.store, data.validation.rows
-    assert store.intensity is not None
-    assert store.occurrence is not None
-    truth, present = store.intensity[rows], store.occurrence[rows]
     if data.selection is not None and network.geometry is not None:
         network.geometry_share.copy_(torch.from_numpy(fit_geometry_share(data.selection, network)))
     tempered = _temper_flow(network, data.selection)
-    said = predict_store(network, store, rows)
-    real = np.empty((0, len(aus)), np.float32)
-    clips: list[Float32] = []
-    if data.selection is not None:
-        real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
-        clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
-    strangers = _whole(data.calibration) or data.unlabelled
-    judged = real_output(network, [*strangers, *_whole(data.selection)])
-    labelled = said.intensity, truth / np.float32(MAX_INTENSITY)
-    seen = seen_output(network, [*data.unlabelled, *strangers])
-    calibration = fit_calibration(*labelled, clips, judged, seen)
-    rises = own_rises(network, [*data.unlabelled, *_whole(data.selection)], calibration)
-    own = fit_own(*labelled, rises, calibration, seen)
-    calibration = dataclasses.replace(
-        calibration,
-        occurrence_from_intensity=store.occurrence_rule == FACS_A,
-        intensity_from_occurrence=~np.isfinite(truth).any(axis=0),
-        own=own,
-    )
-    value, probability = calibrate(said.intensity, said.occurrence, calibration)
-    labels = [f"AU{au:02d}" for au in aus]
-    measured: dict[str, Any] = {
-        "held_out_labelled": {
-            "what": "faces of the training kind, identities that were not trained on",
-            "faces": len(truth),
-            **{
-                name: {label: _two(f(value[:, j], truth[:, j])) for j, label in enumerate(labels)}
-                for name, f in (("pcc", pcc), ("icc31", icc31), ("mae", mae))
-            },
-            **_side_agreement(network, store, rows, labels),
-            "f1": {label: _two(_f1(probability[:, j], present[:, j])) for j, label in enumerate(labels)},
-        }
-    }
-    if data.selection is not None:
-        measured["selection_video"] = {
-            "what": f"{_REFERENCE}, on the real clips that chose the checkpoint and the mixture",
-            **_against_teacher(data.selection, real, aus),
-        }
-    if data.aside is not None:
-        value_aside = read_store(network, calibration, data.aside)
-        aside = _against_teacher(data.aside, value_aside, aus)
-        measured["aside_video"] = {"what": f"{_REFERENCE}, on real clips that chose nothing", **aside}
-        if network.flow is not None:
-            measured["aside_video"]["flow"] = flow_error(network, data.aside)
-    by_author = trainer.recipe.card.get("trust", {})
+    labelled = _Labelled.of(data.validation, network)
+    calibration = _calibrated(network, labelled, data)
+    measured = _measured(network, calibration, labelled, data)
+    by_author = recipe.card.get("trust", {})
+    shares = zip(aus, network.geometry_share.tolist(), strict=True)
     description = {
-        "name": trainer.recipe.name,
-        "trained_on": trainer.recipe.trained_on,
+        "name": recipe.name,
+        "trained_on": recipe.trained_on,
         "trust": trust(aus, measured, by_author),
         "trust_by_author": by_author,
         "trust_rule": TRUST_RULE,
-        **{key: text for key, text in trainer.recipe.card.items() if key != "trust"},
-        "geometry_share": {
-            label: _two(share) for label, share in zip(labels, network.geometry_share.tolist(), strict=True)
-        },
+        **{key: text for key, text in recipe.card.items() if key != "trust"},
+        "geometry_share": {au_label(au): rounded(share, 3) for au, share in shares},
         **tempered,
-        "occurrence_rule": store.occurrence_rule,
+        "occurrence_rule": data.validation.store.occurrence_rule,
         "training": {
             "epoch": state["epoch"],
             "chosen_by": trainer.choice.by,
-            "recipe": _without_card(trainer.recipe.to_json()),
+            "recipe": {key: value for key, value in recipe.to_json().items() if key != "card"},
             "subjects": state["subjects"],
             "judged_by": data.judges,
         },
         "measured": measured,
     }
-    path = trainer.out / trainer.recipe.name
+    path = trainer.out / recipe.name
     save_model(path, network, calibration, description)
     return path.with_suffix(".safetensors")
 
 
-def _publish_decoder(trainer: Trainer, model: Path, decoder: str) -> Path:
-    before = load_model(model)
-    state = load_checkpoint(trainer.out / "best.pt")
-    decoders = {name: getattr(before.network, name) is not None or name == decoder for name in DECODERS}
-    network = RTATL(before.network.config, **decoders)
-    new = {name: tensor for name, tensor in state["network"].items() if name.startswith(f"{decoder}.")}
-    network.load_state_dict(before.network.state_dict() | new)
-    tempered = _temper_flow(network, trainer.data.selection) if decoder == "flow" else {}
-    description = {key: value for key, value in before.facts.items() if key not in COMPUTED_KEYS}
-    recipe = _without_card(trainer.recipe.to_json())
-    trained = {"losses_held_out": state["held_out"], "epoch": state["epoch"], "recipe": recipe, **trainer.recipe.card}
-    description |= {
-        "name": trainer.recipe.name,
-        **tempered,
-        "decoders_trained_later": before.facts.get("decoders_trained_later", {}) | {decoder: trained},
+def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData) -> Calibration:
+    raw, truth = labelled.said.intensity, labelled.truth / np.float32(MAX_INTENSITY)
+    selection, calibration = ([] if one is None else [_whole(one)] for one in (data.selection, data.calibration))
+    clips: list[Float32] = []
+    if data.selection is not None:
+        real = predict_store(network, data.selection, selection[0].rows).intensity
+        clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
+    judged = real_output(network, [*(calibration or data.unlabelled), *selection])
+    seen = seen_output(network, [*data.unlabelled, *calibration])
+    strangers = fit_calibration(raw, truth, clips, judged, seen)
+    rises = own_rises(network, [*data.unlabelled, *calibration, *selection], strangers)
+    return dataclasses.replace(
+        strangers,
+        occurrence_from_intensity=labelled.source.store.occurrence_rule == FACS_A,
+        intensity_from_occurrence=~np.isfinite(truth).any(axis=0),
+        own=fit_own(raw, truth, rises, strangers, seen),
+    )
+
+
+def _measured(
+    network: RTATL, calibration: Calibration, labelled: _Labelled, data: TrainingData
+) -> dict[str, dict[str, Any]]:
+    aus, truth, said = network.config.aus, labelled.truth, labelled.said
+    value, probability = calibrate(said.intensity, said.occurrence, calibration)
+    scores = (("pcc", pcc), ("icc31", icc31), ("mae", mae))
+    measured: dict[str, dict[str, Any]] = {
+        "held_out_labelled": {
+            "what": "faces of the training kind, identities that were not trained on; they helped to set the gain",
+            "faces": len(truth),
+            **{
+                name: {au_label(au): rounded(score(value[:, j], truth[:, j]), 3) for j, au in enumerate(aus)}
+                for name, score in scores
+            },
+            **_side_agreement(labelled, aus),
+            "f1": {
+                au_label(au): rounded(_f1(probability[:, j], labelled.present[:, j]), 3) for j, au in enumerate(aus)
+            },
+        }
     }
-    path = trainer.out / trainer.recipe.name
-    save_model(path, network, before.calibration, description)
-    return path.with_suffix(".safetensors")
+    if data.selection is not None:
+        real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
+        measured["selection_video"] = {
+            "what": f"{_REFERENCE}, on the real clips that chose the checkpoint and the mixture",
+            **_against_teacher(data.selection, real, aus),
+        }
+    if data.aside is not None:
+        values, _ = read_store(network, calibration, data.aside)
+        measured["aside_video"] = {
+            "what": f"{_REFERENCE}, on real clips that chose nothing",
+            **_against_teacher(data.aside, values, aus),
+        }
+        if network.flow is not None:
+            measured["aside_video"]["flow"] = flow_error(network, data.aside)
+    return measured
 
 
 def _temper_flow(network: RTATL, selection: ChipStore | None) -> dict[str, float]:
@@ -178,19 +170,18 @@ def _temper_flow(network: RTATL, selection: ChipStore | None) -> dict[str, float
     return {"flow_gain": round(gain, 3)}
 
 
-def _side_agreement(network: RTATL, store: ChipStore, rows: NDArray[np.int64], labels: list[str]) -> dict[str, Any]:
+def _side_agreement(labelled: _Labelled, aus: tuple[int, ...]) -> dict[str, Any]:
     """PCC between told and true difference of left and right, on faces whose sides differ."""
-    if store.sides is None or not network.config.sides:
+    store, told = labelled.source.store, labelled.said.sides
+    if store.sides is None or told is None:
         return {}
-    true = store.sides[rows, :, 0] - store.sides[rows, :, 1]
-    sides = predict_store(network, store, rows).sides
-    assert sides is not None
-    told = sides[..., 0] - sides[..., 1]
-    found = {}
-    for j, label in enumerate(labels):
-        if np.abs(true[:, j]).max() > 0.1:
-            found[label] = _two(pcc(told[:, j], true[:, j]))
-    return {"pcc_left_minus_right": found}
+    true_difference, difference = (sides[..., 0] - sides[..., 1] for sides in (store.sides[labelled.source.rows], told))
+    differing = [(j, au) for j, au in enumerate(aus) if np.abs(true_difference[:, j]).max() > 0.1]
+    return {
+        "pcc_left_minus_right": {
+            au_label(au): rounded(pcc(difference[:, j], true_difference[:, j]), 3) for j, au in differing
+        }
+    }
 
 
 def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[str, Any]:
@@ -198,8 +189,8 @@ def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
     return {
         "frames": len(values),
         "clips": clips,
-        "pcc": {f"AU{au:02d}": _two(float(np.mean(score))) for au, score in scores.items()},
-        "clips_where_it_moves": {f"AU{au:02d}": len(score) for au, score in scores.items()},
+        "pcc": {au_label(au): rounded(np.mean(score), 3) for au, score in scores.items()},
+        "clips_where_it_moves": {au_label(au): len(score) for au, score in scores.items()},
     }
 
 
@@ -219,20 +210,12 @@ def fit_geometry_share(selection: ChipStore, network: RTATL) -> Float32:
     scores = []
     for share in SHARES:
         mixture = (1 - share) * pixels + share * shape
-        within = teacher_agreement(selection, mixture, aus)
-        scores.append({au: score + pooled_agreement(selection, mixture, aus)[au] for au, score in within.items()})
+        within, pooled = (agree(selection, mixture, aus) for agree in (teacher_agreement, pooled_agreement))
+        scores.append({au: score + pooled[au] for au, score in within.items()})
     best = {au: max(SHARES, key=lambda share: scores[SHARES.index(share)][au]) for au in scores[0]}
     default = float(np.mean(list(best.values()))) if best else 0.5
     return np.array([best.get(au, default) for au in aus], np.float32)
 
 
-def _whole(store: ChipStore | None) -> list[Source]:
-    return [] if store is None else [Source(store, np.arange(len(store)), labels=False)]
-
-
-def _without_card(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in recipe.items() if key != "card"}
-
-
-def _two(value: float) -> float | None:
-    return round(value, 3) if np.isfinite(value) else None
+def _whole(store: ChipStore) -> Source:
+    return Source(store, np.arange(len(store)), labels=False)

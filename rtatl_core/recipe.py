@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.errors import RecipeError
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.initial import network_of
 from rtatl_core.models.config import NetworkConfig
 from rtatl_core.tasks.consistency import ConsistencyConfig
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig
@@ -54,6 +56,10 @@ class DataConfig:
     label_share: float = 1.0
     """Share of the training faces whose codes are used; the others join the unlabelled ones (limited-label studies)."""
 
+    def __post_init__(self) -> None:
+        if unknown := [au for au in self.aus if au not in ACTION_UNITS]:
+            raise ValueError(f"data.aus names AU{unknown[0]}; known are {', '.join(map(str, ACTION_UNITS))}")
+
 
 @dataclass(frozen=True, slots=True)
 class TaskWeights:
@@ -62,7 +68,6 @@ class TaskWeights:
     intensity: float = 1.0
     occurrence: float = 0.05
     inpainting: float = 0.1
-    perceptual: float = 0.0
     flow: float = 0.1
     consistency: float = 0.0
     teacher: float = 0.0
@@ -73,15 +78,12 @@ class TaskWeights:
 class OptimConfig:
     init: str = ""
     """Checkpoint (best.pt) or model (.safetensors) to start from; empty = random weights. What belongs to an AU goes to
-    the same AU, other AUs start anew."""
+    the same AU, other AUs start anew; [network] is then that of the file, but for what the recipe says."""
     init_backbone: str = ""
     """torchvision ImageNet checkpoint (.pth, .safetensors) for the backbone, with network.standardise imagenet; or
     mediapipe: what the installed mediapipe brings for the backbone face_mesh."""
     backbone_rate: float = 1.0
     """Learning rate of the backbone relative to the rest; less keeps more of what it began with."""
-    only: str = ""
-    """Train this part of the network (flow, inpainting, geometry, head, ...) and leave the rest as it is; empty = all
-    of it."""
     frozen: tuple[str, ...] = ()
     """Parts to leave as they are, e.g. backbone.stem."""
     epochs: int = 30
@@ -112,6 +114,11 @@ class OptimConfig:
     """Loader processes; -1 = all cores but one, 0 = none."""
     threads: int = 0
     """Of torch; 0 leaves its own choice."""
+
+    def __post_init__(self) -> None:
+        for key, least in (("epochs", 1), ("labelled_batch", 1), ("unlabelled_batch", 0), ("steps", 0)):
+            if getattr(self, key) < least:
+                raise ValueError(f"optim.{key} is {getattr(self, key)}; write a number from {least} on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +181,18 @@ def override(table: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any
 def build_recipe(table: dict[str, Any]) -> Recipe:
     """Raises RecipeError, see ``load_recipe``."""
     try:
-        return _build(Recipe, table, where="")
+        return _build(Recipe, _with_network_of_init(table), where="")
     except ValueError as error:  # a config that checks its own values
         raise RecipeError(f"recipe: {error}") from error
+
+
+def _with_network_of_init(table: dict[str, Any]) -> dict[str, Any]:
+    """A copy whose [network] is that of ``optim.init``, if that is there already, but for what the recipe says."""
+    optim, own = (table.get(section, {}) for section in ("optim", "network"))
+    init = Path(str(optim.get("init", ""))) if isinstance(optim, dict) else Path()
+    if not (isinstance(own, dict) and init.is_file()):
+        return table
+    return table | {"network": network_of(init) | own}
 
 
 def _toml_value(text: str) -> Any:

@@ -16,7 +16,7 @@ from rtatl_core import bootstrap as boot
 from rtatl_core.errors import InputError
 from rtatl_core.facs import action_unit
 from rtatl_core.handoffs import Float32, Float64
-from rtatl_core.metrics import auc, average_precision, confusion, f1, icc31, mae, pcc, precision_recall
+from rtatl_core.metrics import auc, average_precision, confusion, f1, icc31, mae, pcc, precision_recall, rounded
 from rtatl_core.published import Published
 from rtatl_core.report_text import markdown, protocol_gap
 
@@ -274,7 +274,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, float | np.floating):
-        return round(float(value), 6) if np.isfinite(value) else None
+        return rounded(value, 6)
     return value
 
 

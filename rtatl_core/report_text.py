@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rtatl_core.facs import action_unit, parse_label
+from rtatl_core.markdown import table
 from rtatl_core.published import POSITIVE_RATES, Published, Status
 
-RATE_TOLERANCE = 1.5
-"""Points of percent by which positive rates may differ from the published ones: dropping frames without landmarks moves
-them by less, another rule for "present" by more."""
+SCORED_RATES_WITHIN = 1.5
+"""Points of percent by which positive rates of the frames scored may differ from the published ones: dropping frames
+without landmarks moves them by less, another rule for "present" by more."""
 FRAMES_KEPT = 0.95
 """Share of the labelled frames that must be scored; published works keep 96 % and more."""
 
@@ -45,7 +46,7 @@ def protocol_gap(result: dict[str, Any], published: Published) -> str | None:
         if unit["frames"] < FRAMES_KEPT * published.frames:
             return f"{label} is scored on {unit['frames']:,} of {published.frames:,} frames"
         ours = 100 * unit["positive_rate"]
-        if abs(ours - rate) > RATE_TOLERANCE:
+        if abs(ours - rate) > SCORED_RATES_WITHIN:
             return f"{label} is present in {ours:.1f} % of the frames, by the published labels in {rate} %"
         if unit["f1"]["fold_mean"] is None:
             return f"{label} has no F1"
@@ -79,7 +80,7 @@ def _summary(result: dict[str, Any]) -> list[str]:
     ]
     rows.append(["F1, %, micro (all AUs' decisions together)", *_three("f1", result["micro_f1"])])
     header = ["measure", "mean of the folds", "folds pooled", "95 % interval of pooled"]
-    return ["## In short", _table(header, rows)]
+    return ["## In short", table(header, rows, words=1)]
 
 
 def _per_au(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
@@ -92,7 +93,7 @@ def _per_au(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
     return [
         "## Occurrence of each AU",
         *_pictures(plots, "per_au.png", "pr.png"),
-        _table(header, rows, words=2),
+        table(header, rows, words=2),
         "F1 rises with the share of frames that show the AU, AUC does not: F1 is not to be compared across AUs.",
     ]
 
@@ -108,7 +109,7 @@ def _intensity(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
         [label, _name(label), f"{unit['intensity_frames']:,}", *(cell for n in names for cell in _three(n, unit[n]))]
         for label, unit in units.items()
     ]
-    return ["## Intensity of each AU (0-5)", *_pictures(plots, "intensity.png"), _table(header, rows, words=2)]
+    return ["## Intensity of each AU (0-5)", *_pictures(plots, "intensity.png"), table(header, rows, words=2)]
 
 
 def _folds(result: dict[str, Any]) -> list[str]:
@@ -131,9 +132,9 @@ def _folds(result: dict[str, Any]) -> list[str]:
     ]
     return [
         "## Folds",
-        _table(header, rows),
+        table(header, rows, words=1),
         "F1 in percent of each AU in each fold:",
-        _table(["AU", *(f"fold {fold}" for fold in folds)], per_au),
+        table(["AU", *(f"fold {fold}" for fold in folds)], per_au, words=1),
     ]
 
 
@@ -162,9 +163,9 @@ def _published(result: dict[str, Any], published: Published | None) -> list[str]
     return [
         heading,
         "**Measured here** (F1 in percent, mean of the folds):",
-        _table(header, [mine]),
+        table(header, [mine], words=1),
         "**Printed by others** (F1 in percent):",
-        _table([*header, "status", "read in", "note"], rows),
+        table([*header, "status", "read in", "note"], rows, words=1),
         _list(
             [
                 NOT_THE_PAPERS,
@@ -189,7 +190,7 @@ def _yaw(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
     if yaw["frames_without_yaw"]:
         text += f" {yaw['frames_without_yaw']:,} frames without a head pose are in no bin."
     header = ["yaw to either side, degrees", "frames", "subjects", "AUs", "error", "95 %"]
-    return ["## Head yaw", *_pictures(plots, "yaw.png"), _table(header, rows), text]
+    return ["## Head yaw", *_pictures(plots, "yaw.png"), table(header, rows, words=1), text]
 
 
 def _rules(result: dict[str, Any]) -> list[str]:
@@ -245,9 +246,3 @@ def _pictures(plots: Sequence[str], *names: str) -> list[str]:
 
 def _list(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """words: columns from the left that hold words, which stand left, numbers right."""
-    lines = [header, ["---" if i < words else "---:" for i in range(len(header))], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

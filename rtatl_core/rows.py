@@ -53,7 +53,7 @@ class FrameRecord:
 
 
 def records(frame: AnalysedFrame) -> tuple[FrameRecord, ...]:
-    """The captured frames that were given up before `frame`, then `frame` itself."""
+    """The captured frames that were given up or lost before `frame`, then `frame` itself."""
     faces = sorted((FaceRecord.of(face) for face in frame.faces), key=lambda face: face.face_id)
     packet = frame.packet
     return (
@@ -95,7 +95,7 @@ def describe_columns(aus: Sequence[int], *, sides: bool = False) -> dict[str, di
         "face_x1": ("right edge of the face", "px"),
         "face_y1": ("lower edge of the face", "px"),
         "analysed": (
-            "0: captured, but given up because a newer frame was there or the analysis failed",
+            "0: captured, but given up because a newer frame was there, or it could not be decoded or analysed",
             "0/1",
         ),
     }

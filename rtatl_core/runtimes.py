@@ -13,6 +13,8 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rtatl_core.card import Card
@@ -83,10 +85,15 @@ def _may_have_gpu() -> bool:
     return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or os.path.exists("/dev/nvidiactl")
 
 
+def graphs_to_run(card: Card, device: str) -> Mapping[str, Path]:
+    """The exported graphs that do the arithmetic on that device; empty where torch does. Raises WeightsError."""
+    return card.graphs() if device == "cpu" else {}
+
+
 def open_runtime(card: Card, device: str, threads: int, *, torch_only: bool = False) -> Runtime:
     """On the CPU, for a model that was exported: ONNX Runtime, or OpenVINO where that is installed and faster. Torch
     everywhere else. Raises WeightsError when files are missing or damaged, or the model answers wrongly."""
-    if device == "cpu" and not torch_only and (graphs := card.graphs()):
+    if not torch_only and (graphs := graphs_to_run(card, device)):
         from rtatl_core import openvino_runtime
         from rtatl_core.onnx_runtime import OnnxRuntime
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from rtatl_core.card import calibrate
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import require_apart, test_subjects
-from rtatl_core.datasets.split import only_aus
+from rtatl_core.datasets.split import names_of, only_aus
 from rtatl_core.distributed import local_device
 from rtatl_core.errors import RecipeError
-from rtatl_core.evaluation import predict_store
+from rtatl_core.evaluation import read_store
 from rtatl_core.report import Scored
 from rtatl_core.weights import Model, load_model
 
@@ -25,8 +24,8 @@ def score(
     """Predictions of every model on its test subjects, put together; and what the models were trained on, in words.
 
     With a protocol each model is tested on the fold that its card names (``fold`` overrides, for one model alone);
-    without one, on everybody in the data. Raises RecipeError when a test subject was trained on, two models test the
-    same fold, or the data do not fit.
+    without one, on everybody in the data. Raises RecipeError when a test subject was trained on or helped to choose or
+    calibrate the model, two models test the same fold, or the data do not fit.
     """
     store = ChipStore.open(*folders)
     if store.intensity is None:
@@ -79,10 +78,13 @@ def _score_one(model: Model, store: ChipStore, protocol: str, fold: int, device:
     store = only_aus(store, aus)
     names = [str(name) for name in np.unique(store.subjects)]
     test = test_subjects(protocol, fold, names) if protocol else frozenset(names)
-    require_apart(model.facts.get("training", {}).get("subjects", []), test)
     rows = np.flatnonzero(np.isin(store.subjects, sorted(test)) & store.labelled)
-    said = predict_store(model.network.to(local_device(device)), store, rows)
-    intensity, probability = calibrate(said.intensity, said.occurrence, model.calibration)
+    for key, what in (("subjects", "training"), ("judged_by", "calibration")):
+        people = model.facts.get("training", {}).get(key, [])
+        require_apart(
+            people, names_of(store, rows), trained=f"in the {what} of {model.name}", tested=f"in {store.folder}"
+        )
+    intensity, probability = read_store(model.network.to(local_device(device)), model.calibration, store, rows)
     columns = [model.aus.index(au) for au in aus]
     assert store.intensity is not None
     assert store.occurrence is not None

@@ -176,8 +176,11 @@ class SessionWriter:
             self._summed_up_at = now
             self._guarded(lambda: self._write_summary("recording"))
 
-    def close(self, status: str = "complete") -> None:
-        """Ends the session as "complete" or "stopped: <reason>"; the files are closed whatever the disk says."""
+    def close(self, status: str = "complete", warning: str | None = None) -> None:
+        """Ends the session as "complete", "cut off" (a file that ends too early) or "stopped: <reason>"; the files are
+        closed whatever the disk says. ``warning``: what session.json tells of the whole."""
+        if warning:
+            self._head["warning"] = warning
         with self._events, self._frames:
             try:
                 self._guarded(self._sync)
@@ -205,7 +208,7 @@ class SessionWriter:
             "faces": len(self._face_ids),
         }
         summary = {**self._head, "status": status, "counts": counts, "columns": self._columns}
-        text = json.dumps(summary, indent=2, default=str) + "\n"
+        text = json.dumps(summary, indent=2, default=str, allow_nan=False) + "\n"
         path = self.folder / "session.json"
         try:
             replace_file(path, text)

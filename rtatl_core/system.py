@@ -52,4 +52,4 @@ def _can_load(library: str) -> bool:
 def has_amx() -> bool:
     """Whether the processor multiplies matrices of bfloat16 by the tile. As Linux tells; other systems do not."""
     cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.is_file() and "amx_bf16" in cpuinfo.read_text()
+    return cpuinfo.is_file() and "amx_bf16" in cpuinfo.read_text(encoding="utf-8")

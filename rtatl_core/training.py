@@ -26,13 +26,15 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rtatl_core import distributed
+from rtatl_core.datasets.chips import require_flow_gap
 from rtatl_core.datasets.loader import StepPlan, load_steps
 from rtatl_core.datasets.others import means_of_people
+from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import Choice, validate
 from rtatl_core.facs import MAX_INTENSITY
-from rtatl_core.initial import difference_of, load_checkpoint, start_backbone, start_from
+from rtatl_core.initial import load_checkpoint, start_backbone, start_from
 from rtatl_core.learning import freeze, parameter_groups, set_modes
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
@@ -64,24 +66,28 @@ class Trainer:
         self.device = distributed.local_device(optim.device)
         self.precision = _precision(optim.precision, self.device)
         self.data = split(recipe.data, optim.seed)
-        if recipe.network.sides and self.data.labelled is not None and self.data.labelled.store.sides is None:
+        if recipe.network.sides and not optim.init and self.data.labelled and self.data.labelled.store.sides is None:
             raise RecipeError(
                 f"network.sides is true, but {self.data.labelled.store.folder} does not tell left from right; "
                 "leave it false, or train on data that do (rtatl synth)"
             )
+        for store in (self.data.selection, self.data.aside):  # read at the end only; the others as training begins
+            if weights.flow > 0 and store is not None:
+                require_flow_gap(store, recipe.network.flow_gap_s)
         self.choice = Choice.of(optim.choose, self.data)
         torch.manual_seed(optim.seed)
         config = RTATLConfig(aus=self.data.aus, chip_side=self.data.side, **dataclasses.asdict(recipe.network))
-        self.network = RTATL(config, flow=weights.flow > 0, inpainting=weights.inpainting > 0 or weights.perceptual > 0)
+        self.network = RTATL(config, flow=weights.flow > 0, inpainting=weights.inpainting > 0)
         self._fit_geometry_scale()
         if optim.init_backbone:
             start_backbone(self.network, optim.init_backbone)
         before = start_from(self.network, Path(optim.init)) if optim.init else []
+        require_apart(before, self.data.test, trained=f"in the training of {optim.init}", tested="in the test fold")
         self.subjects = sorted({*self.data.subjects, *before})
-        """Everybody trained on, by this run and the one it started from."""
+        """Everybody trained on, by this run and the one it started from (``names_of``)."""
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         distributed.synchronise_batch_norms(self.network, self.device)
-        freeze(self.network, optim)
+        freeze(self.network, optim.frozen)
         self.objective = Objective(self.network, self._make_tasks())
         if optim.compile:
             self.network.compile()
@@ -124,8 +130,8 @@ class Trainer:
                     torch.from_numpy(store.intensity[rows] / MAX_INTENSITY), torch.from_numpy(store.occurrence[rows])
                 )
             )
-        if weights.inpainting > 0 or weights.perceptual > 0:
-            tasks.append(RoIInpainting(self.recipe.inpainting, perceptual=weights.perceptual > 0))
+        if weights.inpainting > 0:
+            tasks.append(RoIInpainting(self.recipe.inpainting))
         if weights.flow > 0:
             tasks.append(OpticalFlow())
         if weights.teacher > 0:
@@ -142,9 +148,7 @@ class Trainer:
         for key in ("labelled_batch", "unlabelled_batch"):
             if getattr(optim, key) % world:
                 raise RecipeError(f"optim.{key} is {getattr(optim, key)}, not a multiple of the {world} processes")
-        uses_unlabelled = (
-            max(weights.inpainting, weights.perceptual, weights.flow, weights.consistency, weights.teacher) > 0
-        )
+        uses_unlabelled = max(weights.inpainting, weights.flow, weights.consistency, weights.teacher) > 0
         unlabelled = data.unlabelled if uses_unlabelled and optim.unlabelled_batch else ()
         if data.labelled is not None:
             steps = optim.steps or len(data.labelled.rows) // optim.labelled_batch
@@ -237,7 +241,7 @@ class Trainer:
         )
 
     def _train_epoch(self, objective: nn.Module) -> dict[str, float]:
-        set_modes(self.network, self.recipe.optim)
+        set_modes(self.network, self.recipe.optim.frozen)
         steps = load_steps(self.plan, self.epoch, self.step, self._workers)
         left = self.plan.steps - self.step
         for raw in progress(steps, desc=f"epoch {self.epoch + 1}", unit="step", total=left, quiet=self._quiet):
@@ -267,8 +271,8 @@ class Trainer:
         named = dict(zip(losses, values.tolist(), strict=True))
         if bad := [name for name, value in named.items() if not math.isfinite(value)]:
             raise TrainingError(
-                f"the loss of {', '.join(bad)} is not finite in epoch {self.epoch + 1}, step {self.step + 1}; the last "
-                f"good state is in {self.out / 'last.pt'}; lower optim.learning_rate and resume"
+                f"the loss of {', '.join(bad)} is not finite in epoch {self.epoch + 1}, step {self.step + 1}; lower "
+                f"optim.learning_rate and train again, with --resume if {self.out / 'last.pt'} is there"
             )
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
@@ -364,14 +368,28 @@ class Trainer:
         state = load_checkpoint(path)
         config = RTATLConfig.from_json(state["config"])
         if config != self.network.config:
-            difference = difference_of(config, self.network.config) or "they differ in AUs, dropout or flow gap"
+            difference = _difference(config.to_json(), self.network.config.to_json())
             raise RecipeError(
                 f"{path} holds another network than the recipe describes: {difference}; train into another folder"
+            )
+        begun, now = (
+            {**recipe["data"], "optim.seed": recipe["optim"]["seed"]}
+            for recipe in (state["recipe"], self.recipe.to_json())
+        )
+        if begun != now:
+            raise RecipeError(
+                f"{path} was begun with other data, of which some may be kept out of this run: "
+                f"{_difference(begun, now)}; set it back or train into another folder"
             )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step, self._sums = state["epoch"], state["step"], state["sums"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
+    key = next(key for key in here if there.get(key) != here[key])
+    return f"{key} is {there.get(key)!r} there and {here[key]!r} here"
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

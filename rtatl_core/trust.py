@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rtatl_core.facs import parse_label
+from rtatl_core.facs import au_label, parse_label
 
 SEEN, PEOPLE = 10, 5
 """So many faces on which raters saw an AU, of so many people, and so many on which they did not, decide about it."""
@@ -19,7 +19,7 @@ TRUST_RULE = (
 
 def trust(aus: Iterable[int], measured: Mapping[str, Any], by_author: Mapping[str, str]) -> dict[str, str]:
     """AU number -> trust level: the author's word, else what raters saw, else blendshapes. measured: as in a card."""
-    levels = dict.fromkeys((f"AU{au:02d}" for au in aus), "experimental")
+    levels = dict.fromkeys((au_label(au) for au in aus), "experimental")
     if "pcc" in (by_shapes := measured.get("aside_video", {})):
         levels |= trust_by_shapes(by_shapes)
     levels |= trust_by_ratings(measured.get("real_faces", {}).get("against_ratings", {}))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -13,9 +14,25 @@ import numpy as np
 from rtatl_core.errors import SourceError
 from rtatl_core.handoffs import FramePacket
 
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"),
+        *(".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mjpeg"),
+    )
+)
+"""Endings by which videos are found in folders; a file that is named itself may have any."""
 _CUT_OFF_S = 0.25
 """How much earlier than announced a whole file may end: edit lists and estimated lengths are off by a few
 frames (measured: 0.18 s)."""
+_TRIES = 25
+"""Reads in a row that may fail where the container promises no more frames: some only estimate how many there are."""
+_MOST_TRIES = 10_000
+"""And where it promises any number: a failed read takes some microseconds."""
+_REORDERED = 16
+"""Frames may lie so much later in the container than they are shown."""
+_SAME_S = 0.0005
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it complains line by line; the reader says it in a sentence
 
 
 class VideoReader:
@@ -23,6 +40,9 @@ class VideoReader:
 
     The rotation a phone writes into its files is obeyed. Timestamps come from the container, so files with a
     variable frame rate are right, and never go backwards; without any they are counted from the frame rate.
+
+    A damaged frame is passed over: the packet after it names it in ``lost``. Only failures up to the announced end are
+    the end.
 
     Raises SourceError when there is not a single picture to be had from `path`.
     """
@@ -47,9 +67,14 @@ class VideoReader:
         """Frames as the container says: exact for most MP4 files, an estimate in others, None when unknown."""
         self.truncated = False
         """True once the end was reached long before the announced length: the file was cut off."""
-        self._read_frames = 0
+        self._number = 0
+        """Of the last frame."""
+        self._lost = 0
         self._start_s = 0.0
-        self._last_s = 0.0
+        self._step_s = 1 / (self.fps or 25)
+        """From one frame to the next, as it was last."""
+        self._last_s = -self._step_s
+        self._packets = _Packets(self.path, 0.0)
         self._first = self._decode()
         if self._first is None:
             self._capture.release()
@@ -76,9 +101,9 @@ class VideoReader:
         """The next frame, or None at the end. `captured_at` is the moment it was decoded."""
         packet, self._first = self._first, None
         packet = packet or self._decode()
-        if packet is None and self._read_frames and self.duration_s:
+        if packet is None and self._number and self.duration_s:
             end_s = self._last_s + 1 / (self.fps or 25)
-            self.truncated = end_s < self.duration_s - _CUT_OFF_S and self._read_frames < (self.frame_count or 0)
+            self.truncated = end_s < self.duration_s - _CUT_OFF_S and self._number < (self.frame_count or 0)
         return packet
 
     def __iter__(self) -> Iterator[FramePacket]:
@@ -87,6 +112,7 @@ class VideoReader:
 
     def close(self) -> None:
         self._capture.release()
+        self._packets.close()
 
     def __enter__(self) -> VideoReader:
         return self
@@ -97,21 +123,82 @@ class VideoReader:
         self.close()
 
     def _decode(self) -> FramePacket | None:
-        found, image = self._capture.read()
-        if not found:
-            return None
-        self._read_frames += 1
-        self._last_s = self._media_time()
-        return FramePacket(np.asarray(image, np.uint8), self._read_frames, self._last_s, time.perf_counter())
+        failed = 0
+        while True:
+            found, image = self._capture.read()
+            if not found:
+                failed += 1
+                if failed >= min(max((self.frame_count or 0) - self._number, _TRIES), _MOST_TRIES):
+                    return None
+                continue
+            said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if not (self._lost and 0 < said - self._start_s < self._last_s):  # else it was given up as lost before
+                break
+        lost = self._advance(failed, said)
+        self._lost += len(lost)
+        return FramePacket(np.asarray(image, np.uint8), self._number, self._last_s, time.perf_counter(), lost)
 
-    def _media_time(self) -> float:
-        """Seconds since the first frame, always later than the last one."""
-        said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if self._read_frames == 1:
-            self._start_s = said
-            return 0.0
-        said -= self._start_s
-        return said if said > self._last_s else self._last_s + 1 / (self.fps or 25)
+    def _advance(self, failed: int, said: float) -> tuple[tuple[int, float], ...]:
+        """The frame that was just read gets its number and a time later than the last; what was lost in between.
+        ``said``: its time by the container. A failed read is not always a lost frame, because decoders keep some back
+        and give them out later, and some leave one out without a word: so the time that passed decides, and what lies
+        in the container."""
+        if self._number == 0:
+            self._start_s = said - min(failed, max(0, round(said / self._step_s))) * self._step_s
+            self._packets = _Packets(self.path, self._start_s)
+        now_s, before_s, number = said - self._start_s, self._last_s, self._number
+        if now_s <= before_s:
+            now_s = before_s + (failed + 1) / (self.fps or 25)
+        lost = max(0, round((now_s - before_s) / self._step_s) - 1)
+        if lost > failed:
+            lost = min(lost, max(failed, self._packets.until(said) - number - 1))
+        self._number, self._last_s, self._step_s = number + lost + 1, now_s, (now_s - before_s) / (lost + 1)
+        return tuple((number + i, before_s + i * self._step_s) for i in range(1, lost + 1))
+
+
+class _Packets:
+    """What frames a file holds, whether they can be decoded or not. Looked at only where time is left out: in a whole
+    file of a variable rate there is nothing in between."""
+
+    def __init__(self, path: Path, start_s: float) -> None:
+        self._path, self._start_s = path, start_s
+        self._capture: cv2.VideoCapture | None = None
+        self._count = 0
+        self._ended = False
+        self._ahead: set[float] = set()
+
+    def until(self, time_s: float) -> int:
+        """How many from the first frame to the one of that time; times grow from call to call."""
+        if self._capture is None:
+            parameters = [cv2.CAP_PROP_FORMAT, -1]  # as they lie there, not decoded
+            self._capture = cv2.VideoCapture(str(self._path.resolve()), cv2.CAP_FFMPEG, parameters)
+        until_s, failed = time_s + _SAME_S, 0
+        while not self._ended and sum(at > until_s for at in self._ahead) < _REORDERED:
+            if not self._capture.grab():
+                failed += 1
+                self._ended = failed >= _MOST_TRIES
+                continue
+            self._count, failed = self._count + failed, 0  # so many are damaged
+            at = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if at > self._start_s - _SAME_S:
+                self._ahead.add(at)
+        passed = {at for at in self._ahead if at <= until_s}
+        self._ahead -= passed
+        self._count += len(passed)
+        return self._count
+
+    def close(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+
+
+def describe_lost(name: str, lost: Sequence[tuple[int, float]]) -> str:
+    """One sentence on frames in a row that could not be decoded."""
+    first, last = lost[0], lost[-1]
+    if len(lost) == 1:
+        return f"Frame {first[0]} of {name} ({first[1]:.1f} s) is damaged and cannot be decoded; its row is empty."
+    where = f"Frames {first[0]} to {last[0]} of {name} ({first[1]:.1f} to {last[1]:.1f} s)"
+    return f"{where} are damaged and cannot be decoded; their rows are empty."
 
 
 def _check_file(path: Path) -> None:

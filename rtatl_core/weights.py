@@ -32,22 +32,6 @@ from rtatl_core.face.observe import BACKEND
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
 
-COMPUTED_KEYS = frozenset(
-    [
-        "format",
-        "sha256",
-        "network",
-        "flow",
-        "inpainting",
-        "landmark_backend",
-        "calibration",
-        "golden_intensity",
-        "onnx",
-        "onnx_parity",
-    ]
-)
-"""Keys of a card that ``save_model`` and the export write themselves."""
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -105,7 +89,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
         "golden_intensity": _rounded(answer),
     }
     file.chmod(0o644)  # safetensors writes files that only their owner can read
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return card
 
 

@@ -47,7 +47,7 @@ def make_store(folder: Path, side: int) -> Path:
             codes = rng.integers(0, 6, len(AUS)).astype(np.float32)
             present = (codes > 1).astype(np.float32)
             writer.add(Frame(f"{k}", f"s{k % 20}", images[k % 8], intensity=codes, occurrence=present), points)
-    write_meta(folder, layout=plan.layout, aus=AUS, occurrence_rule="made up", origin={})
+    write_meta(folder, parts=["all"], layout=plan.layout, aus=AUS, occurrence_rule="made up", origin={})
     return folder
 
 

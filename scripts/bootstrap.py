@@ -124,14 +124,14 @@ def fingerprint(root: Path) -> str:
 def is_ready(root: Path, dev: bool) -> bool:
     """Whether the stamp says that just this was installed, with the development tools if `dev`."""
     try:
-        stamp, extras = (root / ".venv" / "stamp").read_text().split(",")
+        stamp, extras = (root / ".venv" / "stamp").read_text(encoding="utf-8").split(",")
     except (OSError, ValueError):
         return False
     return stamp == fingerprint(root) and extras in ("dev", "dev" if dev else "run")
 
 
 def write_stamp(root: Path, dev: bool) -> None:
-    (root / ".venv" / "stamp").write_text(f"{fingerprint(root)},{'dev' if dev else 'run'}")
+    (root / ".venv" / "stamp").write_text(f"{fingerprint(root)},{'dev' if dev else 'run'}", encoding="utf-8")
 
 
 def make_venv(root: Path) -> None:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.assets import asset
-from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.facs import MAX_INTENSITY, au_label
 from rtatl_core.synthetic.gates import full
 from rtatl_core.synthetic.rig import AUS, Action, neutral_action
 from rtatl_core.synthetic.sheet import portrait_scene, strip
@@ -42,7 +42,7 @@ def main() -> None:
         actions = [neutral_action()] + [Action(full(au).aus * (level / MAX_INTENSITY)) for level in SHOWN[1:]]
         faces = strip(studio, person, scene, actions, (TURN.get(au, 0.12), 0.0, 0.0))
         small = cv2.resize(faces, (len(SHOWN) * SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(options.out / f"AU{au:02d}.jpg"), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        cv2.imwrite(str(options.out / f"{au_label(au)}.jpg"), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

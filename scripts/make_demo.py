@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.assets import asset
+from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.render import Stance
@@ -152,7 +153,7 @@ def main() -> None:
     writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (WIDTH, HEIGHT))
     with options.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["frame", "face", "identity", *(f"AU{au:02d}_{side}" for au in AUS for side in "LR")])
+        table.writerow(["frame", "face", "identity", *(f"{au_label(au)}_{side}" for au in AUS for side in "LR")])
         frame = 0
         for number, act in enumerate(progress(ACTS, desc="acts", unit="act")):
             for image, truths in stage.play(number, act):

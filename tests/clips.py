@@ -36,6 +36,16 @@ def cut_from_demo(path: Path, frames: int, size: tuple[int, int] = (640, 480), *
     return path.with_suffix(".mp4").rename(path)
 
 
+def damage_frame(path: Path, number: int) -> None:
+    """Makes one frame of an MP4 of write_clip or cut_from_demo undecodable."""
+    data = bytearray(path.read_bytes())
+    at = -1
+    for _ in range(number):
+        at = data.index(b"\0\0\1\xb6", at + 1)  # begins every picture of MPEG-4
+    data[at : at + 8] = b"\xff" * 8
+    path.write_bytes(data)
+
+
 def number_of(image: np.ndarray) -> int:
     """The number (modulo 25) of a picture of write_clip, whatever the codec did to it."""
     return int((float(image.mean()) - _DARKEST + 5) // _STEP)  # mp4v comes out up to 4 levels darker

@@ -94,6 +94,7 @@ class Analysis:
         self._engine: Engine | None = None
         self._wishes: dict[str, Any] = {}
         self._capture: Capture | None = None
+        self._followed: Capture | None = None
         self._finished: Capture | None = None
         self._behind: Future[None] | None = None
         self._unusable: str | None = None
@@ -182,6 +183,7 @@ class Analysis:
             self._refuse(error, keeps_on=engine is not None)
             return engine
         if engine is not None:
+            loaded.follow_on(engine)
             engine.close()
         self._engine = loaded
         for name, value in self._wishes.items():
@@ -214,7 +216,6 @@ class Analysis:
 
         Faces of a frame are looked for here, while a thread of its own still analyses the frame before.
         """
-        followed: Capture | None = None
         with ThreadPoolExecutor(1, "second half of the analysis") as second:
             self._behind = None
             while self._make_next is None and self._unusable is None:
@@ -227,10 +228,10 @@ class Analysis:
                     self._changed.clear()
                     continue
                 try:
-                    if capture is not followed:
+                    if capture is not self._followed:
                         self._catch_up()
-                        followed = capture
-                        engine.reset()
+                        self._followed = capture
+                        engine.reset(new_ids=True)
                     taken = capture.box.take(0.0 if stopping else 0.2)
                     if taken is not None:
                         observed = engine.observe(taken.packet)

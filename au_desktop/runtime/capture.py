@@ -17,6 +17,7 @@ from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.meter import STAGE_SAMPLES, Recent
+from rtatl_core.video import describe_lost
 
 LATE_S = 0.1
 """A file that falls further behind than this plays on from where it is, instead of rushing to catch up."""
@@ -46,7 +47,7 @@ class CaptureStats:
     fps: float | None
     duration_s: float | None
     fault: str | None = None
-    """Why it FAILED."""
+    """Why it FAILED, or ENDED too early."""
 
 
 class Capture:
@@ -185,7 +186,7 @@ class Capture:
         if packet is None:
             if source.warning:
                 self._report(self, "warning", source.warning)
-            self._change(state=CaptureState.ENDED)
+            self._change(state=CaptureState.ENDED, fault=source.warning)
             return False
         if source.live:
             self._alive_at = time.perf_counter()
@@ -198,7 +199,10 @@ class Capture:
             packet = replace(packet, captured_at=time.perf_counter())
         if not self.box.put(packet):
             return False
-        self._change(captured=self._stats.captured + 1, size=(packet.image.shape[1], packet.image.shape[0]))
+        if packet.lost:
+            self._report(self, "warning", describe_lost(self.spec.name, packet.lost))
+        captured = self._stats.captured + len(packet.lost) + 1
+        self._change(captured=captured, size=(packet.image.shape[1], packet.image.shape[0]))
         return True
 
     def _due(self, timestamp: float) -> bool:

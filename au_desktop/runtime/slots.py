@@ -58,7 +58,8 @@ def _nothing() -> None:
 
 
 class Taken(NamedTuple):
-    """One frame to analyse, and the captured ones given up just before it as (number, timestamp), oldest first."""
+    """One frame to analyse, and the captured ones given up or lost just before it as (number, timestamp), oldest
+    first."""
 
     packet: FramePacket
     dropped: tuple[tuple[int, float], ...]
@@ -83,7 +84,7 @@ class FrameBox:
 
     @property
     def dropped(self) -> int:
-        """Frames given up for newer ones so far."""
+        """Frames given up for newer ones, or lost by the source, so far."""
         return self._dropped
 
     @property
@@ -104,6 +105,7 @@ class FrameBox:
                 self._given_up.append((old.number, old.timestamp))
                 self._dropped += 1
                 self._hurries_until = packet.captured_at + HURRIES_FOR_S
+            self._dropped += len(packet.lost)
             self._packets.append(packet)
             self._change.notify_all()
             return True
@@ -117,7 +119,8 @@ class FrameBox:
                 if self._ended or rest <= 0:
                     return None
                 self._change.wait(rest)
-            taken = Taken(self._packets.popleft(), tuple(self._given_up))
+            packet = self._packets.popleft()
+            taken = Taken(packet, (*self._given_up, *packet.lost))
             self._given_up.clear()
             self._change.notify_all()
             return taken

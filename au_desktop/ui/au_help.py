@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from au_desktop.ui.theme import Look
 from rtatl_core.assets import asset
+from rtatl_core.facs import au_label
 
 FACE = 132
 """Side of one of the three faces on the card."""
@@ -24,7 +25,7 @@ _CAPTIONS = ("at rest", "intensity 3", "intensity 5")
 @lru_cache(maxsize=32)
 def atlas_faces(au: int) -> tuple[QPixmap, ...]:
     """The three pictures of assets/atlas; empty when there are none."""
-    whole = QPixmap(str(asset(f"atlas/AU{au:02d}.jpg")))
+    whole = QPixmap(str(asset(f"atlas/{au_label(au)}.jpg")))
     if whole.isNull():
         return ()
     side = whole.height()

@@ -34,11 +34,12 @@ from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
 from rtatl_core.runtimes import devices
+from rtatl_core.video import VIDEO_SUFFIXES
 
 CAMERAS_EVERY_MS = 2000
 """How often the empty state looks for a camera that was plugged in."""
 _STANDSTILL = (State.PAUSED, State.FINISHED)
-_VIDEOS = "Videos (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.mpg *.mpeg *.wmv);;All files (*)"
+_VIDEOS = f"Videos ({' '.join(f'*{suffix}' for suffix in sorted(VIDEO_SUFFIXES))});;All files (*)"
 
 
 class MainWindow(QMainWindow):

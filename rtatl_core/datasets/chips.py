@@ -2,7 +2,8 @@
 
 A folder with
 
-    meta.json            layout, aus, landmark backend, origin; written last, so its presence says "complete"
+    meta.json            layout, aus, landmark backend, origin, the parts that count; written last, so its presence says
+                         "complete"
     report.json          frames used and lost, by reason, and the positive rates of the labels
     parts/<unit>/        one folder for each sequence, video or batch of photos:
         chips.npy        (N, C, C, 3) uint8 RGB, C = side + 2 * margin
@@ -15,6 +16,7 @@ A folder with
         flow.npy         (N, C/4, C/4, 2) float16 motion to the frame in flow_to.npy; absent unless known or asked for
         flow_to.npy      (N,) int32 row of that frame in this part, -1 = none
         index.csv        one row a chip: image, subject, clip (empty for stills), time (s), yaw, pitch (degrees)
+        report.json      frames used and lost, codes, and the fingerprint of what the part was made from
 
 Arrays are memory-mapped; a store may be several such folders read as one.
 """
@@ -23,6 +25,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,7 +115,7 @@ class ChipStore:
     rendered: NDArray[np.bool_]
     """(N,) faces that are nobody's."""
     clips: NDArray[np.str_]
-    """Clip of each row, unique over the store; empty for stills."""
+    """Clip of each row; empty for stills. Where several folders have one of that name, its folder stands before it."""
     times: NDArray[np.float64]
     yaw: Float32
     """(N,) head yaw in degrees, + towards the subject's right."""
@@ -151,7 +155,7 @@ class ChipStore:
                         f"{folder} and {folders[0]} differ in {key} ({meta[key]} and {metas[0][key]}); "
                         "prepare them alike or train on one of them"
                     )
-        parts = [part for folder in folders for part in sorted((folder / _PARTS).iterdir()) if part.is_dir()]
+        parts = [part for folder, meta in zip(folders, metas, strict=True) for part in _parts(folder, meta)]
         made = [folder for folder, meta in zip(folders, metas, strict=True) if meta["origin"]["kind"] in _RENDERED]
         aus = tuple(metas[0]["aus"])
         names = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if aus else ())]
@@ -185,7 +189,7 @@ class ChipStore:
             images=np.array([row["image"] for row in index]),
             subjects=np.array([row["subject"] for row in index]),
             rendered=np.array([part.parent.parent in made for part, rows in indices.items() for _ in rows]),
-            clips=np.array([row["clip"] for row in index]),
+            clips=_clips(indices),
             times=np.array([float(row["time"] or 0) for row in index]),
             yaw=np.array([float(row["yaw"]) for row in index], np.float32),
             pitch=np.array([float(row.get("pitch") or "nan") for row in index], np.float32),
@@ -193,17 +197,26 @@ class ChipStore:
 
 
 def write_meta(
-    folder: Path, *, layout: ChipLayout, aus: tuple[int, ...], occurrence_rule: str, origin: dict[str, Any]
+    folder: Path,
+    *,
+    parts: Sequence[str],
+    layout: ChipLayout,
+    aus: tuple[int, ...],
+    occurrence_rule: str,
+    origin: dict[str, Any],
 ) -> None:
-    """Declare a prepared folder complete."""
+    """Declare a prepared folder complete. Other parts than these are not read."""
     meta = {
         "layout": {"side": layout.side, "margin": layout.margin},
         "aus": list(aus),
         "occurrence_rule": occurrence_rule,
         "landmark_backend": BACKEND,
         "origin": origin,
+        "parts": sorted(parts),
     }
-    (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    unfinished = folder / f"{_META}.unfinished"
+    unfinished.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, folder / _META)
 
 
 def declare_incomplete(folder: Path) -> None:
@@ -228,8 +241,24 @@ def frame_pairs(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
 
 def partners(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
     """(N,) for each row the row of its clip that is ``gap_s`` later, to within a quarter of it; -1 = none. A store
-    with flow of its own says itself where that leads."""
-    return store.flow_to if store.flow is not None else later_rows(store.clips, store.times, gap_s)
+    with flow of its own says itself where that leads. Raises RecipeError when that is another gap."""
+    if store.flow is None:
+        return later_rows(store.clips, store.times, gap_s)
+    require_flow_gap(store, gap_s)
+    return store.flow_to
+
+
+def require_flow_gap(store: ChipStore, gap_s: float) -> None:
+    """Raises RecipeError when the flow that the store holds leads to frames at another distance."""
+    first = np.flatnonzero(store.flow_to >= 0)
+    if not len(first):
+        return
+    stored = float(np.median(store.times[store.flow_to[first]] - store.times[first]))
+    if abs(stored - gap_s) > gap_s / 4:
+        raise RecipeError(
+            f"{store.folder} holds flow to the frame {stored:.3g} s later, but network.flow_gap_s is {gap_s:g}; "
+            f"write network.flow_gap_s = {stored:.3g}, or use a folder without stored flow (prepared without --flow)"
+        )
 
 
 def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
@@ -265,6 +294,13 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
+def _parts(folder: Path, meta: dict[str, Any]) -> list[Path]:
+    """Those that count; in folders of an earlier version, which list none, all."""
+    if "parts" in meta:
+        return [part_folder(folder, name) for name in meta["parts"]]
+    return sorted(part for part in (folder / _PARTS).iterdir() if part.is_dir())
+
+
 def _checked_index(part: Path, names: list[str]) -> list[dict[str, str]]:
     """The rows of a part; none where it holds no face. Raises RecipeError when it is damaged."""
     try:
@@ -284,6 +320,17 @@ def _checked_index(part: Path, names: list[str]) -> list[dict[str, str]]:
 def _read_index(part: Path) -> list[dict[str, str]]:
     with (part / "index.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def _clips(indices: dict[Path, list[dict[str, str]]]) -> NDArray[np.str_]:
+    folders = list(dict.fromkeys(part.parent.parent for part in indices))
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [f"{name}-{number}" for number, name in enumerate(names, start=1)]
+    name_of = dict(zip(folders, names, strict=True))
+    rows = [(name_of[part.parent.parent], row["clip"]) for part, rows in indices.items() for row in rows]
+    having = Counter(clip for _, clip in set(rows))
+    return np.array([f"{name}/{clip}" if clip and having[clip] > 1 else clip for name, clip in rows])
 
 
 def _rows(paths: list[Path], name: str) -> Rows:

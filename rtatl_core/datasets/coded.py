@@ -11,8 +11,9 @@ import numpy as np
 
 from rtatl_core.datasets.codings import OCCURS_FROM, VideoCoding, read_codings
 from rtatl_core.datasets.parts import Frame
-from rtatl_core.datasets.videos import VIDEO_SUFFIXES, Video, find_files, unit_name
+from rtatl_core.datasets.videos import Video, find_files, unit_name
 from rtatl_core.errors import RecipeError
+from rtatl_core.video import VIDEO_SUFFIXES
 
 OCCURRENCE_RULE = f"as coded; where only an intensity was coded, {OCCURS_FROM:g} (FACS A) or more"
 NOT_CODED = "frame without a code"

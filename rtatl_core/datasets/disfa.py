@@ -54,8 +54,9 @@ class Subject:
             try:
                 with VideoReader(self.video) as reader:
                     for packet in reader:
-                        index = read
-                        read += 1
+                        index = packet.number - 1
+                        yield from self._without_picture(read, index, UNREADABLE)  # damaged ones
+                        read = packet.number
                         if index >= len(self.intensity) or not np.isfinite(self.intensity[index]).any():
                             yield Frame(f"{self.name}/{index + self.first}", self.name, None, lost=NO_LABEL)
                             continue
@@ -63,9 +64,12 @@ class Subject:
                 unreadable = NO_PICTURE
             except SourceError:
                 pass
-        for index in range(read, len(self.intensity)):
+        yield from self._without_picture(read, len(self.intensity), unreadable)
+
+    def _without_picture(self, first: int, end: int, lost: str) -> Iterator[Frame]:
+        for index in range(first, min(end, len(self.intensity))):
             if np.isfinite(self.intensity[index]).any():
-                yield self._frame(index, None, 0.0, unreadable)
+                yield self._frame(index, None, 0.0, lost)
 
     def _frame(self, index: int, image: UInt8 | None, time: float, lost: str = NO_PICTURE) -> Frame:
         codes = self.intensity[index]

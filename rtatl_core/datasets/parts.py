@@ -82,8 +82,8 @@ class PartWriter:
     """Writes one part: pictures as they come, so that memory stays flat in the length of a video; the small rest at
     the end."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        self._folder, self._plan = folder, plan
+    def __init__(self, folder: Path, plan: Plan, fingerprint: str | None = None) -> None:
+        self._folder, self._plan, self._fingerprint = folder, plan, fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = (folder / "chips.npy").open("w+b")
         self._header(0)
@@ -166,7 +166,8 @@ class PartWriter:
             writer.writerows(self._index)
         coded = {str(au): self._coded[:, j].tolist() for j, au in enumerate(self._plan.aus)}
         counts = {"used": len(self._index), **self._lost}
-        (self._folder / "report.json").write_text(json.dumps({"counts": counts, "coded": coded}) + "\n")
+        report = {"counts": counts, "coded": coded, "fingerprint": self._fingerprint}
+        (self._folder / "report.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
 
     def _write_flow(self) -> None:
         count, cells = len(self._index), self._plan.layout.canvas // CELL

@@ -3,7 +3,7 @@
 A data set is a list of *units* (a sequence, a video, a batch of photos). Each unit yields its frames with their
 labels; here the face is found by the same FaceMesh as in the live program, aligned, and written to the unit's own
 part of the prepared folder, which appears whole or not at all. Running the same command again does only the units
-that are missing. Every frame that does not become a chip is counted with its reason.
+that are missing or have changed. Every frame that does not become a chip is counted with its reason.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from rtatl_core.datasets.chips import declare_incomplete, is_complete, part_folder, write_meta
+from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import NO_FACE, Frame, PartWriter, Plan
 from rtatl_core.datasets.teacher import Teacher
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.observe import FaceMesh
+from rtatl_core.facs import au_label
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 
 
 class Unit(Protocol):
-    """What is prepared, and skipped when it is there already, as one. Units travel to worker processes, so they hold
-    paths and labels rather than pictures."""
+    """What is prepared, and skipped when it is there already, as one: a dataclass. Units travel to worker processes, so
+    they hold paths and labels rather than pictures."""
 
     @property
     def name(self) -> str:
@@ -59,16 +61,25 @@ class Report:
     """Unit -> the same counts, with "used"."""
     positives: dict[int, tuple[int, int]] = field(default_factory=dict)
     """AU -> (frames coded present, frames coded) over all frames read, lost ones included."""
+    unused: tuple[str, ...] = ()
+    """Parts of ``out`` that the source no longer has; they stay on disk and are not read."""
 
     def rates(self) -> dict[int, float]:
         """AU -> positive rate in percent; AUs that were never coded are left out."""
         return {au: 100 * present / coded for au, (present, coded) in self.positives.items() if coded}
 
+    def notes(self) -> list[str]:
+        """What to tell the person beside the counts."""
+        if not self.unused:
+            return []
+        listed = ", ".join(self.unused[:5]) + (", ..." if len(self.unused) > 5 else "")
+        return [f"{len(self.unused)} parts prepared before are no longer in the source and are not read: {listed}"]
+
 
 def prepare(
     units: Sequence[Unit], out: Path, plan: Plan, *, jobs: int = 1, origin: dict[str, Any] | None = None
 ) -> Report:
-    """Prepare the units that ``out`` lacks, then declare it complete.
+    """Prepare the units that ``out`` lacks or has of another content, then declare it complete with them alone.
 
     Raises RecipeError when nothing could be used, ``out`` was prepared in another way, or the disk is full; what was
     finished by then stays.
@@ -77,9 +88,8 @@ def prepare(
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise RecipeError(f"two sources are called {twice[0]!r}; rename one of them")
     _claim(out, plan)
-    missing = [unit for unit in units if not part_folder(out, unit.name).is_dir()]
-    if missing:
-        declare_incomplete(out)
+    missing = [unit for unit in units if not _is_prepared(unit, out)]
+    declare_incomplete(out)
     try:
         done = work_through(partial(_prepare_unit, out=out, plan=plan), missing, jobs)
         for _ in progress(done, desc=f"preparing {plan.kind}", unit="part", total=len(missing)):
@@ -95,11 +105,12 @@ def prepare(
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.lost.items()) or "there were no frames"
         raise RecipeError(f"no face could be used for {out} ({reasons}); check that --root names the right folder")
     with (out / "report.json").open("w", encoding="utf-8") as file:
-        rates = {f"AU{au:02d}": round(rate, 2) for au, rate in report.rates().items()}
+        rates = {au_label(au): round(rate, 2) for au, rate in report.rates().items()}
         content = {"used": report.used, "lost": report.lost, "positive_rate_percent": rates, "units": report.units}
         json.dump(content, file, indent=1)
     write_meta(
         out,
+        parts=names,
         layout=plan.layout,
         aus=plan.aus,
         occurrence_rule=plan.occurrence_rule,
@@ -131,15 +142,27 @@ def _claim(out: Path, plan: Plan) -> None:
         shutil.rmtree(stale)
 
 
+def _is_prepared(unit: Unit, out: Path) -> bool:
+    """Parts of earlier versions, which have no fingerprint, are taken as they are."""
+    report = part_folder(out, unit.name) / "report.json"
+    if not report.is_file():
+        return False
+    before = json.loads(report.read_text(encoding="utf-8")).get("fingerprint")
+    return before is None or before == fingerprint(unit)
+
+
 def _prepare_unit(unit: Unit, out: Path, plan: Plan) -> None:
     final = part_folder(out, unit.name)
     unfinished = final.with_name(f"{final.name}.unfinished")
+    if final.exists():
+        os.replace(final, unfinished)  # outdated; never half there under its own name
+        shutil.rmtree(unfinished)
     unfinished.mkdir(parents=True)
     try:
         with ExitStack() as stack:
             teacher = stack.enter_context(Teacher(plan.teacher)) if plan.teacher else None
             mesh = stack.enter_context(FaceMesh(tracking=unit.tracking))
-            part = stack.enter_context(PartWriter(unfinished, plan))
+            part = stack.enter_context(PartWriter(unfinished, plan, fingerprint(unit)))
             for frame in unit.frames():
                 part.count(frame)
                 if frame.image is None:
@@ -160,7 +183,7 @@ def _collect(out: Path, names: Sequence[str], plan: Plan) -> Report:
     units: dict[str, dict[str, int]] = {}
     coded = {au: np.zeros(2, np.int64) for au in plan.aus}
     for name in names:
-        said = json.loads((part_folder(out, name) / "report.json").read_text())
+        said = json.loads((part_folder(out, name) / "report.json").read_text(encoding="utf-8"))
         units[name] = said["counts"]
         for au in plan.aus:
             coded[au] += said["coded"][str(au)]
@@ -172,4 +195,5 @@ def _collect(out: Path, names: Sequence[str], plan: Plan) -> Report:
         lost=dict(lost),
         units=units,
         positives={au: (int(pair[0]), int(pair[1])) for au, pair in coded.items()},
+        unused=tuple(sorted({part.name for part in part_folder(out, "").iterdir() if part.is_dir()} - {*names})),
     )

@@ -84,12 +84,14 @@ def _shuffled(subjects: frozenset[str]) -> list[str]:
     return [str(name) for name in np.random.default_rng(0).permutation(names)]
 
 
-def require_apart(train: Iterable[str], test: Iterable[str]) -> None:
-    """Raises RecipeError when a subject is on both sides."""
+def require_apart(
+    train: Iterable[str], test: Iterable[str], *, trained: str = "in training", tested: str = "test"
+) -> None:
+    """Raises RecipeError when a subject is on both sides; ``trained`` and ``tested`` say in words which they are."""
     if both := sorted(frozenset(train) & frozenset(test)):
         raise RecipeError(
-            f"subject {both[0]} is in training and test ({len(both)} of them are); "
-            "the result would not hold for new people, so choose another fold or other data"
+            f"subject {both[0]} is {trained} and {tested} ({len(both)} of them are); the result would not hold for new "
+            "people, so choose other data, or with a protocol another fold"
         )
 
 

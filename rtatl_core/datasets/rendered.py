@@ -19,7 +19,7 @@ import numpy as np
 
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError
-from rtatl_core.facs import MAX_INTENSITY, action_unit, parse_label
+from rtatl_core.facs import MAX_INTENSITY, action_unit, au_label, parse_label
 from rtatl_core.handoffs import Float32, UInt8
 
 OCCURRENCE_RULE = "intensity 1 (FACS A) or more"
@@ -42,7 +42,7 @@ class Renders:
     def frames(self) -> Iterator[Frame]:
         for row in self.rows:
             image = cv2.imread(str(self.root / "images" / row["image"]))
-            told = np.array([[float(row[f"AU{au:02d}_{side}"]) for side in "LR"] for au in self.aus], np.float32)
+            told = np.array([[float(row[f"{au_label(au)}_{side}"]) for side in "LR"] for au in self.aus], np.float32)
             sides = (told * MAX_INTENSITY).clip(0, MAX_INTENSITY)
             intensity = sides.mean(axis=1)
             flow, to = _read_flow(self.root, row["image"], image) if image is not None else (None, "")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
-from rtatl_core.datasets.protocols import hold_out, require_apart, test_subjects
-from rtatl_core.datasets.ratings import Ratings, read_ratings
+from rtatl_core.datasets.protocols import hold_out, test_subjects
+from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.errors import RecipeError
 from rtatl_core.handoffs import Float32
 from rtatl_core.recipe import DataConfig
@@ -29,7 +29,7 @@ class TrainingData:
     validation: Source | None
     """Coded faces of held-out subjects; without labelled data, uncoded ones. None where there are too few."""
     test: frozenset[str]
-    """Subjects of the test fold, which appear nowhere else."""
+    """Who is in the test fold, under any name (``names_of``), and appears nowhere else."""
     selection: ChipStore | None
     calibration: ChipStore | None
     aside: ChipStore | None
@@ -41,88 +41,66 @@ class TrainingData:
 
     @property
     def judges(self) -> list[str]:
-        """Everybody by whose face the mixture, zero and gain were set, and who was not trained on."""
-        return _judges(self.selection, self.calibration)
+        """Everybody by whose face the checkpoint, the mixture, zero and gain were set, and who was not trained on."""
+        judging = [_whole(store) for store in (self.selection, self.calibration) if store is not None]
+        return _people(*judging, *((self.validation,) if self.validation else ()))
 
     @property
     def subjects(self) -> list[str]:
-        """Everybody whose face is trained on, coded or not; rendered faces are nobody's."""
-        sources = (*((self.labelled,) if self.labelled else ()), *self.unlabelled)
-        people = (source.rows[~source.store.rendered[source.rows]] for source in sources)
-        names = (source.store.subjects[rows] for source, rows in zip(sources, people, strict=True))
-        return sorted({str(name) for part in names for name in np.unique(part)})
+        """Everybody whose face is trained on, coded or not."""
+        return _people(*((self.labelled,) if self.labelled else ()), *self.unlabelled)
 
 
-def _judges(*stores: ChipStore | None) -> list[str]:
-    return sorted({str(name) for store in stores if store is not None for name in np.unique(store.subjects)})
+def names_of(store: ChipStore, rows: NDArray[np.int64]) -> frozenset[str]:
+    """What these rows' subjects and clips are called: one video may be prepared with its codes, as subject ``anna``,
+    and without them, as ``anna.mp4``; its clip has the same name in both."""
+    subjects, clips = (np.unique(names[rows]).tolist() for names in (store.subjects, _file_names(store.clips)))
+    return frozenset(subjects) | frozenset(clip for clip in clips if clip)
 
 
 def split(config: DataConfig, seed: int) -> TrainingData:
     """Raises RecipeError when a folder cannot be used, folders do not fit together, or a side is empty."""
-    real = (_with_teacher(folder) for folder in (config.selection, config.calibration, config.aside))
-    selection, calibration, aside = real
+    judging = [_with_teacher(folder) for folder in (config.selection, config.calibration, config.aside)]
     unlabelled, repeats = [ChipStore.open(Path(folder)) for folder in config.unlabelled], _repeats(config)
-    if not config.labelled:
-        return _without_codes(config, unlabelled, repeats, seed, selection, calibration, aside)
-    store = ChipStore.open(*(Path(folder) for folder in config.labelled))
-    if store.intensity is None:
-        raise RecipeError(f"{store.folder} has no AU codes; data.labelled needs some")
-    store = only_aus(store, config.aus or store.aus)
+    coded = _coded(config)
+    _require_one_layout([coded, *unlabelled, *judging])
+    aus = config.aus if coded is None else coded.aus
     if config.ratings:
-        ratings = read_ratings(Path(config.ratings))
-        _require_unique(ratings, [*unlabelled, calibration, selection])
-        unlabelled = [_rated(other, ratings, store.aus) for other in unlabelled]
-        calibration, selection = (
-            None if one is None else _rated(one, ratings, store.aus) for one in (calibration, selection)
-        )
-        if not any(one is not None and one.is_rated.any() for one in (*unlabelled, calibration, selection)):
-            raise RecipeError(f"{config.ratings} rates nothing of the data's folders; check the names in it")
-    for other in unlabelled:
-        if other.layout != store.layout:
-            raise RecipeError(
-                f"{other.folder} has chips of {other.layout.side} px, {store.folder} of {store.layout.side}; "
-                "prepare both with the same --side"
-            )
+        unlabelled, judging[:2] = _all_rated(config.ratings, unlabelled, judging[:2], aus)
+    elsewhere = _names(*(_whole(store) for store in judging if store is not None))
     test = frozenset[str]()
-    if config.protocol:
-        test = test_subjects(config.protocol, config.fold, (str(name) for name in store.subjects))
-    free = ~np.isin(store.subjects, sorted(test)) & store.labelled
-    if not free.any():
-        raise RecipeError(f"{store.folder} has no coded face of these AUs outside the test fold")
-    kept = hold_out(store.subjects[free], config.held_out, seed)
-    require_apart(kept, test)
-    validates = free & np.isin(store.subjects, sorted(kept))
-    rows = np.flatnonzero(free & ~validates)
-    with_codes = _pick(rows, config.label_share, seed)
-    rest = np.setdiff1d(rows, with_codes)
-    sources = [Source(store, rest, labels=False)] if len(rest) else []
-    judging = _judges(selection, calibration, aside)
-    for other, repeat in zip(unlabelled, repeats, strict=True):
-        may = np.flatnonzero(~np.isin(other.subjects, [*test, *kept, *judging]))
-        if len(may):
-            sources.append(Source(other, may, labels=False, repeat=repeat))
-    return TrainingData(
-        aus=store.aus,
-        labelled=Source(store, with_codes, labels=True),
-        unlabelled=tuple(sources),
-        validation=Source(store, np.flatnonzero(validates), labels=True),
-        test=test,
-        selection=selection,
-        calibration=calibration,
-        aside=aside,
-    )
+    if coded is not None and config.protocol:
+        chosen = test_subjects(config.protocol, config.fold, (str(name) for name in coded.subjects))
+        test = names_of(coded, np.flatnonzero(np.isin(coded.subjects, sorted(chosen))))
+    sources, labelled = [], None
+    if coded is not None:
+        free = _apart_from(coded, test | elsewhere) & coded.labelled
+        if not free.any():
+            raise RecipeError(f"{coded.folder} has no coded face of these AUs outside the test fold")
+        validates = free & np.isin(coded.subjects, sorted(hold_out(coded.subjects[free], config.held_out, seed)))
+        validation: Source | None = Source(coded, np.flatnonzero(validates), labels=True)
+        rows = np.flatnonzero(free & ~validates)
+        with_codes = _pick(rows, config.label_share, seed)
+        labelled = Source(coded, with_codes, labels=True)
+        if len(rest := np.setdiff1d(rows, with_codes)):
+            sources.append(Source(coded, rest, labels=False))
+    else:
+        validation = _uncoded_validation(unlabelled, elsewhere, config.held_out, seed)
+    away = test | elsewhere | (_names(validation) if validation else frozenset())
+    for store, repeat in zip(unlabelled, repeats, strict=True):
+        if len(rows := np.flatnonzero(_apart_from(store, away))):
+            sources.append(Source(store, rows, labels=False, repeat=repeat))
+    return TrainingData(aus, labelled, tuple(sources), validation, test, *judging)
 
 
-def _without_codes(
-    config: DataConfig,
-    stores: list[ChipStore],
-    repeats: tuple[int, ...],
-    seed: int,
-    selection: ChipStore | None,
-    calibration: ChipStore | None,
-    aside: ChipStore | None,
-) -> TrainingData:
-    if not stores:
+def _coded(config: DataConfig) -> ChipStore | None:
+    """The coded faces; None for self-supervised training alone."""
+    if config.labelled:
+        store = ChipStore.open(*(Path(folder) for folder in config.labelled))
+        if store.intensity is None:
+            raise RecipeError(f"{store.folder} has no AU codes; data.labelled needs some")
+        return only_aus(store, config.aus or store.aus)
+    if not config.unlabelled:
         raise RecipeError("the recipe names no data; fill data.labelled or data.unlabelled")
     if not config.aus:
         raise RecipeError(
@@ -132,23 +110,55 @@ def _without_codes(
         raise RecipeError("data.protocol needs data.labelled")
     if config.ratings:
         raise RecipeError("data.ratings teach AUs beside data.labelled; fill that, or leave the ratings out")
-    names = np.unique(np.concatenate([store.subjects for store in stores]))
-    kept = sorted(hold_out(names, config.held_out, seed)) if len(names) > 1 else []
-    trains = [
-        Source(s, np.flatnonzero(~np.isin(s.subjects, kept)), labels=False, repeat=repeat)
-        for s, repeat in zip(stores, repeats, strict=True)
-    ]
-    held = [Source(s, np.flatnonzero(np.isin(s.subjects, kept)), labels=False) for s in stores]
-    return TrainingData(
-        aus=config.aus,
-        labelled=None,
-        unlabelled=tuple(source for source in trains if len(source.rows)),
-        validation=max(held, key=lambda source: len(source.rows)) if kept else None,
-        test=frozenset(),
-        selection=selection,
-        calibration=calibration,
-        aside=aside,
-    )
+    return None
+
+
+def _uncoded_validation(
+    stores: Sequence[ChipStore], elsewhere: frozenset[str], share: float, seed: int
+) -> Source | None:
+    """Held-out people of the folder that has most of their faces; None where there is nobody to spare."""
+    subjects = np.concatenate([store.subjects[_apart_from(store, elsewhere)] for store in stores])
+    if len(np.unique(subjects)) < 2:
+        return None
+    kept = hold_out(subjects, share, seed)
+    held = [Source(store, np.flatnonzero(np.isin(store.subjects, sorted(kept))), labels=False) for store in stores]
+    return max(held, key=lambda source: len(source.rows))
+
+
+def _require_one_layout(stores: Sequence[ChipStore | None]) -> None:
+    there = [store for store in stores if store is not None]
+    for other in there[1:]:
+        if other.layout != there[0].layout:
+            raise RecipeError(
+                f"{other.folder} has chips of {other.layout.side} px, {there[0].folder} of {there[0].layout.side}; "
+                "prepare both with the same --side"
+            )
+
+
+def _whole(store: ChipStore) -> Source:
+    return Source(store, np.arange(len(store)), labels=False)
+
+
+def _names(*sources: Source) -> frozenset[str]:
+    return frozenset[str]().union(*(names_of(source.store, source.rows) for source in sources))
+
+
+def _people(*sources: Source) -> list[str]:
+    """Names of all but rendered faces, which are nobody's."""
+    real = (source._replace(rows=source.rows[~source.store.rendered[source.rows]]) for source in sources)
+    return sorted(_names(*real))
+
+
+def _apart_from(store: ChipStore, names: frozenset[str]) -> NDArray[np.bool_]:
+    """(N,) rows of people who have none of these names."""
+    taken = sorted(names)
+    free: NDArray[np.bool_] = ~(np.isin(store.subjects, taken) | np.isin(_file_names(store.clips), taken))
+    return free
+
+
+def _file_names(clips: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Clips without the folder that tells equal names of several folders apart."""
+    return np.array([clip.rpartition("/")[2] for clip in clips.tolist()])
 
 
 def _repeats(config: DataConfig) -> tuple[int, ...]:
@@ -161,22 +171,27 @@ def _repeats(config: DataConfig) -> tuple[int, ...]:
     return repeats
 
 
-def _require_unique(ratings: Ratings, stores: Sequence[ChipStore | None]) -> None:
-    """Raises RecipeError when a rated name is in several folders: it would be rated in all of them."""
+def _all_rated(
+    file: str, unlabelled: list[ChipStore], judging: list[ChipStore | None], aus: tuple[int, ...]
+) -> tuple[list[ChipStore], list[ChipStore | None]]:
+    """The stores with what raters saw on them. Raises RecipeError when that is nothing, or a rated name is in several
+    folders: it would be rated in all of them."""
+    ratings = read_ratings(Path(file))
     folders: dict[str, Path] = {}
-    for store in stores:
-        if store is None:
-            continue
+    for store in [*unlabelled, *(store for store in judging if store is not None)]:
         for image in ratings.of_image.keys() & set(store.images.tolist()):
             if folders.setdefault(image, store.folder) != store.folder:
                 raise RecipeError(
                     f"{image} of the ratings is in {folders[image]} and in {store.folder}; rename one of the two "
                     "and prepare its folder again"
                 )
+    if not folders:
+        raise RecipeError(f"{file} rates nothing of the data's folders; check the names in it")
 
+    def rated(store: ChipStore) -> ChipStore:
+        return dataclasses.replace(store, rated=ratings.take(store.images, aus))
 
-def _rated(store: ChipStore, ratings: Ratings, aus: tuple[int, ...]) -> ChipStore:
-    return dataclasses.replace(store, rated=ratings.take(store.images, aus))
+    return [rated(store) for store in unlabelled], [None if store is None else rated(store) for store in judging]
 
 
 def only_aus(store: ChipStore, aus: tuple[int, ...]) -> ChipStore:

@@ -10,9 +10,8 @@ import cv2
 
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, SourceError
-from rtatl_core.video import VideoReader
+from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 PHOTOS_PER_UNIT = 256
 

@@ -22,8 +22,6 @@ OUTER_EYE_MM = 89.0
 EYE_OUTER = (33, 263)
 """Outer eye corners: subject's right, subject's left (this order everywhere)."""
 EYE_INNER = (133, 362)
-LIP_INNER = (13, 14)
-"""Middle of the inner upper and lower lip."""
 NOSE_TIP = 1
 
 RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 2, 127, 356, 162, 389, 234, 454)

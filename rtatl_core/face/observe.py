@@ -88,28 +88,38 @@ class FaceMesh:
         self.close()
 
 
+LONGEST_STEP_S = 0.25
+"""What the time between two frames counts for at most when a face is waited for."""
+
+
 @dataclass(slots=True)
 class _Track:
     face_id: int
     centre: Float32
     size: float
     last_seen: float
+    """In seconds watched."""
 
 
 class FaceTracker:
     """Gives faces ids that stay. A face belongs to the track whose last place is nearest, if that is within
     ``reach`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face
-    with a new id."""
+    with a new id. Time without frames (a pause, another model is loaded) hardly counts: nobody left in it that
+    anybody saw leave."""
 
     def __init__(self, *, reach: float = 0.7, patience: float = 1.0) -> None:
         self._reach, self._patience = reach, patience
         self._tracks: list[_Track] = []
         self._next_id = 0
+        self._last = self._watched = 0.0
+        """Timestamp of the last frame, and the seconds watched until then."""
 
     def assign(self, boxes: Float32, timestamp: float) -> list[int]:
-        """boxes: (n, 4) x0, y0, x1, y1 -> n ids. Nearest pairs are matched first; no id is given twice in a
-        frame."""
-        self._tracks = [t for t in self._tracks if timestamp - t.last_seen <= self._patience]
+        """boxes: (n, 4) x0, y0, x1, y1 of every frame, n may be 0 -> n ids. Nearest pairs are matched first; no id is
+        given twice in a frame."""
+        self._watched += min(max(timestamp - self._last, 0.0), LONGEST_STEP_S)
+        self._last, now = timestamp, self._watched
+        self._tracks = [t for t in self._tracks if now - t.last_seen <= self._patience]
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
         pairs = sorted(
@@ -123,12 +133,12 @@ class FaceTracker:
             if distance > self._reach or i in ids or k in taken:
                 continue
             track = self._tracks[k]
-            track.centre, track.size, track.last_seen = centres[i], float(sizes[i]), timestamp
+            track.centre, track.size, track.last_seen = centres[i], float(sizes[i]), now
             ids[i] = track.face_id
             taken.add(k)
         for i in range(len(boxes)):
             if i not in ids:
-                self._tracks.append(_Track(self._next_id, centres[i], float(sizes[i]), timestamp))
+                self._tracks.append(_Track(self._next_id, centres[i], float(sizes[i]), now))
                 ids[i] = self._next_id
                 self._next_id += 1
         return [ids[i] for i in range(len(boxes))]
@@ -146,19 +156,18 @@ class Observer:
     def __init__(self, max_faces: int = 1, *, tracking: bool = True) -> None:
         self._mesh = FaceMesh(max_faces, tracking=tracking)
         self._max_faces, self._tracking = max_faces, tracking
-        self._tracker = FaceTracker()
+        self.tracker = FaceTracker()
+        """Another observer of the same source may go on with it."""
         self._used = False
 
     def __call__(self, packet: FramePacket) -> tuple[FaceObservation, ...]:
         self._used = True
         faces = [face for face in self._mesh(packet.image) if _extent(face) > 1.0]
         faces.sort(key=_extent, reverse=True)
-        if not faces:
-            return ()
-        boxes = np.array([box_of(face) for face in faces], np.float32)
+        boxes = np.array([box_of(face) for face in faces], np.float32).reshape(-1, 4)
         height, width = packet.image.shape[:2]
         observations = []
-        for face, box, face_id in zip(faces, boxes, self._tracker.assign(boxes, packet.timestamp), strict=True):
+        for face, box, face_id in zip(faces, boxes, self.tracker.assign(boxes, packet.timestamp), strict=True):
             pose = head_pose(face, width, height)
             observations.append(
                 FaceObservation(
@@ -173,7 +182,7 @@ class Observer:
 
     def reset(self, *, new_ids: bool = False) -> None:
         """Forget the followed faces, in MediaPipe too: results depend only on the frames after this call."""
-        self._tracker.forget(new_ids=new_ids)
+        self.tracker.forget(new_ids=new_ids)
         if not self._used:
             return
         self._used = False

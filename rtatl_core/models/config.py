@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 STANDARDISATIONS = ("chip", "imagenet")
+_OF_FACE_MESH: dict[str, Any] = {"width": 32, "standardise": "chip"}
+"""The backbone face_mesh is built in one way: a recipe may say nothing else of these keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,17 @@ class NetworkConfig:
     """Tell the subject's left from the right; needs data that do."""
 
     def __post_init__(self) -> None:
+        self.require_known()
+        if self.backbone == "face_mesh":
+            for key, only in _OF_FACE_MESH.items():
+                if (value := getattr(self, key)) != only:
+                    raise ValueError(
+                        f"network.{key} {value} is not for the backbone face_mesh; set it to {only} or leave it out, "
+                        "or take another network.backbone"
+                    )
+
+    def require_known(self) -> None:
+        """Raises ValueError."""
         if self.standardise not in STANDARDISATIONS:
             raise ValueError(f"standardise {self.standardise!r} is unknown; known are {', '.join(STANDARDISATIONS)}")
 
@@ -51,6 +64,10 @@ class RTATLConfig(NetworkConfig):
 
     aus: tuple[int, ...]
     chip_side: int = 112
+
+    def __post_init__(self) -> None:
+        """A card keeps what its network was trained with, though a recipe would no longer be taken."""
+        self.require_known()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"aus": list(self.aus)}

@@ -23,7 +23,7 @@ from rtatl_core.datasets.parts import Frame, Plan
 from rtatl_core.datasets.prepare import prepare
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE
 from rtatl_core.errors import InputError
-from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.facs import MAX_INTENSITY, au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
@@ -211,7 +211,7 @@ def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jo
     plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side)
     origin = {"seed": first.seed, "rigs": [folder.name for folder in first.sources.rigs]}
     report = prepare(units, out, plan, jobs=jobs, origin=origin)
-    return f"{out}: {report.used} faces, {sum(report.lost.values())} lost"
+    return "\n".join([*report.notes(), f"{out}: {report.used} faces, {sum(report.lost.values())} lost"])
 
 
 def _claim(out: Path, units: Sequence[Stills | Clip]) -> None:
@@ -237,7 +237,7 @@ def columns() -> list[str]:
     return [
         *("image", "identity", "rig", "seed", "clip", "time"),
         *("yaw_deg", "pitch_deg", "roll_deg", "gaze_yaw_deg", "gaze_pitch_deg"),
-        *(f"AU{au:02d}_{side}" for au in AUS for side in "LR"),
+        *(f"{au_label(au)}_{side}" for au in AUS for side in "LR"),
         *(f"lm{point}_{axis}" for point in range(LANDMARKS) for axis in "xy"),
     ]
 

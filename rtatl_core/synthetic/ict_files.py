@@ -93,7 +93,7 @@ def _convert(folder: Path, names: tuple[str, ...], cache: Path) -> None:
     for row, name in enumerate(progress(names, desc="reading the rig", unit="shape")):
         deltas[row] = _vertices(folder / f"{name}.obj", len(base)) - base
     corners, places, uv = _faces(folder / f"{_BASE}.obj")
-    landmarks = json.loads((folder / "vertex_indices.json").read_text())["idx_to_landmark_verts"]
+    landmarks = json.loads((folder / "vertex_indices.json").read_text(encoding="utf-8"))["idx_to_landmark_verts"]
     cache.parent.mkdir(parents=True, exist_ok=True)
     unfinished = cache.with_suffix(f".{os.getpid()}.part.npz")
     np.savez(
@@ -109,7 +109,7 @@ def _convert(folder: Path, names: tuple[str, ...], cache: Path) -> None:
 
 
 def _vertices(file: Path, expected: int | None) -> NDArray[np.float64]:
-    lines = [line[2:] for line in file.read_text().splitlines() if line.startswith("v ")]
+    lines = [line[2:] for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("v ")]
     numbers = np.array(" ".join(lines).split(), np.float64).reshape(-1, 3)
     if expected is not None and len(numbers) != expected:
         raise InputError(f"rig shape {file} has {len(numbers)} vertices instead of {expected}; it is another version")
@@ -118,7 +118,7 @@ def _vertices(file: Path, expected: int | None) -> NDArray[np.float64]:
 
 def _faces(file: Path) -> tuple[NDArray[np.int32], NDArray[np.int32], Float32]:
     uv, corners, places = [], [], []
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("vt "):
             uv.append([float(number) for number in line.split()[1:3]])
         elif line.startswith("f "):

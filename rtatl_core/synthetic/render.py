@@ -125,7 +125,7 @@ class Renderer:
         self._context = context or open_context()
         shaders = resources.files("rtatl_core.synthetic") / "shaders"
         text = {
-            name: (shaders / name).read_text()
+            name: (shaders / name).read_text(encoding="utf-8")
             for name in ("face.vert", "face.frag", "depth.vert", "flow.vert", "flow.frag")
         }
         self._programs = {

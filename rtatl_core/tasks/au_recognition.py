@@ -10,8 +10,9 @@ Where the subject's left l_i and right r_i are told apart, the square is the mea
 ((l_hat_i - l_i)^2 + (r_hat_i - r_i)^2) / 2. Their difference weighted eight times gained little for it and cost the
 mean.
 Intensity and occurrence may each be coded or not for any AU of any face. Every stream (pixels, geometry) and their
-mixture is supervised, so that neither leans on the other. The paper's own losses are not known to us; weighting by
-class frequency is the habit of ME-GraphAU and JAA-Net.
+mixture is supervised, so that neither leans on the other. The paper's own losses are not known to us; weighting the
+positives of an AU by how rare they are is our choice (ME-GraphAU and JAA-Net weigh AUs against each other), so the
+occurrence head calls an AU present more readily than it is.
 """
 
 from __future__ import annotations
@@ -22,14 +23,12 @@ from torch.nn import functional
 
 from rtatl_core.distributed import full_precision, global_count
 from rtatl_core.models.rtatl import RTATL, RTATLOutput, Said
-from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.base import Batch, Task
 
 MOST_POSITIVE_WEIGHT = 10.0
 
 
-class AURecognition:
-    name = "au"
-
+class AURecognition(Task):
     def __init__(self, intensity: Tensor, occurrence: Tensor) -> None:
         """intensity: (N, n_aus) labels of the training set on 0-1; occurrence: (N, n_aus) 0 or 1; NaN = not coded. They
         set the weights."""
@@ -38,9 +37,6 @@ class AURecognition:
         self.weight = weight / weight[coded].mean().nan_to_num(1.0)
         rate, _, _ = _moments(occurrence)
         self.positive_weight = ((1 - rate) / rate.clamp(min=1e-3)).clamp(max=MOST_POSITIVE_WEIGHT)
-
-    def corrupt(self, batch: Batch) -> Tensor:
-        return batch.chips
 
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
         device = batch.intensity.device

@@ -7,8 +7,8 @@ them up with the recipe's weights.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
@@ -49,15 +49,12 @@ class Batch:
         return self.intensity.isnan().all(dim=1) & self.occurrence.isnan().all(dim=1)
 
 
-class Task(Protocol):
-    name: str
-
+class Task(ABC):
     def corrupt(self, batch: Batch) -> Tensor:
-        """(B, 3, S, S) the network's input; the batch itself stays intact. Tasks that change nothing return
-        ``batch.chips``."""
-        ...
+        """(B, 3, S, S) the network's input; the batch itself stays intact."""
+        return batch.chips
 
+    @abstractmethod
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
         """Named scalar losses, unweighted, means over the batches of all processes (``distributed.global_count``).
         Always the same names, 0 where a batch has nothing to learn from."""
-        ...

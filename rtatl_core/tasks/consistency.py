@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
-from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.base import Batch, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,9 @@ class ConsistencyConfig:
     """tau: how sure the network must be of an AU's presence or absence for it to teach itself."""
 
 
-class Consistency:
-    name = "consistency"
-
+class Consistency(Task):
     def __init__(self, config: ConsistencyConfig | None = None) -> None:
         self.config = config or ConsistencyConfig()
-
-    def corrupt(self, batch: Batch) -> Tensor:
-        return batch.chips
 
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
         if batch.plain is None:

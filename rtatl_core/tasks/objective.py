@@ -20,7 +20,7 @@ class Objective(nn.Module):
         inputs = batch.chips
         for task in self.tasks:
             changed = task.corrupt(batch)
-            inputs = changed if changed is not batch.chips else inputs
+            inputs = inputs if changed is batch.chips else changed
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         output = self.network(inputs, batch.centres, batch.geometry, batch.reference)
         return {name: loss for task in self.tasks for name, loss in task.losses(batch, output, self.network).items()}

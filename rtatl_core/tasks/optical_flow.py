@@ -19,15 +19,10 @@ from torch import Tensor
 from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
-from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.base import Batch, Task
 
 
-class OpticalFlow:
-    name = "flow"
-
-    def corrupt(self, batch: Batch) -> Tensor:
-        return batch.chips
-
+class OpticalFlow(Task):
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
         if network.flow is None:
             raise ValueError("the flow task needs a network with its flow decoder")

@@ -5,9 +5,6 @@ Source: Yan et al., ACM MM 2021, abstract ("randomly cropped AU patches", "regio
 How many patches, the decoder and the loss are our choice: k of 1-3 AUs per face, both regions erased with the chip's
 mean colour, L1 on the standardised pixels of the erased patches. Other AUs that share a region lose it too, so the
 answer can only come from relations and surroundings.
-
-Optional, off by default: a perceptual term, the L1 distance of the backbone's own first-stage maps of recovered and
-true patch; its weights get no gradient from it, so they cannot make it small by going blind.
 """
 
 from __future__ import annotations
@@ -17,15 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call
-from torch.nn import functional
 
 from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.models.backbone import standardise
 from rtatl_core.models.decoders import cut_patches, erase_regions
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
-from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.base import Batch, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +32,14 @@ class InpaintingConfig:
     most: int = 3
     """At most so many AUs lose their patches in one face."""
 
+    def __post_init__(self) -> None:
+        if self.most < 1:
+            raise ValueError(f"inpainting.most is {self.most}; write 1 or more (tasks.inpainting = 0 turns it off)")
 
-class RoIInpainting:
-    name = "inpainting"
 
-    def __init__(self, config: InpaintingConfig | None = None, *, perceptual: bool = False) -> None:
-        """``perceptual``: give that loss beside."""
+class RoIInpainting(Task):
+    def __init__(self, config: InpaintingConfig | None = None) -> None:
         self.config = config or InpaintingConfig()
-        self.perceptual = perceptual
         self._erased: Tensor | None = None
 
     def corrupt(self, batch: Batch) -> Tensor:
@@ -67,25 +62,10 @@ class RoIInpainting:
             raise ValueError("inpainting needs a network with its decoder, and corrupt() before losses()")
         face, slot = torch.nonzero(self._erased >= 0, as_tuple=True)
         total = global_count(torch.tensor(float(len(face)), device=batch.chips.device))
-        names = ["inpainting", *(["perceptual"] if self.perceptual else [])]
         if len(face) == 0 and not must_take_part():
-            return {name: full_precision(output.tokens).sum() * 0 for name in names}
+            return {"inpainting": full_precision(output.tokens).sum() * 0}
         au = self._erased[face, slot]
         whole, centres = standardise(batch.chips)[face], batch.centres[face, au][:, None]
         target = cut_patches(whole, centres, WINDOW, decoder.side)[:, 0]
         recovered = full_precision(decoder(output.tokens[face, au]))
-        losses = {"inpainting": (recovered - target).abs().mean(dim=(1, 2, 3, 4)).sum() / total}
-        if self.perceptual:
-            losses["perceptual"] = self._perceptual(recovered, target, network).sum() / total
-        return losses
-
-    def _perceptual(self, recovered: Tensor, target: Tensor, network: RTATL) -> Tensor:
-        """(k, 2, 3, side, side) twice -> (k,)."""
-        stem = network.backbone.stem
-        frozen = {name: tensor.detach() for name, tensor in [*stem.named_parameters(), *stem.named_buffers()]}
-        was_training = stem.training
-        stem.eval()
-        ours, theirs = (functional_call(stem, frozen, (patch.flatten(0, 1),)) for patch in (recovered, target))
-        stem.train(was_training)
-        distance: Tensor = functional.l1_loss(ours, theirs, reduction="none").mean(dim=(1, 2, 3))
-        return distance.reshape(len(recovered), 2).mean(dim=1)
+        return {"inpainting": (recovered - target).abs().mean(dim=(1, 2, 3, 4)).sum() / total}

@@ -16,18 +16,13 @@ from torch.nn import functional
 
 from rtatl_core.distributed import full_precision, global_count
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
-from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.base import Batch, Task
 
 TOLERANCE = 0.15
 """d: from which difference (1 = FACS 5) on the error grows only linearly."""
 
 
-class WeakTeacher:
-    name = "teacher"
-
-    def corrupt(self, batch: Batch) -> Tensor:
-        return batch.chips
-
+class WeakTeacher(Task):
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
         known = ~batch.taught.isnan()
         taught = batch.taught.nan_to_num(0.0)

@@ -44,7 +44,9 @@ def write_store(
         for frame, landmarks, teacher in faces:
             writer.count(frame)
             writer.add(frame, landmarks, teacher)
-    write_meta(folder, layout=plan.layout, aus=aus, occurrence_rule=rule if aus else "", origin={"kind": "test"})
+    parts = [path.name for path in part_folder(folder, "").iterdir()]
+    rule = rule if aus else ""
+    write_meta(folder, parts=parts, layout=plan.layout, aus=aus, occurrence_rule=rule, origin={"kind": "test"})
     return folder
 
 

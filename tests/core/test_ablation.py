@@ -75,14 +75,14 @@ def test_table_of_known_numbers() -> None:
 
 
 def test_mistakes_are_named_before_the_first_run(recipe: Path, tmp_path: Path) -> None:
-    text = recipe.read_text()
-    recipe.write_text(text.replace("both = []", "both = ['tasks.inpaintin=1']"))
+    text = recipe.read_text(encoding="utf-8")
+    recipe.write_text(text.replace("both = []", "both = ['tasks.inpaintin=1']"), encoding="utf-8")
     with pytest.raises(RecipeError, match=r"unknown key tasks.inpaintin; did you mean inpainting"):
         ablation.ablate(recipe, tmp_path / "grid")
     assert not (tmp_path / "grid").exists()
-    recipe.write_text(text[: text.index("[ablation]")])
+    recipe.write_text(text[: text.index("[ablation]")], encoding="utf-8")
     with pytest.raises(RecipeError, match=r"has no \[ablation\]"):
         ablation.ablate(recipe, tmp_path / "grid")
-    recipe.write_text(text.replace('protocol = "subjects:3"\nfold = 1\n', ""))
+    recipe.write_text(text.replace('protocol = "subjects:3"\nfold = 1\n', ""), encoding="utf-8")
     with pytest.raises(RecipeError, match="needs a test fold"):
         ablation.ablate(recipe, tmp_path / "grid")

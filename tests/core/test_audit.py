@@ -129,13 +129,14 @@ def test_who_is_seen_from_where_is_no_pose_leakage(read: Read) -> None:
     assert abs(pose_leakage([one], AUS)["AU01"]["yaw"]) < 0.3
 
 
-def test_faces_that_were_trained_on_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key", "named"), [("subjects", "training"), ("judged_by", "calibration")])
+def test_faces_that_the_model_learnt_from_are_refused(tmp_path: Path, key: str, named: str) -> None:
     write_clips(tmp_path / "data", clips=1, teacher=True, name="anna")
     network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
     plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
-    description = {"name": "tiny", "trained_on": "anna", "trust": {}, "training": {"subjects": ["anna0"]}}
+    description = {"name": "tiny", "trained_on": "anna", "trust": {}, "training": {key: ["anna0"]}}
     save_model(tmp_path / "tiny", network, plain, description)
-    with pytest.raises(RecipeError, match="subject anna0 is in training and test"):
+    with pytest.raises(RecipeError, match=rf"subject anna0 is in the {named} of tiny and in .*data \(1 of them are\)"):
         auditing.audit(tmp_path / "tiny.safetensors", [tmp_path / "data"], [])
 
 
@@ -145,6 +146,18 @@ def test_groups_of_the_table_and_of_the_skin(read: Read) -> None:
     assert set(found) == {"skin tone", "head turn", "age"}
     assert sum(entry["faces"] for entry in found["skin tone"].values()) <= 60
     assert set(found["head turn"]) <= {"frontal", "turned", "far turned"}
+
+
+def test_a_model_without_any_au_that_the_teacher_shows_clearly(tmp_path: Path) -> None:
+    write_clips(tmp_path / "data", clips=2, teacher=True)
+    network = RTATL(RTATLConfig(aus=(4, 6), width=8, token=16, geometry=16))
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    save_model(tmp_path / "tiny", network, plain, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    flags = ["--model", str(tmp_path / "tiny.safetensors"), "--photos", str(tmp_path / "data")]
+    assert main(["audit", *flags, "--out", str(tmp_path / "out")]) == 0
+    groups = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))["groups"]
+    assert groups["head turn"]["frontal"]["pcc_with_teacher"] is None
+    assert "| head turn | frontal | 24 |  | " in (tmp_path / "out" / "audit.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

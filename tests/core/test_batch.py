@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from rtatl_core import batch
-from rtatl_core.batch import Outcome, Settings, analyse_all, find_videos
+from rtatl_core.batch import Outcome, Settings, analyse_all, find_videos, session_names
+from rtatl_core.card import Calibration
 from rtatl_core.cli import main
 from rtatl_core.errors import InputError
+from rtatl_core.export import export_onnx
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.weights import save_model
 from tests.clips import cut_from_demo
 
 
@@ -63,6 +67,60 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     session = first["ben"].folder / "session.json"  # type: ignore[operator]
     session.write_text(json.dumps(json.loads(session.read_text()) | {"status": "recording"}))
     assert not run(videos, tmp_path)["ben"].skipped, "an interrupted session is none"
+
+
+def test_sessions_tell_which_of_the_videos_named_alike_they_are_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alike = ["P01/day 1/pre.mp4", "P02/day 1/pre.mp4", "P02/day 1/post.mp4"]
+    assert session_names([tmp_path / name for name in alike]) == ["P01-day 1-pre", "P02-day 1-pre", "post"]
+    assert session_names([Path("a/x.mp4"), Path("a/x.avi"), Path("b/x.mp4")]) == ["a-x", "a-x", "b-x"]
+    for folder in ("P01", "P02"):
+        (tmp_path / folder).mkdir()
+        cut_from_demo(tmp_path / folder / "pre.mp4", 4, skip=int(folder[1:]))
+    monkeypatch.chdir(tmp_path)
+    outcomes = analyse_all([Path("P01/pre.mp4"), Path("P02/pre.mp4")], Path("out"), Settings(device="cpu"), quiet=True)
+    for outcome, folder in zip(outcomes, ("P01", "P02"), strict=True):
+        assert outcome.folder is not None
+        assert outcome.folder.name.startswith(f"{folder}-pre_20")
+        source = json.loads((outcome.folder / "session.json").read_text())["source"]
+        assert source["target"] == str(tmp_path / folder / "pre.mp4")
+
+
+def test_what_a_person_stops_says_so(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(number: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "_count_frame", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, tmp_path)
+    (session,) = tmp_path.glob("*/session.json")
+    assert json.loads(session.read_text())["status"] == "stopped: KeyboardInterrupt"
+
+
+@pytest.mark.slow
+def test_what_another_graph_analysed_is_analysed_again(videos: Path, tmp_path: Path) -> None:
+    lifted = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))  # nothing is clipped
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16), flow=False)
+    save_model(tmp_path / "tiny", network, lifted, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    model = tmp_path / "tiny.safetensors"
+
+    def analyse() -> Outcome:
+        settings = Settings(str(model), device="cpu")
+        (outcome,) = analyse_all([videos / "anna.mp4"], tmp_path / "out", settings, quiet=True)
+        return outcome
+
+    by_torch = analyse()
+    export_onnx(model)
+    assert analyse().folder == by_torch.folder, "the same numbers"
+    export_onnx(model, "int8", ranges_from=[videos / "anna.mp4"], parity_on=[videos / "anna.mp4"])
+    by_int8 = analyse()
+    assert not by_int8.skipped
+    assert analyse().folder == by_int8.folder
+    export_onnx(model, "int8", ranges_from=[videos / "day 2" / "ben.MP4"], parity_on=[videos / "anna.mp4"])
+    assert not analyse().skipped, "other ranges"
+    model.with_suffix(".onnx").unlink()
+    assert analyse().folder == by_torch.folder
 
 
 @pytest.mark.slow

@@ -24,6 +24,10 @@ def _data(n: int = 3000, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.f
     return subject, predicted.astype(np.float32), true.astype(np.float32)
 
 
+def bounds_of(sums: NDArray[np.float64], of: boot.Statistic, resamples: int = 1000) -> NDArray[np.float64]:
+    return boot.interval(boot.resampled(sums, of, resamples=resamples))
+
+
 def _with_repeated_frames(subject: NDArray[np.int64], seed: int = 0) -> list[NDArray[np.int64]]:
     """Rows of each resample, a subject's rows as often as it was drawn."""
     p = np.full(SUBJECTS, 1 / SUBJECTS)
@@ -39,7 +43,7 @@ def test_agreement_intervals_equal_those_of_repeated_frames(of: boot.Statistic, 
     subject, predicted, true = _data()
     sums = boot.agreement_sums(predicted[:, None], true[:, None], subject, SUBJECTS)
     values = [plain(predicted[rows], true[rows]) for rows in _with_repeated_frames(subject)]  # type: ignore[operator]
-    bounds = boot.bootstrap_by_subject(sums, of, resamples=RESAMPLES)
+    bounds = bounds_of(sums, of, resamples=RESAMPLES)
     assert bounds[:, 0] == pytest.approx(np.percentile(values, [2.5, 97.5]))
     assert of(sums.sum(axis=0))[0] == pytest.approx(plain(predicted, true))  # type: ignore[operator]
 
@@ -53,7 +57,7 @@ def test_f1_intervals_equal_those_of_repeated_frames() -> None:
     values = [
         metrics.f1(present[rows][known[rows]], true[rows][known[rows]] >= 1) for rows in _with_repeated_frames(subject)
     ]
-    bounds = boot.bootstrap_by_subject(sums, boot.f1_of, resamples=RESAMPLES)
+    bounds = bounds_of(sums, boot.f1_of, resamples=RESAMPLES)
     assert bounds[:, 0] == pytest.approx(np.percentile(values, [2.5, 97.5]))
 
 
@@ -88,7 +92,7 @@ def test_differences_between_people_widen_the_interval() -> None:
     def width(bias_of_people: float) -> float:
         predicted = (true + noise + bias_of_people * rng.normal(size=20)[subject]).astype(np.float32)
         sums = boot.agreement_sums(predicted[:, None], true[:, None], subject, 20)
-        low, high = boot.bootstrap_by_subject(sums, boot.mae_of)[:, 0]
+        low, high = bounds_of(sums, boot.mae_of)[:, 0]
         return float(high - low)
 
     # without differences: 4,000 independent absolute errors of spread .6, so about 3.9 * .6 / sqrt(4000) = .04
@@ -98,24 +102,24 @@ def test_differences_between_people_widen_the_interval() -> None:
 
 def test_no_interval_from_few_people_or_undefined_resamples() -> None:
     ones = np.ones((boot.MIN_SUBJECTS, 1, 4))
-    assert np.isfinite(boot.bootstrap_by_subject(ones, boot.f1_of)).all()
-    assert np.isnan(boot.bootstrap_by_subject(ones[1:], boot.f1_of)).all()
+    assert np.isfinite(bounds_of(ones, boot.f1_of)).all()
+    assert np.isnan(bounds_of(ones[1:], boot.f1_of)).all()
     few_show_it = np.zeros((20, 2, 4))
     few_show_it[..., 3] = 9
     few_show_it[:1, 0, 0] = few_show_it[:4, 1, 0] = 5  # one person; four, missing from 1 % of resamples
-    bounds = boot.bootstrap_by_subject(few_show_it, boot.f1_of)
+    bounds = bounds_of(few_show_it, boot.f1_of)
     assert np.isnan(bounds[:, 0]).all()
     assert (bounds[:, 1] == 1).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(boot.bootstrap_by_subject(0 * ones, boot.f1_of)).all()
+        assert np.isnan(bounds_of(0 * ones, boot.f1_of)).all()
 
 
 def test_constant_predictions_have_no_correlation() -> None:
     subject, _, true = _data()
     sums = boot.agreement_sums(np.full((len(true), 1), 0.3, np.float32), true[:, None], subject, SUBJECTS)
     assert np.isnan(boot.pcc_of(sums.sum(axis=0))).all()
-    assert np.isnan(boot.bootstrap_by_subject(sums, boot.pcc_of)).all()
+    assert np.isnan(bounds_of(sums, boot.pcc_of)).all()
     assert np.isnan(boot.pcc_of(sums[:1] * 0)).all()
 
 
@@ -137,13 +141,11 @@ def test_five_measures_of_the_largest_set_take_seconds() -> None:
     occurrence = (true >= 2).astype(np.float32)
     start = perf_counter()
     agreement = boot.agreement_sums(predicted, true, subject, people)
-    bounds = [boot.bootstrap_by_subject(agreement, of) for of in (boot.mae_of, boot.pcc_of, boot.icc31_of)]
-    bounds.append(
-        boot.bootstrap_by_subject(boot.occurrence_sums(predicted > 2, occurrence, subject, people), boot.f1_of)
-    )
+    bounds = [bounds_of(agreement, of) for of in (boot.mae_of, boot.pcc_of, boot.icc31_of)]
+    bounds.append(bounds_of(boot.occurrence_sums(predicted > 2, occurrence, subject, people), boot.f1_of))
     for j in range(k):
         sums = boot.auc_sums(predicted[:, j], occurrence[:, j], subject, people)
-        bounds.append(boot.bootstrap_by_subject(sums, boot.auc_of))
+        bounds.append(bounds_of(sums, boot.auc_of))
     assert all(np.isfinite(bound).all() for bound in bounds)
     took = perf_counter() - start
     print(f"{took:.1f} s")

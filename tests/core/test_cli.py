@@ -12,6 +12,7 @@ from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.session import read_session
 from rtatl_core.temporal import SMOOTHING_S
+from tests.clips import cut_from_demo, damage_frame, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,56 @@ def test_inputs_that_fail_are_named_and_the_rest_goes_on(
     assert main(["analyze", str(missing), "--out", str(out), "--device", "cpu"]) == 2
 
 
+def test_a_damaged_frame_keeps_its_row_and_the_rest_is_analysed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = cut_from_demo(tmp_path / "damaged.mp4", 25)
+    damage_frame(path, 10)
+    arguments = ["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(arguments) == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    warning = f"1 frame of {path} cannot be decoded, so rows of it are empty; copy the file again."
+    assert warning in capsys.readouterr().err
+    meta, columns = read_session(folder)
+    assert (meta["status"], meta["warning"]) == ("complete", warning)
+    assert meta["counts"] == {"captured": 25, "analysed": 24, "dropped": 1, "rows": 25, "faces": 1}
+    assert columns["frame"].tolist() == list(range(1, 26))
+    assert np.flatnonzero(columns["success"] == 0).tolist() == np.flatnonzero(columns["analysed"] == 0).tolist() == [9]
+    assert np.isnan(columns["AU12_r"][9])
+    np.testing.assert_allclose(columns["timestamp"], np.arange(25) / 25, atol=1e-3)
+    events = (folder / "events.csv").read_text().splitlines()[1:]
+    assert events == [
+        "0.360000,10,warning,Frame 10 of damaged.mp4 (0.4 s) is damaged and cannot be decoded; its row is empty."
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert warning in said.err, "again, when it is skipped"
+    assert "(analysed before)" in said.out
+
+
+def test_a_video_that_was_cut_off_is_not_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_clip(tmp_path / "cut.avi", frames=60, codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for run in ("", "  (analysed before)"):
+        assert main(["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+        (folder,) = (tmp_path / "out").iterdir()
+        said = capsys.readouterr()
+        assert said.out == f"{folder}{run}\n"
+        assert "so it was cut off" in said.err
+        assert "No face was found" in said.err
+    assert read_session(folder)[0]["status"] == "cut off"
+
+
+@pytest.mark.parametrize("smoothing", ["nan", "inf", "-1", "much"])
+def test_a_smoothing_that_is_none_is_refused(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], smoothing: str
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["analyze", str(clip), "--out", str(tmp_path), "--smoothing", smoothing])
+    assert refused.value.code == 2
+    assert "--smoothing" in capsys.readouterr().err
+
+
 def test_no_face_is_said_and_rows_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "wall.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (160, 120))
@@ -66,7 +117,7 @@ def test_no_face_is_said_and_rows_are_kept(tmp_path: Path, capsys: pytest.Captur
         writer.write(np.full((120, 160, 3), 128, np.uint8))
     writer.release()
     assert main(["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
-    assert "no face was found in any of the 5 frames" in capsys.readouterr().err
+    assert "No face was found in any of the 5 frames" in capsys.readouterr().err
     (folder,) = (tmp_path / "out").iterdir()
     with (folder / "frames.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

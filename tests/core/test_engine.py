@@ -12,7 +12,8 @@ import torch
 from rtatl_core.assets import asset
 from rtatl_core.card import Calibration
 from rtatl_core.engine import Engine
-from rtatl_core.handoffs import FramePacket
+from rtatl_core.errors import InputError
+from rtatl_core.handoffs import FramePacket, UInt8
 from rtatl_core.metrics import pcc
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
@@ -104,6 +105,41 @@ def test_the_same_frames_give_the_same_numbers(engine: Engine) -> None:
             frames = [engine.process(packet) for packet, _ in zip(reader, range(12), strict=False)]
         runs.append(np.stack([frame.faces[0].result.intensity for frame in frames]))
     np.testing.assert_array_equal(runs[0], runs[1])
+
+
+def test_another_engine_within_a_source_goes_on_with_the_ids(engine: Engine) -> None:
+    with VideoReader(asset("demo.mp4")) as reader:
+        packets = [packet for packet, _ in zip(reader, range(3), strict=False)]
+    black = np.zeros_like(packets[0].image)
+
+    def face_id(engine: Engine, image: UInt8, at: float) -> int | None:
+        faces = engine.process(FramePacket(image, 1, at, 0.0)).faces
+        return faces[0].observation.face_id if faces else None
+
+    engine.reset(new_ids=True)
+    assert face_id(engine, packets[0].image, 0.0) == 0
+    for i in range(1, 12):
+        assert face_id(engine, black, 0.2 * i) is None
+    assert face_id(engine, packets[1].image, 2.4) == 1
+    other = Engine(device="cpu")
+    try:
+        other.follow_on(engine)
+        assert face_id(other, packets[2].image, 4.0) == 1, "the same person, while it was loaded"
+        for i in range(1, 12):
+            assert face_id(other, black, 4 + 0.2 * i) is None
+        assert face_id(other, packets[1].image, 6.4) == 2
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])
+def test_a_smoothing_that_is_none_is_refused(engine: Engine, seconds: float) -> None:
+    before = engine.smoothing_s
+    with pytest.raises(InputError, match="smoothing cannot be"):
+        engine.smoothing_s = seconds
+    with pytest.raises(InputError, match="smoothing cannot be"):
+        Engine(device="cpu", smoothing_s=seconds)
+    assert engine.smoothing_s == before
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rtatl_core.metrics import auc, average_precision, confusion, f1, icc31, mae, pcc, precision_recall
+from rtatl_core.metrics import auc, average_precision, confusion, f1, icc31, mae, pcc, precision_recall, rounded
 
 # Shrout & Fleiss (1979), table 2: six targets; the first two judges
 JUDGES = np.array([[9, 2], [6, 1], [8, 4], [7, 1], [10, 5], [6, 2]], float)
@@ -32,6 +32,11 @@ def test_missing_pairs_are_left_out() -> None:
     b = np.array([1.0, 3, 3, np.nan, 5])
     assert pcc(a, b) == pytest.approx(np.corrcoef([1, 2, 5], [1, 3, 5])[0, 1])
     assert mae(a, b) == pytest.approx(1 / 3)
+
+
+def test_what_is_not_known_stays_so_in_json() -> None:
+    assert rounded(np.float32(0.12345), 3) == 0.123
+    assert rounded(float("nan"), 3) is rounded(None, 3) is None
 
 
 def test_undefined_measures_are_nan() -> None:

@@ -43,12 +43,33 @@ def test_overrides(tmp_path: Path) -> None:
         ("[optim]\nepochs = 'many'\n", "optim.epochs must be int"),
         ("[optim]\nepochs = true\n", "optim.epochs must be int"),
         ("optim = 3\n", "optim is a section"),
+        ("[optim]\nepochs = 0\n", r"optim.epochs is 0; write a number from 1 on"),
+        ("[optim]\nlabelled_batch = 0\n", r"optim.labelled_batch is 0; write a number from 1 on"),
+        ("[inpainting]\nmost = 0\n", r"inpainting.most is 0; write 1 or more"),
+        ("[data]\naus = [12, 11]\n", r"data.aus names AU11; known are 1, 2, 4"),
         ("[optim\n", "not valid TOML"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(RecipeError, match=sentence):
         load_recipe(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "standardise = 'imagenet'",
+            r"network\.standardise imagenet is not .* face_mesh; set it to chip or leave it out",
+        ),
+        ("width = 64", r"network\.width 64 is not for the backbone face_mesh; set it to 32 or leave it out"),
+    ],
+)
+def test_what_does_not_go_with_a_backbone_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    path = write(tmp_path, f"[network]\n{text}\n")
+    assert load_recipe(path)
+    with pytest.raises(RecipeError, match=sentence):
+        load_recipe(path, ("network.backbone=face_mesh",))
 
 
 def test_missing_file_and_missing_key(tmp_path: Path) -> None:

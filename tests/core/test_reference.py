@@ -238,5 +238,5 @@ def test_engine_and_store_read_a_rise_over_the_persons_own_rest_alike(tmp_path: 
     assert (said[True] > said[False] + 0.01).any()
     assert main(["prepare", "videos", "--root", str(clip.parent), "--out", str(tmp_path / "chips")]) == 0
     model = load_model(tmp_path / "tiny.safetensors")
-    stored = read_store(model.network, model.calibration, ChipStore.open(tmp_path / "chips"))
+    stored, _ = read_store(model.network, model.calibration, ChipStore.open(tmp_path / "chips"))
     assert np.abs(stored - said[True]).mean() < 0.02

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtatl_core.assets import asset
 from rtatl_core.card import calibrate
 from rtatl_core.cli import main
+from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.protocols import test_subjects as subjects_of
 from rtatl_core.errors import RecipeError
+from rtatl_core.evaluation import read_store
 from rtatl_core.scoring import score
 from rtatl_core.weights import load_model
-from tests.core.stores import AUS, open_store, write_labelled
+from tests.core.stores import AUS, face, open_store, write_labelled, write_store
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +65,9 @@ def test_each_model_is_tested_on_its_own_fold(study: Path) -> None:
 
 def test_seen_subjects_and_wrong_folds_are_refused(study: Path) -> None:
     data = [study / "data"]
-    with pytest.raises(RecipeError, match="is in training and test"):
+    with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):
         score([model(study, 1)], data, "subjects:3", fold=2, device="cpu")
-    with pytest.raises(RecipeError, match="is in training and test"):
+    with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):
         score([model(study, 1)], data, "", device="cpu")
     with pytest.raises(RecipeError, match="two models were trained for fold 1"):
         score([model(study, 1)] * 2, data, "subjects:3", device="cpu")
@@ -72,6 +75,39 @@ def test_seen_subjects_and_wrong_folds_are_refused(study: Path) -> None:
         score([model(study, 1)], data, "subjects:4", device="cpu")
     with pytest.raises(RecipeError, match="several models need --protocol"):
         score([model(study, 1), model(study, 2)], data, "", device="cpu")
+
+
+def test_who_set_the_gain_is_no_test(study: Path, tmp_path: Path) -> None:
+    training = load_model(model(study, 1)).facts["training"]
+    (judge, *_) = training["judged_by"]
+    assert judge not in training["subjects"]
+    others = write_labelled(tmp_path / "others", count=4, people=1, prefix="x")
+    index = others / "parts" / "all" / "index.csv"
+    index.write_text(index.read_text().replace(",x0,", f",{judge},"))
+    with pytest.raises(RecipeError, match=f"subject {judge} is in the calibration of own"):
+        score([model(study, 1)], [others], "", device="cpu")
+
+
+def test_a_clip_is_read_as_the_window_reads_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    faces = []
+    for k in range(30):
+        image, points = face(max(0.0, float(np.sin(k / 5))), rng)
+        codes = np.array([2.5, np.nan if k % 2 else 1.0], np.float32)
+        frame = Frame(f"{k}", "v", image, clip="v", time=k / 5, intensity=codes, occurrence=np.minimum(codes, 1))
+        faces.append((frame, points, None))
+    folder = write_store(tmp_path / "coded", faces, aus=AUS)
+    scored, _ = score([asset("models/rtatl-synth.safetensors")], [folder], "", device="cpu")
+    bundled = load_model(None)
+    intensity, probability = read_store(bundled.network, bundled.calibration, open_store(folder))
+    columns = [bundled.aus.index(au) for au in AUS]
+    np.testing.assert_array_equal(scored.intensity, intensity[:, columns])
+    np.testing.assert_array_equal(scored.probability, probability[:, columns])
+    assert bundled.calibration.own is not None
+    some = np.flatnonzero(np.arange(30) % 3 == 0)  # the frames between are seen all the same
+    np.testing.assert_array_equal(
+        read_store(bundled.network, bundled.calibration, open_store(folder), some)[0], intensity[some]
+    )
 
 
 def test_strangers_are_measured_without_a_protocol(study: Path, tmp_path: Path) -> None:

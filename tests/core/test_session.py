@@ -75,6 +75,12 @@ def test_summary_names_everything_a_reader_needs(tmp_path: Path) -> None:
     assert not list(writer.folder.glob("*.tmp"))
 
 
+def test_a_summary_that_is_no_json_is_never_written(tmp_path: Path) -> None:
+    clock = ClockPair.at(time.perf_counter())
+    with pytest.raises(ValueError, match="JSON"):
+        SessionWriter(tmp_path, "clip", AUS, SOURCE, MODEL, {"smoothing_s": float("nan")}, clock)
+
+
 def test_clock_pair_of_a_past_moment_is_that_moment_on_both_clocks() -> None:
     now = time.perf_counter()
     earlier, later = ClockPair.at(now - 60), ClockPair.at(now)

@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import rtatl_core.publish as publishing
+from rtatl_core.assets import asset
 from rtatl_core.calibration import Judged
 from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
@@ -31,6 +33,8 @@ from rtatl_core.tasks.base import Batch
 from rtatl_core.training import Trainer
 from rtatl_core.weights import load_model
 from tests.core.stores import AUS, face, write_clips, write_labelled, write_store
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def recipe(data: Path, *overrides: str) -> Recipe:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return [{k: v for k, v in row.items() if k not in ("seconds", "faces_per_s")} for row in csv.DictReader(file)]
 
 
@@ -136,32 +140,48 @@ def test_mixed_precision_trains_float32_weights(data: Path, tmp_path: Path) -> N
         Trainer(recipe(data, "optim.precision=int8"), tmp_path)
 
 
-def test_one_part_can_be_trained_alone_from_a_checkpoint(data: Path, tmp_path: Path) -> None:
-    first = Trainer(recipe(data, "optim.epochs=1"), tmp_path / "first")
-    checkpoint = first.run()
-    before = {name: value.clone() for name, value in first.network.state_dict().items()}
-    overrides = ("optim.epochs=1", f"optim.init={checkpoint.as_posix()}", "optim.only=flow", "tasks.inpainting=0")
-    second = Trainer(recipe(data, *overrides), tmp_path / "second")
-    second.run()
-    for name, value in second.network.state_dict().items():
-        assert torch.equal(value, before[name]) != name.startswith("flow."), name
-    model = publish(first)
-    third = Trainer(
-        recipe(data, "optim.epochs=1", f"optim.init={model.as_posix()}", "optim.only=inpainting", "tasks.flow=0"),
-        tmp_path / "third",
-    )
-    third.run()
-    old, new = load_model(model), load_model(publish(third))
-    for name, value in old.network.state_dict().items():
-        assert torch.equal(value, new.network.state_dict()[name]) != name.startswith("inpainting."), name
-    assert new.network.flow is not None
-    assert new.facts["measured"] == old.facts["measured"]
-    np.testing.assert_array_equal(new.calibration.gain, old.calibration.gain)
-    assert set(new.facts["decoders_trained_later"]) == {"inpainting"}
-    with pytest.raises(RecipeError, match=r"flows.*which the network lacks; it has backbone"):
-        Trainer(recipe(data, "optim.only=flows"), tmp_path)
+def test_a_model_can_be_trained_on_with_nothing_said_of_its_network(data: Path, tmp_path: Path) -> None:
+    """The bundled one, by the recipe for own coded videos."""
+    bundled = asset("models/rtatl-synth.safetensors")
+    overrides = {
+        "data.labelled": data / "labelled",
+        "data.unlabelled": data / "videos",
+        "optim.init": bundled,
+        "optim.epochs": 1,
+        "optim.steps": 1,
+        "optim.labelled_batch": 4,
+        "optim.unlabelled_batch": 4,
+        "optim.workers": 0,
+    }
+    given = tuple(f"{key}={value}" for key, value in overrides.items())
+    trainer = Trainer(load_recipe(ROOT / "runs" / "finetune.toml", given), tmp_path)
+    before = load_model(bundled)
+    assert trainer.network.config == replace(before.card.config, aus=AUS)
+    index = [before.aus.index(au) for au in AUS]
+    torch.testing.assert_close(trainer.network.regions.weight, before.network.regions.weight[index])
+    trainer.run()
+    after = load_model(publish(trainer))
+    assert after.card.config.sides, "these data do not tell sides, the model began with them"
+    assert set(before.facts["training"]["subjects"]) < set(after.facts["training"]["subjects"])
+    with pytest.raises(RecipeError, match="backbone is 'face_mesh' there and 'resnet18' here"):
+        Trainer(load_recipe(ROOT / "runs" / "finetune.toml", (*given, "network.backbone=resnet18")), tmp_path)
     with pytest.raises(RecipeError, match="which is missing"):
         Trainer(recipe(data, "optim.init=nowhere.pt"), tmp_path)
+
+
+def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path) -> None:
+    folds = ("data.protocol=subjects:3", "optim.epochs=1", "optim.steps=1")
+    first = Trainer(recipe(data, *folds, "data.fold=1"), tmp_path)
+    best = first.run()
+    with pytest.raises(RecipeError, match=r"with other data.*fold is 1 there and 2 here"):
+        Trainer(recipe(data, *folds, "data.fold=2"), tmp_path).resume()
+    with pytest.raises(RecipeError, match=r"optim\.seed is 0 there and 4 here"):
+        Trainer(recipe(data, *folds, "data.fold=1", "optim.seed=4"), tmp_path).resume()
+    with pytest.raises(RecipeError, match="token is 16 there and 8 here"):
+        Trainer(recipe(data, *folds, "data.fold=1", "network.token=8"), tmp_path).resume()
+    Trainer(recipe(data, *folds, "data.fold=1"), tmp_path).resume()
+    with pytest.raises(RecipeError, match=r"is in the training of .*best.pt and in the test fold"):
+        Trainer(recipe(data, *folds, "data.fold=2", f"optim.init={best.as_posix()}"), tmp_path / "other")
 
 
 def test_parts_can_be_frozen_and_the_backbone_learn_slowly(data: Path, tmp_path: Path) -> None:
@@ -239,11 +259,11 @@ def test_patience_ends_a_run_that_gets_no_better(data: Path, tmp_path: Path, mon
 
 def test_self_supervised_alone_then_fine_tuning(data: Path, tmp_path: Path) -> None:
     pre = ("data.labelled=[]", "data.selection=", "data.aside=", "data.aus=[25, 12, 1]", "data.held_out=0.5")
-    first = Trainer(recipe(data, *pre, "tasks.perceptual=0.1", "optim.steps=2"), tmp_path / "pre")
+    first = Trainer(recipe(data, *pre, "optim.steps=2"), tmp_path / "pre")
     assert first.choice.by == "loss"
     best = first.run()
     measured = rows(tmp_path / "pre" / "log.csv")[0]
-    assert {"loss_inpainting", "loss_perceptual", "loss_flow", "held_out_inpainting", "held_out_flow"} <= set(measured)
+    assert {"loss_inpainting", "loss_flow", "held_out_inpainting", "held_out_flow"} <= set(measured)
     assert float(measured["selection"]) < 0
     with pytest.raises(RecipeError, match="has no AUs to publish"):
         publish(first)
@@ -380,6 +400,22 @@ def one(store: ChipStore) -> tuple[np.ndarray, Float32, Float32]:
         store.landmarks[0].astype(np.float32),
         store.geometry[0].astype(np.float32),
     )
+
+
+def test_stored_flow_of_another_gap_is_refused(data: Path, tmp_path: Path) -> None:
+    stored = write_clips(tmp_path / "stored", flow="dis", teacher=True, name="f")
+    pairs = frame_pairs(ChipStore.open(stored), 0.2)
+    np.testing.assert_array_equal(pairs, frame_pairs(ChipStore.open(data / "selection"), 0.2))
+    sentence = r"stored holds flow to the frame 0\.2 s later, but .*gap_s is 0\.4; write network\.flow_gap_s = 0\.2"
+    with pytest.raises(RecipeError, match=sentence):
+        frame_pairs(ChipStore.open(stored), 0.4)
+    gap, unlabelled, aside = "network.flow_gap_s=0.4", f'data.unlabelled="{stored}"', f'data.aside="{stored}"'
+    with pytest.raises(RecipeError, match=sentence):
+        Trainer(recipe(data, gap, unlabelled), tmp_path / "out").run()
+    with pytest.raises(RecipeError, match=sentence):
+        Trainer(recipe(data, gap, aside), tmp_path / "out")
+    Trainer(recipe(data, gap, aside, "tasks.flow=0"), tmp_path / "out")
+    Trainer(recipe(data, aside), tmp_path / "out")
 
 
 def test_damaged_store_is_named(tmp_path: Path) -> None:

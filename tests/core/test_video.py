@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 
 from rtatl_core.errors import SourceError
 from rtatl_core.video import VideoReader
-from tests.clips import halve_first_durations, number_of, rotate_in_header, write_clip
+from tests.clips import damage_frame, halve_first_durations, number_of, rotate_in_header, write_clip
 
 
 def test_every_frame_comes_once_in_order_with_its_media_time(tmp_path: Path) -> None:
@@ -32,7 +33,9 @@ def test_variable_frame_rate_keeps_the_times_of_the_container(tmp_path: Path) ->
     path = write_clip(tmp_path / "phone.mp4", frames=20, fps=25)
     halve_first_durations(path, 10)
     with VideoReader(path) as reader:
-        times = [packet.timestamp for packet in reader]
+        packets = list(reader)
+    assert not any(packet.lost for packet in packets), "a longer step is no lost frame"
+    times = [packet.timestamp for packet in packets]
     assert times == pytest.approx([0.02 * n for n in range(10)] + [0.2 + 0.04 * n for n in range(10)], abs=1e-3)
 
 
@@ -66,6 +69,9 @@ class _Timeless:
     def read(self) -> tuple[bool, np.ndarray | None]:
         self._read += 1
         return (True, np.zeros((4, 4, 3), np.uint8)) if self._read <= len(self._times) else (False, None)
+
+    def grab(self) -> bool:
+        return False
 
     def release(self) -> None: ...
 
@@ -102,6 +108,53 @@ def test_a_file_that_was_cut_off_gives_its_frames_and_a_warning(tmp_path: Path) 
     assert "of 2.4 s" in reader.warning
 
 
+@pytest.mark.parametrize("damaged", [(13,), (7, 8), (1, 2), (4, 9)])
+def test_a_damaged_frame_is_named_and_the_rest_is_read_with_its_times(tmp_path: Path, damaged: tuple[int, ...]) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    for number in reversed(damaged):
+        damage_frame(path, number)
+    with VideoReader(path) as reader:
+        packets = list(reader)
+        assert reader.read() is None
+        assert not reader.truncated
+    assert [packet.number for packet in packets] == [n for n in range(1, 21) if n not in damaged]
+    assert [packet.number for packet in packets] == [number_of(packet.image) for packet in packets]
+    assert [packet.timestamp for packet in packets] == pytest.approx([(p.number - 1) / 25 for p in packets])
+    lost = [frame for packet in packets for frame in packet.lost]
+    assert [number for number, _ in lost] == list(damaged)
+    assert [timestamp for _, timestamp in lost] == pytest.approx([(number - 1) / 25 for number in damaged])
+
+
+class _Silent(_Timeless):
+    """As H.264 with a damaged middle: no read fails, 4 and 5 of 24 frames are left out, then 4 comes late after all. By
+    the packets, which lie in another order than they are shown and of which that of 5 is damaged, both were there."""
+
+    SHOWN = (1, 2, 3, 6, 7, 4, *range(8, 25))
+    PACKETS = (1, 3, 2, 4, None, 7, 6, *range(8, 25))
+
+    def __init__(self, path: str, backend: int, parameters: Sequence[int] = ()) -> None:
+        super().__init__([40.0 * (n or 0) for n in (self.PACKETS if parameters else self.SHOWN)])
+
+    def get(self, key: int) -> float:
+        return {cv2.CAP_PROP_FPS: 25.0, cv2.CAP_PROP_FRAME_COUNT: 24.0}.get(key) or super().get(key)
+
+    def grab(self) -> bool:
+        return self.read()[0] and self.PACKETS[self._read - 1] is not None
+
+
+def test_frames_that_a_decoder_leaves_out_without_a_word_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    monkeypatch.setattr(cv2, "VideoCapture", _Silent)
+    with VideoReader(tmp_path / "clip.mp4") as reader:
+        packets = list(reader)
+        assert not reader.truncated
+    assert [packet.number for packet in packets] == [1, 2, 3, *range(6, 25)]
+    assert [packet.timestamp for packet in packets] == pytest.approx([(p.number - 1) / 25 for p in packets])
+    assert [number for packet in packets for number, _ in packet.lost] == [4, 5]
+
+
 def _missing(path: Path) -> Path:
     return path
 
@@ -117,7 +170,7 @@ def _empty(path: Path) -> Path:
 
 
 def _text(path: Path) -> Path:
-    path.write_text("no video")
+    path.write_text("no video", encoding="utf-8")
     return path
 
 

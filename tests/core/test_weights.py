@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def test_round_trip(model: Path) -> None:
     assert loaded.facts["inpainting"] is False
     assert loaded.network.inpainting is None
     assert load_model(model.with_suffix(".json")).facts == loaded.facts
+
+
+def test_names_in_any_script_survive_a_locale_that_lacks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(io, "text_encoding", lambda encoding, _stacklevel=2: encoding or "cp1252")  # as on Windows
+    subjects = ["Jürgen.mp4", "李.mp4"]
+    save_model(tmp_path / "tiny", RTATL(CONFIG), PLAIN, {**DESCRIPTION, "training": {"subjects": subjects}})
+    assert load_model(tmp_path / "tiny.safetensors").facts["training"]["subjects"] == subjects
 
 
 def test_the_inpainting_decoder_travels_with_the_model(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ class FakeEngine:
         self.personal = True
         self.max_faces = max_faces
         self.resets = 0
+        self.new_ids = False
+        self.followed_on: FakeEngine | None = None
         self.warning: str | None = None
         self.closed = False
         self.thread: threading.Thread | None = None
@@ -108,8 +110,12 @@ class FakeEngine:
         warning, self.warning = self.warning, None
         return warning
 
-    def reset(self) -> None:
+    def reset(self, *, new_ids: bool = False) -> None:
         self.resets += 1
+        self.new_ids = new_ids
+
+    def follow_on(self, before: FakeEngine) -> None:
+        self.followed_on = before
 
     def close(self) -> None:
         self.closed = True

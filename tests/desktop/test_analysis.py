@@ -103,7 +103,7 @@ def test_every_source_begins_with_a_fresh_engine_and_fresh_counts(start: Any) ->
     for _ in range(2):
         running.analysis.follow(still([1, 2]))
         running.until(lambda: running.analysis.stats().analysed == 2)
-    assert engine.resets == 2
+    assert (engine.resets, engine.new_ids) == (2, True)
     assert len(running.frames) == 4
 
 
@@ -193,6 +193,8 @@ def test_another_engine_takes_over_between_two_frames(start: Any) -> None:
     capture.box.put(FramePacket(picture((32, 24)), 3, 3 / 25, time.perf_counter()))
     running.until(lambda: running.frames[-1].packet.number == 3)
     assert first.closed
+    assert second.followed_on is first, "faces keep their ids"
+    assert second.resets == 0
     assert not second.closed
     assert second.want_flow
     assert running.analysis.facts.device == "cuda:0"

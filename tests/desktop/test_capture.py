@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -196,6 +197,22 @@ def test_the_warning_of_a_file_is_reported_at_its_end() -> None:
         running.take(2)
         running.wait_for(CaptureState.ENDED)
     assert running.reports == [("warning", CutOff.warning)]
+    assert running.capture.stats().fault == CutOff.warning, "so that its recording is not called complete"
+
+
+def test_damaged_frames_of_a_file_are_counted_and_reported() -> None:
+    class Damaged(FakeSource):
+        def read(self) -> FramePacket | None:
+            packet = super().read()
+            lost = packet is not None and packet.number == 2
+            return replace(packet, number=3, lost=((2, 0.04),)) if packet and lost else packet
+
+    with Running(FILE, lambda spec: Damaged(spec, frames=2)) as running:
+        running.take(2)
+        running.wait_for(CaptureState.ENDED)
+    ((kind, text),) = running.reports
+    assert (kind, text[:21]) == ("warning", "Frame 2 of fake.mp4 (")
+    assert running.capture.stats().captured == 3
 
 
 def test_a_device_that_hangs_is_left_behind_and_named() -> None:

@@ -25,11 +25,12 @@ import pytest
 
 from au_desktop.runtime import pipeline as module
 from au_desktop.runtime.pipeline import Pipeline, State, Status
-from au_desktop.sources import LiveSource, SourceSpec
+from au_desktop.sources import LiveSource, SourceSpec, open_source, parse_source
 from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.interrupted import STATUS, recover_sessions
 from rtatl_core.session import process_mark, read_session
+from tests.clips import write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, camera_opener, picture
 
@@ -72,6 +73,20 @@ def every_frame_is_accounted_for(folder: Path) -> dict[str, np.ndarray]:
     assert counts["captured"] == len(numbers) == counts["analysed"] + counts["dropped"]
     assert counts["analysed"] == columns["analysed"][first].sum()
     return columns
+
+
+def test_a_recording_of_a_video_that_was_cut_off_is_not_called_complete(make_pipeline: Any, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "cut.avi", frames=60, codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    pipeline: Pipeline = make_pipeline(open_source=open_source)
+    pipeline.set_source(parse_source(str(path)))
+    folder = pipeline.start_recording(tmp_path)
+    pipeline.start()
+    status = until(pipeline, lambda status: status.state is State.FINISHED)
+    assert "so it was cut off" in status.notice.text
+    pipeline.close()
+    every_frame_is_accounted_for(folder)
+    assert "cut.avi ends after" in read_session(folder)[0]["status"]
 
 
 # -- the camera -----------------------------------------------------------------------------------------------

@@ -13,13 +13,15 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.session import read_session
+from tests.clips import damage_frame
 
 SECONDS = 3
+DAMAGED = 70
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds of the demo, with brows that go up in them."""
+    """Three seconds of the demo, with brows that go up in them and a damaged frame."""
     path = tmp_path_factory.mktemp("clip") / "smile.mp4"
     source = cv2.VideoCapture(str(asset("demo.mp4")))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480))
@@ -27,6 +29,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(source.read()[1])
     writer.release()
     source.release()
+    damage_frame(path, DAMAGED)
     return path
 
 
@@ -57,7 +60,9 @@ def test_window_and_command_line_give_identical_values(clip: Path, tmp_path: Pat
     batch = run(line, "rtatl_core", "analyze", str(clip), "--out", str(line), "--device", "cpu")
     meta, seen = read_session(live)
     other, analysed = read_session(batch)
-    assert meta["counts"]["dropped"] == 0
+    assert meta["counts"] == other["counts"]
+    assert np.flatnonzero(seen["analysed"] == 0).tolist() == [DAMAGED - 1]
+    assert meta["source"]["target"] == other["source"]["target"] == str(clip)
     assert meta["model"] == other["model"]
     assert meta["settings"] == other["settings"]
     assert list(seen) == list(analysed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,15 @@ def test_a_live_box_gives_up_what_has_waited_too_long_and_remembers_it() -> None
     again = box.take(0)
     assert again is not None
     assert again.dropped == ()
+
+
+def test_what_a_file_lost_travels_like_what_was_given_up() -> None:
+    box = FrameBox(live=False)
+    box.put(replace(packet(3), lost=((1, 0.1), (2, 0.2))))
+    assert box.dropped == 2
+    taken = box.take(0)
+    assert taken is not None
+    assert taken.dropped == ((1, 0.1), (2, 0.2))
 
 
 def test_a_reader_who_stays_too_slow_gets_the_newest_until_he_keeps_up() -> None:

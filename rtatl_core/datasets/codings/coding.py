@@ -86,9 +86,9 @@ class VideoCoding:
     """Person in the picture; the video's stem if the coding does not say."""
     aus: tuple[int, ...]
     """All AUs coded in this file set, ascending."""
-    source: Path
+    source: Path = field(compare=False)
     """The coding file."""
-    ignored: Mapping[str, int]
+    ignored: Mapping[str, int] = field(compare=False)
     """Behaviours, tiers, modifiers and AUs that were passed over because they name no AU of ``ACTION_UNITS`` or no
     intensity, as written -> how often."""
     marks: FrameMarks | EventMarks

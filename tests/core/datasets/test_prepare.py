@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from rtatl_core import batch
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.datasets import bp4d, disfa, kinds
 from rtatl_core.datasets.chips import ChipStore, part_folder
-from rtatl_core.datasets.parts import NO_FACE, UNREADABLE, Plan
+from rtatl_core.datasets.parts import NO_FACE, UNREADABLE, Frame, Plan
 from rtatl_core.datasets.prepare import Report, prepare
-from rtatl_core.datasets.videos import find_photos, find_videos
+from rtatl_core.datasets.videos import Video, find_photos, find_videos
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
+from tests.clips import damage_frame, number_of, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +193,16 @@ def test_disfa_is_read_with_all_its_traps(disfa_tree: Path, tmp_path: Path, caps
     np.testing.assert_allclose(store.times[:5], np.arange(5) / 20, atol=1e-3)
 
 
+def test_disfa_labels_stay_with_their_pictures_after_a_damaged_one(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "video.mp4", frames=6)
+    damage_frame(path, 3)
+    intensity = np.tile(np.arange(6, dtype=np.float32)[:, None] % 6, (1, 12))
+    frames = list(disfa.Subject("SN001", path, 1, intensity).frames())
+    seen = [(int(frame.intensity[0]), None if frame.image is None else number_of(frame.image)) for frame in frames]
+    assert seen == [(0, 1), (1, 2), (2, None), (3, 4), (4, 5), (5, 6)]
+    assert frames[2].lost == UNREADABLE
+
+
 def test_disfa_mistakes_are_named(disfa_tree: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="holds no DISFA label files"):
         disfa.find_subjects(tmp_path)
@@ -219,18 +232,13 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
         write_video(tmp_path / "videos" / f"{name}.mp4", pictures[:3])
     units, out = find_videos(tmp_path / "videos"), tmp_path / "out"
 
-    class Stopped:
-        name, tracking = units[1].name, True
-
-        def frames(self):  # type: ignore[no-untyped-def]
+    class Stopped(Video):
+        def frames(self) -> Iterator[Frame]:
             yield from list(units[1].frames())[:2]
             raise KeyboardInterrupt
 
-    class Later(Stopped):
-        name = "c.mp4"
-
     with pytest.raises(KeyboardInterrupt):
-        prepare([units[0], Stopped()], out, Plan(kind="videos"))
+        prepare([units[0], Stopped(units[1].name, units[1].path)], out, Plan(kind="videos"))
     assert part_folder(out, units[0].name).is_dir()
     assert not part_folder(out, units[1].name).exists()
     with pytest.raises(RecipeError, match="not prepared to the end"):
@@ -241,7 +249,7 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
     assert len(ChipStore.open(out)) == 6
     write_video(tmp_path / "videos" / "c.mp4", pictures[:2])
     with pytest.raises(KeyboardInterrupt):  # adding to a finished folder
-        prepare([*units, Later()], out, Plan(kind="videos"))
+        prepare([*units, Stopped("c.mp4", units[1].path)], out, Plan(kind="videos"))
     with pytest.raises(RecipeError, match="not prepared to the end"):
         ChipStore.open(out)
     assert prepare(find_videos(tmp_path / "videos"), out, Plan(kind="videos")).used == 8
@@ -296,6 +304,13 @@ def test_photos_are_stills_of_different_people(tmp_path: Path, pictures: list[np
         find_photos(tmp_path / "out" / "parts")
 
 
+def test_the_same_videos_are_found_as_by_analyze(tmp_path: Path) -> None:
+    for suffix in ("MP4", "mts", "3gp", "flv", "txt"):
+        (tmp_path / f"a.{suffix}").touch()
+    assert [video.path for video in find_videos(tmp_path)] == batch.find_videos([tmp_path])
+    assert len(find_videos(tmp_path)) == 4
+
+
 def test_nothing_usable_is_said(tmp_path: Path) -> None:
     write_picture(tmp_path / "p" / "wall.jpg", np.full((200, 200, 3), 128, np.uint8))
     with pytest.raises(RecipeError, match=rf"no face could be used for .* \(1 {NO_FACE}\)"):
@@ -347,6 +362,98 @@ def test_rendered_clips_bring_exact_flow(tmp_path: Path, pictures: list[np.ndarr
     assert not known.all()
     assert store.intensity is not None
     np.testing.assert_allclose(store.intensity[:, 0], [1.5, 2.0], atol=1e-2)
+
+
+# ---- a source that changes -----------------------------------------------------------------------------------
+
+
+def made_at(out: Path, *names: str) -> list[int]:
+    return [(part_folder(out, name) / "chips.npy").stat().st_mtime_ns for name in names]
+
+
+def test_a_corrected_code_is_prepared_anew(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    root, out = tmp_path / "study", tmp_path / "out"
+    for name in ("a.mp4", "b.mp4"):
+        write_video(root / name, pictures[:2])
+    command, made = ["prepare", "coded", "--root", str(root), "--out", str(out), "--jobs", "1"], []
+    for coded, expected in (("b.mp4,1,3\n", [2, 3]), ("b.mp4,1,1\n", [2, 1]), ("b.mp4,1,1\nb.mp4,2,4\n", [2, 1, 4])):
+        (root / "codes.csv").write_text(f"video,frame,AU12\na.mp4,1,2\n{coded}")
+        assert main(command) == 0
+        store = ChipStore.open(out)
+        assert store.intensity is not None
+        assert store.intensity[:, 0].tolist() == expected
+        made.append(made_at(out, "a.mp4", "b.mp4"))
+        assert main(command) == 0
+        assert made_at(out, "a.mp4", "b.mp4") == made[-1]
+    first, second = zip(*made, strict=True)
+    assert (len({*first}), len({*second})) == (1, 3), "what was not corrected stays"
+
+
+def test_more_and_fewer_photos_under_the_same_names_of_parts(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    for number in range(3):
+        write_picture(tmp_path / "p" / f"{number}.jpg", pictures[number])
+    out, plan = tmp_path / "out", Plan(kind="photos")
+    assert prepare(find_photos(tmp_path / "p"), out, plan).used == 3
+    write_picture(tmp_path / "p" / "9.jpg", pictures[3])
+    assert prepare(find_photos(tmp_path / "p"), out, plan).used == 4
+    (tmp_path / "p" / "0.jpg").unlink()
+    assert prepare(find_photos(tmp_path / "p"), out, plan).used == 3
+    assert list(ChipStore.open(out).images) == ["1.jpg", "2.jpg", "9.jpg"]
+
+
+def test_what_the_source_no_longer_has_is_not_read(
+    tmp_path: Path, pictures: list[np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = tmp_path / "videos", tmp_path / "out"
+    command = ["prepare", "videos", "--root", str(root), "--out", str(out), "--jobs", "1"]
+    for name in "ab":
+        write_video(root / f"{name}.mp4", pictures[:3])
+    assert main(command) == 0
+    made = made_at(out, "a.mp4", "b.mp4")
+    assert "no longer" not in capsys.readouterr().out
+    (root / "b.mp4").rename(tmp_path / "b.mp4")
+    assert main(command) == 0
+    assert "1 parts prepared before are no longer in the source and are not read: b.mp4\n" in capsys.readouterr().out
+    assert set(ChipStore.open(out).clips) == {"a.mp4"}
+    (tmp_path / "b.mp4").rename(root / "b.mp4")
+    root = root.rename(tmp_path / "elsewhere")
+    assert prepare(find_videos(root), out, Plan(kind="videos")).unused == ()
+    assert set(ChipStore.open(out).clips) == {"a.mp4", "b.mp4"}
+    assert made_at(out, "a.mp4", "b.mp4") == made, "neither a pause nor a move is a change"
+
+
+def test_an_interruption_leaves_nothing_outdated(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    out, plan = tmp_path / "out", Plan(kind="videos")
+    video = write_video(tmp_path / "v" / "a.mp4", pictures[:2])
+    prepare(find_videos(tmp_path / "v"), out, plan)
+
+    class Stopped(Video):
+        def frames(self) -> Iterator[Frame]:
+            raise KeyboardInterrupt
+
+    write_video(video, pictures[:5])
+    with pytest.raises(KeyboardInterrupt):
+        prepare([Stopped("a.mp4", video)], out, plan)
+    assert list((out / "parts").iterdir()) == []
+    with pytest.raises(RecipeError, match="not prepared to the end"):
+        ChipStore.open(out)
+    prepare(find_videos(tmp_path / "v"), out, plan)
+    assert len(ChipStore.open(out)) == 5
+
+
+def test_folders_of_earlier_versions_are_taken_as_they_are(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    out, plan = tmp_path / "out", Plan(kind="videos")
+    write_video(tmp_path / "v" / "a.mp4", pictures[:2])
+    prepare(find_videos(tmp_path / "v"), out, plan)
+    for path, key in ((part_folder(out, "a.mp4") / "report.json", "fingerprint"), (out / "meta.json", "parts")):
+        content = json.loads(path.read_text())
+        del content[key]
+        path.write_text(json.dumps(content))
+    made = made_at(out, "a.mp4")
+    assert len(ChipStore.open(out)) == 2
+    prepare(find_videos(tmp_path / "v"), out, plan)
+    assert made_at(out, "a.mp4") == made
+    assert json.loads((out / "meta.json").read_text())["parts"] == ["a.mp4"]
 
 
 # ---- own coded videos ----------------------------------------------------------------------------------------

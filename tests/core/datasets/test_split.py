@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, require_apart, test_subjects
 from rtatl_core.datasets.split import only_aus, split
 from rtatl_core.errors import RecipeError
@@ -166,7 +167,9 @@ def test_ratings_reach_the_faces_that_they_name(folders: Path, tmp_path: Path) -
     assert data.unlabelled[0].store.rated is not None
     assert np.isnan(data.unlabelled[0].store.rated).all()
     assert data.unlabelled[0].repeat == 3
-    assert data.judges == ["t0", "t1"]
+    assert data.validation is not None
+    validating = data.validation.store.subjects[data.validation.rows].tolist()
+    assert set(data.judges) == {"t0", "t1", *validating}
     table.write_text("image,AU12\n5,2\n")
     with pytest.raises(RecipeError, match=r"5 of the ratings is in .*clips and in .*told; rename one"):
         split(config, seed=0)
@@ -179,6 +182,57 @@ def test_without_codes_people_are_held_out_too(folders: Path) -> None:
     kept = set(data.validation.store.subjects[data.validation.rows])
     assert kept
     assert not kept & set(data.subjects)
+    assert kept == set(data.judges)
+
+
+def test_a_video_is_the_same_with_and_without_its_codes(folders: Path, tmp_path: Path) -> None:
+    """`prepare coded` calls the person by the name of the file, `prepare videos` by the whole file name."""
+    index = folders / "labelled" / "parts" / "all" / "index.csv"
+    coded = tmp_path / "coded"
+    shutil.copytree(folders / "labelled", coded)
+    names = [f"s{k}" for k in range(12)]
+    lines = index.read_text().splitlines()
+    head = lines[0].split(",")
+    cells = [line.split(",") for line in lines[1:]]
+    for row in cells:
+        row[head.index("clip")] = f"{row[head.index('subject')]}.mp4"
+    (coded / "parts" / "all" / "index.csv").write_text("\n".join([lines[0], *map(",".join, cells)]) + "\n")
+    plain = write_clips(tmp_path / "plain", name="v", clips=12)
+    table = plain / "parts" / "all" / "index.csv"
+    text = table.read_text()
+    for k in reversed(range(12)):
+        text = text.replace(f",v{k},", f",s{k}.mp4,")
+    table.write_text(text)
+    data = split(
+        DataConfig(labelled=(str(coded),), unlabelled=(str(plain),), protocol="subjects:3", fold=1, held_out=0.3),
+        seed=0,
+    )
+    assert data.validation is not None
+    apart = {*test_subjects("subjects:3", 1, names), *data.validation.store.subjects[data.validation.rows]}
+    assert len(apart) > 5
+    (source,) = data.unlabelled
+    assert set(source.store.subjects[source.rows]) == {f"{name}.mp4" for name in set(names) - apart}
+    assert {f"{name}.mp4" for name in test_subjects("subjects:3", 1, names)} < data.test
+
+
+def test_who_judges_is_not_trained_on_with_codes_or_without(folders: Path, tmp_path: Path) -> None:
+    judge = write_clips(tmp_path / "judge", name="s", teacher=True)  # s0 and s1, who are coded too
+    data = split(DataConfig(labelled=(str(folders / "labelled"),), selection=str(judge)), seed=0)
+    assert {"s0", "s1"} <= set(data.judges)
+    assert not {"s0", "s1"} & set(data.subjects)
+    more = write_clips(tmp_path / "more", name="s", clips=4)
+    data = split(DataConfig(unlabelled=(str(more),), aus=(12,), selection=str(judge), held_out=0.5), seed=0)
+    assert len(data.subjects) == 1
+    assert not {"s0", "s1"} & set(data.subjects)
+
+
+def test_chips_of_one_size_everywhere(folders: Path, tmp_path: Path) -> None:
+    small = write_clips(tmp_path / "small", name="q", teacher=True)
+    meta = json.loads((small / "meta.json").read_text())
+    meta["layout"]["side"] = 64
+    (small / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(RecipeError, match=r"small has chips of 64 px, .*labelled of 112"):
+        split(DataConfig(labelled=(str(folders / "labelled"),), selection=str(small)), seed=0)
 
 
 def test_rendered_faces_are_nobody_s(tmp_path: Path) -> None:
@@ -190,6 +244,20 @@ def test_rendered_faces_are_nobody_s(tmp_path: Path) -> None:
     names = split(DataConfig(labelled=labelled, held_out=0.2), 0).subjects
     assert names
     assert all(name.startswith("p") for name in names)
+
+
+def test_clips_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> None:
+    one, two = write_clips(tmp_path / "one", clips=2), write_clips(tmp_path / "two", clips=1)
+    store = ChipStore.open(one, two)
+    assert list(store.clips) == ["one/c0"] * 12 + ["c1"] * 12 + ["two/c0"] * 12
+    assert list(store.subjects) == ["c0"] * 12 + ["c1"] * 12 + ["c0"] * 12
+    pairs = frame_pairs(store, 0.2)
+    assert len(pairs) == 30
+    assert all(first // 12 == second // 12 for first, second in pairs)
+    namesake = write_clips(tmp_path / "other" / "one", clips=1)
+    assert set(ChipStore.open(one, namesake).clips) == {"one-1/c0", "c1", "one-2/c0"}
+    stills = [write_labelled(tmp_path / name, count=4) for name in "ab"]
+    assert set(ChipStore.open(*stills).clips) == {""}
 
 
 def test_sides_go_with_their_au_and_are_unknown_where_a_folder_tells_none(tmp_path: Path) -> None:

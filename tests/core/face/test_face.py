@@ -11,13 +11,16 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.face.align import ANCHORS, ChipLayout, align_face, frontal_geometry
-from rtatl_core.face.mesh import EYE_INNER, EYE_OUTER, LIP_INNER, OUTER_EYE_MM, mean_face, mirror_index
+from rtatl_core.face.mesh import EYE_INNER, EYE_OUTER, OUTER_EYE_MM, mean_face, mirror_index
 from rtatl_core.face.observe import FaceMesh, FaceTracker, Observer, confidence_of
 from rtatl_core.face.pose import camera_matrix, euler_from_matrix, head_pose, matrix_from_euler
 from rtatl_core.face.regions import REGION_AUS, WINDOW, au_regions
 from rtatl_core.face.similarity import fit_similarity
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import LANDMARKS, Float32, FramePacket
+
+LOWER_LIP = 14
+"""Mesh point in the middle of its inner edge."""
 
 
 def project(rotation: np.ndarray, translation: np.ndarray, width: int = 640, height: int = 480) -> Float32:
@@ -47,7 +50,7 @@ def test_mean_face_is_symmetric_and_of_human_size() -> None:
     assert mirror[EYE_OUTER[0]] == EYE_OUTER[1]
     assert mirror[EYE_INNER[0]] == EYE_INNER[1]
     assert np.linalg.norm(mean[263] - mean[33]) == pytest.approx(OUTER_EYE_MM, abs=0.1)
-    assert mean[152, 1] > mean[LIP_INNER[1], 1] > mean[1, 1] > 0  # chin below lips below nose below eyes
+    assert mean[152, 1] > mean[LOWER_LIP, 1] > mean[1, 1] > 0  # chin below lips below nose below eyes
     assert mean[1, 2] < mean[33, 2] < mean[234, 2]  # nose nearer than eyes nearer than ears
 
 
@@ -130,9 +133,9 @@ def test_geometry_forgets_the_head_and_keeps_the_expression() -> None:
         assert np.abs(frontal_geometry(face)).max() < 1e-4
     face = weak_perspective(np.array([0.1, 0.4, 0.2]), 2.0, np.array([50, 60, 7]))
     down = matrix_from_euler(np.array([0.1, 0.4, 0.2])) @ np.array([0, 8.9, 0])  # a tenth of the eye distance
-    face[LIP_INNER[1]] += 2.0 * down.astype(np.float32)
+    face[LOWER_LIP] += 2.0 * down.astype(np.float32)
     geometry = frontal_geometry(face)
-    np.testing.assert_allclose(geometry[LIP_INNER[1]], (0, 0.1, 0), atol=1e-3)
+    np.testing.assert_allclose(geometry[LOWER_LIP], (0, 0.1, 0), atol=1e-3)
 
 
 def test_every_au_has_its_regions_where_anatomy_has_them() -> None:
@@ -178,10 +181,20 @@ def test_ids_stay_when_faces_move_and_change_their_order() -> None:
 def test_ids_are_never_used_again() -> None:
     tracker = FaceTracker(patience=1.0)
     assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    for tenth in range(1, 50):
+        assert tracker.assign(np.zeros((0, 4), np.float32), tenth / 10) == []
     assert tracker.assign(np.array([box(0, 0)], np.float32), 5.0) == [1]  # too long away
     assert tracker.assign(np.array([box(400, 300)], np.float32), 5.03) == [2]  # too far away
     tracker.forget()
     assert tracker.assign(np.array([box(400, 300)], np.float32), 0.0) == [3]
+
+
+def test_ids_stay_over_time_without_frames() -> None:
+    tracker = FaceTracker(patience=1.0)
+    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    assert tracker.assign(np.array([box(10, 0)], np.float32), 600.0) == [0]
+    assert tracker.assign(np.zeros((0, 4), np.float32), 600.5) == []
+    assert tracker.assign(np.array([box(10, 0)], np.float32), 1200.0) == [0]
 
 
 def test_confidence_falls_with_turning_and_leaving() -> None:
