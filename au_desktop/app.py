@@ -271,6 +271,7 @@ class App:
             if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:
                 self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.")
         self._recovery.join()
+        self._window.settings_changed.disconnect(self._settings_changed)  # a refusal may still be on its way
         self._save_soon.stop()
         if not self._launch.scripted:
             self._save()

@@ -326,6 +326,22 @@ def test_what_was_remembered_and_cannot_be_had_gives_way(remembered: dict[str, s
     assert (kept.model, kept.device) == (None, "auto")
 
 
+def test_a_refusal_that_comes_after_the_end_does_no_harm(capsys: pytest.CaptureFixture[str]) -> None:
+    def slow(settings: Settings) -> FakeEngine:
+        if settings.model is not None:
+            time.sleep(0.5)
+        return picky(settings)
+
+    def act(window: program.MainWindow) -> None:
+        window.options.model.chosen.emit(WEIGHTS)
+        window.close()
+
+    once(is_live, act)
+    assert run(Launch(source="demo"), slow) == 0
+    QTest.qWait(2 * program.SAVE_AFTER_MS)
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_script_and_a_flag_take_no_other_model(capsys: pytest.CaptureFixture[str]) -> None:
     settings_file.save(Settings(model=WEIGHTS))
     assert run(Launch(source="demo", duration=10), picky) == 2
