@@ -85,27 +85,15 @@ class RawBatch(NamedTuple):
     seeds: Tensor
 
     def to_batch(self, device: torch.device) -> Batch:
-        raw = [tensor.to(device, non_blocking=True) for tensor in self]
-        chips, plain, centres, geometry, reference, intensity, occurrence, sides, taught, flow, seeds = raw
-        return Batch(
-            chips=to_tensor(chips),
-            centres=centres,
-            geometry=geometry,
-            reference=reference,
-            intensity=intensity,
-            occurrence=occurrence,
-            sides=sides,
-            taught=taught,
-            flow=flow,
-            seeds=seeds,
-            plain=to_tensor(plain) if len(plain) else None,
-        )
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self._asdict().items()}
+        chips, plain = moved.pop("chips"), moved.pop("plain")
+        return Batch(chips=to_tensor(chips), plain=to_tensor(plain) if len(plain) else None, **moved)
 
 
 class _Face(NamedTuple):
-    """One face of a step; ``flow`` (2, S/4, S/4)."""
+    """One face of a step, named as in ``RawBatch``; ``flow`` (2, S/4, S/4)."""
 
-    chip: UInt8
+    chips: UInt8
     plain: UInt8
     landmarks: Float32
     geometry: Float32
@@ -142,16 +130,11 @@ class Steps(Dataset[RawBatch]):
         chosen = self._choose(step)
         faces = [self._face(which, row, seed) for which, row, seed in chosen]
         stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in _Face._fields}
-        return RawBatch(
-            chips=torch.from_numpy(stacked["chip"]),
-            plain=torch.from_numpy(stacked["plain"]) if plan.want_plain else torch.empty(0),
-            centres=torch.from_numpy(au_regions(stacked["landmarks"], plan.aus)),
-            **{
-                name: torch.from_numpy(stacked[name])
-                for name in ("geometry", "reference", "intensity", "occurrence", "sides", "taught", "flow")
-            },
-            seeds=torch.tensor([seed for _, _, seed in chosen]),
-        )
+        stacked["centres"] = au_regions(stacked.pop("landmarks"), plan.aus)
+        batch = {name: torch.from_numpy(values) for name, values in stacked.items()}
+        if not plan.want_plain:
+            batch["plain"] = torch.empty(0)
+        return RawBatch(**batch, seeds=torch.tensor([seed for _, _, seed in chosen]))
 
     def _choose(self, step: int) -> list[tuple[int, int, int]]:
         """(index of the source, row, seed) of each face of this process."""
