@@ -68,7 +68,7 @@ def ablate(recipe: Path, out: Path, overrides: tuple[str, ...] = (), jobs: int =
     plain = {key: value for key, value in table.items() if key != "ablation"}
     for cell in cells:
         build_recipe(override(plain, cell.settings))  # every mistake now, not after an hour
-    missing = [cell for cell in cells if not (out / cell.folder / "result.json").is_file()]
+    missing = [cell for cell in cells if not _is_done(cell, plain, out)]
     done = work_through(partial(run_cell, table=plain, out=out), missing, jobs)
     for _ in progress(done, desc="ablation", unit="run", total=len(missing)):
         pass
@@ -79,6 +79,17 @@ def ablate(recipe: Path, out: Path, overrides: tuple[str, ...] = (), jobs: int =
     report = out / "ablation.md"
     report.write_text(render(results), encoding="utf-8")
     return report
+
+
+def _is_done(cell: Cell, table: dict[str, Any], out: Path) -> bool:
+    """Raises RecipeError when it was done by another recipe."""
+    folder = out / cell.folder
+    if not (folder / "result.json").is_file():
+        return False
+    wanted = json.loads(json.dumps(build_recipe(override(table, cell.settings)).to_json()))
+    if json.loads((folder / "recipe.json").read_text(encoding="utf-8")) != wanted:
+        raise RecipeError(f"{folder} holds a run of another recipe; name another --out, or delete that folder")
+    return True
 
 
 def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:

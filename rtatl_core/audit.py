@@ -18,7 +18,6 @@ pictures for the flicker test. Leaves: numbers, as JSON and as tables.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 from rtatl_core.bootstrap import mean_known
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.codings.table import read_rows
 from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.ratings import Ratings, read_ratings
 from rtatl_core.datasets.split import names_of
@@ -113,7 +113,10 @@ def audit(
     if told is not None:
         result["against_ratings"] = against_ratings(everything, loaded.aus, told)
     if still:
-        result["groups"] = by_group(still, loaded.aus, _table(groups))
+        table = _table(groups)
+        if table and not any(table.keys() & set(one.store.subjects.tolist()) for one in still):
+            raise InputError(f"{groups} names none of the photos; its first column must hold their file names")
+        result["groups"] = by_group(still, loaded.aus, table)
     if stills:
         result["flicker"] = flicker(model, stills)
     return result
@@ -337,8 +340,7 @@ def _table(path: Path | None) -> dict[str, dict[str, str]]:
     """First column (a file's name) -> the other columns."""
     if path is None:
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+    rows = [row.cells for row in read_rows(path)]
     if len(rows) < 2:
         raise InputError(f"{path} is no table of photos; it needs a heading, then the file's name and its groups")
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=False)) for row in rows[1:]}

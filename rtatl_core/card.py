@@ -176,6 +176,9 @@ def bundled_models() -> list[str]:
     return sorted(path.stem for path in asset("models").glob("*.json"))
 
 
+_MODEL_FILES = (".safetensors", ".onnx", ".json")
+
+
 def find_model(model: str | Path | None) -> Path:
     """A name of ``assets/models``, a path to a .safetensors, .onnx or .json file, or None for the default model ->
     path of the card.
@@ -184,16 +187,17 @@ def find_model(model: str | Path | None) -> Path:
     """
     if model is None:
         path = asset(f"models/{DEFAULT_MODEL}.json")
-    elif Path(model).suffix in (".safetensors", ".onnx", ".json"):
+    elif Path(model).suffix in _MODEL_FILES:
         path = Path(model).with_suffix(".json")
     else:
         path = asset(f"models/{model}.json")
     weights, graph = path.with_suffix(".safetensors"), path.with_suffix(GRAPHS["network"])
     if not path.is_file() or not (weights.is_file() or graph.is_file()):  # a package brings the graphs alone
         known = ", ".join(bundled_models()) or "none"
+        lacking = weights if path.is_file() else path
+        named = lacking if model is None or Path(model).suffix in _MODEL_FILES else model
         raise WeightsError(
-            f"model file {path if not path.is_file() else weights} is missing; name a .safetensors file with its .json "
-            f"card beside it, or one of: {known}"
+            f"model file {named} is missing; name a .safetensors file with its .json card beside it, or one of: {known}"
         )
     return path
 

@@ -77,6 +77,8 @@ def train(options: argparse.Namespace) -> int:
         )
 
     with distributed.process_group(distributed.local_device(recipe.optim.device)):
+        if not options.resume and (options.out / "last.pt").is_file():
+            raise InputError(f"{options.out} holds a run already; add --resume to go on with it, or name another --out")
         trainer = Trainer(recipe, options.out)
         if options.resume:
             trainer.resume()

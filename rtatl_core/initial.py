@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from rtatl_core.assets import asset
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.backbone import load_imagenet
 from rtatl_core.models.config import NetworkConfig, RTATLConfig
@@ -41,6 +42,7 @@ class Beginning(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Raises RecipeError when there is no such file or it holds something else."""
+        path = find_init(path)
         if not path.is_file():
             raise RecipeError(
                 f"optim.init names {path}, which is missing; name the best.pt of a finished run or a model"
@@ -51,6 +53,12 @@ class Beginning(NamedTuple):
             return cls(_tensors(path), RTATLConfig.from_json(card["network"]), people)
         state = load_checkpoint(path)
         return cls(state["network"], RTATLConfig.from_json(state["config"]), state.get("subjects", []))
+
+
+def find_init(named: Path) -> Path:
+    """A bundled model may be named without its folder, as everywhere."""
+    bundled = asset(f"models/{named}.safetensors")
+    return bundled if not named.suffix and bundled.is_file() else named
 
 
 def network_of(path: Path) -> dict[str, Any]:

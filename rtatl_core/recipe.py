@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import ACTION_UNITS
-from rtatl_core.initial import network_of
+from rtatl_core.initial import find_init, network_of
 from rtatl_core.models.config import NetworkConfig
 from rtatl_core.tasks.consistency import ConsistencyConfig
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig
@@ -57,6 +57,8 @@ class DataConfig:
     """Share of the training faces whose codes are used; the others join the unlabelled ones (limited-label studies)."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"data.held_out is {self.held_out:g}; write a share between 0 and 1")
         if unknown := [au for au in self.aus if au not in ACTION_UNITS]:
             raise ValueError(f"data.aus names AU{unknown[0]}; known are {', '.join(map(str, ACTION_UNITS))}")
 
@@ -72,6 +74,11 @@ class TaskWeights:
     consistency: float = 0.0
     teacher: float = 0.0
     """Blendshapes stored with data.unlabelled, and data.ratings, as weak labels."""
+
+    def __post_init__(self) -> None:
+        for key, weight in dataclasses.asdict(self).items():
+            if not weight >= 0:
+                raise ValueError(f"tasks.{key} is {weight:g}; write a weight from 0 (the task is left out) on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ def build_recipe(table: dict[str, Any]) -> Recipe:
 def _with_network_of_init(table: dict[str, Any]) -> dict[str, Any]:
     """A copy whose [network] is that of ``optim.init``, if that is there already, but for what the recipe says."""
     optim, own = (table.get(section, {}) for section in ("optim", "network"))
-    init = Path(str(optim.get("init", ""))) if isinstance(optim, dict) else Path()
+    init = find_init(Path(str(optim.get("init", "")))) if isinstance(optim, dict) else Path()
     if not (isinstance(own, dict) and init.is_file()):
         return table
     return table | {"network": network_of(init) | own}

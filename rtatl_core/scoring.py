@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.protocols import require_apart, test_subjects
+from rtatl_core.datasets.protocols import fold_count, require_apart, test_subjects
 from rtatl_core.datasets.split import names_of, only_aus
 from rtatl_core.distributed import local_device
 from rtatl_core.errors import RecipeError
@@ -60,6 +60,7 @@ def score(
 
 
 def _fold_of(model: Model, protocol: str, wanted: int) -> int:
+    fold_count(protocol)  # refuses a protocol that there is not
     data: dict[str, Any] = model.facts.get("training", {}).get("recipe", {}).get("data", {})
     if wanted:
         return wanted

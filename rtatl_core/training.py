@@ -343,6 +343,7 @@ class Trainer:
             "config": self.network.config.to_json(),
             "recipe": self.recipe.to_json(),
             "subjects": self.subjects,
+            "people": self._people(),
             "held_out": self._held_out,
             "epoch": self.epoch,
             "step": self.step,
@@ -360,6 +361,9 @@ class Trainer:
                 f"{self.out / name} cannot be written ({error}); the one before is kept; make room and use --resume"
             ) from error
 
+    def _people(self) -> dict[str, list[str]]:
+        return {"trained": self.data.subjects, "judging": self.data.judges, "tested": sorted(self.data.test)}
+
     def resume(self) -> None:
         """Go on from ``last.pt``. Raises RecipeError when there is none or it belongs to another network."""
         path = self.out / "last.pt"
@@ -372,19 +376,27 @@ class Trainer:
             raise RecipeError(
                 f"{path} holds another network than the recipe describes: {difference}; train into another folder"
             )
-        begun, now = (
-            {**recipe["data"], "optim.seed": recipe["optim"]["seed"]}
-            for recipe in (state["recipe"], self.recipe.to_json())
-        )
+        begun, now = (_what_stays(recipe) for recipe in (state["recipe"], self.recipe.to_json()))
         if begun != now:
             raise RecipeError(
-                f"{path} was begun with other data, of which some may be kept out of this run: "
-                f"{_difference(begun, now)}; set it back or train into another folder"
+                f"{path} was begun with another recipe: {_difference(begun, now)}; set it back or train into another "
+                "folder"
+            )
+        if state.get("people", self._people()) != self._people():
+            raise RecipeError(
+                f"{path} was begun with other people: the data were prepared anew, and some who were trained on may "
+                "be kept out now; train into another folder"
             )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step, self._sums = state["epoch"], state["step"], state["sums"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+def _what_stays(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What a run cannot change on its way: whom it learns from, and what."""
+    told = {f"{section}.{key}": value for section in ("data", "tasks") for key, value in recipe[section].items()}
+    return told | {"optim.seed": recipe["optim"]["seed"]}
 
 
 def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:

@@ -62,6 +62,8 @@ class Plan:
     """``tvl1`` or ``dis``: store that flow to the frame ``gap_s`` later; empty = training finds it as it goes (DIS).
     Exact flow that comes with the frames is stored always."""
     gap_s: float = 0.2
+    made_of: str = ""
+    """What makes the pictures, where they are made and not read: another seed or rig makes other ones."""
 
     @property
     def layout(self) -> ChipLayout:
@@ -75,6 +77,7 @@ class Plan:
             "margin": self.margin,
             "teacher": self.teacher is not None,
             "flow": self.flow,
+            **({"made_of": self.made_of} if self.made_of else {}),
         }
 
 

@@ -15,6 +15,7 @@ from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.protocols import hold_out, test_subjects
 from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.errors import RecipeError
+from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.recipe import DataConfig
 
@@ -82,6 +83,7 @@ def split(config: DataConfig, seed: int) -> TrainingData:
         rows = np.flatnonzero(free & ~validates)
         with_codes = _pick(rows, config.label_share, seed)
         labelled = Source(coded, with_codes, labels=True)
+        _require_coded(labelled, config)
         if len(rest := np.setdiff1d(rows, with_codes)):
             sources.append(Source(coded, rest, labels=False))
     else:
@@ -111,6 +113,21 @@ def _coded(config: DataConfig) -> ChipStore | None:
     if config.ratings:
         raise RecipeError("data.ratings teach AUs beside data.labelled; fill that, or leave the ratings out")
     return None
+
+
+def _require_coded(labelled: Source, config: DataConfig) -> None:
+    """Raises RecipeError when nobody who trains has a code of an AU that data.aus does not ask for by name."""
+    store, rows = labelled.store, labelled.rows
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    coded = (np.isfinite(store.intensity[rows]) | np.isfinite(store.occurrence[rows])).any(axis=0)
+    if not config.aus and not coded.all():
+        known = [au for au, there in zip(store.aus, coded.tolist(), strict=True) if there]
+        lacking = ", ".join(au_label(au) for au in store.aus if au not in known)
+        raise RecipeError(
+            f"{store.folder}: nobody who trains has codes of {lacking}; leave them out with data.aus = {known}, or "
+            "code more people"
+        )
 
 
 def _uncoded_validation(

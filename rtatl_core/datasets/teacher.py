@@ -51,11 +51,15 @@ class Teacher:
         from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
 
         self._image, self._format = Image, ImageFormat.SRGB
-        self._landmarker = FaceLandmarker.create_from_options(
-            FaceLandmarkerOptions(
-                base_options=BaseOptions(model_asset_path=str(task_file)), output_face_blendshapes=True
-            )
+        wanted = FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(task_file)), output_face_blendshapes=True
         )
+        try:
+            self._landmarker = FaceLandmarker.create_from_options(wanted)
+        except RuntimeError as error:
+            raise RecipeError(
+                f"{task_file} is no task file of MediaPipe; name its face_landmarker.task with blendshapes"
+            ) from error
 
     def __call__(self, image: UInt8) -> Float32:
         """BGR image -> (n,) stand-ins in the order of ``TEACHER_SHAPES``, 0-1; NaN when no face is found."""

@@ -75,7 +75,6 @@ _RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, i
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
 }
-BACKBONES = (*_RESNETS, "mobilenet_v2", "face_mesh")
 
 
 class ResNet(nn.Module):
@@ -189,9 +188,7 @@ Backbone = ResNet | MobileNetV2 | FaceMeshTrunk
 
 
 def build_backbone(name: str, width: int, chip_side: int = 112) -> Backbone:
-    """Raises ValueError for an unknown name. face_mesh has one width only."""
-    if name not in BACKBONES:
-        raise ValueError(f"backbone {name!r} is unknown; known are {', '.join(BACKBONES)}")
+    """name: one of ``config.BACKBONES``. face_mesh has one width only."""
     if name == "face_mesh":
         return FaceMeshTrunk(chip_side)
     return MobileNetV2(width) if name == "mobilenet_v2" else ResNet(name, width)

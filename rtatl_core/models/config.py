@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+BACKBONES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2", "face_mesh")
 STANDARDISATIONS = ("chip", "imagenet")
 _OF_FACE_MESH: dict[str, Any] = {"width": 32, "standardise": "chip"}
 """The backbone face_mesh is built in one way: a recipe may say nothing else of these keys."""
@@ -54,6 +55,8 @@ class NetworkConfig:
 
     def require_known(self) -> None:
         """Raises ValueError."""
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"network.backbone {self.backbone!r} is unknown; known are {', '.join(BACKBONES)}")
         if self.standardise not in STANDARDISATIONS:
             raise ValueError(f"standardise {self.standardise!r} is unknown; known are {', '.join(STANDARDISATIONS)}")
 

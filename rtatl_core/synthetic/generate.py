@@ -185,8 +185,9 @@ def units_of(sources: Sources, count: int, clips: int, seed: int, seconds: float
 def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
     """Write the units that ``out`` lacks, then ``labels.csv``; returns the number of pictures.
 
-    Raises InputError when ``out`` holds something else or the disk is full; finished units stay.
+    Raises InputError when a rig cannot be used, ``out`` holds something else or the disk is full; finished units stay.
     """
+    units[0].sources.open_rigs()  # before the folder is begun
     try:
         _claim(out, units)
         for name in ("images", "flow", "parts"):
@@ -208,8 +209,11 @@ def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jo
     """Stream the pictures straight into prepared chips, as ``rtatl prepare rendered`` would make them of files; none
     is kept. Returns what to tell the person. Raises RecipeError as ``prepare`` does."""
     first = units[0]
-    plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side)
-    origin = {"seed": first.seed, "rigs": [folder.name for folder in first.sources.rigs]}
+    first.sources.open_rigs()  # before the folder is begun
+    rigs = [folder.name for folder in first.sources.rigs]
+    made_of = f"seed {first.seed}, {' and '.join(rigs)}"
+    plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side, made_of=made_of)
+    origin = {"seed": first.seed, "rigs": rigs}
     report = prepare(units, out, plan, jobs=jobs, origin=origin)
     return "\n".join([*report.notes(), f"{out}: {report.used} faces, {sum(report.lost.values())} lost"])
 

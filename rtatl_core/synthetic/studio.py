@@ -39,6 +39,10 @@ class Sources:
     """Folder of .hdr surroundings; None = painted ones only."""
     side: int = SIDE
 
+    def open_rigs(self) -> list[Rig]:
+        """Raises InputError when one cannot be used."""
+        return [open_rig(folder) for folder in self.rigs]
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -92,7 +96,7 @@ class Studio:
     def __init__(self, sources: Sources) -> None:
         cv2.setNumThreads(1)
         self.side = sources.side
-        self.rigs: Sequence[Rig] = [open_rig(folder) for folder in sources.rigs]
+        self.rigs: Sequence[Rig] = sources.open_rigs()
         self.renderer = Renderer(sources.side)
         self._surroundings = Surroundings(sources.hdri)
         self._loaded: Head | None = None

@@ -59,6 +59,8 @@ def test_grid_runs_and_goes_on(recipe: Path, tmp_path: Path, monkeypatch: pytest
     mean = np.mean([one["both", 1.0, seed]["pcc"] for seed in (0, 1)])
     assert "| both |" in text
     assert f"{mean:.3f} ±" in text
+    with pytest.raises(RecipeError, match=r"holds a run of another recipe; name another --out"):
+        ablation.ablate(recipe, out, ("optim.learning_rate=0.5",))
 
 
 def test_table_of_known_numbers() -> None:

@@ -160,6 +160,18 @@ def test_a_model_without_any_au_that_the_teacher_shows_clearly(tmp_path: Path) -
     assert "| head turn | frontal | 24 |  | " in (tmp_path / "out" / "audit.md").read_text(encoding="utf-8")
 
 
+def test_groups_in_any_table_that_names_the_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clips(tmp_path / "data", clips=2, teacher=True)
+    flags = ["audit", "--photos", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--groups"]
+    (tmp_path / "excel.csv").write_bytes("file;Größe\nc0;groß\nc1;groß\n".encode("cp1252"))
+    assert main([*flags, str(tmp_path / "excel.csv")]) == 0
+    groups = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))["groups"]
+    assert groups["Größe"]["groß"]["faces"] == 24
+    (tmp_path / "other.csv").write_text("file,size\nsomebody.jpg,tall\n")
+    assert main([*flags, str(tmp_path / "other.csv")]) == 2
+    assert "other.csv names none of the photos; its first column" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("rgb", "tone"), [((235, 200, 180), "light"), ((175, 130, 100), "medium"), ((80, 52, 40), "dark")]
 )

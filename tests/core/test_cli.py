@@ -175,5 +175,7 @@ def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pyte
     assert "epoch 1/1" in printed.err
     card = json.loads((tmp_path / "run" / "small.json").read_text())
     assert card["trained_on"] == "sixteen renders"
+    assert main(["train", str(recipe), "--out", str(tmp_path / "run"), *flags]) == 2
+    assert "run holds a run already; add --resume" in capsys.readouterr().err
     assert main(["prepare", "rendered", "--root", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
     assert "holds no labels.csv" in capsys.readouterr().err

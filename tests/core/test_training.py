@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -173,13 +174,23 @@ def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path)
     folds = ("data.protocol=subjects:3", "optim.epochs=1", "optim.steps=1")
     first = Trainer(recipe(data, *folds, "data.fold=1"), tmp_path)
     best = first.run()
-    with pytest.raises(RecipeError, match=r"with other data.*fold is 1 there and 2 here"):
+    with pytest.raises(RecipeError, match=r"another recipe: data.fold is 1 there and 2 here"):
         Trainer(recipe(data, *folds, "data.fold=2"), tmp_path).resume()
     with pytest.raises(RecipeError, match=r"optim\.seed is 0 there and 4 here"):
         Trainer(recipe(data, *folds, "data.fold=1", "optim.seed=4"), tmp_path).resume()
     with pytest.raises(RecipeError, match="token is 16 there and 8 here"):
         Trainer(recipe(data, *folds, "data.fold=1", "network.token=8"), tmp_path).resume()
+    with pytest.raises(RecipeError, match=r"tasks.flow is 0.1 there and 0.0 here"):
+        Trainer(recipe(data, *folds, "data.fold=1", "tasks.flow=0"), tmp_path).resume()
     Trainer(recipe(data, *folds, "data.fold=1"), tmp_path).resume()
+    more = tmp_path / "more"
+    shutil.copytree(data / "labelled", more)
+    index = more / "parts" / "all" / "index.csv"
+    another = Trainer(recipe(data, *folds, "data.fold=1", f"data.labelled={more.as_posix()}"), tmp_path / "more-run")
+    another.run()
+    index.write_text(index.read_text().replace(",s4,", ",someone,"))
+    with pytest.raises(RecipeError, match="other people: the data were prepared anew"):
+        Trainer(another.recipe, another.out).resume()
     with pytest.raises(RecipeError, match=r"is in the training of .*best.pt and in the test fold"):
         Trainer(recipe(data, *folds, "data.fold=2", f"optim.init={best.as_posix()}"), tmp_path / "other")
 

@@ -226,6 +226,20 @@ def test_who_judges_is_not_trained_on_with_codes_or_without(folders: Path, tmp_p
     assert not {"s0", "s1"} & set(data.subjects)
 
 
+def test_an_au_that_nobody_who_trains_shows_codes_of_is_named(folders: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    shutil.copytree(folders / "labelled", few)
+    part = few / "parts" / "all"
+    for name in ("intensity", "occurrence"):
+        values = np.load(part / f"{name}.npy")
+        values[:, 1] = np.nan
+        np.save(part / f"{name}.npy", values)
+    config = DataConfig(labelled=(str(few),))
+    with pytest.raises(RecipeError, match=r"few: nobody who trains has codes of AU25; .* data.aus = \[12\]"):
+        split(config, seed=0)
+    assert split(replace(config, aus=(12, 25)), seed=0).aus == (12, 25), "asked for by name: other data may teach it"
+
+
 def test_chips_of_one_size_everywhere(folders: Path, tmp_path: Path) -> None:
     small = write_clips(tmp_path / "small", name="q", teacher=True)
     meta = json.loads((small / "meta.json").read_text())

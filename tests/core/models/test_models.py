@@ -40,7 +40,7 @@ def test_backbones_are_torchvisions(name: str, parameters: int) -> None:
 
 def test_unknown_backbone_names_the_known() -> None:
     with pytest.raises(ValueError, match="known are resnet18"):
-        build_backbone("vgg16", 64)
+        RTATLConfig(aus=AUS, backbone="vgg16")
 
 
 def test_standardise_removes_exposure_and_contrast() -> None:

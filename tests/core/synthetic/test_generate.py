@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.rendered import find_renders
-from rtatl_core.errors import InputError
+from rtatl_core.datasets.parts import Plan
+from rtatl_core.datasets.rendered import OCCURRENCE_RULE, find_renders
+from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.synthetic import command, generate, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, Rig
@@ -101,6 +103,12 @@ def test_a_folder_of_another_seed_is_left_alone(sources: Sources, tmp_path: Path
     generate.generate([unit], tmp_path / "out", jobs=1)
     with pytest.raises(InputError, match="begun with seed 3, now it is 4"):
         generate.generate([dataclasses.replace(unit, seed=4)], tmp_path / "out", jobs=1)
+    chips = tmp_path / "chips"
+    chips.mkdir()
+    plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=112, made_of="seed 3, puppets")
+    (chips / "plan.json").write_text(json.dumps(plan.to_json()))
+    with pytest.raises(RecipeError, match=r"begun with made_of 'seed 3, puppets', now it is 'seed 4, puppets'"):
+        generate.prepare_directly([dataclasses.replace(unit, seed=4)], chips, side=112, jobs=1)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("dear reader")
     with pytest.raises(InputError, match="thesis holds something else than renders"):
@@ -164,6 +172,10 @@ def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
         command.run(_options(["--rig", str(tmp_path)]))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="--out DIR"):
         command.run(_options(["--rig", str(tmp_path), "--count", "3"]))  # type: ignore[arg-type]
+    out = tmp_path / "new"
+    with pytest.raises(InputError, match="holds no rig"):
+        command.run(_options(["--rig", str(tmp_path), "--count", "3", "--out", str(out)]))  # type: ignore[arg-type]
+    assert not out.exists(), "nothing is begun with a rig that is none"
 
 
 def test_the_command_writes_pictures_and_sheets(
