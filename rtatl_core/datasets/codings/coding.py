@@ -45,6 +45,11 @@ class FrameMarks:
         nothing = np.full(self.intensity.shape[1], np.nan, np.float32)
         return nothing, nothing.copy()
 
+    def last(self) -> tuple[float, float]:
+        coded = (np.isfinite(self.intensity) | np.isfinite(self.occurrence)).any(axis=1)
+        key = float(self.keys[coded].max(initial=0))
+        return (0.0, key) if self.by_time else (key, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class EventMarks:
@@ -74,6 +79,9 @@ class EventMarks:
         np.fmax.at(occurrence, self.column[known], self.occurrence[known])
         return intensity, occurrence
 
+    def last(self) -> tuple[float, float]:
+        return 0.0, float(self.offset.max(initial=0))
+
 
 @dataclass(frozen=True, slots=True)
 class VideoCoding:
@@ -97,6 +105,10 @@ class VideoCoding:
         """intensity (n_aus,) on 0-5 and occurrence (n_aus,) 0/1 of a frame (number from 1, media time in seconds);
         NaN = not coded."""
         return self.marks.at(frame, time_s)
+
+    def last(self) -> tuple[float, float]:
+        """The last coded frame and time in seconds; 0 for what the coding does not count in."""
+        return self.marks.last()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 from rtatl_core import batch
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
-from rtatl_core.datasets import bp4d, disfa, kinds
+from rtatl_core.datasets import bp4d, coded, disfa, kinds
 from rtatl_core.datasets.chips import ChipStore, part_folder
 from rtatl_core.datasets.parts import NO_FACE, UNREADABLE, Frame, Plan
 from rtatl_core.datasets.prepare import Report, prepare
@@ -376,8 +376,8 @@ def test_a_corrected_code_is_prepared_anew(tmp_path: Path, pictures: list[np.nda
     for name in ("a.mp4", "b.mp4"):
         write_video(root / name, pictures[:2])
     command, made = ["prepare", "coded", "--root", str(root), "--out", str(out), "--jobs", "1"], []
-    for coded, expected in (("b.mp4,1,3\n", [2, 3]), ("b.mp4,1,1\n", [2, 1]), ("b.mp4,1,1\nb.mp4,2,4\n", [2, 1, 4])):
-        (root / "codes.csv").write_text(f"video,frame,AU12\na.mp4,1,2\n{coded}")
+    for rows, expected in (("b.mp4,1,3\n", [2, 3]), ("b.mp4,1,1\n", [2, 1]), ("b.mp4,1,1\nb.mp4,2,4\n", [2, 1, 4])):
+        (root / "codes.csv").write_text(f"video,frame,AU12\na.mp4,1,2\n{rows}")
         assert main(command) == 0
         store = ChipStore.open(out)
         assert store.intensity is not None
@@ -490,3 +490,37 @@ def test_own_coded_videos(tmp_path: Path, pictures: list[np.ndarray], capsys: py
     (root / "more.csv").write_text("video,frame,AU12\ngone.mp4,1,2\n")
     assert main(["prepare", "coded", "--root", str(root), "--out", str(tmp_path / "x")]) == 2
     assert "codes 'gone.mp4', and there is no such video below" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("codes", "problem"),
+    [
+        ("video,au,onset,offset\nthree.mp4,12,1200,2000\n", "up to 2000 s, and the video ends at 3.00 s"),
+        ("video,au,onset,offset\nthree.mp4,12,1.2,3.6\n", "up to 3.6 s"),
+        ("video,time,AU12\nthree.mp4,1200,2\n", "up to 1200 s"),
+        ("video,frame,AU12\nthree.mp4,1,1\nthree.mp4,500,2\n", r"up to frame 500, and the video has 75 frames"),
+    ],
+)
+def test_codes_after_the_end_of_the_video_are_refused(tmp_path: Path, codes: str, problem: str) -> None:
+    write_clip(tmp_path / "three.mp4", frames=75)
+    (tmp_path / "codes.csv").write_text(codes)
+    (unit,) = coded.find_coded(tmp_path)[1]
+    with pytest.raises(RecipeError, match=rf"codes\.csv codes three\.mp4 {problem}.*milliseconds") as caught:
+        list(unit.frames())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        "video,au,onset,offset\nthree.mp4,12,1.2,3.4\n",
+        "video,au,onset,offset\nthree.mp4,12,,\n",
+        "video,frame,AU12\nthree.mp4,76,1\nthree.mp4,999,\n",
+    ],
+    ids=["sound", "neutral", "empty"],
+)
+def test_codes_may_end_a_little_late_and_rows_without_a_code_later(tmp_path: Path, codes: str) -> None:
+    write_clip(tmp_path / "three.mp4", frames=75)
+    (tmp_path / "codes.csv").write_text(codes)
+    (unit,) = coded.find_coded(tmp_path)[1]
+    assert len(list(unit.frames())) == 75
