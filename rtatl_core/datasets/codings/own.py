@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rtatl_core.datasets.codings.coding import Cells, Draft, Drafts
 from rtatl_core.datasets.codings.labels import NOT_CODED, number, parse_codes
-from rtatl_core.datasets.codings.table import Record, Row
+from rtatl_core.datasets.codings.table import Record, Row, records
 from rtatl_core.facs import ACTION_UNITS
 
 _AU_COLUMN = re.compile(r"au_?(?P<au>\d{1,2})(_(?P<kind>[rc]))?")
@@ -35,8 +35,8 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
     intensities, occurrences, unknown = _au_columns(header, columns)
     drafts = Drafts()
     by_time = "frame" not in columns
-    for row in rows:
-        record = Record(row, columns)
+    for record in records(header, rows, columns):
+        row = record.row
         draft = _draft(drafts, record)
         draft.by_time = by_time
         key = record.seconds("time") if by_time else _frame_number(record)
@@ -56,11 +56,11 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
     return drafts
 
 
-def read_events(rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
+def read_events(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
     """A row for each event; one without onset and offset names an AU that was coded and not seen."""
     drafts = Drafts()
-    for row in rows:
-        record = Record(row, columns)
+    for record in records(header, rows, columns):
+        row = record.row
         draft = _draft(drafts, record)
         codes = parse_codes(record["au"])
         if not codes:

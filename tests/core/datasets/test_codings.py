@@ -243,6 +243,22 @@ def test_an_apex_outside_of_its_event_is_refused(tmp_path: Path) -> None:
         read(tmp_path, "video,au,onset,offset,apex\na.mp4,12,1,2,3\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("video,au,onset,offset\nthree.mpg,AU12,0,20,1,48\n", "6 cells under 4"),
+        ("video,au,onset,offset,intensity\nthree.mpg,AU12,1,2,3,\n", "6 cells under 5"),
+        ("video,au,onset,offset,\nthree.mpg,AU12,0,20,1\n", "5 cells under 4"),
+        ("video,frame,AU12\nthree.mpg,3,2,5\n", "4 cells under 3"),
+    ],
+)
+def test_a_decimal_comma_between_commas_is_refused(tmp_path: Path, text: str, counts: str) -> None:
+    with pytest.raises(RecipeError, match=rf"coding\.csv, line 2: {counts} headings; .*; or tab"):
+        read(tmp_path, text)
+    (coding,) = read(tmp_path, 'video,au,onset,offset\nthree.mpg,AU12,"0,20","1,48"\n')
+    same(seen(coding, 0.1, 12), 0, 0)
+
+
 def test_aus_that_are_not_known_are_counted_and_ignored(tmp_path: Path) -> None:
     (events,) = read(tmp_path, "video,au,onset,offset\na.mp4,12,0,1\na.mp4,AU55,0,1\na.mp4,55,1,2\n")
     assert events.aus == (12,)
