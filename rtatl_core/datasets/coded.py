@@ -90,6 +90,8 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
     if ignored:
         listed = ", ".join(f"{what} ({count})" for what, count in ignored.most_common(8))
         notes.append(f"in the codings, passed over because they name no known AU or intensity: {listed}")
+    unused = {coding.source: coding.unused for coding in codings if coding.unused}
+    notes += [f"{source}: columns not used: {', '.join(columns)}" for source, columns in unused.items()]
     return codings[0].aus, units, notes
 
 

@@ -99,6 +99,8 @@ class VideoCoding:
     ignored: Mapping[str, int] = field(compare=False)
     """Behaviours, tiers, modifiers and AUs that were passed over because they name no AU of ``ACTION_UNITS`` or no
     intensity, as written -> how often."""
+    unused: tuple[str, ...] = field(compare=False)
+    """Columns of the coding file that were not used."""
     marks: FrameMarks | EventMarks
 
     def at(self, frame: int, time_s: float) -> tuple[Float32, Float32]:
@@ -140,6 +142,8 @@ class Draft:
     coded: set[int] = field(default_factory=set)
     """AUs that the coder looked for, seen or not."""
     ignored: Counter[str] = field(default_factory=Counter)
+    unused: tuple[str, ...] = ()
+    """Columns of the file."""
 
     @property
     def key(self) -> str:
@@ -170,7 +174,7 @@ class Draft:
     def finish(self, aus: tuple[int, ...]) -> VideoCoding:
         marks = self._event_marks(aus) if self.by_time is None else self._frame_marks(aus, self.by_time)
         subject = self.subject or stem(self.video or self.first.path.name)
-        return VideoCoding(self.video, subject, aus, self.first.path, dict(self.ignored), marks)
+        return VideoCoding(self.video, subject, aus, self.first.path, dict(self.ignored), self.unused, marks)
 
     def _frame_marks(self, aus: tuple[int, ...], by_time: bool) -> FrameMarks:
         keys = sorted(self.frames)

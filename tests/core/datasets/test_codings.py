@@ -59,6 +59,18 @@ def test_frames_give_intensity_letters_and_occurrence(tmp_path: Path) -> None:
     same(seen(coding, 0, 6, frame=4), NAN, NAN)
 
 
+@pytest.mark.parametrize("column", ["12", "AU 12", "au-12", "AU_12", "aU12_R", "12_r", " 12 "])
+def test_the_au_of_a_column_may_be_written_in_many_ways(tmp_path: Path, column: str) -> None:
+    (coding,) = read(tmp_path, f"video,frame,{column},AU4,Coder 2,notes\nsmile.mp4,1,C,0,x,\n")
+    assert (coding.aus, dict(coding.ignored), coding.unused) == ((4, 12), {}, ("Coder 2", "notes"))
+    same(seen(coding, 0, 12, frame=1), 3, 1)
+
+
+def test_an_elan_tier_called_time_is_no_heading(tmp_path: Path) -> None:
+    (coding,) = read(tmp_path, "time\t1000\t2000\t3\nAU12\t1000\t2000\t3\n", "p1.txt")
+    assert (coding.aus, coding.ignored) == ((12,), {"time": 1})
+
+
 def test_frames_without_a_row_are_not_coded(tmp_path: Path) -> None:
     (coding,) = read(tmp_path, FRAMES)
     for frame in (3, 5):

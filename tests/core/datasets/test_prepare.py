@@ -464,7 +464,7 @@ def test_own_coded_videos(tmp_path: Path, pictures: list[np.ndarray], capsys: py
     for name in ("P01/smile.mp4", "P02/smile.mp4", "calm.mp4", "uncoded.mp4"):
         write_video(root / name, pictures[:4])
     (root / "codes.csv").write_text(
-        "video,subject,frame,AU12,AU6_c\n"
+        "video,subject,frame,AU12,AU6_c,Coder,time\n"
         "P01/smile.mp4,anna,1,A,1\nP01/smile.mp4,anna,3,4,0\n"
         "C:\\films\\P02\\smile.mp4,ben,2,0,\ncalm,cleo,4,9,1\n"
     )
@@ -472,6 +472,7 @@ def test_own_coded_videos(tmp_path: Path, pictures: list[np.ndarray], capsys: py
     assert main(["prepare", "coded", "--root", str(root), "--out", str(out), "--jobs", "1"]) == 0
     said = capsys.readouterr().out
     assert "1 videos have no codes and are left out: uncoded.mp4" in said
+    assert "codes.csv: columns not used: Coder\n" in said
     assert "4 used, 8 frame without a code" in said
     store = ChipStore.open(out)
     assert store.aus == (6, 12)
