@@ -82,7 +82,7 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
     for coding in codings:
         path = _file_of(coding, paths, base)
         units.append(CodedVideo(unit_name(path, base), path, coding))
-    uncoded = sorted({path.name for path in paths} - {unit.path.name for unit in units})
+    uncoded = [path.relative_to(base).as_posix() for path in sorted({*paths} - {unit.path for unit in units})]
     notes = [f"{len(uncoded)} videos have no codes and are left out: {', '.join(uncoded[:5])}"] if uncoded else []
     ignored: Counter[str] = Counter()
     for coding in codings:

@@ -525,3 +525,11 @@ def test_codes_may_end_a_little_late_and_rows_without_a_code_later(tmp_path: Pat
     (tmp_path / "codes.csv").write_text(codes)
     (unit,) = coded.find_coded(tmp_path)[1]
     assert len(list(unit.frames())) == 75
+
+
+def test_a_video_without_codes_is_named_though_another_of_its_name_has_some(tmp_path: Path) -> None:
+    for name in ("P01/pre.mp4", "P02/pre.mp4"):
+        (tmp_path / name).parent.mkdir()
+        write_clip(tmp_path / name, frames=2)
+    (tmp_path / "codes.csv").write_text("video,frame,AU12\nP02/pre.mp4,1,2\n")
+    assert coded.find_coded(tmp_path)[2] == ["1 videos have no codes and are left out: P01/pre.mp4"]
