@@ -533,3 +533,15 @@ def test_a_video_without_codes_is_named_though_another_of_its_name_has_some(tmp_
         write_clip(tmp_path / name, frames=2)
     (tmp_path / "codes.csv").write_text("video,frame,AU12\nP02/pre.mp4,1,2\n")
     assert coded.find_coded(tmp_path)[2] == ["1 videos have no codes and are left out: P01/pre.mp4"]
+
+
+def test_a_coded_video_of_which_nothing_is_used_is_named(
+    tmp_path: Path, pictures: list[np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(tmp_path / "study" / "whole.mp4", pictures[:2])
+    (tmp_path / "study" / "damaged.mp4").write_bytes(b"no video")
+    (tmp_path / "study" / "codes.csv").write_text("video,frame,AU12\nwhole.mp4,1,2\ndamaged.mp4,1,2\n")
+    command = ["prepare", "coded", "--root", str(tmp_path / "study"), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert f"nothing could be used of 1 of 2 parts: damaged.mp4 (1 {UNREADABLE})\n" in said
