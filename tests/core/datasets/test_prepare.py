@@ -545,3 +545,14 @@ def test_a_coded_video_of_which_nothing_is_used_is_named(
     assert main(command) == 0
     said = capsys.readouterr().out
     assert f"nothing could be used of 1 of 2 parts: damaged.mp4 (1 {UNREADABLE})\n" in said
+
+
+def test_a_damaged_frame_does_not_shift_the_codes_of_the_next_ones(tmp_path: Path) -> None:
+    damage_frame(write_clip(tmp_path / "a.mp4", frames=6), 3)
+    rows = "".join(f"a.mp4,{number},{number % 5}\n" for number in range(1, 7))
+    (tmp_path / "codes.csv").write_text(f"video,frame,AU12\n{rows}")
+    (unit,) = coded.find_coded(tmp_path)[1]
+    frames = list(unit.frames())
+    assert [None if f.image is None else number_of(f.image) for f in frames] == [1, 2, None, 4, 5, 6]
+    assert [None if f.intensity is None else f.intensity[0] for f in frames] == [1, 2, None, 4, 0, 1]
+    assert frames[2].lost == UNREADABLE
