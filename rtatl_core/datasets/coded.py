@@ -17,6 +17,8 @@ from rtatl_core.video import VIDEO_SUFFIXES
 
 OCCURRENCE_RULE = f"as coded; where only an intensity was coded, {OCCURS_FROM:g} (FACS A) or more"
 NOT_CODED = "frame without a code"
+_BEYOND_S = 0.5
+"""So much later than the last picture a code may end: sound often lasts longer, and programs round differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,13 @@ class CodedVideo:
         return True
 
     def frames(self) -> Iterator[Frame]:
-        for number, frame in enumerate(Video(self.name, self.path).frames(), start=1):
+        """Raises RecipeError at the end when there are codes beyond it."""
+        number, time_s = 0, 0.0
+        for count, frame in enumerate(Video(self.name, self.path).frames(), start=1):
             if frame.image is None:
                 yield frame
                 continue
+            number, time_s = count, frame.time
             intensity, occurrence = self.coding.at(number, frame.time)
             coded = bool(np.isfinite(occurrence).any() or np.isfinite(intensity).any())
             yield replace(
@@ -43,6 +48,25 @@ class CodedVideo:
                 intensity=intensity,
                 occurrence=occurrence,
                 lost=NOT_CODED,
+            )
+        if number:
+            self._require_within(number, time_s)
+
+    def _require_within(self, frames: int, time_s: float) -> None:
+        """``time_s``: of the last frame. Codes after the end would leave zeros without a word."""
+        step_s = time_s / (frames - 1) if frames > 1 and time_s > 0 else 0.04
+        end_s = time_s + step_s
+        last_frame, last_s = self.coding.last()
+        coded = f"{self.coding.source} codes {self.path.name} up to"
+        perhaps = "are these milliseconds, or is it another video or a cut-off copy?"
+        if last_s > end_s + _BEYOND_S:
+            raise RecipeError(
+                f"{coded} {last_s:g} s, and the video ends at {end_s:.2f} s; seconds are expected: {perhaps}"
+            )
+        if last_frame > frames + _BEYOND_S / step_s:
+            raise RecipeError(
+                f"{coded} frame {last_frame:.0f}, and the video has {frames} frames ({end_s:.2f} s); "
+                f"the first frame is 1: {perhaps}"
             )
 
 
@@ -58,7 +82,7 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
     for coding in codings:
         path = _file_of(coding, paths, base)
         units.append(CodedVideo(unit_name(path, base), path, coding))
-    uncoded = sorted({path.name for path in paths} - {unit.path.name for unit in units})
+    uncoded = [path.relative_to(base).as_posix() for path in sorted({*paths} - {unit.path for unit in units})]
     notes = [f"{len(uncoded)} videos have no codes and are left out: {', '.join(uncoded[:5])}"] if uncoded else []
     ignored: Counter[str] = Counter()
     for coding in codings:
@@ -66,6 +90,8 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
     if ignored:
         listed = ", ".join(f"{what} ({count})" for what, count in ignored.most_common(8))
         notes.append(f"in the codings, passed over because they name no known AU or intensity: {listed}")
+    unused = {coding.source: coding.unused for coding in codings if coding.unused}
+    notes += [f"{source}: columns not used: {', '.join(columns)}" for source, columns in unused.items()]
     return codings[0].aus, units, notes
 
 

@@ -70,10 +70,23 @@ class Report:
 
     def notes(self) -> list[str]:
         """What to tell the person beside the counts."""
-        if not self.unused:
-            return []
-        listed = ", ".join(self.unused[:5]) + (", ..." if len(self.unused) > 5 else "")
-        return [f"{len(self.unused)} parts prepared before are no longer in the source and are not read: {listed}"]
+        notes = []
+        if empty := [f"{unit} ({_reasons(counts)})" for unit, counts in self.units.items() if not counts["used"]]:
+            notes.append(f"nothing could be used of {len(empty)} of {len(self.units)} parts: {_first(empty)}")
+        if self.unused:
+            said = f"{len(self.unused)} parts prepared before are no longer in the source and are not read"
+            notes.append(f"{said}: {_first(self.unused)}")
+        return notes
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _reasons(lost: dict[str, int]) -> str:
+    return (
+        ", ".join(f"{count} {why}" for why, count in lost.items() if count and why != "used") or "there were no frames"
+    )
 
 
 def prepare(
@@ -102,8 +115,9 @@ def prepare(
         raise
     report = _collect(out, names, plan)
     if report.used == 0:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in report.lost.items()) or "there were no frames"
-        raise RecipeError(f"no face could be used for {out} ({reasons}); check that --root names the right folder")
+        raise RecipeError(
+            f"no face could be used for {out} ({_reasons(report.lost)}); check that --root names the right folder"
+        )
     with (out / "report.json").open("w", encoding="utf-8") as file:
         rates = {au_label(au): round(rate, 2) for au, rate in report.rates().items()}
         content = {"used": report.used, "lost": report.lost, "positive_rate_percent": rates, "units": report.units}

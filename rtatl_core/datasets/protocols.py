@@ -100,6 +100,10 @@ def hold_out(subjects: NDArray[np.str_], share: float, seed: int) -> frozenset[s
     only one."""
     names = np.unique(subjects)
     if len(names) < 2:
-        raise RecipeError("at least two subjects are needed to hold some out for validation")
+        raise RecipeError(
+            f"only {names[0] if len(names) else 'nobody'} is left to train on, and two subjects are needed, one "
+            "of them for validation; with data.protocol others are in the test fold, so that three are needed in all: "
+            "code a third person, or leave the protocol out"
+        )
     count = min(len(names) - 1, max(1, round(len(names) * share)))
     return frozenset(str(name) for name in np.random.default_rng(seed).permutation(names)[:count])

@@ -35,6 +35,8 @@ class Video:
             return
         with reader:
             for packet in reader:
+                for _, time in packet.lost:  # damaged ones count, too
+                    yield Frame(f"{self.name}@{time:.3f}", self.name, None, clip=self.name, time=time)
                 yield Frame(
                     name=f"{self.name}@{packet.timestamp:.3f}",
                     subject=self.name,

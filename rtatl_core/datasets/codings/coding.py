@@ -45,6 +45,11 @@ class FrameMarks:
         nothing = np.full(self.intensity.shape[1], np.nan, np.float32)
         return nothing, nothing.copy()
 
+    def last(self) -> tuple[float, float]:
+        coded = (np.isfinite(self.intensity) | np.isfinite(self.occurrence)).any(axis=1)
+        key = float(self.keys[coded].max(initial=0))
+        return (0.0, key) if self.by_time else (key, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class EventMarks:
@@ -74,6 +79,9 @@ class EventMarks:
         np.fmax.at(occurrence, self.column[known], self.occurrence[known])
         return intensity, occurrence
 
+    def last(self) -> tuple[float, float]:
+        return 0.0, float(self.offset.max(initial=0))
+
 
 @dataclass(frozen=True, slots=True)
 class VideoCoding:
@@ -91,12 +99,18 @@ class VideoCoding:
     ignored: Mapping[str, int] = field(compare=False)
     """Behaviours, tiers, modifiers and AUs that were passed over because they name no AU of ``ACTION_UNITS`` or no
     intensity, as written -> how often."""
+    unused: tuple[str, ...] = field(compare=False)
+    """Columns of the coding file that were not used."""
     marks: FrameMarks | EventMarks
 
     def at(self, frame: int, time_s: float) -> tuple[Float32, Float32]:
         """intensity (n_aus,) on 0-5 and occurrence (n_aus,) 0/1 of a frame (number from 1, media time in seconds);
         NaN = not coded."""
         return self.marks.at(frame, time_s)
+
+    def last(self) -> tuple[float, float]:
+        """The last coded frame and time in seconds; 0 for what the coding does not count in."""
+        return self.marks.last()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,8 @@ class Draft:
     coded: set[int] = field(default_factory=set)
     """AUs that the coder looked for, seen or not."""
     ignored: Counter[str] = field(default_factory=Counter)
+    unused: tuple[str, ...] = ()
+    """Columns of the file."""
 
     @property
     def key(self) -> str:
@@ -158,7 +174,7 @@ class Draft:
     def finish(self, aus: tuple[int, ...]) -> VideoCoding:
         marks = self._event_marks(aus) if self.by_time is None else self._frame_marks(aus, self.by_time)
         subject = self.subject or stem(self.video or self.first.path.name)
-        return VideoCoding(self.video, subject, aus, self.first.path, dict(self.ignored), marks)
+        return VideoCoding(self.video, subject, aus, self.first.path, dict(self.ignored), self.unused, marks)
 
     def _frame_marks(self, aus: tuple[int, ...], by_time: bool) -> FrameMarks:
         keys = sorted(self.frames)

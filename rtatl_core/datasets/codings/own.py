@@ -8,16 +8,23 @@ from dataclasses import dataclass
 
 from rtatl_core.datasets.codings.coding import Cells, Draft, Drafts
 from rtatl_core.datasets.codings.labels import NOT_CODED, number, parse_codes
-from rtatl_core.datasets.codings.table import Record, Row
+from rtatl_core.datasets.codings.table import Record, Row, records
 from rtatl_core.facs import ACTION_UNITS
 
-_AU_COLUMN = re.compile(r"au_?(?P<au>\d{1,2})(_(?P<kind>[rc]))?")
+_AU_COLUMN = re.compile(r"(au)?[ _-]?(?P<au>\d{1,2})(_(?P<kind>[rc]))?")
+_LIKE_AU = re.compile(r"(au)?[ _-]?\d")
+_MEASURE = re.compile(r"\d{3,}|\d+[.,:]\d")
+"""A time, which is no heading: a row of ELAN whose tier is called ``time`` is no header."""
+_FRAME_COLUMNS = {"video", "subject", "frame", "time"}
+_EVENT_COLUMNS = {"video", "subject", "au", "onset", "apex", "offset", "intensity"}
 _PROGRAM_COLUMNS = {"confidence", "success", "face_id"}
 """Columns of OpenFace's and this program's measurements, which nobody coded."""
 
 
 def is_frames(columns: Mapping[str, int]) -> bool:
-    return bool({"frame", "time"} & set(columns)) and any(_AU_COLUMN.fullmatch(column) for column in columns)
+    if not {"frame", "time"} & set(columns) or any(_MEASURE.fullmatch(column) for column in columns):
+        return False
+    return any(_AU_COLUMN.fullmatch(column) for column in columns)
 
 
 def is_events(columns: Mapping[str, int]) -> bool:
@@ -33,12 +40,13 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
     if program := sorted(_PROGRAM_COLUMNS & set(columns)):
         raise header.error(f"the column {program[0]!r} belongs to a program's measurement; give a human coding")
     intensities, occurrences, unknown = _au_columns(header, columns)
+    unused = _unused(header, columns, _FRAME_COLUMNS | {*intensities.values(), *occurrences.values(), *unknown})
     drafts = Drafts()
     by_time = "frame" not in columns
-    for row in rows:
-        record = Record(row, columns)
+    for record in records(header, rows, columns):
+        row = record.row
         draft = _draft(drafts, record)
-        draft.by_time = by_time
+        draft.by_time, draft.unused = by_time, unused
         key = record.seconds("time") if by_time else _frame_number(record)
         if key in draft.frames:
             raise row.error(f"{draft.video} has two rows for {'time' if by_time else 'frame'} {key:g}; keep one")
@@ -56,12 +64,13 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
     return drafts
 
 
-def read_events(rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
+def read_events(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
     """A row for each event; one without onset and offset names an AU that was coded and not seen."""
-    drafts = Drafts()
-    for row in rows:
-        record = Record(row, columns)
+    drafts, unused = Drafts(), _unused(header, columns, _EVENT_COLUMNS)
+    for record in records(header, rows, columns):
+        row = record.row
         draft = _draft(drafts, record)
+        draft.unused = unused
         codes = parse_codes(record["au"])
         if not codes:
             raise row.error(f"{record['au']!r} names no action unit; write AU12 or 12")
@@ -119,6 +128,10 @@ def _draft(drafts: Drafts, record: Record) -> Draft:
     return draft
 
 
+def _unused(header: Row, columns: Mapping[str, int], known: set[str]) -> tuple[str, ...]:
+    return tuple(header.cells[place] for column, place in columns.items() if column and column not in known)
+
+
 def _au_columns(header: Row, columns: Mapping[str, int]) -> tuple[dict[int, str], dict[int, str], list[str]]:
     """AU -> its column of intensities, AU -> its column of occurrences, columns of AUs that are not known."""
     intensities: dict[int, str] = {}
@@ -127,7 +140,7 @@ def _au_columns(header: Row, columns: Mapping[str, int]) -> tuple[dict[int, str]
     for column in columns:
         match = _AU_COLUMN.fullmatch(column)
         if match is None or int(match["au"]) not in ACTION_UNITS:
-            if re.match(r"au_?\d", column):
+            if _LIKE_AU.match(column):
                 unknown.append(column)
             continue
         kind = occurrences if match["kind"] == "c" else intensities

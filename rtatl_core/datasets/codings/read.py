@@ -63,7 +63,7 @@ def _read(file: Path) -> Drafts | list[Listing]:
         if boris.is_aggregated(columns):
             return boris.read_aggregated(before, after, columns)
         if own.is_events(columns):
-            return own.read_events(after, columns)
+            return own.read_events(header, after, columns)
         if own.is_list(columns):
             return own.read_list(header, after, columns)
         if own.is_frames(columns):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,19 @@ def header_columns(row: Row) -> dict[str, int]:
     for index, cell in enumerate(row.cells):
         columns.setdefault(cell.lower(), index)
     return columns
+
+
+def records(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Iterator[Record]:
+    """The rows below a header. Raises RecipeError for more cells than headings: a decimal comma may have cut a number
+    in two."""
+    width = max((index for index, name in enumerate(header.cells, start=1) if name), default=0)
+    for row in rows:
+        if len(row.cells) > len(header.cells) or any(row.cells[width:]):
+            raise row.error(
+                f"{len(row.cells)} cells under {width} headings; where decimals have a comma, put ; or tab between the "
+                "cells, and give each column a heading"
+            )
+        yield Record(row, columns)
 
 
 def _decode(data: bytes) -> str:

@@ -59,6 +59,18 @@ def test_frames_give_intensity_letters_and_occurrence(tmp_path: Path) -> None:
     same(seen(coding, 0, 6, frame=4), NAN, NAN)
 
 
+@pytest.mark.parametrize("column", ["12", "AU 12", "au-12", "AU_12", "aU12_R", "12_r", " 12 "])
+def test_the_au_of_a_column_may_be_written_in_many_ways(tmp_path: Path, column: str) -> None:
+    (coding,) = read(tmp_path, f"video,frame,{column},AU4,Coder 2,notes\nsmile.mp4,1,C,0,x,\n")
+    assert (coding.aus, dict(coding.ignored), coding.unused) == ((4, 12), {}, ("Coder 2", "notes"))
+    same(seen(coding, 0, 12, frame=1), 3, 1)
+
+
+def test_an_elan_tier_called_time_is_no_heading(tmp_path: Path) -> None:
+    (coding,) = read(tmp_path, "time\t1000\t2000\t3\nAU12\t1000\t2000\t3\n", "p1.txt")
+    assert (coding.aus, coding.ignored) == ((12,), {"time": 1})
+
+
 def test_frames_without_a_row_are_not_coded(tmp_path: Path) -> None:
     (coding,) = read(tmp_path, FRAMES)
     for frame in (3, 5):
@@ -241,6 +253,22 @@ def test_a_wrong_event_is_named_with_file_and_line(tmp_path: Path, row: str, pro
 def test_an_apex_outside_of_its_event_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="line 2: the apex at 3 s"):
         read(tmp_path, "video,au,onset,offset,apex\na.mp4,12,1,2,3\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("video,au,onset,offset\nthree.mpg,AU12,0,20,1,48\n", "6 cells under 4"),
+        ("video,au,onset,offset,intensity\nthree.mpg,AU12,1,2,3,\n", "6 cells under 5"),
+        ("video,au,onset,offset,\nthree.mpg,AU12,0,20,1\n", "5 cells under 4"),
+        ("video,frame,AU12\nthree.mpg,3,2,5\n", "4 cells under 3"),
+    ],
+)
+def test_a_decimal_comma_between_commas_is_refused(tmp_path: Path, text: str, counts: str) -> None:
+    with pytest.raises(RecipeError, match=rf"coding\.csv, line 2: {counts} headings; .*; or tab"):
+        read(tmp_path, text)
+    (coding,) = read(tmp_path, 'video,au,onset,offset\nthree.mpg,AU12,"0,20","1,48"\n')
+    same(seen(coding, 0.1, 12), 0, 0)
 
 
 def test_aus_that_are_not_known_are_counted_and_ignored(tmp_path: Path) -> None:
