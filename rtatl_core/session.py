@@ -97,6 +97,8 @@ class SessionWriter:
         """Makes its folder in `root`; with `stem` None, `root` is the folder itself, made by make_folder before."""
         self.folder = Path(root) if stem is None else make_folder(Path(root), stem)
         self.rows = 0
+        self._first: int | None = None
+        """Number of the first frame written."""
         self._n_aus = len(aus)
         self._captured = self._analysed = 0
         self._face_ids: set[int] = set()
@@ -138,6 +140,7 @@ class SessionWriter:
         """Writes one captured frame: a row per face, or one without values."""
         rows = lines(record, self._n_aus, sides=self._sides)
         self._guarded(lambda: self._frames.write("".join(rows)))
+        self._first = self._first or record.number
         self.rows += len(rows)
         self._captured += 1
         self._analysed += record.analysed
@@ -159,8 +162,8 @@ class SessionWriter:
         """From `frame` on, which is the next to be written, another model, device or number of faces analyses. Its AUs
         must be those of the session. Under "engines", session.json tells them in order."""
         if "engines" not in self._head:
-            first = {"from_frame": 1, "model": self._head["model"], "settings": self._head["settings"]}
-            self._head["engines"] = [first]
+            before = {name: self._head[name] for name in ("model", "settings")}
+            self._head["engines"] = [{"from_frame": self._first or frame, **before}]
         self._head["engines"].append({"from_frame": frame, "model": dict(model), "settings": dict(settings)})
         label = f"{model.get('name')} on {settings.get('device')} analyses from frame {frame} on"
         self.event("engine", label, timestamp, frame)

@@ -204,6 +204,7 @@ class Pipeline:
         is_file = capture is not None and capture.spec.kind == "file"
         return Status(
             state=state_of(analysis, capture, ended is capture),
+            paused=capture is not None and capture.paused,
             source=capture.spec if capture else None,
             source_size=source.size if source else None,
             model_name=facts.model["name"] if facts else None,

@@ -68,7 +68,11 @@ class Recordings:
             recorder.finish(status)
             folder = recorder.folder
             if recorder.got_frames:
-                self._notices.post("recording", "info", f"The recording is saved in {folder}.", folder)
+                saved, standing = f"The recording is saved in {folder}.", self._notices.current()
+                if standing is not None and standing.severity == "warning":  # which would hide it
+                    self._notices.post("recording", "warning", f"{standing.text} {saved}", folder)
+                else:
+                    self._notices.post("recording", "info", saved, folder)
             else:
                 self._notices.post("recording", "warning", f"No frame came while it recorded; {folder} holds no rows.")
 

@@ -44,6 +44,8 @@ class Status:
     """A snapshot of everything but pictures. Counts are of the current source."""
 
     state: State
+    paused: bool
+    """By the person; a source that is lost may be paused too."""
     source: SourceSpec | None
     source_size: tuple[int, int] | None
     model_name: str | None

@@ -53,7 +53,8 @@ class History:
                 self._last_seen[face_id] = self._written
 
     def curves(self, face_id: int, seconds: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Times (n,) in seconds relative to the newest row (<= 0), and intensities 0-5 (n, n_aus) with NaN in gaps.
+        """Times (n,) in seconds relative to the newest row (<= 0), and intensities 0-5 (n, n_aus), a row of NaN in
+        each gap.
 
         Both are copies, oldest first; empty for a face that is not known.
         """
@@ -65,7 +66,10 @@ class History:
             order = np.arange(self._written - stored, self._written) % self._rows
             times = self._times[order]
             start = int(np.searchsorted(times, times[-1] - seconds))
-            return times[start:] - times[-1], values[order[start:]]
+            shown, values = times[start:] - times[-1], values[order[start:]]
+        kept = np.isfinite(values).any(axis=1)
+        kept[1:] |= kept[:-1].copy()  # one row tells a gap; drawing thousands of them would cost 90 ms
+        return shown[kept], values[kept]
 
     def faces(self) -> tuple[int, ...]:
         """Ids of the faces with values in the history, in order of their ids."""

@@ -86,6 +86,8 @@ class Recorder:
         self._ending: str | None = None
         self._writer: SessionWriter | None = None
         self._early: list[_Event] = []
+        self._coming: _Engine | None = None
+        """Of the next rows."""
         self._first: FrameRecord | None = None
         self._last: FrameRecord | None = None
         self._last_at = 0.0
@@ -179,9 +181,8 @@ class Recorder:
                 self.took_ms.append(1000 * (time.perf_counter() - began))
             case _Event():
                 self._note(item)
-            case _Engine() if self._writer is not None and self._last is not None:
-                last = self._rebased(self._last)
-                self._writer.engine(item.model, item.settings, last.timestamp, last.number + 1)
+            case _Engine() if self._writer is not None:  # else it is the one that the files will begin with
+                self._coming = item
         if self._writer is not None:
             self._watch_clock()
             self._writer.tick()
@@ -201,6 +202,9 @@ class Recorder:
         # began.
         zero_at = rows.captured_at - (self._last.timestamp - first.timestamp if self.live else 0.0)
         writer = self._writer or self._open(zero_at)
+        if coming := self._coming:
+            self._coming, now = None, self._rebased(rows.records[0])
+            writer.engine(coming.model, coming.settings, now.timestamp, now.number)
         for record in rows.records:
             writer.write(self._rebased(record))
 

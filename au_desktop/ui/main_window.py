@@ -204,7 +204,7 @@ class MainWindow(QMainWindow):
     def toggle_run(self) -> None:
         """Pause, go on, play again or try again, whichever makes sense now."""
         status = self._bridge.pipeline.status()
-        if status.state in (State.LIVE, State.STARTING, State.RECONNECTING):
+        if status.state in (State.LIVE, State.STARTING, State.RECONNECTING) and not status.paused:
             self._bridge.pipeline.pause()
         elif status.state is not State.LOADING:
             self._bridge.pipeline.resume()

@@ -62,9 +62,12 @@ class RecordControl:
             self._pipeline.start_recording(self._root(), anew=True)
         except SessionError as error:
             self.tell("error", str(error))
-        else:
+            return
+        if recording.rows:
             first = recording.folder
             self.tell("info", f"Recording from the beginning; what came before is kept in {first.name}", first)
+        else:
+            self.tell("info", "Recording from the beginning")
 
     def open_root(self) -> None:
         root = self._root()

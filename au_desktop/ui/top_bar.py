@@ -168,7 +168,7 @@ class TopBar(QWidget):
         self.model.show_model(status.model_name, status.trained_on)
         text, icon_name = {
             State.LIVE: ("Pause", "pause"),
-            State.RECONNECTING: ("Pause", "pause"),
+            State.RECONNECTING: ("Resume", "play") if status.paused else ("Pause", "pause"),
             State.STARTING: ("Pause", "pause"),
             State.PAUSED: ("Resume", "play"),
             State.FINISHED: ("Play again", "replay"),

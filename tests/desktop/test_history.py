@@ -56,12 +56,29 @@ def test_a_lost_face_leaves_a_gap() -> None:
     history = History(10)
     for n in range(6):
         history.append(blind(n / 30) if n in (2, 3) else frame(n / 30))
-    _, values = history.curves(0, 10)
-    assert np.isnan(values).all(axis=1).tolist() == [False, False, True, True, False, False]
+    times, values = history.curves(0, 10)
+    assert np.isnan(values).all(axis=1).tolist() == [False, False, True, False, False]
+    np.testing.assert_allclose(times * 30, [-5, -4, -3, -1, 0], atol=1e-9)
 
 
 def blind(time: float) -> AnalysedFrame:
     return AnalysedFrame(FramePacket(IMAGE, 1, time, 0.0), (), AUS)
+
+
+def test_a_face_that_was_away_costs_no_time() -> None:
+    """Rows of a gap draw nothing, but a minute of them took longer than a frame."""
+    history = History(60)
+    for n in range(900):
+        history.append(frame(n / 30, () if 100 <= n < 800 else (0,)))
+    shown, values = history.curves(0, 60)
+    assert len(shown) == len(values) == 100 + 1 + 100
+    assert np.isnan(values[100]).all()
+    assert np.isfinite(np.delete(values, 100, axis=0)).all()
+    for n in range(900, 950):
+        history.append(frame(n / 30, (1,)))
+    shown, values = history.curves(0, 60)
+    assert len(shown) == 202, "what goes on without the face is told by one row"
+    assert shown[0] == pytest.approx(-949 / 30)
 
 
 def test_a_pause_of_the_source_breaks_the_curve() -> None:
@@ -79,9 +96,9 @@ def test_each_face_has_its_own_curve() -> None:
     history.append(frame(0.0, ids=(0,)))
     history.append(frame(0.04, ids=(0, 3)))
     assert history.faces() == (0, 3)
-    _, values = history.curves(3, 10)
-    assert np.isnan(values[0]).all()
-    assert not np.isnan(values[1]).any()
+    times, values = history.curves(3, 10)
+    assert times.tolist() == [0]
+    assert not np.isnan(values).any()
 
 
 def test_many_people_passing_by_cost_no_more_memory() -> None:

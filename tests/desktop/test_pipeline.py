@@ -434,6 +434,11 @@ def test_a_network_camera_is_pulled_out_and_put_back_while_recording(make: Any, 
         assert status.notice.severity == "warning"
         assert "stopped delivering pictures" in status.notice.text
         rows = status.recording.rows
+        assert not status.paused
+        pipeline.pause()
+        assert pipeline.status().paused, "a person may pause what is lost"
+        pipeline.resume()
+        assert not pipeline.status().paused, "and think better of it"
         time.sleep(0.2)
         camera.switch_on()
         status = until(pipeline, lambda status: status.state is State.LIVE and status.recording.rows > rows + 10)
@@ -447,7 +452,7 @@ def test_a_network_camera_is_pulled_out_and_put_back_while_recording(make: Any, 
     assert (steps > 0).all()
     assert steps.max() > 0.2  # the time without a camera is in the times, not hidden
     kinds = [line.split(",")[2] for line in (folder / "events.csv").read_text().splitlines()[1:]]
-    assert kinds == ["recording_start", "source_lost", "source_back", "recording_stop"]
+    assert kinds == ["recording_start", "source_lost", "pause", "resume", "source_back", "recording_stop"]
 
 
 def test_a_camera_that_hangs_does_not_hold_up_the_window(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:

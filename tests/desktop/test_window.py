@@ -266,6 +266,20 @@ def test_space_pauses_and_goes_on(make_desk: MakeDesk) -> None:
     wait_until(lambda: desk.window.top.run.label == "Pause")
 
 
+def test_a_pause_of_a_source_that_is_lost_can_be_taken_back(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = live(make_desk())
+    lost = replace(desk.pipeline.status(), state=State.RECONNECTING, paused=True)
+    desk.window.top.show_status(lost)
+    assert desk.window.top.run.label == "Resume"
+    asked: list[str] = []
+    monkeypatch.setattr(desk.pipeline, "status", lambda: lost)
+    monkeypatch.setattr(desk.pipeline, "resume", lambda: asked.append("resume"))
+    desk.window.toggle_run()
+    assert asked == ["resume"]
+
+
 def test_space_on_a_focused_button_presses_the_button(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     chip = desk.window.stage.chips["pose"]
