@@ -123,5 +123,5 @@ def test_the_same_command_under_torchrun_trains_and_resumes(recipe_file: Path, t
     alone = torchrun(*command[:4], "--out", str(tmp_path / "pre"), *flags)
     assert alone.returncode == 0, alone.stderr
     assert "loss -" in alone.stderr  # chosen by the held-out self-supervised loss
-    odd = torchrun(*command[:-1], "optim.labelled_batch=7")
+    odd = torchrun(*command[:4], "--out", str(tmp_path / "odd"), "--set", "optim.labelled_batch=7")
     assert "optim.labelled_batch is 7, not a multiple of the 2 processes" in odd.stderr
