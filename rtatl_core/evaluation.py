@@ -93,9 +93,9 @@ def read_store(
     said = predict_store(network, store, needed)
     resting = np.broadcast_to(calibration.begins, said.intensity.shape).copy()
     for clip in clips:
-        places = np.flatnonzero(store.clips[needed] == clip)
-        places = places[np.argsort(store.times[needed[places]], kind="stable")]
-        resting[places] = resting_levels(store.times[needed[places]], said.intensity[places], calibration.begins)
+        frames = in_time(store, np.flatnonzero(store.clips == clip))
+        places = np.searchsorted(needed, frames)
+        resting[places] = resting_levels(store.times[frames], said.intensity[places], calibration.begins)
     intensity, probability = calibrate(said.intensity, said.occurrence, calibration.of_person(said.intensity, resting))
     asked = np.searchsorted(needed, rows)
     return intensity[asked], probability[asked]

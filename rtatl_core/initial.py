@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -83,10 +84,14 @@ def start_from(network: RTATL, path: Path) -> list[str]:
 
 def difference_of(given: RTATLConfig, wanted: RTATLConfig) -> str:
     """The first difference in shape between two networks, in words; empty when weights fit AU by AU."""
-    theirs, ours = given.to_json(), wanted.to_json()
-    for key in ours:
-        if key not in _FREE and theirs[key] != ours[key]:
-            return f"{key} is {theirs[key]!r} there and {ours[key]!r} here"
+    return first_difference(given.to_json(), wanted.to_json(), but=_FREE)
+
+
+def first_difference(there: Mapping[str, Any], here: Mapping[str, Any], *, but: Collection[str] = ()) -> str:
+    """In words; empty when all keys of ``here`` but those have the same values there."""
+    for key in here:
+        if key not in but and there.get(key) != here[key]:
+            return f"{key} is {there.get(key)!r} there and {here[key]!r} here"
     return ""
 
 

@@ -97,7 +97,7 @@ def publish(trainer: Trainer) -> Path:
 
 def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData) -> Calibration:
     raw, truth = labelled.said.intensity, labelled.truth / np.float32(MAX_INTENSITY)
-    selection, calibration = ([] if one is None else [_whole(one)] for one in (data.selection, data.calibration))
+    selection, calibration = ([] if one is None else [Source.whole(one)] for one in (data.selection, data.calibration))
     clips: list[Float32] = []
     if data.selection is not None:
         real = predict_store(network, data.selection, selection[0].rows).intensity
@@ -187,7 +187,3 @@ def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) ->
 def _f1(probability: Float32, present: Float32) -> float:
     coded = np.isfinite(present)
     return f1(probability[coded] >= OCCURS, present[coded] == 1)
-
-
-def _whole(store: ChipStore) -> Source:
-    return Source(store, np.arange(len(store)), labels=False)

@@ -34,7 +34,7 @@ from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import Choice, validate
 from rtatl_core.facs import MAX_INTENSITY
-from rtatl_core.initial import load_checkpoint, start_backbone, start_from
+from rtatl_core.initial import first_difference, load_checkpoint, start_backbone, start_from
 from rtatl_core.learning import freeze, parameter_groups, set_modes
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
@@ -371,16 +371,14 @@ class Trainer:
             raise RecipeError(f"{path} is missing, there is nothing to resume; leave --resume out")
         state = load_checkpoint(path)
         config = RTATLConfig.from_json(state["config"])
-        if config != self.network.config:
-            difference = _difference(config.to_json(), self.network.config.to_json())
+        if difference := first_difference(config.to_json(), self.network.config.to_json()):
             raise RecipeError(
                 f"{path} holds another network than the recipe describes: {difference}; train into another folder"
             )
         begun, now = (_what_stays(recipe) for recipe in (state["recipe"], self.recipe.to_json()))
-        if begun != now:
+        if difference := first_difference(begun, now):
             raise RecipeError(
-                f"{path} was begun with another recipe: {_difference(begun, now)}; set it back or train into another "
-                "folder"
+                f"{path} was begun with another recipe: {difference}; set it back or train into another folder"
             )
         if state.get("people", self._people()) != self._people():
             raise RecipeError(
@@ -397,11 +395,6 @@ def _what_stays(recipe: dict[str, Any]) -> dict[str, Any]:
     """What a run cannot change on its way: whom it learns from, and what."""
     told = {f"{section}.{key}": value for section in ("data", "tasks") for key, value in recipe[section].items()}
     return told | {"optim.seed": recipe["optim"]["seed"]}
-
-
-def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
-    key = next(key for key in here if there.get(key) != here[key])
-    return f"{key} is {there.get(key)!r} there and {here[key]!r} here"
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

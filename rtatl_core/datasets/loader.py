@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -42,6 +42,11 @@ class Source(NamedTuple):
     """Whether their AU codes may be used."""
     repeat: int = 1
     """How often each row counts where unlabelled faces are drawn."""
+
+    @classmethod
+    def whole(cls, store: ChipStore) -> Self:
+        """All rows, without their codes."""
+        return cls(store, np.arange(len(store)), labels=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ class TrainingData:
     @property
     def judges(self) -> list[str]:
         """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
-        judging = [_whole(store) for store in (self.selection, self.calibration) if store is not None]
+        judging = [Source.whole(store) for store in (self.selection, self.calibration) if store is not None]
         return _people(*judging, *((self.validation,) if self.validation else ()))
 
     @property
@@ -68,7 +68,7 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     aus = config.aus if coded is None else coded.aus
     if config.ratings:
         unlabelled, judging[:2] = _all_rated(config.ratings, unlabelled, judging[:2], aus)
-    elsewhere = _names(*(_whole(store) for store in judging if store is not None))
+    elsewhere = _names(*(Source.whole(store) for store in judging if store is not None))
     test = frozenset[str]()
     if coded is not None and config.protocol:
         chosen = test_subjects(config.protocol, config.fold, (str(name) for name in coded.subjects))
@@ -150,10 +150,6 @@ def _require_one_layout(stores: Sequence[ChipStore | None]) -> None:
                 f"{other.folder} has chips of {other.layout.side} px, {there[0].folder} of {there[0].layout.side}; "
                 "prepare both with the same --side"
             )
-
-
-def _whole(store: ChipStore) -> Source:
-    return Source(store, np.arange(len(store)), labels=False)
 
 
 def _names(*sources: Source) -> frozenset[str]:
