@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="au-desktop", description="Facial action units, live.")
     add = parser.add_argument
     add("--version", action="version", version=f"au-desktop {rtatl_core.__version__}")
-    add("--source", metavar="SRC", help="camera name or number, video file, stream address, or demo")
+    add("--source", metavar="SRC", help="camera name or number, video or photo file, stream address, or demo")
     add("--model", metavar="M", help="weights to use instead of the built-in ones")
     add("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
     add("--faces", metavar="N", type=_count, help=f"how many faces to follow (1-{MOST_FACES})")

@@ -1,6 +1,6 @@
 """Where frames come from: what a person typed in, a FrameSource out.
 
-Four kinds: a camera (by name or number), a video file, a network stream (http, rtsp), and the demo clip. All
+Four kinds: a camera (by name or number), a video file or photo, a network stream (http, rtsp), and the demo clip. All
 faults are SourceError, or SourceLost when a live source that was working went away.
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 from rtatl_core.assets import asset
 from rtatl_core.errors import SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
+from rtatl_core.photos import PHOTO_SUFFIXES, PhotoReader
 from rtatl_core.video import VideoReader
 
 Kind = Literal["camera", "file", "stream", "demo"]
@@ -147,15 +148,18 @@ def open_source(spec: SourceSpec) -> FrameSource:
 
 
 class VideoFile:
-    """A video file, read as fast as it decodes; whoever shows it keeps to the timestamps."""
+    """A video file, or a photo as one of a single frame, read as fast as it decodes; whoever shows it keeps to the
+    timestamps."""
 
     live = False
 
     def __init__(self, spec: SourceSpec) -> None:
         self.spec = spec
-        self._reader = VideoReader(spec.target)
+        path = Path(spec.target)
+        is_photo = path.suffix.lower() in PHOTO_SUFFIXES
+        self._reader = PhotoReader([path], fps=CAMERA_FPS) if is_photo else VideoReader(path)
         self.size = self._reader.size
-        self.fps = self._reader.fps
+        self.fps = None if is_photo else self._reader.fps
         self.frame_count = self._reader.frame_count
         self.warning: str | None = None
 

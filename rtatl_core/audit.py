@@ -42,6 +42,7 @@ from rtatl_core.evaluation import clip_agreement, in_time, read_store
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
 from rtatl_core.metrics import auc, f1, pcc, rounded
+from rtatl_core.photos import read_photo
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 from rtatl_core.weights import load_model
 
@@ -309,7 +310,7 @@ def flicker(model: str | Path | None, pictures: Sequence[Path]) -> dict[str, Any
     spreads, steps = [], []
     try:
         for path in pictures:
-            image = cv2.imread(str(path))
+            image = read_photo(path)
             if image is None:
                 raise InputError(f"picture {path} cannot be read")
             engine.reset()

@@ -20,20 +20,23 @@ from rtatl_core.synthetic import command as synth_command
 
 
 def analyze(options: argparse.Namespace) -> int:
-    from rtatl_core.batch import Settings, analyse_all, find_videos
+    from rtatl_core.batch import Settings, analyse_all
+    from rtatl_core.inputs import find_inputs
     from rtatl_core.temporal import SMOOTHING_S
 
     smoothing_s = SMOOTHING_S if options.smoothing is None else options.smoothing
     settings = Settings(options.model, options.device, options.faces, smoothing_s, options.personal)
-    videos = find_videos(options.inputs)
+    inputs = find_inputs(options.inputs)
     failed = 0
-    for outcome in analyse_all(videos, options.out, settings, jobs=options.jobs, cluster=options.cluster):
+    for outcome in analyse_all(
+        inputs, options.out, settings, fps=options.fps, jobs=options.jobs, cluster=options.cluster
+    ):
         if outcome.error or outcome.warning:
             print(f"rtatl: {outcome.error or outcome.warning}", file=sys.stderr)
         failed += outcome.error is not None
         if outcome.folder:
             print(f"{outcome.folder}{'  (analysed before)' if outcome.skipped else ''}", flush=True)
-    if failed == len(videos):
+    if failed == len(inputs):
         return 2
     return 1 if failed else 0
 
@@ -212,10 +215,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rtatl {rtatl_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    sub = commands.add_parser("analyze", help="videos and folders of them -> one session folder each; resumable")
-    sub.add_argument("inputs", nargs="+", type=Path, metavar="VIDEO", help="video files, or folders to search")
+    sub = commands.add_parser("analyze", help="videos, photos and folders of them -> session folders; resumable")
+    sub.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="videos, photos, or folders to search")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the session folders go")
     sub.add_argument("--faces", type=_positive, default=1, metavar="N", help="follow up to N faces (default 1)")
+    sub.add_argument(
+        "--fps",
+        type=_rate,
+        metavar="N",
+        help="the pictures of a folder are frames of a video, N per second (default: photos, each for itself)",
+    )
     sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     sub.add_argument(
@@ -341,6 +350,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("write a number from 1 on")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError("write frames per second, e.g. 25")
     return value
 
 

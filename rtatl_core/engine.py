@@ -39,8 +39,8 @@ class Engine:
     """FramePacket -> AnalysedFrame. Built and used by one thread (but see ``analyse``); loading takes a second or two.
 
     ``want_flow``, ``want_patches``, ``smoothing_s`` and ``personal`` are plain attributes that other threads may set.
-    ``personal``: faces are compared with the person's own (reference.py), if the model can. Raises WeightsError for an
-    unusable model and InputError for an unusable device.
+    ``personal``: faces are compared with the person's own (reference.py), if the model can. ``tracking`` False: photos,
+    each looked at by itself. Raises WeightsError for an unusable model and InputError for an unusable device.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Engine:
         max_faces: int = 1,
         smoothing_s: float = SMOOTHING_S,
         personal: bool = True,
+        tracking: bool = True,
         threads: int | None = None,
     ) -> None:
         self._smoother = Smoother(SMOOTHING_S)
@@ -58,7 +59,7 @@ class Engine:
         cv2.setNumThreads(1)  # its pool fights the network's for the same cores
         self._predictor = Predictor(model, device, threads)
         self._predictor.warm_up()
-        self._observer = Observer(max_faces)
+        self._observer = Observer(max_faces, tracking=tracking)
         self._reference, self._resting = PersonalReference(), RestingLevel()
         self._compares = self._predictor.card.config.reference
         calibration = self._predictor.card.calibration
@@ -66,7 +67,8 @@ class Engine:
         self.aus = self._predictor.aus
         self.model: dict[str, Any] = self._predictor.card.facts
         self.max_faces = max_faces
-        self.personal = personal
+        self.personal = personal and tracking
+        self.tracking = tracking
         self.want_flow = False
         self.want_patches = False
 
@@ -102,6 +104,7 @@ class Engine:
         return {
             "smoothing_s": self.smoothing_s,
             **({"personal": self.personal} if self._compares or self._begins is not None else {}),
+            **({} if self.tracking else {"tracking": False}),
             "max_faces": self.max_faces,
             "device": self.device,
             "runtime": self.runtime,

@@ -40,7 +40,8 @@ class FramePacket:
     number: int
     """1 for the first frame the source captured; counts captured frames, so a dropped one leaves a gap."""
     timestamp: float
-    """Seconds since the source's first frame: the capture clock of a camera, the media time of a file."""
+    """Seconds since the source's first frame: the capture clock of a camera, the media time of a file; NaN of a photo,
+    which has none."""
     captured_at: float
     """``time.perf_counter()`` at the moment the frame was available to the program."""
     lost: tuple[tuple[int, float], ...] = ()

@@ -65,7 +65,7 @@ def _finish(folder: Path, summary: dict[str, Any]) -> Recovered:
     _, columns = read_session(folder)
     numbers, first_of_frame = np.unique(columns["frame"], return_index=True)
     analysed = int(columns["analysed"][first_of_frame].sum())
-    seconds = float(columns["timestamp"][-1]) if len(numbers) else 0.0
+    seconds = float(np.nan_to_num(columns["timestamp"][-1])) if len(numbers) else 0.0  # photos have no time
     with (folder / "events.csv").open("a", newline="", encoding="utf-8") as file:
         last = int(numbers[-1]) if len(numbers) else ""
         csv.writer(file, lineterminator="\n").writerow((f"{seconds:.6f}", last, "interrupted", STATUS))

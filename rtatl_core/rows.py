@@ -21,6 +21,8 @@ OCCURS = 0.5
 
 SIDES = ("left", "right")
 """Of the subject."""
+FILE = "file"
+"""The column that holds words, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class FrameRecord:
 
     number: int
     timestamp: float
+    """NaN: it has none."""
     faces: tuple[FaceRecord, ...] = ()
     """In order of their ids."""
     analysed: bool = False
@@ -62,14 +65,14 @@ def records(frame: AnalysedFrame) -> tuple[FrameRecord, ...]:
     )
 
 
-def describe_columns(aus: Sequence[int], *, sides: bool = False) -> dict[str, dict[str, str]]:
+def describe_columns(aus: Sequence[int], *, sides: bool = False, files: bool = False) -> dict[str, dict[str, str]]:
     """Name -> description and unit of every column, in their order. AUs that the model lacks have no column.
-    ``sides``: the model tells left from right."""
+    ``sides``: the model tells left from right. ``files``: frames are files of their own."""
     units = [(ACTION_UNITS[number].label, ACTION_UNITS[number].name) for number in aus]
     columns = {
         "frame": ("number of the captured frame, from 1", ""),
         "face_id": ("stays with a face while it is followed; empty without a face", ""),
-        "timestamp": ("time of capture (live) or media time (file) since the first frame", "s"),
+        "timestamp": ("time of capture (live) or media time (file) since the first frame; empty for photos", "s"),
         "confidence": ("how fully and frontally the face was seen, 0-1", ""),
         "success": ("1: a face was found; 0: none was, or the frame was not analysed", "0/1"),
         "pose_Tx": ("midpoint between the eyes, + to the right of the picture", "mm"),
@@ -98,24 +101,27 @@ def describe_columns(aus: Sequence[int], *, sides: bool = False) -> dict[str, di
             "0: captured, but given up because a newer frame was there, or it could not be decoded or analysed",
             "0/1",
         ),
+        **({FILE: ("the picture, in the folder that session.json names", "")} if files else {}),
     }
     return {name: {"description": description, "unit": unit} for name, (description, unit) in columns.items()}
 
 
-def lines(record: FrameRecord, n_aus: int, *, sides: bool = False) -> list[str]:
-    """A line per face; without a face one line whose values are empty, never 0."""
-    time_s = f"{record.timestamp:.6f}"
+def lines(record: FrameRecord, n_aus: int, *, sides: bool = False, file: str | None = None) -> list[str]:
+    """A line per face; without a face one line whose values are empty, never 0. ``file``: name of the picture, where
+    each frame is one."""
+    time_s = _text(record.timestamp, 6)
+    end = "\n" if file is None else f",{_quoted(file)}\n"
     if not record.faces:
         empty = "," * (6 + (5 if sides else 3) * n_aus + 4)
-        return [f"{record.number},,{time_s},,0{empty},{int(record.analysed)}\n"]
+        return [f"{record.number},,{time_s},,0{empty},{int(record.analysed)}{end}"]
     return [
-        f"{record.number},{face.face_id},{time_s},{_text(face.confidence, 3)},1,{_values(face, sides)},1\n"
+        f"{record.number},{face.face_id},{time_s},{_text(face.confidence, 3)},1,{_values(face, sides)},1{end}"
         for face in record.faces
     ]
 
 
 def parse(text: str) -> tuple[dict[str, Float64], int]:
-    """A whole frames.csv -> its columns with NaN for empty fields, and how many rows at its end were cut off.
+    """A whole frames.csv -> its columns of numbers, NaN for empty fields, and how many rows at its end were cut off.
 
     Only what a line break ends is complete. Raises ValueError when there is no header or a row in the middle is bad.
     """
@@ -123,7 +129,9 @@ def parse(text: str) -> tuple[dict[str, Float64], int]:
     names = header.split(",")
     if names[0] != "frame" or not body:
         raise ValueError("it has no header")
-    rows = [_parse_row(line, len(names)) for line in body[:-1]]
+    files = names[-1] == FILE
+    names = names[: len(names) - files]
+    rows = [_parse_row(line, len(names), files=files) for line in body[:-1]]
     cut = int(bool(body[-1]))
     while rows and rows[-1] is None:
         rows.pop()
@@ -135,10 +143,13 @@ def parse(text: str) -> tuple[dict[str, Float64], int]:
     return dict(zip(names, table.T.copy(), strict=True)), cut
 
 
-def _parse_row(line: str, fields: int) -> list[float] | None:
-    parts = line.split(",")
+def _parse_row(line: str, fields: int, *, files: bool) -> list[float] | None:
+    """``files``: the name of a file follows, which may hold commas."""
+    parts = line.split(",", fields if files else -1)
+    if len(parts) != fields + files:
+        return None
     try:
-        return [float(part) if part else math.nan for part in parts] if len(parts) == fields else None
+        return [float(part) if part else math.nan for part in parts[:fields]]
     except ValueError:
         return None
 
@@ -156,6 +167,12 @@ def _values(face: FaceRecord, sides: bool) -> str:
         fields += [_text(value, 3) for value in both.ravel().tolist()]
     fields += [_text(value, 1) for value in face.box]
     return ",".join(fields)
+
+
+def _quoted(name: str) -> str:
+    """As one field on one line."""
+    name = name.replace("\n", " ").replace("\r", " ")
+    return '"' + name.replace('"', '""') + '"' if {",", '"'} & set(name) else name
 
 
 def _text(value: float, digits: int) -> str:

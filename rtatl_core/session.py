@@ -11,6 +11,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import platform
 import re
@@ -93,8 +94,10 @@ class SessionWriter:
         model: Mapping[str, Any],
         settings: Mapping[str, Any],
         started: ClockPair,
+        files: Sequence[str] = (),
     ) -> None:
-        """Makes its folder in `root`; with `stem` None, `root` is the folder itself, made by make_folder before."""
+        """Makes its folder in `root`; with `stem` None, `root` is the folder itself, made by make_folder before.
+        `files`: names of the pictures, in the order of their frames, if these are files of their own."""
         self.folder = Path(root) if stem is None else make_folder(Path(root), stem)
         self.rows = 0
         self._first: int | None = None
@@ -103,7 +106,8 @@ class SessionWriter:
         self._captured = self._analysed = 0
         self._face_ids: set[int] = set()
         self._sides = bool(model.get("network", {}).get("sides", False))
-        self._columns = describe_columns(aus, sides=self._sides)
+        self._files = tuple(files)
+        self._columns = describe_columns(aus, sides=self._sides, files=bool(files))
         self._head: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "versions": _versions(),
@@ -138,7 +142,8 @@ class SessionWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Writes one captured frame: a row per face, or one without values."""
-        rows = lines(record, self._n_aus, sides=self._sides)
+        file = self._files[record.number - 1] if self._files else None
+        rows = lines(record, self._n_aus, sides=self._sides, file=file)
         self._guarded(lambda: self._frames.write("".join(rows)))
         self._first = self._first or record.number
         self.rows += len(rows)
@@ -150,7 +155,7 @@ class SessionWriter:
     def event(self, kind: str, label: str, timestamp: float, frame: int | None) -> None:
         """Writes something that happened: `kind` is one word, `label` what a person reads."""
         line = io.StringIO()
-        fields = (f"{timestamp:.6f}", "" if frame is None else frame, kind, label)
+        fields = ("" if math.isnan(timestamp) else f"{timestamp:.6f}", "" if frame is None else frame, kind, label)
         csv.writer(line, lineterminator="\n").writerow(fields)
         self._guarded(lambda: self._events.write(line.getvalue()))
 
@@ -230,7 +235,7 @@ class SessionWriter:
 
 
 def read_session(folder: str | Path) -> tuple[dict[str, Any], dict[str, Float64]]:
-    """Reads a session folder back: session.json, and the columns of frames.csv with NaN for empty fields.
+    """Reads a session folder back: session.json, and the columns of numbers of frames.csv with NaN for empty fields.
 
     A recording that was interrupted may end within a row: such rows are left out, and the first dict says how
     many under "rows_cut". Without a usable session.json its "status" is "unknown". Raises SessionError when

@@ -67,6 +67,8 @@ class VideoReader:
         """Frames as the container says: exact for most MP4 files, an estimate in others, None when unknown."""
         self.truncated = False
         """True once the end was reached long before the announced length: the file was cut off."""
+        self.lost_at_end: tuple[tuple[int, float], ...] = ()
+        """None, because failures up to the announced end are the end."""
         self._number = 0
         """Of the last frame."""
         self._lost = 0
@@ -96,6 +98,10 @@ class VideoReader:
             f"{self.path.name} ends after {self._last_s:.1f} s of {self.duration_s:.1f} s, so it was cut off; all "
             "frames up to there are analysed, copy the file again for the rest."
         )
+
+    def describe_lost(self, lost: Sequence[tuple[int, float]]) -> str:
+        """One sentence on frames in a row that could not be decoded."""
+        return describe_lost(self.path.name, lost)
 
     def read(self) -> FramePacket | None:
         """The next frame, or None at the end. `captured_at` is the moment it was decoded."""

@@ -37,7 +37,9 @@ class EmptyState(QWidget):
         self._lead.setWordWrap(True)
 
         self.demo = Button(look, "Watch the demo", icon_name="demo", kind="big-primary", tip="Play the built-in clip")
-        self.file = Button(look, "Open a video file…", icon_name="film", kind="big", tip="Analyse a video file (O)")
+        self.file = Button(
+            look, "Open a video or photo…", icon_name="film", kind="big", tip="Analyse a video or photo (O)"
+        )
         self.demo.clicked.connect(self.demo_wanted)
         self.file.clicked.connect(self.file_wanted)
         ways = QHBoxLayout()
@@ -77,14 +79,14 @@ class EmptyState(QWidget):
             if widget is not None:
                 widget.deleteLater()
         self._lead.setText(
-            "Choose a camera, the demo or a video file."
+            "Choose a camera, the demo, a video or a photo."
             if cameras
             else "No camera is connected. Start with the demo clip or a video of your own."
         )
         self._hint.setText(
-            "Drop a video file anywhere on this window to open it."
+            "Drop a video or photo anywhere on this window to open it."
             if cameras
-            else "Plug a camera in: it appears here by name. Or drop a video file on this window."
+            else "Plug a camera in: it appears here by name. Or drop a video or photo on this window."
         )
         self._cameras.addStretch()
         for camera in cameras[:MOST_CAMERAS]:

@@ -33,13 +33,15 @@ from rtatl_core.card import read_card
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
+from rtatl_core.photos import PHOTO_SUFFIXES
 from rtatl_core.runtimes import devices
 from rtatl_core.video import VIDEO_SUFFIXES
 
 CAMERAS_EVERY_MS = 2000
 """How often the empty state looks for a camera that was plugged in."""
 _STANDSTILL = (State.PAUSED, State.FINISHED)
-_VIDEOS = f"Videos ({' '.join(f'*{suffix}' for suffix in sorted(VIDEO_SUFFIXES))});;All files (*)"
+_KNOWN = " ".join(f"*{suffix}" for suffix in sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))
+_FILES = f"Videos and photos ({_KNOWN});;All files (*)"
 
 
 class MainWindow(QMainWindow):
@@ -196,7 +198,7 @@ class MainWindow(QMainWindow):
         self.open_source(SourceSpec("file", path, Path(path).name))
 
     def choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a video file", self._film_folder, _VIDEOS)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a video or photo", self._film_folder, _FILES)
         if path:
             self._film_folder = str(Path(path).parent)
             self.open_file(path)

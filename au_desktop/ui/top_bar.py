@@ -30,7 +30,7 @@ class SourceButton(Button):
     demo_wanted = Signal()
 
     def __init__(self, look: Look, list_cameras: ListCameras) -> None:
-        tip = "Choose a camera, a video file or the demo"
+        tip = "Choose a camera, a video, a photo or the demo"
         super().__init__(look, "Choose a source", icon_name="camera", kind="menu", tip=tip)
         self._list_cameras = list_cameras
         self._spec: SourceSpec | None = None
@@ -66,7 +66,7 @@ class SourceButton(Button):
         if not cameras:
             self._add("No camera found", "camera", None)
         menu.addSeparator()
-        self._add("Open video file…\tO", "film", self.file_wanted.emit)
+        self._add("Open video or photo…\tO", "film", self.file_wanted.emit)
         self._add("Demo", "demo", self.demo_wanted.emit)
 
     def _add(self, text: str, icon_name: str, wanted: Callable[[], object] | None) -> QAction:

@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from rtatl_core.datasets.parts import UNREADABLE, Frame
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS
 from rtatl_core.handoffs import Float32
+from rtatl_core.photos import read_photo
 
 OCCURRENCE_RULE = "coded present in BP4D (code 1)"
 FPS = 25.0
@@ -61,7 +61,7 @@ class Sequence:
         for i, number in enumerate(self.numbers):
             path = files.get(number)
             short = number in self.short
-            image = cv2.imread(str(path)) if path and not short else None
+            image = read_photo(path) if path and not short else None
             yield Frame(
                 name=f"{self.name}/{number}",
                 subject=subject,

@@ -21,6 +21,7 @@ from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import MAX_INTENSITY, action_unit, au_label, parse_label
 from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.photos import read_photo
 
 OCCURRENCE_RULE = "intensity 1 (FACS A) or more"
 ROWS_PER_UNIT = 500
@@ -41,7 +42,7 @@ class Renders:
 
     def frames(self) -> Iterator[Frame]:
         for row in self.rows:
-            image = cv2.imread(str(self.root / "images" / row["image"]))
+            image = read_photo(self.root / "images" / row["image"])
             told = np.array([[float(row[f"{au_label(au)}_{side}"]) for side in "LR"] for au in self.aus], np.float32)
             sides = (told * MAX_INTENSITY).clip(0, MAX_INTENSITY)
             intensity = sides.mean(axis=1)

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, SourceError
+from rtatl_core.photos import PHOTO_SUFFIXES, read_photo
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 PHOTOS_PER_UNIT = 256
 
 
@@ -61,7 +59,7 @@ class Photos:
     def frames(self) -> Iterator[Frame]:
         for path in self.paths:
             name = path.relative_to(self.root).as_posix() if path != self.root else path.name
-            yield Frame(name, name, cv2.imread(str(path)))
+            yield Frame(name, name, read_photo(path))
 
 
 def find_videos(root: Path) -> list[Video]:

@@ -151,7 +151,8 @@ class FaceTracker:
 
 
 class Observer:
-    """FramePacket -> observations, largest face first."""
+    """FramePacket -> observations, largest face first. ``tracking`` False: every picture by itself, ids from 0 in
+    each."""
 
     def __init__(self, max_faces: int = 1, *, tracking: bool = True) -> None:
         self._mesh = FaceMesh(max_faces, tracking=tracking)
@@ -165,9 +166,10 @@ class Observer:
         faces = [face for face in self._mesh(packet.image) if _extent(face) > 1.0]
         faces.sort(key=_extent, reverse=True)
         boxes = np.array([box_of(face) for face in faces], np.float32).reshape(-1, 4)
+        ids = self.tracker.assign(boxes, packet.timestamp) if self._tracking else list(range(len(faces)))
         height, width = packet.image.shape[:2]
         observations = []
-        for face, box, face_id in zip(faces, boxes, self.tracker.assign(boxes, packet.timestamp), strict=True):
+        for face, box, face_id in zip(faces, boxes, ids, strict=True):
             pose = head_pose(face, width, height)
             observations.append(
                 FaceObservation(
@@ -183,7 +185,7 @@ class Observer:
     def reset(self, *, new_ids: bool = False) -> None:
         """Forget the followed faces, in MediaPipe too: results depend only on the frames after this call."""
         self.tracker.forget(new_ids=new_ids)
-        if not self._used:
+        if not self._used or not self._tracking:
             return
         self._used = False
         self._mesh.close()

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from rtatl_core import batch
-from rtatl_core.batch import Outcome, Settings, analyse_all, find_videos, session_names
+from rtatl_core.batch import Outcome, Settings, analyse_all
 from rtatl_core.card import Calibration
 from rtatl_core.cli import main
 from rtatl_core.errors import InputError
 from rtatl_core.export import export_onnx
+from rtatl_core.inputs import Input, find_inputs, session_names
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.weights import save_model
 from tests.clips import cut_from_demo
@@ -37,16 +38,16 @@ def frames_of(outcome: Outcome) -> str:
 
 
 def run(videos: Path, out: Path, **options: object) -> dict[str, Outcome]:
-    outcomes = analyse_all(find_videos([videos]), out, Settings(device="cpu"), quiet=True, **options)  # type: ignore[arg-type]
-    return {outcome.video.stem: outcome for outcome in outcomes}
+    outcomes = analyse_all(find_inputs([videos]), out, Settings(device="cpu"), quiet=True, **options)  # type: ignore[arg-type]
+    return {outcome.input.stem: outcome for outcome in outcomes}
 
 
 def test_folders_are_searched_and_files_taken_as_they_are(videos: Path, tmp_path: Path) -> None:
     notes = videos / "notes.txt"
-    found = find_videos([videos, notes, videos / "anna.mp4"])
-    assert [path.name for path in found] == ["anna.mp4", "ben.MP4", "notes.txt"]
-    with pytest.raises(InputError, match=r"holds no video; name video files"):
-        find_videos([tmp_path])
+    found = find_inputs([videos, notes, videos / "anna.mp4"])
+    assert [one.path.name for one in found] == ["anna.mp4", "ben.MP4", "notes.txt"]
+    with pytest.raises(InputError, match=r"holds no video or photo; name such files"):
+        find_inputs([tmp_path])
 
 
 def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -> None:
@@ -54,10 +55,10 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     assert all(outcome.frames == 8 and not outcome.skipped for outcome in first.values())
     copy = tmp_path / "renamed.mp4"
     shutil.copy(videos / "anna.mp4", copy)
-    (again,) = analyse_all([copy], tmp_path, Settings(device="cpu"), quiet=True)
+    (again,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu"), quiet=True)
     assert again.skipped
     assert again.folder == first["anna"].folder
-    (other,) = analyse_all([copy], tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
+    (other,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
     assert not other.skipped, "other settings give other numbers"
     before = first["anna"].folder / "session.json"  # type: ignore[operator]
     facts = json.loads(before.read_text())
@@ -72,14 +73,16 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
 def test_sessions_tell_which_of_the_videos_named_alike_they_are_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alike = ["P01/day 1/pre.mp4", "P02/day 1/pre.mp4", "P02/day 1/post.mp4"]
-    assert session_names([tmp_path / name for name in alike]) == ["P01-day 1-pre", "P02-day 1-pre", "post"]
-    assert session_names([Path("a/x.mp4"), Path("a/x.avi"), Path("b/x.mp4")]) == ["a-x", "a-x", "b-x"]
+    names = ["P01/day 1/pre.mp4", "P02/day 1/pre.mp4", "P02/day 1/post.mp4"]
+    assert session_names([Input(tmp_path / name) for name in names]) == ["P01-day 1-pre", "P02-day 1-pre", "post"]
+    assert session_names([Input(Path(name)) for name in ("a/x.mp4", "a/x.avi", "b/x.mp4")]) == ["a-x", "a-x", "b-x"]
     for folder in ("P01", "P02"):
         (tmp_path / folder).mkdir()
         cut_from_demo(tmp_path / folder / "pre.mp4", 4, skip=int(folder[1:]))
     monkeypatch.chdir(tmp_path)
-    outcomes = analyse_all([Path("P01/pre.mp4"), Path("P02/pre.mp4")], Path("out"), Settings(device="cpu"), quiet=True)
+    outcomes = analyse_all(
+        find_inputs([Path("P01/pre.mp4"), Path("P02/pre.mp4")]), Path("out"), Settings(device="cpu"), quiet=True
+    )
     for outcome, folder in zip(outcomes, ("P01", "P02"), strict=True):
         assert outcome.folder is not None
         assert outcome.folder.name.startswith(f"{folder}-pre_20")
@@ -107,7 +110,7 @@ def test_what_another_graph_analysed_is_analysed_again(videos: Path, tmp_path: P
 
     def analyse() -> Outcome:
         settings = Settings(str(model), device="cpu")
-        (outcome,) = analyse_all([videos / "anna.mp4"], tmp_path / "out", settings, quiet=True)
+        (outcome,) = analyse_all([Input(videos / "anna.mp4")], tmp_path / "out", settings, quiet=True)
         return outcome
 
     by_torch = analyse()

@@ -1,4 +1,5 @@
-"""The window and ``rtatl analyze`` give identical AU values for the same file, because they call the same engine."""
+"""The window and ``rtatl analyze`` give identical AU values for the same video or photo, because they call the same
+engine."""
 
 from __future__ import annotations
 
@@ -70,3 +71,23 @@ def test_window_and_command_line_give_identical_values(clip: Path, tmp_path: Pat
     for name, values in seen.items():
         np.testing.assert_array_equal(values, analysed[name], err_msg=name)
     assert np.nanmax(seen["AU01_r"]) > 0
+
+
+@pytest.mark.slow
+def test_of_photos_too(tmp_path: Path) -> None:
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    source.set(cv2.CAP_PROP_POS_FRAMES, 400)
+    photo = tmp_path / "smile.png"
+    assert cv2.imwrite(str(photo), source.read()[1])
+    source.release()
+    window, line = tmp_path / "window", tmp_path / "line"
+    window.mkdir()
+    line.mkdir()
+    live = run(window, "au_desktop", "--source", str(photo), "--record", str(window), "--duration", "3")
+    batch = run(line, "rtatl_core", "analyze", str(photo), "--out", str(line))
+    (_, seen), (_, analysed) = read_session(live), read_session(batch)
+    assert list(seen) == list(analysed)
+    del seen["timestamp"]  # photos of a folder have none
+    for name, values in seen.items():
+        np.testing.assert_array_equal(values, analysed[name], err_msg=name)
+    assert max(values[0] for name, values in seen.items() if name.endswith("_r")) > 0.5

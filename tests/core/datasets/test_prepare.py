@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from rtatl_core import batch
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.datasets import bp4d, coded, disfa, kinds
@@ -21,6 +20,7 @@ from rtatl_core.datasets.prepare import Report, prepare
 from rtatl_core.datasets.videos import Video, find_photos, find_videos
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
+from rtatl_core.inputs import find_inputs
 from tests.clips import damage_frame, number_of, write_clip
 
 
@@ -307,7 +307,7 @@ def test_photos_are_stills_of_different_people(tmp_path: Path, pictures: list[np
 def test_the_same_videos_are_found_as_by_analyze(tmp_path: Path) -> None:
     for suffix in ("MP4", "mts", "3gp", "flv", "txt"):
         (tmp_path / f"a.{suffix}").touch()
-    assert [video.path for video in find_videos(tmp_path)] == batch.find_videos([tmp_path])
+    assert {video.path for video in find_videos(tmp_path)} == {one.path for one in find_inputs([tmp_path])}
     assert len(find_videos(tmp_path)) == 4
 
 

@@ -1,0 +1,105 @@
+"""What a person names on the command line -> what becomes a session each: a video, or the photos of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtatl_core.errors import InputError
+from rtatl_core.photos import PHOTO_SUFFIXES, in_order
+from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One session's worth."""
+
+    path: Path
+    """A video, one photo, or the folder of several."""
+    photos: tuple[Path, ...] = ()
+    """In order; () = a video."""
+
+    @property
+    def stem(self) -> str:
+        return self.path.name if len(self.photos) > 1 else self.path.stem
+
+    @property
+    def length(self) -> int:
+        """Frames, of a video as its container says; 0 where it does not."""
+        if self.photos:
+            return len(self.photos)
+        try:
+            with VideoReader(self.path) as reader:
+                return reader.frame_count or 0
+        except InputError:
+            return 0
+
+    def content_hash(self) -> str:
+        """sha256 of the video, or of the photos and their names. Raises InputError."""
+        if not self.photos:
+            return _hash(self.path)
+        together = "".join(f"{_hash(photo)} {photo.name}\n" for photo in self.photos)
+        return hashlib.sha256(together.encode()).hexdigest()
+
+
+def find_inputs(named: Iterable[Path]) -> list[Input]:
+    """Files as they are named, folders searched to the bottom, in a fixed order; photos of one folder belong together.
+    Raises InputError for a folder without a video or photo."""
+    files: dict[Path, None] = {}
+    for path in named:
+        if not path.is_dir():
+            files[path] = None
+            continue
+        inside = [file for file in in_order(path.rglob("*")) if _is_video(file) or _is_photo(file)]
+        if not inside:
+            known = ", ".join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))
+            raise InputError(f"{path} holds no video or photo; name such files, or a folder with {known}")
+        files |= dict.fromkeys(inside)
+    photos: defaultdict[Path, list[Path]] = defaultdict(list)
+    for file in files:
+        if file.suffix.lower() in PHOTO_SUFFIXES:
+            photos[file.parent].append(file)
+    videos = [Input(file) for file in files if file.suffix.lower() not in PHOTO_SUFFIXES]
+    return videos + [
+        Input(folder if len(those) > 1 else those[0], tuple(in_order(those))) for folder, those in photos.items()
+    ]
+
+
+def session_names(inputs: Sequence[Input]) -> list[str]:
+    """Each one's name without its ending; where several are named alike, after as many of the folders around each as
+    it takes to tell them apart: P01-pre, P02-pre."""
+    alike: defaultdict[str, list[Path]] = defaultdict(list)
+    for one in inputs:
+        alike[one.stem].append(one.path.absolute().parent)
+
+    def named(folder: Path, stem: str, depth: int) -> str:
+        return "-".join((*folder.parts[max(0, len(folder.parts) - depth) :], stem))
+
+    def depth(stem: str) -> int:
+        folders = alike[stem]
+        longest = max(len(folder.parts) for folder in folders)
+        return max(range(longest + 1), key=lambda depth: len({named(folder, stem, depth) for folder in folders}))
+
+    depths = {stem: depth(stem) for stem in alike}
+    return [named(one.path.absolute().parent, one.stem, depths[one.stem]) for one in inputs]
+
+
+def _is_video(file: Path) -> bool:
+    return file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()
+
+
+def _is_photo(file: Path) -> bool:
+    return file.suffix.lower() in PHOTO_SUFFIXES and file.is_file()
+
+
+def _hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); check the name and that you may read it"
+        ) from error

@@ -1,0 +1,99 @@
+"""Photos, and pictures that are the frames of a video: files in, FramePackets out, as from a video."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rtatl_core.errors import SourceError
+from rtatl_core.handoffs import FramePacket, UInt8
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+"""Endings by which photos are found in folders."""
+
+
+def read_photo(path: Path) -> UInt8 | None:
+    """(height, width, 3) BGR, upright as its EXIF says; None for a file that cannot be read or is no picture."""
+    try:
+        data = np.fromfile(path, np.uint8)  # not by its name: OpenCV knows no Unicode in names on Windows
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """By name, numbers in it by their value: 2.jpg before 10.jpg."""
+
+    def parts(path: Path) -> tuple[list[tuple[float, str]], str]:
+        found = re.findall(r"(\D+)|(\d+)", str(path))
+        return [(int(number) if number else math.inf, text.casefold()) for text, number in found], str(path)
+
+    return sorted(paths, key=parts)
+
+
+class PhotoReader:
+    """Pictures one by one, with the interface of ``VideoReader``; iterable, and a context manager.
+
+    With ``fps`` they are the frames of a video at that rate; without, photos that have no time: their ``timestamp`` is
+    NaN. One that cannot be read is passed over: the packet after it names it in ``lost``, the last ones
+    ``lost_at_end``. Raises SourceError when none can be read.
+    """
+
+    truncated = False
+    warning = None
+
+    def __init__(self, files: Sequence[Path], fps: float | None = None) -> None:
+        self.files = tuple(files)
+        self.path = self.files[0].parent if len(self.files) > 1 else self.files[0]
+        self.fps = fps
+        self.frame_count = len(self.files)
+        self.lost_at_end: tuple[tuple[int, float], ...] = ()
+        self._packets = self._read()
+        self._first = next(self._packets, None)
+        if self._first is None:
+            what = f"{self.path} is no picture" if len(self.files) == 1 else f"no file in {self.path} is a picture"
+            raise SourceError(f"{what} that can be read; open it elsewhere, or save it as JPEG or PNG.")
+        self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
+        """Width and height in pixels of the first."""
+
+    def read(self) -> FramePacket | None:
+        """The next picture, or None at the end."""
+        packet, self._first = self._first, None
+        return packet or next(self._packets, None)
+
+    def __iter__(self) -> Iterator[FramePacket]:
+        while (packet := self.read()) is not None:
+            yield packet
+
+    def describe_lost(self, lost: Sequence[tuple[int, float]]) -> str:
+        """One sentence on files in a row that could not be read."""
+        names = ", ".join(self.files[number - 1].name for number, _ in lost)
+        return f"{names} cannot be read as a picture; open it elsewhere, or save it as JPEG or PNG."
+
+    def close(self) -> None:
+        self._packets.close()
+
+    def __enter__(self) -> PhotoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self) -> Generator[FramePacket]:
+        lost: tuple[tuple[int, float], ...] = ()
+        for number, file in enumerate(self.files, 1):
+            timestamp = (number - 1) / self.fps if self.fps else math.nan
+            image = read_photo(file)
+            if image is None:
+                lost += ((number, timestamp),)
+            else:
+                yield FramePacket(image, number, timestamp, time.perf_counter(), lost)
+                lost = ()
+        self.lost_at_end = lost

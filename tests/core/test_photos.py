@@ -1,0 +1,182 @@
+"""Photos, and pictures that are frames: read in order, each by itself or as a video; what is no picture is named."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.assets import asset
+from rtatl_core.batch import Outcome, Settings, analyse_all
+from rtatl_core.cli import main
+from rtatl_core.errors import SourceError
+from rtatl_core.inputs import Input, find_inputs, session_names
+from rtatl_core.photos import PhotoReader, in_order, read_photo
+from rtatl_core.session import read_session
+from tests.clips import cut_from_demo
+
+
+def write(path: Path, image: np.ndarray) -> Path:
+    cv2.imencode(path.suffix, image)[1].tofile(path)
+    return path
+
+
+def faces(count: int, every: int = 60) -> list[np.ndarray]:
+    """Pictures of the demo clip, far apart."""
+    clip = cv2.VideoCapture(str(asset("demo.mp4")))
+    found = []
+    for number in range(count * every):
+        image = clip.read()[1]
+        if number % every == every // 2:
+            found.append(image)
+    clip.release()
+    return found
+
+
+@pytest.fixture(scope="module")
+def stimuli(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three faces, a wall, and something that only calls itself a picture."""
+    folder = tmp_path_factory.mktemp("study") / "stimuli"
+    folder.mkdir()
+    for number, image in zip((1, 2, 10), faces(3), strict=True):
+        write(folder / f"face, {number}.png", image)
+    write(folder / "wall.jpg", np.full((240, 320, 3), 128, np.uint8))
+    (folder / "wrong.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def analyse(inputs: list[Input], out: Path, fps: float | None = None) -> Outcome:
+    (outcome,) = analyse_all(inputs, out, Settings(device="cpu"), fps=fps, quiet=True)
+    return outcome
+
+
+def table(outcome: Outcome) -> list[dict[str, str]]:
+    assert outcome.folder is not None
+    with (outcome.folder / "frames.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_names_are_counted_through() -> None:
+    names = ["b/10.jpg", "b/2.jpg", "a9/1.jpg", "b/1.jpg", "a10/1.jpg", "1.jpg"]
+    assert [p.as_posix() for p in in_order(map(Path, names))] == [
+        "1.jpg",
+        "a9/1.jpg",
+        "a10/1.jpg",
+        "b/1.jpg",
+        "b/2.jpg",
+        "b/10.jpg",
+    ]
+
+
+def test_pictures_are_read_upright_whatever_their_name_and_kind(tmp_path: Path) -> None:
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:, :30] = 200
+    for name in ("ä, 雪.png", "x.tiff", "x.bmp", "x.webp"):
+        read = read_photo(write(tmp_path / name, picture))
+        assert read is not None
+        assert abs(read.astype(int) - picture).max() < 12
+    grey = read_photo(write(tmp_path / "grey.png", picture[..., 0]))
+    assert grey is not None
+    assert grey.shape == (40, 60, 3)
+    deep = read_photo(write(tmp_path / "deep.png", picture.astype(np.uint16) * 257))
+    assert deep is not None
+    assert (deep == picture).all()
+    coded = cv2.imencode(".jpg", picture)[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # turned by 90 degrees
+    (tmp_path / "phone.jpg").write_bytes(
+        coded[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + coded[2:]
+    )
+    phone = read_photo(tmp_path / "phone.jpg")
+    assert phone is not None
+    assert phone.shape == (60, 40, 3)
+    assert phone[:25].mean() > 150 > 50 > phone[35:].mean()
+    assert read_photo(tmp_path / "missing.jpg") is None
+
+
+def test_what_cannot_be_read_is_passed_over_and_named(tmp_path: Path) -> None:
+    for number in (1, 3):
+        write(tmp_path / f"{number}.png", np.full((8, 8, 3), number, np.uint8))
+    for number in (2, 4, 5):
+        (tmp_path / f"{number}.png").touch()
+    files = in_order(tmp_path.iterdir())
+    with PhotoReader(files, fps=4) as reader:
+        first, third = reader
+        assert (first.number, first.timestamp, first.lost) == (1, 0.0, ())
+        assert (third.number, third.timestamp, third.lost) == (3, 0.5, ((2, 0.25),))
+        assert reader.lost_at_end == ((4, 0.75), (5, 1.0))
+        assert reader.describe_lost(reader.lost_at_end).startswith("4.png, 5.png cannot be read as a picture; ")
+    with PhotoReader(files) as reader:
+        assert all(math.isnan(packet.timestamp) for packet in reader)
+    with pytest.raises(SourceError, match=r"no file in .* is a picture that can be read; open it elsewhere"):
+        PhotoReader(files[3:])
+    with pytest.raises(SourceError, match=r"2\.png is no picture that can be read"):
+        PhotoReader([tmp_path / "2.png"])
+
+
+def test_photos_of_a_folder_are_one_session_and_videos_one_each(stimuli: Path) -> None:
+    video = cut_from_demo(stimuli.parent / "talk.mp4", 4)
+    found = find_inputs([stimuli.parent])
+    assert found == [Input(video), Input(stimuli, tuple(in_order(stimuli.iterdir())))]
+    assert session_names(found) == ["talk", "stimuli"]
+    one = stimuli / "wall.jpg"
+    assert find_inputs([one]) == [Input(one, (one,))]
+    assert session_names(find_inputs([one])) == ["wall"]
+
+
+def test_each_photo_is_a_row_and_judged_by_itself(stimuli: Path, tmp_path: Path) -> None:
+    outcome = analyse(find_inputs([stimuli]), tmp_path)
+    rows = table(outcome)
+    assert [row["file"] for row in rows] == [
+        *("face, 1.png", "face, 2.png", "face, 10.png"),
+        *("wall.jpg", "wrong.jpg"),
+    ]
+    assert [row["success"] + row["analysed"] for row in rows] == ["11", "11", "11", "01", "00"]
+    assert [row["face_id"] for row in rows] == ["0", "0", "0", "", ""]
+    assert {row["timestamp"] for row in rows} == {""}
+    assert all(row["AU12_r"] == row["AU12_raw"] for row in rows)
+    assert outcome.folder is not None
+    facts, columns = read_session(outcome.folder)
+    assert facts["counts"] == {"captured": 5, "analysed": 4, "dropped": 1, "rows": 5, "faces": 1}
+    assert facts["source"]["kind"] == "photos"
+    assert np.isnan(columns["timestamp"]).all()
+    assert outcome.warning is not None
+    assert f"No face was found in 1 of the 5 photos of {stimuli}; their rows hold success 0." in outcome.warning
+    assert f"1 photo of {stimuli} cannot be decoded" in outcome.warning
+    events = (outcome.folder / "events.csv").read_text()
+    assert '\n,5,warning,"wrong.jpg cannot be read as a picture; open it elsewhere' in events
+    for row in rows[:3]:
+        alone = table(analyse(find_inputs([stimuli / row["file"]]), tmp_path))[0]
+        assert {**alone, "frame": row["frame"]} == row, "whatever came before"
+
+
+def test_pictures_with_a_rate_are_a_video(tmp_path: Path) -> None:
+    clip = cut_from_demo(tmp_path / "clip.mp4", 12)
+    (tmp_path / "frames").mkdir()
+    reader = cv2.VideoCapture(str(clip))
+    for number in range(12):
+        write(tmp_path / "frames" / f"{number}.png", reader.read()[1])
+    reader.release()
+    video = table(analyse([Input(clip)], tmp_path / "out"))
+    inputs = find_inputs([tmp_path / "frames"])
+    pictures = analyse(inputs, tmp_path / "out", fps=25)
+    assert [{**row, "file": f"{number}.png"} for number, row in enumerate(video)] == table(pictures)
+    assert analyse(inputs, tmp_path / "out", fps=25).skipped
+    assert not analyse(inputs, tmp_path / "out", fps=50).skipped
+    assert not analyse(inputs, tmp_path / "out").skipped, "photos are something else"
+    assert analyse(inputs, tmp_path / "out").skipped
+
+
+def test_the_command_names_bad_rates_and_folders_without_a_picture(
+    stimuli: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["analyze", str(stimuli), "--out", str(tmp_path), "--fps", "0"])
+    assert "write frames per second" in capsys.readouterr().err
+    (tmp_path / "bad.jpg").touch()
+    assert main(["analyze", str(tmp_path / "bad.jpg"), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    assert "bad.jpg is no picture that can be read" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*"))
