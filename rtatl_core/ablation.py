@@ -112,6 +112,8 @@ def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:
     assert data.labelled is not None
     store = data.labelled.store
     rows = np.flatnonzero(np.isin(store.subjects, sorted(data.test)) & store.labelled)
+    if not len(rows):
+        raise RecipeError(f"nobody in the test fold of {store.folder} is coded; choose another data.fold")
     result = {
         "variant": cell.variant,
         "share": cell.share,

@@ -184,6 +184,8 @@ def _analyse_one(
             analysed = analyse_video(one.path, out, engine, name=name, source=source, on_frame=_count_frame)
     except InputError as error:
         return Outcome(one, error=str(error))
+    except Exception as error:  # nobody foresaw it; the other inputs go on
+        return Outcome(one, error=f"{one.path} was given up ({type(error).__name__}: {error}); please report this")
     return Outcome(one, analysed.folder, analysed.frames, warning=analysed.warning)
 
 

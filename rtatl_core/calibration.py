@@ -205,6 +205,7 @@ def fit_calibration(
             offset[j] = np.median([np.quantile(clip[:, j], REST_QUANTILE) for clip in real])
         else:
             offset[j] = labelled.at_rest
+        offset[j] = offset[j].clip(*OFFSET_LIMITS)  # first, for gain and boost start from it
         if not len(labelled.raw):
             offset[j] = 0.0
             continue
@@ -215,7 +216,7 @@ def fit_calibration(
         boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j], reads)
         if not len(clear) and seen and (shown := seen[j]) is not None:
             boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
-    return Calibration(gain=gain, offset=offset.clip(*OFFSET_LIMITS), boost=boost)
+    return Calibration(gain=gain, offset=offset, boost=boost)
 
 
 def fit_own(

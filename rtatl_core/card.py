@@ -74,7 +74,7 @@ class Calibration:
         if self.own is None:
             return self
         by_rise = replace(self, gain=self.own.gain, offset=resting + self.own.margin, boost=self.own.boost)
-        says_more = (by_rise._read(raw) > self._read(raw)) & ~self.intensity_from_occurrence
+        says_more = (self.own.gain > 0) & (by_rise._read(raw) > self._read(raw)) & ~self.intensity_from_occurrence
         return replace(
             self,
             gain=np.where(says_more, by_rise.gain, self.gain),
@@ -143,13 +143,13 @@ class Card:
         """fp32 or int8, of the exported network."""
         return str(self.facts.get("onnx_parity", {}).get("precision", "fp32"))
 
-    def check_answer(self, answer: Float32, golden: Float32, tolerance: float = GOLDEN_TOLERANCE) -> None:
+    def check_answer(self, answer: Float32, golden: Float32, runtime: str, tolerance: float = GOLDEN_TOLERANCE) -> None:
         """answer, golden: (n_aus,) calibrated intensity for ``golden_input``. Raises WeightsError when it is wrong."""
         difference = float(np.abs(answer - golden).max())
         if not difference <= tolerance:
             raise WeightsError(
-                f"model {self.path.stem} answers its golden input wrongly on this machine (off by {difference:.3f}); "
-                "update torch or report this"
+                f"model {self.path.stem} answers its golden input wrongly in {runtime} on this machine (off by "
+                f"{difference:.3f}); update {runtime} or report this"
             )
 
 
@@ -194,6 +194,8 @@ def find_model(model: str | Path | None) -> Path:
     weights, graph = path.with_suffix(".safetensors"), path.with_suffix(GRAPHS["network"])
     if not path.is_file() or not (weights.is_file() or graph.is_file()):  # a package brings the graphs alone
         known = ", ".join(bundled_models()) or "none"
+        if model is not None and Path(model).is_file() and Path(model).suffix not in _MODEL_FILES:
+            raise WeightsError(f"{model} is no model file; name a .safetensors file with its .json card beside it")
         lacking = weights if path.is_file() else path
         named = lacking if model is None or Path(model).suffix in _MODEL_FILES else model
         raise WeightsError(
@@ -224,13 +226,12 @@ def read_card(model: str | Path | None = None) -> Card:
             Own(*(np.array(told["own"][name], np.float32) for name in Own._fields)) if "own" in told else None,
         )
         card = Card(path, facts, config, calibration, np.array(facts["golden_intensity"], np.float32))
+        landmarks = str(facts["landmark_backend"])
         str(facts["name"]), str(facts["trained_on"]), str(facts["sha256"]), card.with_flow
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"model card {path} is damaged ({error}); install the model again") from error
-    if facts["landmark_backend"] != BACKEND:
-        raise WeightsError(
-            f"model {path.stem} needs landmarks of {facts['landmark_backend']}, this version has {BACKEND}"
-        )
+    if landmarks != BACKEND:
+        raise WeightsError(f"model {path.stem} needs landmarks of {landmarks}, this version has {BACKEND}")
     return card
 
 

@@ -7,6 +7,7 @@ stderr, data to files.
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import shlex
@@ -221,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--faces", type=_positive, default=1, metavar="N", help="follow up to N faces (default 1)")
     sub.add_argument(
         "--fps",
-        type=_rate,
+        type=_above_0,
         metavar="N",
         help="the pictures of a folder are frames of a video, N per second (default: photos, each for itself)",
     )
@@ -332,8 +333,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=bench)
 
     sub = commands.add_parser("soak", help="the desktop program for hours: memory, handles, threads, delays, frames")
-    sub.add_argument("--hours", type=float, required=True, metavar="H", help="of frames")
-    sub.add_argument("--pace", type=float, default=1.0, metavar="P", help="play P times as fast (default 1)")
+    sub.add_argument("--hours", type=_above_0, required=True, metavar="H", help="of frames")
+    sub.add_argument("--pace", type=_above_0, default=1.0, metavar="P", help="play P times as fast (default 1)")
     sub.add_argument("--source", default="demo", metavar="SRC", help="video file, camera, or demo (default)")
     sub.add_argument("--model", help="name of a bundled model or a .safetensors file")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
@@ -347,28 +348,41 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("write a number from 1 on")
-    return value
+    value = _number(text)
+    if value < 1 or value % 1:
+        raise argparse.ArgumentTypeError("write a whole number from 1 on")
+    return int(value)
 
 
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError("write frames per second, e.g. 25")
+def _above_0(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("write a number above 0")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
+    value = _number(text)
+    if value < 0:
         raise argparse.ArgumentTypeError("write seconds from 0 on")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number")
     return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end the work
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -36,8 +36,8 @@ PARITY = 1e-3
 PATCH_PARITY = 3.0
 """The same of recovered pixels, in grey levels."""
 PARITY_INT8 = 0.15
-"""Largest difference in calibrated intensity (0-5) that int8 may make, at the 99th percentile; the default weights come
-to .11 on faces they never saw (docs/LOG.md)."""
+"""Largest difference in calibrated intensity (0-5) that int8 may make, at the 99th percentile; docs/performance.md has
+what it makes of the default weights."""
 
 Precision = Literal["fp32", "int8"]
 _DEMO = (asset("demo.mp4"),)

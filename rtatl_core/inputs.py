@@ -53,7 +53,7 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
         if not path.is_dir():
             files[path] = None
             continue
-        inside = [file for file in in_order(path.rglob("*")) if _is_video(file) or _is_photo(file)]
+        inside = in_order(files_below(path, VIDEO_SUFFIXES | PHOTO_SUFFIXES))
         if not inside:
             known = ", ".join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))
             raise InputError(f"{path} holds no video or photo; name such files, or a folder with {known}")
@@ -66,6 +66,16 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
     return videos + [
         Input(folder if len(those) > 1 else those[0], tuple(in_order(those))) for folder, those in photos.items()
     ]
+
+
+def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Files with one of the endings, to the bottom; without hidden ones, as macOS puts beside every file on a disk that
+    is not its own."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def session_names(inputs: Sequence[Input]) -> list[str]:
@@ -85,14 +95,6 @@ def session_names(inputs: Sequence[Input]) -> list[str]:
 
     depths = {stem: depth(stem) for stem in alike}
     return [named(one.path.absolute().parent, one.stem, depths[one.stem]) for one in inputs]
-
-
-def _is_video(file: Path) -> bool:
-    return file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()
-
-
-def _is_photo(file: Path) -> bool:
-    return file.suffix.lower() in PHOTO_SUFFIXES and file.is_file()
 
 
 def _hash(path: Path) -> str:

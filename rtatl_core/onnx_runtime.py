@@ -1,5 +1,5 @@
-"""The network live in ONNX Runtime, from the graphs that ``rtatl export`` wrote: for one face on a CPU 2.7 times as
-fast as plain torch, and there in a fraction of a second. Knows no torch."""
+"""The network live in ONNX Runtime, from the graphs that ``rtatl export`` wrote: for one face on a CPU two to three
+times as fast as plain torch, and there in a fraction of a second. Knows no torch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class OnnxRuntime:
         self._decoders = {name: OnnxGraph(file, threads) for name, file in graphs.items() if name != "network"}
         self._erased = list(erased_live(card.config.aus))
         if check:
-            card.check_answer(self.golden_answer(), card.golden_of_graph, self.tolerance)
+            card.check_answer(self.golden_answer(), card.golden_of_graph, self.name, self.tolerance)
 
     def _open_network(self, file: Path, threads: int) -> Graph:
         return OnnxGraph(file, threads)

@@ -103,10 +103,11 @@ class Predictor:
         self._runtime = open_runtime(self.card, self.device, self._threads)
 
     def warm_up(self) -> None:
-        """Run once on a made-up face, so that the first real frame does not wait for traces and caches."""
+        """Run once on a made-up face, so that the first real frame does not wait for traces and caches. Decoders are
+        loaded when their layer is first wanted."""
         chip, _, geometry, _ = golden_input(self.card.config)
         landmarks = np.full((LANDMARKS, 2), 0.5, np.float32)
-        self([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)], want_flow=True)
+        self([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)])
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rtatl_core.errors import SourceError
 from rtatl_core.face.align import ChipLayout, align_face
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import au_regions
@@ -28,8 +29,11 @@ FACES_PER_VIDEO = 120
 
 def network_inputs(videos: Sequence[Path], aus: tuple[int, ...], chip_side: int) -> list[Inputs]:
     """Faces spread over each video, compared with the person's own as live. Raises SourceError for a video that cannot
-    be read."""
-    return [inputs for video in videos for inputs in _inputs_of(video, aus, chip_side)]
+    be read, or when no face is found."""
+    found = [inputs for video in videos for inputs in _inputs_of(video, aus, chip_side)]
+    if not found:
+        raise SourceError(f"No face was found in {', '.join(map(str, videos))}; name videos with faces.")
+    return found
 
 
 def _inputs_of(video: Path, aus: tuple[int, ...], chip_side: int) -> Iterator[Inputs]:

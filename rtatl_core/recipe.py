@@ -159,12 +159,12 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
 def read_table(path: Path) -> dict[str, Any]:
     """The TOML file as it stands. Raises RecipeError."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RecipeError(
             f"recipe {path} cannot be read ({error.strerror}); name a .toml file, e.g. one of runs/"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {path} is not valid TOML: {error}") from error
 
 

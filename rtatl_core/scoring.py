@@ -80,6 +80,8 @@ def _score_one(model: Model, store: ChipStore, protocol: str, fold: int, device:
     names = [str(name) for name in np.unique(store.subjects)]
     test = test_subjects(protocol, fold, names) if protocol else frozenset(names)
     rows = np.flatnonzero(np.isin(store.subjects, sorted(test)) & store.labelled)
+    if not len(rows):
+        raise RecipeError(f"nobody to test {model.name} on is coded for its AUs in {store.folder}; name other data")
     for key, what in (("subjects", "training"), ("judged_by", "calibration")):
         people = model.facts.get("training", {}).get(key, [])
         require_apart(

@@ -36,6 +36,9 @@ SYNC_S = 1.0
 """Seconds between two writes to the disk itself."""
 SUMMARY_S = 5.0
 """Seconds between two versions of session.json."""
+_LONGEST_NAME = 120
+"""Bytes of a source's name in that of its folder; with date and number file systems allow 255."""
+_PATIENCE_S = (0.05, 0.1, 0.2, 0.4)
 _PACKAGES = ("torch", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -64,7 +67,8 @@ def process_mark() -> dict[str, Any]:
 
 def make_folder(root: Path, stem: str) -> Path:
     """Makes `<stem>_<local time>` in `root`, with -2, -3, ... if it exists. Raises SessionError."""
-    safe = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "-", stem).strip(" .-")[:80] or "session"
+    short = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "-", stem).encode(errors="replace")[:_LONGEST_NAME]
+    safe = short.decode(errors="ignore").strip(" .-") or "session"
     name = f"{safe}_{datetime.now():%Y-%m-%dT%H-%M-%S}"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -172,7 +176,7 @@ class SessionWriter:
         self._head["engines"].append({"from_frame": frame, "model": dict(model), "settings": dict(settings)})
         label = f"{model.get('name')} on {settings.get('device')} analyses from frame {frame} on"
         self.event("engine", label, timestamp, frame)
-        self._guarded(lambda: self._write_summary("recording"))
+        self._write_interim_summary()
 
     def tick(self) -> None:
         """Puts on the disk what is due; to be called at least every second while no row comes."""
@@ -182,7 +186,7 @@ class SessionWriter:
             self._guarded(self._sync)
         if now - self._summed_up_at >= SUMMARY_S:
             self._summed_up_at = now
-            self._guarded(lambda: self._write_summary("recording"))
+            self._write_interim_summary()
 
     def close(self, status: str = "complete", warning: str | None = None) -> None:
         """Ends the session as "complete", "cut off" (a file that ends too early) or "stopped: <reason>"; the files are
@@ -206,6 +210,12 @@ class SessionWriter:
     def _sync(self) -> None:
         self._frames.sync()
         self._events.sync()
+
+    def _write_interim_summary(self) -> None:
+        """It may fail: the next one comes in seconds, and rows that the disk refuses are noticed by themselves. On
+        Windows no file can be replaced that another program is just reading."""
+        with contextlib.suppress(OSError):
+            self._write_summary("recording")
 
     def _write_summary(self, status: str) -> None:
         counts = {
@@ -277,7 +287,7 @@ class _Table:
 
     def write(self, text: str) -> None:
         """All of `text` or nothing: what a full disk took of it is cut off again. Raises OSError."""
-        data = text.encode()
+        data = text.encode(errors="backslashreplace")  # names of files on Linux may be no text
         written = 0
         try:
             while written < len(data):
@@ -300,13 +310,19 @@ class _Table:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Puts `text` in the place of the file in one step: a crash leaves the old one or the new one. Raises OSError."""
+    """Puts `text` in the place of the file in one step: a crash leaves the old one or the new one. A file that another
+    program is reading is waited for, since Windows does not let it be replaced. Raises OSError."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        for patience_s in _PATIENCE_S:
+            with contextlib.suppress(PermissionError):
+                temporary.replace(path)
+                return
+            time.sleep(patience_s)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

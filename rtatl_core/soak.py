@@ -46,6 +46,8 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     samples, stats = out / "samples.csv", out / "stats.json"
     samples.unlink(missing_ok=True)
+    stats.unlink(missing_ok=True)
+    before = set((out / "session").glob("*"))
     seconds = wanted.hours * 3600 / wanted.pace
     with tempfile.TemporaryDirectory() as own:
         command = [
@@ -60,12 +62,14 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
         raise InputError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the program refused")
     if done.returncode or not stats.is_file():
         raise AUError(f"the program ended with code {done.returncode}; its samples are in {samples}")
-    sessions = sorted((out / "session").iterdir())
+    said = json.loads(stats.read_text(encoding="utf-8"))
+    captured = int(said["frames_captured"])
+    session = next(iter(set((out / "session").glob("*")) - before), None)
     result = judge(read_samples(samples)) | {
         "hours": wanted.hours,
         "pace": wanted.pace,
-        "stats": json.loads(stats.read_text(encoding="utf-8")),
-        "session": _session(sessions[-1]) if sessions else None,
+        "stats": said,
+        "session": _session(session, captured) if session else None,
         "machine": bench.machine(),
     }
     (out / "soak.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -128,17 +132,13 @@ def _slope(hours: Float64, values: Float64) -> float:
     return float(np.polyfit(hours - hours.mean(), values, 1)[0])
 
 
-def _session(folder: Path) -> dict[str, Any]:
-    """Whether the recording accounts for every frame."""
+def _session(folder: Path, captured: int) -> dict[str, Any]:
+    """Whether the recording accounts for every frame. captured: how many there were, as the program counted them; more
+    may have come while it ended."""
     facts, columns = read_session(folder)
-    counts = facts["counts"]
-    numbers = columns["frame"]
-    return {
-        **counts,
-        "status": facts["status"],
-        "unaccounted": int(counts["captured"] - counts["analysed"] - counts["dropped"]),
-        "gaps": int((np.diff(np.unique(numbers)) != 1).sum()) + int(numbers[0] != 1),
-    }
+    numbers = np.unique(columns["frame"]).astype(int)
+    last = max(captured, *numbers[-1:])
+    return {**facts["counts"], "status": facts["status"], "unaccounted": last - len(numbers)}
 
 
 def markdown(result: Mapping[str, Any]) -> str:
@@ -160,7 +160,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     if session:
         lines += [
             "",
-            f"Recording: {session['rows']:,} rows, {session['unaccounted']} frames unaccounted for, "
-            f"{session['gaps']} gaps in their numbers, status {session['status']}.",
+            f"Recording: {session['rows']:,} rows, {session['unaccounted']} frames without one, "
+            f"status {session['status']}.",
         ]
     return "\n".join(lines) + "\n"

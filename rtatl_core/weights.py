@@ -106,6 +106,8 @@ def load_model(model: str | Path | None = None) -> Model:
     the card, or the network does not give the card's golden answer."""
     card = read_card(model)
     file = card.weights
+    if not file.is_file():
+        raise WeightsError(f"weights {file} are missing, there are graphs only; put them beside the card {card.path}")
     if file_hash(file) != card.facts["sha256"]:
         raise WeightsError(
             f"weights {file} are not the ones their card describes (sha256 differs); install the model again"
@@ -118,7 +120,7 @@ def load_model(model: str | Path | None = None) -> Model:
     _check_shapes(file, network, tensors)
     network.load_state_dict(tensors, strict=True)
     network.eval().requires_grad_(False)
-    card.check_answer(_golden_answer(network, card.calibration), card.golden)
+    card.check_answer(_golden_answer(network, card.calibration), card.golden, "torch")
     return Model(network, card)
 
 

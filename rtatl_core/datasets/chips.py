@@ -23,6 +23,7 @@ Arrays are memory-mapped; a store may be several such folders read as one.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -43,9 +44,25 @@ from rtatl_core.face.observe import BACKEND
 from rtatl_core.handoffs import Float32
 
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
+MOST_FILES = 10_240
+"""More a process may not ask for on macOS."""
 _META, _PARTS = "meta.json", "parts"
 _RENDERED = ("synthetic", "rendered")
 """Kinds of folders in which subjects are no persons."""
+
+
+def _allow_many_files() -> None:
+    """Every mapped array keeps its file open: BP4D's 328 sequences have three or four each, and unless it asks for more
+    a process may open 1,024 files on most Linuxes and 256 on macOS."""
+    try:
+        import resource
+    except ImportError:
+        return  # Windows has no such limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Rows:
@@ -62,6 +79,7 @@ class Rows:
 
     @cached_property
     def _arrays(self) -> list[NDArray[Any]]:
+        _allow_many_files()
         return [np.asarray(np.load(file, mmap_mode="r")) for file in self._files]  # plain views index faster
 
     @cached_property

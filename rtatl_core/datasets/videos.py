@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, SourceError
+from rtatl_core.inputs import files_below
 from rtatl_core.photos import PHOTO_SUFFIXES, read_photo
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
@@ -75,7 +76,7 @@ def find_photos(root: Path) -> list[Photos]:
 
 
 def find_files(root: Path, suffixes: frozenset[str], what: str) -> list[Path]:
-    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix.lower() in suffixes)
+    paths = [root] if root.is_file() else files_below(root, suffixes)
     if not paths:
         raise RecipeError(f"{root} holds no {what} ({', '.join(sorted(suffixes))})")
     return paths

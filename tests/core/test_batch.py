@@ -159,6 +159,30 @@ def test_a_bad_video_is_named_and_the_rest_goes_on(
     assert "(analysed before)" in capsys.readouterr().out
 
 
+def test_what_nobody_foresaw_is_named_and_the_rest_goes_on(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = batch.analyse_video
+
+    def broken(path: Path, *arguments: object, **options: object) -> object:
+        if path.stem == "anna":
+            raise ValueError("a point is missing")
+        return real(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "analyse_video", broken)
+    outcomes = run(videos, tmp_path)
+    assert outcomes["ben"].frames == 8
+    assert str(outcomes["anna"].error).endswith(
+        "anna.mp4 was given up (ValueError: a point is missing); please report this"
+    )
+
+
+def test_hidden_files_are_no_videos(videos: Path, tmp_path: Path) -> None:
+    shutil.copytree(videos, tmp_path / "disk")
+    (tmp_path / "disk" / "._anna.mp4").write_bytes(b"\0\5\x16\7")  # what macOS leaves on other systems' disks
+    assert [one.path.name for one in find_inputs([tmp_path / "disk"])] == ["anna.mp4", "ben.MP4"]
+
+
 def test_what_was_cut_off_is_marked_and_analysed_again(videos: Path, tmp_path: Path) -> None:
     first = run(videos, tmp_path)["anna"].folder
     assert first is not None

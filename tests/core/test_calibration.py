@@ -48,6 +48,17 @@ def test_calibration_undoes_shrinking_and_rests_at_zero() -> None:
     assert 0.1 < without.offset[0] < 0.25
 
 
+def test_an_offset_at_its_limit_lets_no_more_resting_faces_read_1() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    raw = (0.4 * truth + 0.45).astype(np.float32)
+    calm = rng.normal(0.5, 0.02, 400).astype(np.float32)
+    calibration = fit_calibration(raw, truth, [], [Judged(calm, calm)])
+    read, _ = calibrate(calm[:, None], np.zeros((400, 1), np.float32), calibration)
+    assert calibration.offset[0] < 0.5
+    assert (read >= 1).mean() <= FALSE_ALARMS
+
+
 def test_resting_faces_limit_the_gain() -> None:
     rng = np.random.default_rng(1)
     truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)

@@ -139,6 +139,22 @@ def test_unusable_options_end_with_2(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["analyze", "x.mp4", "--out", "y", "--faces", "two"], "--faces: 'two' is no number"),
+        (["analyze", "x.mp4", "--out", "y", "--faces", "1.5"], "--faces: write a whole number from 1 on"),
+        (["soak", "--hours", "1", "--pace", "0", "--out", "y"], "--pace: write a number above 0"),
+    ],
+)
+def test_numbers_that_are_none_are_named(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert sentence in capsys.readouterr().err
+
+
 def test_output_that_cannot_be_written(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

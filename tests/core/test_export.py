@@ -13,11 +13,12 @@ import torch
 
 from rtatl_core.card import Calibration, read_card
 from rtatl_core.cli import main
-from rtatl_core.errors import WeightsError
+from rtatl_core.errors import SourceError, WeightsError
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor
+from rtatl_core.quantise import network_inputs
 from rtatl_core.weights import save_model
-from tests.clips import cut_from_demo
+from tests.clips import cut_from_demo, write_clip
 
 CONFIG = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
 LIFTED = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))
@@ -150,3 +151,9 @@ def test_the_live_path_of_an_exported_model_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "onnxruntime", done.stderr
+
+
+def test_videos_without_a_face_give_no_ranges(tmp_path: Path) -> None:
+    grey = write_clip(tmp_path / "grey.mp4", 4)
+    with pytest.raises(SourceError, match=r"No face was found in .*grey\.mp4; name videos with faces"):
+        network_inputs([grey], (1, 12), 112)

@@ -175,7 +175,7 @@ def test_the_command_names_bad_rates_and_folders_without_a_picture(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["analyze", str(stimuli), "--out", str(tmp_path), "--fps", "0"])
-    assert "write frames per second" in capsys.readouterr().err
+    assert "write a number above 0" in capsys.readouterr().err
     (tmp_path / "bad.jpg").touch()
     assert main(["analyze", str(tmp_path / "bad.jpg"), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
     assert "bad.jpg is no picture that can be read" in capsys.readouterr().err

@@ -97,12 +97,18 @@ def test_an_exception_is_the_status_of_the_session_it_ended(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("stem", "begins"),
-    [("Logitech: C920/HD?", "Logitech- C920-HD_20"), ("...", "session_20"), ("Größe 日本", "Größe 日本_20")],
+    [
+        ("Logitech: C920/HD?", "Logitech- C920-HD_20"),
+        ("...", "session_20"),
+        ("Größe 日本", "Größe 日本_20"),
+        ("日" * 200, "日" * 40 + "_20"),
+    ],
 )
 def test_folder_names_are_allowed_on_every_system(tmp_path: Path, stem: str, begins: str) -> None:
     folder = make_folder(tmp_path / "new" / "root", stem)
     assert folder.name.startswith(begins)
     assert not set(folder.name) & set('<>:"/\\|?*')
+    assert folder.name.isprintable()
 
 
 def test_two_sessions_in_one_second_get_two_folders(tmp_path: Path) -> None:
@@ -116,6 +122,39 @@ def test_summary_is_renewed_while_recording(tmp_path: Path, monkeypatch: pytest.
     with open_writer(tmp_path) as writer:
         writer.write(FrameRecord(1, 0.0))
         assert read_session(writer.folder)[0]["counts"]["rows"] == 1
+
+
+def test_a_summary_that_another_program_is_reading_ends_no_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = [0]
+    replace = Path.replace
+
+    def busy(path: Path, target: Path) -> Path:  # as Windows answers
+        reads[0] -= 1
+        if reads[0] >= 0:
+            raise PermissionError(errno.EACCES, "used by another process")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    monkeypatch.setattr(session.time, "sleep", lambda _: None)
+    monkeypatch.setattr(session, "SUMMARY_S", 0.0)
+    with open_writer(tmp_path) as writer:
+        reads[0] = 100
+        writer.write(FrameRecord(1, 0.0))
+        assert json.loads((writer.folder / "session.json").read_text())["counts"]["rows"] == 0
+        writer.write(FrameRecord(2, 0.1))
+        reads[0] = 3  # and once more at the very end
+    facts, columns = read_session(writer.folder)
+    assert (facts["status"], facts["counts"]["rows"]) == ("complete", 2)
+    assert columns["frame"].tolist() == [1, 2]
+
+
+def test_names_that_are_no_text_are_written_all_the_same(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")  # Latin 1, as old disks have it
+    with open_writer(tmp_path, name) as writer:
+        writer.event("warning", f"{name} is damaged", 0.0, 1)
+    assert "caf\\udce9.mp4 is damaged" in (writer.folder / "events.csv").read_text()
 
 
 def test_rows_are_synced_every_second_also_when_none_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

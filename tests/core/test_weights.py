@@ -81,8 +81,14 @@ def test_missing(tmp_path: Path, model: Path) -> None:
         load_model(tmp_path / "nothing.safetensors")
     with pytest.raises(WeightsError, match=r"one of: .*rtatl-synth"):
         load_model("unknown-name")
+    (tmp_path / "best.pt").touch()
+    with pytest.raises(WeightsError, match=r"best\.pt is no model file; name a \.safetensors file"):
+        load_model(tmp_path / "best.pt")
     model.unlink()
     with pytest.raises(WeightsError, match=r"tiny\.safetensors is missing"):
+        load_model(model)
+    model.with_suffix(".onnx").touch()
+    with pytest.raises(WeightsError, match=r"tiny\.safetensors are missing, there are graphs only"):
         load_model(model)
 
 
@@ -118,7 +124,7 @@ def test_wrong_shape_is_named(model: Path) -> None:
 
 def test_wrong_answer_is_noticed(model: Path) -> None:
     rehash(model, golden_intensity=[5.0, 5.0])
-    with pytest.raises(WeightsError, match="golden input"):
+    with pytest.raises(WeightsError, match=r"golden input wrongly in torch .*; update torch or report"):
         load_model(model)
 
 
@@ -127,12 +133,20 @@ def test_wrong_answer_is_noticed(model: Path) -> None:
     [
         ({"format": 99}, "has format 99"),
         ({"network": {}}, "damaged"),
-        ({"landmark_backend": "dlib"}, "needs landmarks"),
+        ({"landmark_backend": "dlib"}, "needs landmarks of dlib, this version has"),
     ],
 )
 def test_unfit_cards(model: Path, change: dict[str, object], sentence: str) -> None:
     rehash(model, **change)
     with pytest.raises(WeightsError, match=sentence):
+        load_model(model)
+
+
+def test_a_card_without_its_landmarks_is_damaged(model: Path) -> None:
+    card = json.loads(model.with_suffix(".json").read_text())
+    del card["landmark_backend"]
+    model.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="damaged"):
         load_model(model)
 
 
@@ -171,6 +185,11 @@ def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
     np.testing.assert_allclose(told.mean(axis=-1), read, atol=1e-5)
     assert told[0, 0, 0] - told[0, 0, 1] == pytest.approx(2 * (told[1, 0, 0] - told[1, 0, 1]), rel=0.01)
     np.testing.assert_allclose(strangers.begins, 0.4)
+    weak = np.full((1, 3), 0.1, np.float32)  # reads below nothing; the third AU has no gain of its own
+    likely, as_stranger = (
+        calibrate(weak, logits[:1], one)[1] for one in (calibration.of_person(weak, weak + 1), strangers)
+    )
+    np.testing.assert_array_equal(likely, as_stranger)
 
 
 def test_what_is_told_of_a_persons_rest_is_kept_in_the_card(tmp_path: Path) -> None:

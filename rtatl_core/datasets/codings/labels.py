@@ -63,7 +63,7 @@ def seconds(text: str) -> float:
 
 def parse_strength(text: str) -> tuple[float, float]:
     """(intensity, occurrence) of a cell. Empty is present with unknown intensity (NaN, 1), 9 and NA are not coded
-    (NaN, NaN). Raises ValueError for numbers beyond 0-5 and for text."""
+    (NaN, NaN). Raises OverflowError for numbers beyond 0-5, ValueError for text."""
     text = text.strip().upper()
     if not text:
         return math.nan, 1.0
