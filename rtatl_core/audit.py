@@ -84,7 +84,7 @@ def audit(
     if not clips and not photos:
         raise InputError("nothing to measure on; name prepared folders with --clips or --photos")
     loaded = load_model(model)
-    told = read_ratings(ratings) if ratings is not None else None
+    rated = read_ratings(ratings) if ratings is not None else None
     training = loaded.facts.get("training", {})
 
     def read(folder: Path) -> Read:
@@ -111,8 +111,8 @@ def audit(
         "apex": apex(moving, loaded.aus),
         "pose": pose_leakage(everything, loaded.aus),
     }
-    if told is not None:
-        result["against_ratings"] = against_ratings(everything, loaded.aus, told)
+    if rated is not None:
+        result["against_ratings"] = against_ratings(everything, loaded.aus, rated)
     if still:
         table = _table(groups)
         if table and not any(table.keys() & set(one.store.subjects.tolist()) for one in still):
@@ -204,15 +204,18 @@ def against_ratings(reads: Sequence[Read], aus: tuple[int, ...], ratings: Rating
     people = np.concatenate([one.store.subjects for one in reads])
     result = {}
     for j, au in enumerate(aus):
-        told = (rated[:, j] == 0) | (rated[:, j] >= 1)
-        read, seen = values[told, j], rated[told, j] > 0
+        decided = (rated[:, j] == 0) | (rated[:, j] >= 1)
+        read, seen = values[decided, j], rated[decided, j] > 0
         if (~seen).sum() < FEW:
             continue
-        entry: dict[str, Any] = {"seen": int(seen.sum()), "people": len(np.unique(people[told][seen]))}
+        entry: dict[str, Any] = {"seen": int(seen.sum()), "people": len(np.unique(people[decided][seen]))}
         entry |= {"absent": int((~seen).sum()), "false_alarms": rounded((read[~seen] >= 1).mean(), 4)}
         if seen.sum() >= FEW_SEEN:
             entry |= {"auc": rounded(auc(read, seen), 4), "f1": rounded(f1(read >= 1, seen), 4)}
-            entry |= {"reads": rounded(np.median(read[seen]), 2), "rated": rounded(np.median(rated[told, j][seen]), 2)}
+            entry |= {
+                "reads": rounded(np.median(read[seen]), 2),
+                "rated": rounded(np.median(rated[decided, j][seen]), 2),
+            }
         result[au_label(au)] = entry
     if not result:
         raise RecipeError(
@@ -252,8 +255,8 @@ def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: Mapping[str, Ma
         divisions["skin tone"].append(np.array([_tone(one.store, row) for row in range(len(one.store))]))
         divisions["head turn"].append(np.array([_bin(abs(float(yaw)), YAW_BINS) for yaw in one.store.yaw]))
         for name in names:
-            told = [table.get(str(subject), {}).get(name, "") for subject in one.store.subjects]
-            divisions.setdefault(name, []).append(np.array(told))
+            groups = [table.get(str(subject), {}).get(name, "") for subject in one.store.subjects]
+            divisions.setdefault(name, []).append(np.array(groups))
     return {
         name: {
             str(group): described
@@ -276,8 +279,8 @@ def _describe(reads: Sequence[Read], aus: tuple[int, ...], chosen: Sequence[NDAr
             rest[au_label(au)] = rounded(calm.mean(), 2)
         if au in CLEAR:
             truth = np.concatenate([stand_in(_taught(one)[rows], au) for one, rows in pairs])
-            told = np.concatenate([one.values[rows, j] for one, rows in pairs])
-            scores.append(pcc(told[known := np.isfinite(truth)], truth[known]))
+            readings = np.concatenate([one.values[rows, j] for one, rows in pairs])
+            scores.append(pcc(readings, truth))
     return {"faces": count, "pcc_with_teacher": rounded(float(mean_known(np.array(scores))), 2), "at_rest": rest}
 
 

@@ -29,7 +29,6 @@ import numpy as np
 
 import rtatl_core
 from rtatl_core.assets import asset
-from rtatl_core.card import calibrate
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.face.observe import Observer
@@ -204,12 +203,12 @@ def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
     ]
 
     def live() -> Float32:
-        return np.stack([predictor([face])[0][0].intensity for face in faces])
+        return np.stack([predictor.read(predictor.run([face]))[0].intensity for face in faces])
 
     @torch.inference_mode()
     def eager() -> Float32:
         outputs = [plain.network(*tensors) for tensors in inputs]
-        said = [calibrate(o.intensity.numpy(), o.occurrence.numpy(), plain.calibration)[0][0] for o in outputs]
+        said = [plain.calibration.read(o.intensity.numpy(), o.occurrence.numpy())[0][0] for o in outputs]
         return np.stack(said)
 
     ours, theirs = _fastest(live, len(faces)), _fastest(eager, len(faces))

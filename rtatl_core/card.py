@@ -1,4 +1,4 @@
-"""A model's card: what the JSON beside the weights says, and how raw output becomes intensities. Knows no torch.
+"""A model's card: what the JSON beside the weights says. Knows no torch.
 
 The card says what the model is, on what it was trained, how its output is calibrated, how far each AU can be trusted,
 the sha256 of its tensors and graphs, and what it answers to a fixed input.
@@ -9,19 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtatl_core.assets import asset
+from rtatl_core.calibration import Calibration, Own
 from rtatl_core.errors import WeightsError
 from rtatl_core.face.mesh import MESH_POINTS
 from rtatl_core.face.observe import BACKEND
 from rtatl_core.face.regions import au_regions
-from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
 from rtatl_core.models.config import RTATLConfig
 
@@ -30,65 +29,6 @@ DEFAULT_MODEL = "rtatl-synth"
 OCCURRENCE_RULES = {"logistic(4 * (5 * gain * (raw - offset) - 1))": True, "occurrence head": False}
 GOLDEN_TOLERANCE = 0.02
 """Largest difference in intensity (0-5) that another CPU's or library's arithmetic may make."""
-
-
-class Own(NamedTuple):
-    """For what is over a person's own level at rest, each (n_aus,). A gain of 0: that AU is read as of a stranger."""
-
-    gain: Float32
-    margin: Float32
-    """So far people rise above their level without showing the AU."""
-    boost: Float32
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Raw network output (1 = FACS 5) -> intensity 0-5, per AU: v = 5 * gain * (raw - offset), what is over 1 (FACS A)
-    stretched by ``boost``, then clipped. Gain and offset decide where an AU begins, boost how far it reaches."""
-
-    gain: Float32
-    offset: Float32
-    occurrence_from_intensity: bool = True
-    """True: probability = logistic(4 * (unclipped intensity - 1)), so an AU is present from FACS A on and
-    never contradicts its intensity. False: the network's occurrence head, for models whose training data code
-    occurrence only, or by another rule."""
-    intensity_from_occurrence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), np.bool_))
-    """(n_aus,) or () AUs whose intensity was never coded in training: shown is 5 times the probability that the
-    occurrence head gives."""
-    boost: Float32 = field(default_factory=lambda: np.ones((), np.float32))
-    """(n_aus,) or (), 1 or more."""
-
-    own: Own | None = None
-    """How much a face can be believed once it is known how it reads at rest: people at rest differ more from each other
-    than from themselves."""
-
-    @property
-    def begins(self) -> Float32:
-        """(n_aus,) raw output that reads 1: where a face nobody has seen before is taken to rest."""
-        where: Float32 = self.offset + 1 / (MAX_INTENSITY * self.gain)
-        return where
-
-    def of_person(self, raw: Float32, resting: Float32) -> Calibration:
-        """raw, resting: (..., n_aus) output for faces, and for the same people at rest -> the calibration of these very
-        faces: that of a stranger, or for AUs where the rise over their own rest says more, that of the rise."""
-        if self.own is None:
-            return self
-        by_rise = replace(self, gain=self.own.gain, offset=resting + self.own.margin, boost=self.own.boost)
-        says_more = (self.own.gain > 0) & (by_rise._read(raw) > self._read(raw)) & ~self.intensity_from_occurrence
-        return replace(
-            self,
-            gain=np.where(says_more, by_rise.gain, self.gain),
-            offset=np.where(says_more, by_rise.offset, self.offset),
-            boost=np.where(says_more, by_rise.boost, self.boost),
-        )
-
-    def _read(self, raw: Float32) -> Float32:
-        return self.reach(MAX_INTENSITY * self.gain * (raw - self.offset))
-
-    def reach(self, value: Float32) -> Float32:
-        """Stretch what is over 1. value: (..., n_aus)."""
-        stretched: Float32 = np.where(value > 1, 1 + (value - 1) * self.boost, value)
-        return stretched
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +60,13 @@ class Card:
     def graphs(self) -> Mapping[str, Path]:
         """The exported graphs (``GRAPHS``) by name; empty unless all that the model needs are there. Raises
         WeightsError when one is not the one the card describes."""
-        told: Mapping[str, str] = self.facts.get("onnx", {})
+        hashes: Mapping[str, str] = self.facts.get("onnx", {})
         wanted = ["network", *(["flow"] if self.with_flow else []), *(["recovery"] if self.with_inpainting else [])]
         files = {name: self.path.with_suffix(GRAPHS[name]) for name in wanted}
-        if not all(name in told and file.is_file() for name, file in files.items()):
+        if not all(name in hashes and file.is_file() for name, file in files.items()):
             return {}
         for name, file in files.items():
-            if file_hash(file) != told[name]:
+            if file_hash(file) != hashes[name]:
                 raise WeightsError(
                     f"graph {file} is not the one its card describes (sha256 differs); export the model again"
                 )
@@ -135,8 +75,8 @@ class Card:
     @property
     def golden_of_graph(self) -> Float32:
         """What the exported graph gives for ``golden_input``: in int8 something else than the weights."""
-        told = self.facts.get("onnx_parity", {}).get("golden_intensity")
-        return self.golden if told is None else np.array(told, np.float32)
+        golden = self.facts.get("onnx_parity", {}).get("golden_intensity")
+        return self.golden if golden is None else np.array(golden, np.float32)
 
     @property
     def graph_precision(self) -> str:
@@ -216,14 +156,14 @@ def read_card(model: str | Path | None = None) -> Card:
                 "update the program or the model"
             )
         config = RTATLConfig.from_json(facts["network"])
-        told = facts["calibration"]
+        read = facts["calibration"]
         calibration = Calibration(
-            np.array(told["gain"], np.float32),
-            np.array(told["offset"], np.float32),
-            OCCURRENCE_RULES[told["occurrence"]],
-            np.isin(config.aus, told.get("intensity_is_5_times_probability", [])),
-            np.array(told.get("boost", 1.0), np.float32),
-            Own(*(np.array(told["own"][name], np.float32) for name in Own._fields)) if "own" in told else None,
+            np.array(read["gain"], np.float32),
+            np.array(read["offset"], np.float32),
+            OCCURRENCE_RULES[read["occurrence"]],
+            np.isin(config.aus, read.get("intensity_is_5_times_probability", [])),
+            np.array(read.get("boost", 1.0), np.float32),
+            Own(*(np.array(read["own"][name], np.float32) for name in Own._fields)) if "own" in read else None,
         )
         card = Card(path, facts, config, calibration, np.array(facts["golden_intensity"], np.float32))
         landmarks = str(facts["landmark_backend"])
@@ -233,30 +173,6 @@ def read_card(model: str | Path | None = None) -> Card:
     if landmarks != BACKEND:
         raise WeightsError(f"model {path.stem} needs landmarks of {landmarks}, this version has {BACKEND}")
     return card
-
-
-def calibrate(raw: Float32, logits: Float32, calibration: Calibration) -> tuple[Float32, Float32]:
-    """(..., n_aus) raw intensity and occurrence logits -> intensity 0-5, probability of occurrence 0-1."""
-    intensity = MAX_INTENSITY * calibration.gain * (raw - calibration.offset)
-    uncoded = calibration.intensity_from_occurrence
-    if calibration.occurrence_from_intensity:
-        logits = np.where(uncoded, logits, 4 * (intensity - 1)).astype(np.float32)
-    probability = 1 / (1 + np.exp(-logits.clip(-60, 60)))
-    intensity = np.where(uncoded, 5 * probability, calibration.reach(intensity))
-    return intensity.clip(0, 5).astype(np.float32), probability.astype(np.float32)
-
-
-def calibrate_sides(raw: Float32, intensity: Float32, calibration: Calibration) -> Float32:
-    """(..., n_aus, 2) raw intensity of left and right, (..., n_aus) calibrated one of both -> (..., n_aus, 2) 0-5.
-
-    Each side is calibrated like the whole; then both are moved alike, and their difference cut where it would leave
-    0-5, so that their mean is the intensity.
-    """
-    value = MAX_INTENSITY * calibration.gain[..., None] * (raw - calibration.offset[..., None])
-    value = np.moveaxis(calibration.reach(np.moveaxis(value, -1, 0)), 0, -1).clip(0, 5)
-    most = 2 * np.minimum(intensity, 5 - intensity)
-    half = (value[..., 0] - value[..., 1]).clip(-most, most) / 2
-    return np.stack([intensity + half, intensity - half], axis=-1).astype(np.float32)
 
 
 def file_hash(file: Path) -> str:

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,13 +147,13 @@ class Engine:
         image, timestamp = observed.packet.image, observed.packet.timestamp
         aligned = [align_face(image, seen.landmarks, self._predictor.layout) for seen in observed.observations]
         clock.stop("align")
-        predictions, centres = self._predictor(
+        raw = self._predictor.run(
             aligned,
             self._references(observed, aligned),
-            None if self._begins is None else partial(self._at_rest, observed, self._begins),
             want_flow=self.want_flow,
             want_patches=self.want_patches,
         )
+        predictions = self._predictor.read(raw, self._resting_levels(observed, raw.outputs.intensity))
         clock.stop("predict")
         faces = tuple(
             AnalysedFace(
@@ -165,7 +164,9 @@ class Engine:
                 prediction=prediction,
                 result=self._smoother(seen.face_id, timestamp, prediction),
             )
-            for seen, face, prediction, centre in zip(observed.observations, aligned, predictions, centres, strict=True)
+            for seen, face, prediction, centre in zip(
+                observed.observations, aligned, predictions, raw.centres, strict=True
+            )
         )
         clock.stop("smooth")
         return faces
@@ -178,10 +179,12 @@ class Engine:
         known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
         return known if self.personal else None
 
-    def _at_rest(self, observed: ObservedFrame, begins: Float32, raw: Float32) -> Float32 | None:
-        """Kept up to date like the references."""
+    def _resting_levels(self, observed: ObservedFrame, raw: Float32) -> Float32 | None:
+        """(n_faces, n_aus), kept up to date like the references."""
+        if self._begins is None:
+            return None
         timestamp, pairs = observed.packet.timestamp, zip(observed.observations, raw, strict=True)
-        levels = np.stack([self._resting(seen.face_id, timestamp, said, begins) for seen, said in pairs])
+        levels = np.stack([self._resting(seen.face_id, timestamp, said, self._begins) for seen, said in pairs])
         return levels if self.personal else None
 
     def reset(self, *, new_ids: bool = False) -> None:

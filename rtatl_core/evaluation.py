@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rtatl_core.card import Calibration, calibrate
+from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.augment import AugmentConfig, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
@@ -96,7 +96,7 @@ def read_store(
         frames = in_time(store, np.flatnonzero(store.clips == clip))
         places = np.searchsorted(needed, frames)
         resting[places] = resting_levels(store.times[frames], said.intensity[places], calibration.begins)
-    intensity, probability = calibrate(said.intensity, said.occurrence, calibration.of_person(said.intensity, resting))
+    intensity, probability = calibration.of_person(said.intensity, resting).read(said.intensity, said.occurrence)
     asked = np.searchsorted(needed, rows)
     return intensity[asked], probability[asked]
 

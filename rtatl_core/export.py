@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rtatl_core import openvino_package, openvino_runtime
 from rtatl_core.assets import asset
-from rtatl_core.card import GRAPHS, Card, calibrate, file_hash, golden_input, read_card
+from rtatl_core.card import GRAPHS, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
 from rtatl_core.face.regions import erased_live
 from rtatl_core.handoffs import Float32
@@ -155,10 +155,8 @@ def _parity(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> dict[str, 
 def _answers(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> tuple[Float32, NDArray[np.bool_]]:
     """(n_faces, n_aus) calibrated intensity, and whether the AU is present."""
     raw = [runtime(*inputs) for inputs in faces]
-    intensity, occurrence = calibrate(
-        np.concatenate([said.intensity for said in raw]),
-        np.concatenate([said.occurrence for said in raw]),
-        card.calibration,
+    intensity, occurrence = card.calibration.read(
+        np.concatenate([said.intensity for said in raw]), np.concatenate([said.occurrence for said in raw])
     )
     return intensity, occurrence > 0.5
 

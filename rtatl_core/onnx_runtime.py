@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rtatl_core.card import GOLDEN_TOLERANCE, Card, calibrate, golden_input
+from rtatl_core.card import GOLDEN_TOLERANCE, Card, golden_input
 from rtatl_core.face.regions import WINDOW, erased_live
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.runtimes import LIVE_INPUTS, Outputs
@@ -53,7 +53,7 @@ class OnnxRuntime:
         """(n_aus,) calibrated intensity for the golden input."""
         chip, *others = golden_input(self._card.config)
         raw = self(chip[None], *(array[None] for array in others))
-        return calibrate(raw.intensity[0], raw.occurrence[0], self._card.calibration)[0]
+        return self._card.calibration.read(raw.intensity[0], raw.occurrence[0])[0]
 
     def __call__(
         self,

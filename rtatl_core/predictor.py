@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from rtatl_core.card import calibrate, calibrate_sides, golden_input, read_card
+from rtatl_core.card import golden_input, read_card
 from rtatl_core.errors import PredictionError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
-from rtatl_core.runtimes import open_runtime, pick_device
+from rtatl_core.runtimes import Outputs, open_runtime, pick_device
+
+
+class Raw(NamedTuple):
+    """What the network says about the faces of a frame, before calibration."""
+
+    outputs: Outputs
+    centres: Float32
+    """(n_faces, n_aus, 2, 2) middles of the regions they were read from, as fractions of the chip."""
 
 
 class Predictor:
@@ -47,19 +56,16 @@ class Predictor:
         """What does the arithmetic: torch, onnxruntime or openvino."""
         return self._runtime.name
 
-    def __call__(
+    def run(
         self,
         faces: Sequence[AlignedFace],
         references: Sequence[Float32] | None = None,
-        at_rest: Callable[[Float32], Float32 | None] | None = None,
         *,
         want_flow: bool = False,
         want_patches: bool = False,
-    ) -> tuple[list[AUPrediction], Float32]:
+    ) -> Raw:
         """All faces of a frame in one batch. ``references``: what each is compared with (reference.py); None = nothing.
-        ``at_rest``: (n_faces, n_aus) raw output -> that of the same people at rest; None = they are strangers.
-        Returns a prediction per face, and the regions they were read from: (n_faces, n_aus, 2, 2) as fractions of the
-        chip. Raises PredictionError when the network answers with something that is no number.
+        Raises PredictionError when the network answers with something that is no number.
 
         When the memory of a GPU does not suffice, this and all further frames are predicted on the CPU, and ``warning``
         says so.
@@ -70,25 +76,28 @@ class Predictor:
         reference = np.full_like(geometry, np.nan) if references is None else np.stack(references)
         arrays = chips, centres, geometry, reference
         try:
-            raw = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
+            outputs = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
         except Exception as error:
             if self.device == "cpu" or not _out_of_memory(error):
                 raise
             self._give_up_device()
-            raw = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
-        if not (np.isfinite(raw.intensity).all() and np.isfinite(raw.occurrence).all()):
+            outputs = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
+        if not (np.isfinite(outputs.intensity).all() and np.isfinite(outputs.occurrence).all()):
             raise PredictionError("the network gave no number (NaN) for this frame; if it goes on, install it again")
-        calibration = self.card.calibration
-        if at_rest is not None and (resting := at_rest(raw.intensity)) is not None:
-            calibration = calibration.of_person(raw.intensity, resting)
-        intensity, occurrence = calibrate(raw.intensity, raw.occurrence, calibration)
-        flows = [None] * len(faces) if raw.flow is None else list(raw.flow)
-        sides: Sequence[Float32 | None] = [None] * len(faces)
-        if raw.sides is not None:
-            sides = list(calibrate_sides(raw.sides, intensity, calibration))
-        patches = self._patches(raw.patches, centres)
-        predictions = [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, sides, strict=True)]
-        return predictions, centres
+        return Raw(outputs, centres)
+
+    def read(self, raw: Raw, resting: Float32 | None = None) -> list[AUPrediction]:
+        """A prediction per face. ``resting``: (n_faces, n_aus) raw intensity of the same people at rest; None = they
+        are strangers."""
+        outputs, calibration = raw.outputs, self.card.calibration
+        if resting is not None:
+            calibration = calibration.of_person(outputs.intensity, resting)
+        intensity, occurrence = calibration.read(outputs.intensity, outputs.occurrence)
+        nothing: list[None] = [None] * len(intensity)
+        flows = nothing if outputs.flow is None else list(outputs.flow)
+        sides = nothing if outputs.sides is None else list(calibration.read_sides(outputs.sides, intensity))
+        patches = self._patches(outputs.patches, raw.centres)
+        return [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, sides, strict=True)]
 
     def _patches(self, pixels: UInt8 | None, centres: Float32) -> Sequence[RecoveredPatches | None]:
         if pixels is None:
@@ -107,7 +116,7 @@ class Predictor:
         loaded when their layer is first wanted."""
         chip, _, geometry, _ = golden_input(self.card.config)
         landmarks = np.full((LANDMARKS, 2), 0.5, np.float32)
-        self([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)])
+        self.run([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)])
 
 
 def _out_of_memory(error: Exception) -> bool:

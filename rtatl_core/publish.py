@@ -8,8 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from rtatl_core.calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
-from rtatl_core.card import Calibration, calibrate
+from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
@@ -24,6 +23,7 @@ from rtatl_core.evaluation import (
     read_store,
 )
 from rtatl_core.facs import MAX_INTENSITY, au_label
+from rtatl_core.fit_calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
 from rtatl_core.handoffs import Float32
 from rtatl_core.initial import load_checkpoint
 from rtatl_core.metrics import f1, icc31, mae, pcc, rounded
@@ -118,7 +118,7 @@ def _measured(
     network: RTATL, calibration: Calibration, labelled: _Labelled, data: TrainingData
 ) -> dict[str, dict[str, Any]]:
     aus, truth, said = network.config.aus, labelled.truth, labelled.said
-    value, probability = calibrate(said.intensity, said.occurrence, calibration)
+    value, probability = calibration.read(said.intensity, said.occurrence)
     scores = (("pcc", pcc), ("icc31", icc31), ("mae", mae))
     measured: dict[str, dict[str, Any]] = {
         "held_out_labelled": {

@@ -7,8 +7,8 @@ OpenFace writes 0 for a lost face, the fields are empty here: a zero would pass 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, Float64
 
 OCCURS = 0.5
 """Probability from which on AUxx_c is 1."""
-
-
 SIDES = ("left", "right")
 """Of the subject."""
 FILE = "file"
@@ -65,59 +63,63 @@ def records(frame: AnalysedFrame) -> tuple[FrameRecord, ...]:
     )
 
 
-def describe_columns(aus: Sequence[int], *, sides: bool = False, files: bool = False) -> dict[str, dict[str, str]]:
-    """Name -> description and unit of every column, in their order. AUs that the model lacks have no column.
-    ``sides``: the model tells left from right. ``files``: frames are files of their own."""
-    units = [(ACTION_UNITS[number].label, ACTION_UNITS[number].name) for number in aus]
-    columns = {
-        "frame": ("number of the captured frame, from 1", ""),
-        "face_id": ("stays with a face while it is followed; empty without a face", ""),
-        "timestamp": ("time of capture (live) or media time (file) since the first frame; empty for photos", "s"),
-        "confidence": ("how fully and frontally the face was seen, 0-1", ""),
-        "success": ("1: a face was found; 0: none was, or the frame was not analysed", "0/1"),
-        "pose_Tx": ("midpoint between the eyes, + to the right of the picture", "mm"),
-        "pose_Ty": ("midpoint between the eyes, + down", "mm"),
-        "pose_Tz": ("midpoint between the eyes, + away from the camera", "mm"),
-        "pose_Rx": ("pitch, + looks down", "rad"),
-        "pose_Ry": ("yaw, + turns to the left of the picture", "rad"),
-        "pose_Rz": ("roll, + tilts clockwise in the picture", "rad"),
-        **{f"{label}_r": (f"{name}: intensity after smoothing", "0-5") for label, name in units},
-        **{f"{label}_c": (f"{name}: present (probability >= {OCCURS})", "0/1") for label, name in units},
-        **{f"{label}_raw": (f"{name}: intensity before smoothing", "0-5") for label, name in units},
-        **(
-            {
+@dataclass(frozen=True)
+class RowFormat:
+    """How the frames of a session are written. AUs that the model lacks have no column."""
+
+    aus: tuple[int, ...]
+    sides: bool = False
+    """The model tells left from right."""
+    files: tuple[str, ...] = ()
+    """Names of the pictures in the order of their frames, where these are files of their own."""
+
+    @cached_property
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Name -> description and unit of every column, in their order."""
+        units = [(ACTION_UNITS[number].label, ACTION_UNITS[number].name) for number in self.aus]
+        both = [(*unit, side) for unit in units for side in SIDES] if self.sides else []
+        columns = {
+            "frame": ("number of the captured frame, from 1", ""),
+            "face_id": ("stays with a face while it is followed; empty without a face", ""),
+            "timestamp": ("time of capture (live) or media time (file) since the first frame; empty for photos", "s"),
+            "confidence": ("how fully and frontally the face was seen, 0-1", ""),
+            "success": ("1: a face was found; 0: none was, or the frame was not analysed", "0/1"),
+            "pose_Tx": ("midpoint between the eyes, + to the right of the picture", "mm"),
+            "pose_Ty": ("midpoint between the eyes, + down", "mm"),
+            "pose_Tz": ("midpoint between the eyes, + away from the camera", "mm"),
+            "pose_Rx": ("pitch, + looks down", "rad"),
+            "pose_Ry": ("yaw, + turns to the left of the picture", "rad"),
+            "pose_Rz": ("roll, + tilts clockwise in the picture", "rad"),
+            **{f"{label}_r": (f"{name}: intensity after smoothing", "0-5") for label, name in units},
+            **{f"{label}_c": (f"{name}: present (probability >= {OCCURS})", "0/1") for label, name in units},
+            **{f"{label}_raw": (f"{name}: intensity before smoothing", "0-5") for label, name in units},
+            **{
                 f"{label}_{side}": (f"{name}: intensity of the subject's {side} after smoothing", "0-5")
-                for label, name in units
-                for side in SIDES
-            }
-            if sides
-            else {}
-        ),
-        "face_x0": ("left edge of the face in the picture", "px"),
-        "face_y0": ("upper edge of the face", "px"),
-        "face_x1": ("right edge of the face", "px"),
-        "face_y1": ("lower edge of the face", "px"),
-        "analysed": (
-            "0: captured, but given up because a newer frame was there, or it could not be decoded or analysed",
-            "0/1",
-        ),
-        **({FILE: ("the picture, in the folder that session.json names", "")} if files else {}),
-    }
-    return {name: {"description": description, "unit": unit} for name, (description, unit) in columns.items()}
+                for label, name, side in both
+            },
+            "face_x0": ("left edge of the face in the picture", "px"),
+            "face_y0": ("upper edge of the face", "px"),
+            "face_x1": ("right edge of the face", "px"),
+            "face_y1": ("lower edge of the face", "px"),
+            "analysed": (
+                "0: captured, but given up because a newer frame was there, or it could not be decoded or analysed",
+                "0/1",
+            ),
+            **({FILE: ("the picture, in the folder that session.json names", "")} if self.files else {}),
+        }
+        return {name: {"description": description, "unit": unit} for name, (description, unit) in columns.items()}
 
-
-def lines(record: FrameRecord, n_aus: int, *, sides: bool = False, file: str | None = None) -> list[str]:
-    """A line per face; without a face one line whose values are empty, never 0. ``file``: name of the picture, where
-    each frame is one."""
-    time_s = _text(record.timestamp, 6)
-    end = "\n" if file is None else f",{_quoted(file)}\n"
-    if not record.faces:
-        empty = "," * (6 + (5 if sides else 3) * n_aus + 4)
-        return [f"{record.number},,{time_s},,0{empty},{int(record.analysed)}{end}"]
-    return [
-        f"{record.number},{face.face_id},{time_s},{_text(face.confidence, 3)},1,{_values(face, sides)},1{end}"
-        for face in record.faces
-    ]
+    def lines(self, record: FrameRecord) -> list[str]:
+        """A line per face; without a face one line whose values are empty, never 0."""
+        time_s = _text(record.timestamp, 6)
+        end = f",{_quoted(self.files[record.number - 1])}\n" if self.files else "\n"
+        if not record.faces:
+            after_success = len(self.columns) - 6 - bool(self.files)
+            return [f"{record.number},,{time_s},,0{',' * after_success},{int(record.analysed)}{end}"]
+        return [
+            f"{record.number},{face.face_id},{time_s},{_text(face.confidence, 3)},1,{_values(face, self.sides)},1{end}"
+            for face in record.faces
+        ]
 
 
 def parse(text: str) -> tuple[dict[str, Float64], int]:

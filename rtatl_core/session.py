@@ -29,7 +29,7 @@ import psutil
 import rtatl_core
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, Float64
-from rtatl_core.rows import FrameRecord, describe_columns, lines, parse, records
+from rtatl_core.rows import FrameRecord, RowFormat, parse, records
 
 FORMAT_VERSION = 1
 SYNC_S = 1.0
@@ -106,12 +106,10 @@ class SessionWriter:
         self.rows = 0
         self._first: int | None = None
         """Number of the first frame written."""
-        self._n_aus = len(aus)
         self._captured = self._analysed = 0
         self._face_ids: set[int] = set()
-        self._sides = bool(model.get("network", {}).get("sides", False))
-        self._files = tuple(files)
-        self._columns = describe_columns(aus, sides=self._sides, files=bool(files))
+        sides = bool(model.get("network", {}).get("sides", False))
+        self._format = RowFormat(tuple(aus), sides, tuple(files))
         self._head: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "versions": _versions(),
@@ -125,7 +123,7 @@ class SessionWriter:
         self._synced_at = self._summed_up_at = time.perf_counter()
         with contextlib.ExitStack() as undo:
             try:
-                self._frames = undo.enter_context(_Table(self.folder / "frames.csv", self._columns))
+                self._frames = undo.enter_context(_Table(self.folder / "frames.csv", self._format.columns))
                 self._events = undo.enter_context(
                     _Table(self.folder / "events.csv", ("timestamp", "frame", "kind", "label"))
                 )
@@ -146,8 +144,7 @@ class SessionWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Writes one captured frame: a row per face, or one without values."""
-        file = self._files[record.number - 1] if self._files else None
-        rows = lines(record, self._n_aus, sides=self._sides, file=file)
+        rows = self._format.lines(record)
         self._guarded(lambda: self._frames.write("".join(rows)))
         self._first = self._first or record.number
         self.rows += len(rows)
@@ -165,7 +162,7 @@ class SessionWriter:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(self._columns)
+        return tuple(self._format.columns)
 
     def engine(self, model: Mapping[str, Any], settings: Mapping[str, Any], timestamp: float, frame: int) -> None:
         """From `frame` on, which is the next to be written, another model, device or number of faces analyses. Its AUs
@@ -225,7 +222,7 @@ class SessionWriter:
             "rows": self.rows,
             "faces": len(self._face_ids),
         }
-        summary = {**self._head, "status": status, "counts": counts, "columns": self._columns}
+        summary = {**self._head, "status": status, "counts": counts, "columns": self._format.columns}
         text = json.dumps(summary, indent=2, default=str, allow_nan=False) + "\n"
         path = self.folder / "session.json"
         try:

@@ -26,11 +26,11 @@ SPEED_S = 0.1
 class _Face:
     seen: float
     raw: Float32
-    """(n_aus, 1 or 3) both sides' mean, left, right: as the network gave it last,"""
+    """(n_aus, 1 or 3) intensity of the whole, left, right, as the network gave it last."""
     value: Float32
-    """and as it was shown."""
+    """The same as it was shown last, smoothed."""
     speed: Float32
-    """(n_aus, 1 or 3) per second."""
+    """Change of ``raw`` per second."""
 
 
 class Smoother:

@@ -16,17 +16,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rtatl_core.card import (
-    CARD_FORMAT,
-    OCCURRENCE_RULES,
-    Calibration,
-    Card,
-    Own,
-    calibrate,
-    file_hash,
-    golden_input,
-    read_card,
-)
+from rtatl_core.calibration import Calibration, Own
+from rtatl_core.card import CARD_FORMAT, OCCURRENCE_RULES, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import WeightsError
 from rtatl_core.face.observe import BACKEND
 from rtatl_core.handoffs import Float32
@@ -145,7 +136,7 @@ def _golden_answer(network: RTATL, calibration: Calibration) -> Float32:
     network.eval()
     output = network(images, *(torch.from_numpy(array)[None] for array in others))
     network.train(was_training)
-    return calibrate(output.intensity.numpy()[0], output.occurrence.numpy()[0], calibration)[0]
+    return calibration.read(output.intensity.numpy()[0], output.occurrence.numpy()[0])[0]
 
 
 def _numbers(aus: tuple[int, ...], chosen: NDArray[np.bool_]) -> list[int]:

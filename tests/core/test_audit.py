@@ -25,7 +25,7 @@ from rtatl_core.audit import (
     resting,
     typology_angle,
 )
-from rtatl_core.card import Calibration
+from rtatl_core.calibration import Calibration
 from rtatl_core.cli import main
 from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.datasets.teacher import TEACHER_SHAPES

@@ -11,7 +11,7 @@ import pytest
 
 from rtatl_core import batch
 from rtatl_core.batch import Outcome, Settings, analyse_all
-from rtatl_core.card import Calibration
+from rtatl_core.calibration import Calibration
 from rtatl_core.cli import main
 from rtatl_core.errors import InputError
 from rtatl_core.export import export_onnx

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rtatl_core.assets import asset
-from rtatl_core.card import Calibration
+from rtatl_core.calibration import Calibration
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import FramePacket, UInt8

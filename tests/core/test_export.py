@@ -11,7 +11,8 @@ import onnx
 import pytest
 import torch
 
-from rtatl_core.card import Calibration, read_card
+from rtatl_core.calibration import Calibration
+from rtatl_core.card import read_card
 from rtatl_core.cli import main
 from rtatl_core.errors import SourceError, WeightsError
 from rtatl_core.models.rtatl import RTATL, RTATLConfig

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from rtatl_core import openvino_package, openvino_runtime
-from rtatl_core.card import Calibration, golden_input, read_card
+from rtatl_core.calibration import Calibration
+from rtatl_core.card import golden_input, read_card
 from rtatl_core.cli import main
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.onnx_runtime import OnnxRuntime

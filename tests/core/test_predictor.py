@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtatl_core.card import Calibration, calibrate
+from rtatl_core.calibration import Calibration
 from rtatl_core.errors import InputError
 from rtatl_core.export import export_onnx
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
@@ -47,10 +47,11 @@ def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
         output = model.network(to_tensor(chips), centres, geometry)
         assert model.network.flow is not None
         flow = model.network.flow(output.coarse).numpy() / FLOW_SCALE
-    expected = calibrate(output.intensity.numpy(), output.occurrence.numpy(), model.calibration)
+    expected = model.calibration.read(output.intensity.numpy(), output.occurrence.numpy())
     predictor = Predictor(None, "cpu", torch_only=runtime == "torch")
     assert predictor.runtime == runtime
-    predictions, regions = predictor(faces, want_flow=True)
+    raw = predictor.run(faces, want_flow=True)
+    predictions, regions = predictor.read(raw), raw.centres
     np.testing.assert_allclose(regions, centres.numpy())
     for i, prediction in enumerate(predictions):
         np.testing.assert_allclose(prediction.intensity, expected[0][i], atol=2e-3)
@@ -61,8 +62,8 @@ def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
 
 def test_a_face_is_read_alike_alone_and_in_company() -> None:
     predictor = Predictor(device="cpu")
-    (alone,), _ = predictor([face(1)])
-    (_, beside), _ = predictor([face(0), face(1)])
+    (alone,) = predictor.read(predictor.run([face(1)]))
+    (_, beside) = predictor.read(predictor.run([face(0), face(1)]))
     np.testing.assert_allclose(beside.intensity, alone.intensity, atol=2e-3)
     assert alone.flow is None
 
@@ -108,7 +109,8 @@ def test_patches_are_what_the_network_paints_into_the_erased_chip(inpainter: Pat
         expected.append((pixels.transpose(0, 1, 3, 4, 2) * 255).clip(0, 255))
     predictor = Predictor(inpainter, "cpu")
     assert predictor.runtime == runtime
-    predictions, regions = predictor(faces, want_patches=True)
+    raw = predictor.run(faces, want_patches=True)
+    predictions, regions = predictor.read(raw), raw.centres
     for prediction, pixels, centres in zip(predictions, expected, regions, strict=True):
         patches = prediction.patches
         assert patches is not None
@@ -122,10 +124,10 @@ def test_patches_are_what_the_network_paints_into_the_erased_chip(inpainter: Pat
 def test_patches_cost_nothing_until_they_are_wanted(inpainter: Path) -> None:
     predictor = Predictor(inpainter, "cpu")
     predictor.warm_up()
-    (plain,), _ = predictor([face(0)])
+    (plain,) = predictor.read(predictor.run([face(0)]))
     assert plain.patches is None
     assert not predictor._runtime._decoders._recovery._traces  # type: ignore[attr-defined]
-    (shown,), _ = predictor([face(0)], want_patches=True)
+    (shown,) = predictor.read(predictor.run([face(0)], want_patches=True))
     assert shown.patches is not None
     np.testing.assert_array_equal(shown.intensity, plain.intensity)
 
@@ -139,7 +141,8 @@ def test_a_model_without_the_decoder_has_no_patches(tmp_path: Path) -> None:
     plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
     bare = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
     save_model(tmp_path / "bare", bare, plain, {"name": "bare", "trained_on": "nothing", "trust": {}})
-    (prediction,), _ = Predictor(tmp_path / "bare.safetensors", "cpu")([face(0)], want_patches=True)
+    bare = Predictor(tmp_path / "bare.safetensors", "cpu")
+    (prediction,) = bare.read(bare.run([face(0)], want_patches=True))
     assert prediction.patches is None
 
 

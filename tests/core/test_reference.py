@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rtatl_core.assets import asset
-from rtatl_core.card import Calibration, Own
+from rtatl_core.calibration import Calibration, Own
 from rtatl_core.cli import main
 from rtatl_core.datasets.augment import AugmentConfig, mirror_geometry
 from rtatl_core.datasets.chips import ChipStore

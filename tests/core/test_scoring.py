@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from rtatl_core.assets import asset
-from rtatl_core.card import calibrate
 from rtatl_core.cli import main
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.protocols import test_subjects as subjects_of
@@ -60,7 +59,7 @@ def test_each_model_is_tested_on_its_own_fold(study: Path) -> None:
     assert scored.intensity.max() <= 5
     loaded = load_model(models[0])
     raw = np.zeros((1, 2), np.float32)
-    assert calibrate(raw, raw, loaded.calibration)[0].shape == (1, 2)
+    assert loaded.calibration.read(raw, raw)[0].shape == (1, 2)
 
 
 def test_seen_subjects_and_wrong_folds_are_refused(study: Path) -> None:

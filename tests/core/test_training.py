@@ -16,8 +16,6 @@ import torch
 
 import rtatl_core.publish as publishing
 from rtatl_core.assets import asset
-from rtatl_core.calibration import Judged
-from rtatl_core.card import calibrate
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.loader import Source
@@ -26,6 +24,7 @@ from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation import teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mirror_index
+from rtatl_core.fit_calibration import Judged
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.publish import publish
@@ -314,7 +313,7 @@ def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
     assert model.facts["occurrence_rule"] == "coded present"
     assert model.facts["training"]["subjects"] == trainer.subjects
     logits = np.array([[0.0, 2.0]], np.float32)
-    intensity, probability = calibrate(np.array([[9.0, 0.0]], np.float32), logits, model.calibration)
+    intensity, probability = model.calibration.read(np.array([[9.0, 0.0]], np.float32), logits)
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), rtol=1e-6)
     assert intensity[0, 0] == pytest.approx(2.5)
     assert intensity[0, 1] != pytest.approx(5 * probability[0, 1])

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rtatl_core import card as cards
-from rtatl_core.card import Calibration, Own, calibrate, calibrate_sides
+from rtatl_core.calibration import Calibration, Own
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -160,12 +160,12 @@ def test_calibration_rule() -> None:
     calibration = Calibration(np.array([2, 1], np.float32), np.array([0.1, 0], np.float32))
     raw = np.array([[0.1, 0.5], [0.3, -1], [9, 9]], np.float32)
     logits = np.zeros_like(raw)
-    intensity, probability = calibrate(raw, logits, calibration)
+    intensity, probability = calibration.read(raw, logits)
     np.testing.assert_allclose(intensity, [[0, 2.5], [2, 0], [5, 5]], atol=1e-6)
     np.testing.assert_array_equal(probability >= 0.5, [[False, True], [True, False], [True, True]])
     assert np.isfinite(probability).all()
     from_head = Calibration(calibration.gain, calibration.offset, occurrence_from_intensity=False)
-    np.testing.assert_allclose(calibrate(raw, logits, from_head)[1], 0.5)
+    np.testing.assert_allclose(from_head.read(raw, logits)[1], 0.5)
 
 
 def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
@@ -175,20 +175,18 @@ def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
     raw = np.array([[0.25, 0.35, 0.35], [0.25, 0.35, 0.35], [0.0, 0.0, 0.0]], np.float32)
     resting = np.array([[0.1, 0.1, 0.1], [0.4, 0.4, 0.4], [0.0, 0.0, 0.0]], np.float32)
     logits = np.zeros_like(raw)
-    read, present = calibrate(raw, logits, calibration.of_person(raw, resting))
+    read, present = calibration.of_person(raw, resting).read(raw, logits)
     np.testing.assert_allclose(read, [[1.0, 3.0, 0.75], [0.25, 0.75, 0.75], [0, 0, 0]], atol=1e-6)
     np.testing.assert_array_equal(present > 0.5, read > 1)
-    np.testing.assert_array_equal(calibrate(raw, logits, calibration)[0], calibrate(raw, logits, strangers)[0])
+    np.testing.assert_array_equal(calibration.read(raw, logits)[0], strangers.read(raw, logits)[0])
     assert strangers.of_person(raw, resting) is strangers
     sides = np.stack([raw + 0.02, raw - 0.02], axis=-1)
-    told = calibrate_sides(sides, read, calibration.of_person(raw, resting))
+    told = calibration.of_person(raw, resting).read_sides(sides, read)
     np.testing.assert_allclose(told.mean(axis=-1), read, atol=1e-5)
     assert told[0, 0, 0] - told[0, 0, 1] == pytest.approx(2 * (told[1, 0, 0] - told[1, 0, 1]), rel=0.01)
     np.testing.assert_allclose(strangers.begins, 0.4)
     weak = np.full((1, 3), 0.1, np.float32)  # reads below nothing; the third AU has no gain of its own
-    likely, as_stranger = (
-        calibrate(weak, logits[:1], one)[1] for one in (calibration.of_person(weak, weak + 1), strangers)
-    )
+    likely, as_stranger = (one.read(weak, logits[:1])[1] for one in (calibration.of_person(weak, weak + 1), strangers))
     np.testing.assert_array_equal(likely, as_stranger)
 
 
@@ -206,12 +204,12 @@ def test_the_mean_of_the_calibrated_sides_is_the_intensity() -> None:
         np.array([2.0, 1.0], np.float32), np.array([0.1, 0.0], np.float32), boost=np.array([1, 3], np.float32)
     )
     whole = raw.mean(axis=-1)
-    intensity, _ = calibrate(whole, np.zeros_like(whole), calibration)
-    sides = calibrate_sides(raw, intensity, calibration)
+    intensity, _ = calibration.read(whole, np.zeros_like(whole))
+    sides = calibration.read_sides(raw, intensity)
     np.testing.assert_allclose(sides.mean(axis=-1), intensity, atol=1e-5)
     assert sides.min() >= 0
     assert sides.max() <= 5
     inside = (intensity > 1) & (intensity < 4)
     assert ((sides[..., 0] > sides[..., 1]) == (raw[..., 0] > raw[..., 1]))[inside].all()
-    even = calibrate_sides(np.full((1, 2, 2), 0.3, np.float32), np.array([[2.0, 1.5]], np.float32), calibration)
+    even = calibration.read_sides(np.full((1, 2, 2), 0.3, np.float32), np.array([[2.0, 1.5]], np.float32))
     np.testing.assert_allclose(even, [[[2, 2], [1.5, 1.5]]])

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from rtatl_core.calibration import (
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.loader import Source
+from rtatl_core.datasets.teacher import at_rest
+from rtatl_core.evaluation import predict_store
+from rtatl_core.fit_calibration import (
     CAUTIOUS_GAIN,
     CLEAR_READS,
     FALSE_ALARMS,
@@ -20,11 +24,6 @@ from rtatl_core.calibration import (
     real_output,
     seen_output,
 )
-from rtatl_core.card import calibrate
-from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.loader import Source
-from rtatl_core.datasets.teacher import at_rest
-from rtatl_core.evaluation import predict_store
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from tests.core.stores import open_store, write_clips
 
@@ -54,7 +53,7 @@ def test_an_offset_at_its_limit_lets_no_more_resting_faces_read_1() -> None:
     raw = (0.4 * truth + 0.45).astype(np.float32)
     calm = rng.normal(0.5, 0.02, 400).astype(np.float32)
     calibration = fit_calibration(raw, truth, [], [Judged(calm, calm)])
-    read, _ = calibrate(calm[:, None], np.zeros((400, 1), np.float32), calibration)
+    read, _ = calibration.read(calm[:, None], np.zeros((400, 1), np.float32))
     assert calibration.offset[0] < 0.5
     assert (read >= 1).mean() <= FALSE_ALARMS
 
@@ -78,9 +77,9 @@ def test_clear_expressions_read_high() -> None:
     raw = (0.9 * truth).astype(np.float32)
     calm, clear = rng.normal(0.0, 0.06, 300).astype(np.float32), rng.normal(0.4, 0.02, 60).astype(np.float32)
     calibration = fit_calibration(raw, truth, [], [Judged(calm, calm, clear)])
-    value = calibrate(clear[:, None], np.zeros((60, 1), np.float32), calibration)[0]
+    value = calibration.read(clear[:, None], np.zeros((60, 1), np.float32))[0]
     assert np.median(value) == pytest.approx(CLEAR_READS, abs=0.1)
-    resting = calibrate(calm[:, None], np.zeros((300, 1), np.float32), calibration)[0]
+    resting = calibration.read(calm[:, None], np.zeros((300, 1), np.float32))[0]
     assert (resting >= 1).mean() <= 2 * FALSE_ALARMS
 
 
@@ -96,7 +95,7 @@ def test_faces_that_raters_judge_limit_the_gain_and_set_what_is_read() -> None:
     assert calibration.offset == pytest.approx([0, 0], abs=0.01)
     assert calibration.gain[0] == 1
     assert fit_calibration(raw, truth, [], [Judged(calm, calm)] * 2).gain[0] == pytest.approx(4, rel=0.05)
-    value = calibrate(np.stack([shown, shown], axis=1), np.zeros((30, 2), np.float32), calibration)[0]
+    value = calibration.read(np.stack([shown, shown], axis=1), np.zeros((30, 2), np.float32))[0]
     assert np.median(value[:, 1]) == pytest.approx(2.5, abs=0.1)
 
 
@@ -112,7 +111,7 @@ def test_what_raters_saw_bounds_what_renders_call_for() -> None:
     bound = fit_calibration(raw, truth, [], [Judged(calm, calm)], [Seen(shown, 3.0)])
     assert free.gain == bound.gain == pytest.approx(1, abs=0.15)
     assert free.boost[0] > 2.5
-    read = calibrate(shown[:, None], np.zeros((20, 1), np.float32), bound)[0]
+    read = bound.read(shown[:, None], np.zeros((20, 1), np.float32))[0]
     assert np.median(read) == pytest.approx(3, abs=0.05)
     under = fit_calibration(raw, truth, [], [Judged(calm, calm)], [Seen(calm, 3.0)])
     assert under.boost == free.boost, "no boost helps faces that read under 1"
@@ -184,9 +183,9 @@ def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
     assert own.gain[1:].tolist() == [0, 0]
     rest, shown = np.full((1, 3), 0.1, np.float32), np.full((1, 3), 0.1 + 0.25 * 0.8, np.float32)
     whole = dataclasses.replace(strangers, own=own)
-    read = calibrate(shown, np.zeros_like(shown), whole.of_person(shown, rest))[0][0]
+    read = whole.of_person(shown, rest).read(shown, np.zeros_like(shown))[0][0]
     assert read[0] == pytest.approx(4, abs=0.3)
-    assert calibrate(rest, np.zeros_like(rest), whole.of_person(rest, rest))[0][0, 0] < 0.5
+    assert whole.of_person(rest, rest).read(rest, np.zeros_like(rest))[0][0, 0] < 0.5
 
 
 def test_how_far_faces_rise_without_an_au(clips: ChipStore) -> None:
