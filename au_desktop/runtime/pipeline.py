@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
@@ -207,8 +207,7 @@ class Pipeline:
             paused=capture is not None and capture.paused,
             source=capture.spec if capture else None,
             source_size=source.size if source else None,
-            model_name=facts.model["name"] if facts else None,
-            trained_on=facts.model["trained_on"] if facts else None,
+            model=facts.model if facts else None,
             device=facts.device if facts else None,
             aus=facts.aus if facts else (),
             captured=source.captured if source else 0,
@@ -220,12 +219,6 @@ class Pipeline:
             position_s=analysis.timestamp if is_file else None,
             duration_s=source.duration_s if source and is_file else None,
         )
-
-    @property
-    def model(self) -> dict[str, Any] | None:
-        """The card of the loaded model; None until the engine is ready."""
-        facts = self._analysis.facts
-        return facts.model if facts else None
 
     def announce(self, text: str) -> None:
         """A sentence for the person about something outside the source."""

@@ -253,6 +253,37 @@ def test_trust_is_shown_and_explained(make_desk: MakeDesk) -> None:
     assert not panel._legend.isVisible()
 
 
+def test_another_model_of_the_same_name_has_its_own_rows_lanes_marks_and_chips(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(curve_aus=(1, 12))))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)  # so that nothing but the model changes
+    window = desk.window
+    desk.pipeline.set_engine(lambda: FakeEngine(aus=(4, 12), flow=False, trust={"12": "usable"}))
+    wait_until(lambda: window.panel.rows.aus == (4, 12))
+    assert window.traces.lanes == (12,)
+    assert window.panel.rows.trust == {12: "usable"}
+    assert not window.stage.chips["flow"].isEnabled()
+    desk.pipeline.set_engine(lambda: FakeEngine(aus=(4, 12), flow=False, trust={"12": "good"}))
+    wait_until(lambda: window.panel.rows.trust == {12: "good"})  # the same weights, audited anew
+
+
+def test_a_picture_that_stands_has_no_values_under_the_names_of_another_model(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(curve_aus=(6,)), engine={"aus": (4, 12)}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    rows, traces = desk.window.panel.rows, desk.window.traces
+    assert rows._intensity is not None
+    desk.pipeline.set_engine(lambda: FakeEngine(aus=(6, 25)))
+    wait_until(lambda: rows.aus == (6, 25))
+    click_row(desk, 25)
+    desk.window.select_face(0)
+    assert rows._intensity is None
+    assert all(curve.xData is None for curve in traces._curves.values())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: rows._intensity is not None)
+    assert all(len(curve.xData) for curve in traces._curves.values())
+
+
 # -- running and recording ------------------------------------------------------------------------------------
 
 
