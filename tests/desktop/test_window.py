@@ -181,6 +181,25 @@ def test_the_row_of_the_keyboard_stays_in_view(make_desk: MakeDesk) -> None:
     assert "AU43 " in rows.accessibleDescription()
 
 
+def test_pointer_and_keyboard_survive_a_model_with_fewer_rows(make_desk: MakeDesk) -> None:
+    panel = make_desk().window.panel
+    rows = panel.rows
+    rows.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(rows, Qt.Key.Key_End)
+    QTest.mouseMove(rows, rows.row_rect(22).center())
+    QTest.keyClick(rows, Qt.Key.Key_Question)
+    assert rows.help.isVisible()
+    panel.set_aus((4, 12))
+    assert not rows.help.isVisible(), "it explains a row that is gone"
+    rows.grab()
+    QTest.keyClick(rows, Qt.Key.Key_Question)
+    assert rows.help.au == 12
+    QTest.keyClick(rows, Qt.Key.Key_Space)
+    assert rows.chosen ^ {12} == frozenset(Settings().curve_aus)
+    panel.set_aus(())
+    rows.grab()
+
+
 @pytest.mark.parametrize("size", [(1280, 800), (1000, 640)])
 def test_curves_of_all_aus_can_be_told_apart_and_scrolled(make_desk: MakeDesk, size: tuple[int, int]) -> None:
     desk = live(make_desk(Settings(curve_aus=tuple(ACTION_UNITS)[:-1])))
