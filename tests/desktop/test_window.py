@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
@@ -490,6 +490,32 @@ def test_empty_state_starts_a_camera_by_name(make_desk: MakeDesk) -> None:
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
     assert desk.window.settings.source == CAMERA.name
     assert desk.window.windowTitle().startswith(CAMERA.name)
+
+
+def test_looking_for_cameras_leaves_the_buttons_of_those_known_alone(make_desk: MakeDesk) -> None:
+    cameras = [CAMERA]
+    desk = make_desk(cameras=cameras)
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+
+    def buttons() -> list[QAbstractButton]:
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        return [b for b in empty.findChildren(QAbstractButton) if b not in (empty.demo, empty.file)]
+
+    (button,) = buttons()
+    button.setFocus()
+    QTest.mousePress(button, LEFT)
+    desk.window._look_for_cameras()
+    assert buttons() == [button]
+    assert button.hasFocus()
+    cameras.append(SourceSpec("camera", "1", "Another camera"))
+    desk.window._look_for_cameras()
+    assert [b.accessibleName() for b in buttons()] == [CAMERA.name, "Another camera"]
+    (button, _) = buttons()
+    QTest.mousePress(button, LEFT)
+    desk.window._look_for_cameras()
+    QTest.mouseRelease(button, LEFT)
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
 
 
 def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
