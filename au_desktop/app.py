@@ -28,7 +28,7 @@ from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
-from au_desktop.sources import SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
+from au_desktop.sources import DEMO, SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
 from au_desktop.ui.controls import clock
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
@@ -55,7 +55,7 @@ def run(
     try:
         spec = parse_source(launch.source) if launch.source is not None else None
         if launch.camera_fps is not None:
-            spec = as_camera(spec or parse_source("demo"))
+            spec = as_camera(spec or DEMO)
     except InputError as error:
         return _refuse(str(error))
     folder = settings_file.folder()

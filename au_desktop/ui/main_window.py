@@ -19,7 +19,7 @@ from au_desktop.bridge import Bridge
 from au_desktop.overlay import pick_face
 from au_desktop.runtime.pipeline import Notice, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
-from au_desktop.sources import SourceSpec, list_cameras
+from au_desktop.sources import DEMO, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import layout_of, restore_layout
@@ -193,7 +193,7 @@ class MainWindow(QMainWindow):
         self._bridge.pipeline.set_source(spec)
 
     def open_demo(self) -> None:
-        self.open_source(SourceSpec("demo", "demo", "Demo clip"))
+        self.open_source(DEMO)
 
     def open_file(self, path: str) -> None:
         self.open_source(SourceSpec("file", path, Path(path).name))
