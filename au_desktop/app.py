@@ -182,7 +182,8 @@ class App:
             self._fail("No camera was found, so nothing is recorded; name a source, for example: --source demo.")
             return
         try:
-            self._session = self._pipeline.start_recording(self._launch.record)
+            # The flag's folder as a whole path, which the file manager can open.
+            self._session = self._pipeline.start_recording(Path(self._settings.record_root))
         except SessionError as error:
             self._fail(str(error))
 

@@ -197,6 +197,19 @@ def test_closing_the_window_keeps_the_choices() -> None:
     assert saved.window_geometry
 
 
+def test_a_relative_folder_for_recordings_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen: list[Path] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window._bridge.status.recording.folder)
+        window.close()
+
+    once(lambda window: window._bridge.status.recording is not None, act)
+    assert run(Launch(source="demo", record=Path("here"))) == 0
+    assert seen[0].parent == tmp_path / "here"
+
+
 def test_flags_hold_for_one_run_and_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings_file.save(Settings(record_root="/own", device="auto", window_geometry="AAAA"))
