@@ -43,6 +43,8 @@ log = logging.getLogger("au_desktop")
 
 SAVE_AFTER_MS = 500
 SAMPLE_MS = 500
+RECOVERY_S = 5.0
+"""So long the end waits for recordings that are being finished."""
 
 
 def run(
@@ -271,7 +273,7 @@ class App:
             print(f"Session: {folder}")
             if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:
                 self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.")
-        self._recovery.join()
+        self._recovery.join(RECOVERY_S)  # a network disk may never answer; then it is left behind
         self._window.settings_changed.disconnect(self._settings_changed)  # a refusal may still be on its way
         self._save_soon.stop()
         if not self._launch.scripted:

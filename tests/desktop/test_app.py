@@ -385,6 +385,29 @@ def test_without_any_camera_the_empty_state_is_shown() -> None:
     assert seen == [True]
 
 
+def test_a_disk_that_never_answers_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    def hang(root: Path) -> tuple[()]:
+        answers.wait(20)
+        return ()
+
+    monkeypatch.setattr(program, "RECOVERY_S", 0.2)
+    monkeypatch.setattr(program, "recover_sessions", hang)
+    closed: list[float] = []
+
+    def act(window: program.MainWindow) -> None:
+        closed.append(time.monotonic())
+        window.close()
+
+    soon(act)
+    try:
+        assert run(Launch()) == 0
+        assert time.monotonic() - closed[0] < 5
+    finally:
+        answers.set()
+
+
 def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
     def rows(window: program.MainWindow) -> int:
         recording = window._bridge.status.recording
