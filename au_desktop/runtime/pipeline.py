@@ -241,11 +241,12 @@ class Pipeline:
             }
         )
 
-    def close(self) -> None:
-        """Ends capture, analysis and recorder in this order, each with a deadline, so that every captured
-        frame still gets its row. What does not end in time is left behind and logged."""
+    def close(self) -> Path | None:
+        """Ends capture, analysis and recorders in this order, each with a deadline, so that every captured
+        frame still gets its row. What does not end in time is left behind and logged. Returns the folder of the
+        recording that ran, None if none did."""
         with self._lock:
-            capture, before, recorder = self._capture, self._before, self._recordings.last
+            capture, before = self._capture, self._before
         self._starter.shutdown()
         for late in (capture, before):
             if late is not None:
@@ -254,10 +255,7 @@ class Pipeline:
                     log.warning("%s did not stop in time", late.spec.name)
         if not self._analysis.stop():
             log.warning("the analysis did not stop in time")
-        if recorder is not None:
-            recorder.finish()
-            if not recorder.join():
-                log.warning("the disk with %s does not answer", recorder.folder)
+        return self._recordings.close()
 
     def _on_frame(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:

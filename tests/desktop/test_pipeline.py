@@ -17,7 +17,7 @@ from au_desktop.runtime import pipeline as module
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.errors import SessionError, SourceError, WeightsError
-from rtatl_core.session import read_session
+from rtatl_core.session import SessionWriter, read_session
 from tests.clips import write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import AUS, CAMERA, FakeEngine, FakeSource, camera_opener, file_spec, intensities
@@ -144,6 +144,35 @@ def test_closing_while_recording_leaves_a_complete_session(make: Any, tmp_path: 
     meta, columns = read_session(folder)
     assert meta["status"] == "complete"
     assert len(columns["frame"]) >= captured_before
+
+
+def test_closing_waits_for_the_rows_of_earlier_recordings_on_a_slow_disk(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def slow(folder: Path, *arguments: Any) -> SessionWriter:
+        if folder == first:
+            answers.wait(10)
+        return SessionWriter(folder, *arguments)
+
+    monkeypatch.setattr("au_desktop.runtime.recordings.SessionWriter", slow)
+    pipeline = make()
+    pipeline.set_source(CAMERA)
+    first = pipeline.start_recording(tmp_path)
+    pipeline.start()
+    until(pipeline, lambda status: status.analysed > 5)
+    pipeline.set_source(FILE)
+    second = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 5)
+    opener = threading.Timer(0.3, answers.set)
+    opener.start()
+    assert pipeline.close() == second
+    for folder in (first, second):
+        meta, columns = read_session(folder)
+        assert meta["status"] == "complete"
+        assert len(columns["frame"]) > 5
+    opener.join()
 
 
 def test_another_source_ends_the_recording_of_the_first(make: Any, tmp_path: Path) -> None:
