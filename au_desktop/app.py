@@ -267,8 +267,7 @@ class App:
         if self._samples is not None:
             self._samples.close()
         self._bridge.stop()
-        folder = self._pipeline.stop_recording() or self._session
-        self._pipeline.close()
+        folder = self._pipeline.close() or self._session
         if folder is not None and self._launch.scripted:
             print(f"Session: {folder}")
             if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:

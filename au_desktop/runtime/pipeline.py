@@ -23,7 +23,7 @@ from au_desktop.sinks.history import History
 from au_desktop.sinks.recorder import RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
-from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.meter import stage_figures
 from rtatl_core.rows import FrameRecord, records
 
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
+CATCH_UP_S = 5.0
+"""So long a recording that is to end waits for frames that were captured already; a model may be loading."""
 SILENT_S = 3.0
 """After this time without a picture of a live source, too."""
 
@@ -63,6 +65,9 @@ class Pipeline:
         """Starts the captures, which must not inherit the low priority of the window (priority.py)."""
         self._starter.submit(int)  # its thread begins now
         self._lock = threading.RLock()
+        self._delivered = threading.Condition(self._lock)
+        self._last_number = 0
+        """Of the last frame of the present capture that went to the recorder, if there is one."""
         self._notices = Notices()
         self._capture: Capture | None = None
         self._before: Capture | None = None
@@ -102,6 +107,7 @@ class Pipeline:
             self._recordings.end()
             self._faces_seen = self._silent = False
             self._ended = None
+            self._last_number = 0
             self.history.clear()
             self.view.take_nowait()
             self._capture = None
@@ -180,11 +186,17 @@ class Pipeline:
             return self._recordings.begin(capture, Path(root))
 
     def stop_recording(self) -> Path | None:
-        """Ends the recording and waits until its files are closed; its folder, or None when nothing was recording."""
+        """Ends the recording: waits until the frames captured so far have their rows, and until its files are closed.
+        Its folder, or None when nothing was recording."""
         with self._lock:
-            recorder = self._recordings.running
-            if recorder is None:
+            recorder, capture = self._recordings.running, self._capture
+            if recorder is None or capture is None:
                 return None
+            captured = capture.stats().captured
+            self._delivered.wait_for(
+                lambda: self._last_number >= captured or self._recordings.running is None, CATCH_UP_S
+            )
+            recorder = self._recordings.running or recorder  # another model may have gone on in another folder
             recorder.finish()
         if not recorder.join():
             text = f"The disk with {recorder.folder} does not answer; check it before you unplug it."
@@ -275,6 +287,7 @@ class Pipeline:
                 self._notices.post("faces", "info", text)
         if recorder is not None:  # outside the lock: for a file it may wait
             recorder.put(records(frame), frame.packet.captured_at)
+        self._note_delivered(capture, frame.packet)
 
     def _on_failed_frame(self, capture: Capture, taken: Taken | None, text: str) -> None:
         log.exception("analysis")
@@ -287,6 +300,13 @@ class Pipeline:
             packet = taken.packet
             lost = (*taken.dropped, (packet.number, packet.timestamp))
             recorder.put(tuple(FrameRecord(number, timestamp) for number, timestamp in lost), packet.captured_at)
+            self._note_delivered(capture, packet)
+
+    def _note_delivered(self, capture: Capture, packet: FramePacket) -> None:
+        with self._lock:
+            if capture is self._capture:
+                self._last_number = packet.number
+                self._delivered.notify_all()
 
     def _on_end(self, capture: Capture) -> None:
         stats = capture.stats()
@@ -307,6 +327,7 @@ class Pipeline:
             if self._capture is not None:
                 self._capture.stop(discard=True)
             self._recordings.end(f"stopped: {text}")
+            self._delivered.notify_all()  # no frame will come
 
     def _on_engine(self, facts: EngineFacts) -> None:
         with self._lock:

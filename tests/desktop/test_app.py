@@ -421,6 +421,26 @@ def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
     assert len(columns["frame"]) > 5
 
 
+@pytest.mark.parametrize("camera_fps", [None, 25.0], ids=["file", "camera"])
+def test_every_captured_frame_has_its_row_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, camera_fps: float | None
+) -> None:
+    """Also those that still wait for an analysis that is slower than the source."""
+    captured: list[int] = []
+    close = program.Pipeline.close
+
+    def close_and_count(pipeline: program.Pipeline) -> Path | None:
+        folder = close(pipeline)
+        captured.append(pipeline.status().captured)
+        return folder
+
+    monkeypatch.setattr(program.Pipeline, "close", close_and_count)
+    launch = Launch(source="demo", camera_fps=camera_fps, record=tmp_path / "sessions", duration=1.5)
+    assert run(launch, lambda settings: FakeEngine(work_s=0.1)) == 0
+    (folder,) = (tmp_path / "sessions").iterdir()
+    assert read_session(folder)[1]["frame"].tolist() == list(range(1, captured[0] + 1))
+
+
 def test_more_faces_take_another_engine() -> None:
     made: list[FakeEngine] = []
 
