@@ -146,6 +146,7 @@ class App:
             self._window.resize(*launch.size)
         self._window.settings_changed.connect(self._settings_changed)
         self._window.engine_wanted.connect(self._exchange_engine)
+        self._window.closing.connect(self._leave_what_was_asked_for)
         self._bridge.status_changed.connect(self._watch)
         self._save_soon = QTimer(singleShot=True, interval=SAVE_AFTER_MS)
         self._save_soon.timeout.connect(self._save)
@@ -166,7 +167,7 @@ class App:
         self._pipeline.start()
         self._on_started()
         if self._launch.duration is not None:
-            QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._finish)
+            QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._window.close)
         with self._hooks:
             self._qt.exec()
             self._stop()
@@ -221,7 +222,7 @@ class App:
         if status.state is State.FAILED:
             self._fail(status.notice.text if status.notice else "The source cannot be read.")
         elif status.state is State.FINISHED and self._launch.duration is None:
-            self._finish()
+            self._window.close()
 
     def _fail(self, text: str) -> None:
         """Scripted, a fault ends the program with a sentence and code 2; a person sees it in the banner."""
@@ -246,8 +247,8 @@ class App:
 
     # -- ending ---------------------------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        """The end of a scripted run: what the flags asked for, then close."""
+    def _leave_what_was_asked_for(self) -> None:
+        """Screenshot and statistics, however it ends: while all still runs, and the window is on the screen."""
         launch = self._launch
         try:
             if launch.screenshot is not None:
@@ -260,7 +261,6 @@ class App:
                 launch.stats.write_text(json.dumps(self.stats(), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             self._exit_code = _refuse(f"{error}; choose another place for --screenshot or --stats.")
-        self._window.close()
 
     def _stop(self) -> None:
         self._sampler.stop()

@@ -48,6 +48,8 @@ _FILES = f"Videos and photos ({_KNOWN});;All files (*)"
 class MainWindow(QMainWindow):
     settings_changed = Signal(object)
     engine_wanted = Signal(object)
+    closing = Signal()
+    """By hand, a flag or a signal; it can still be seen."""
 
     def __init__(
         self,
@@ -384,6 +386,7 @@ class MainWindow(QMainWindow):
             self.open_file(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        self.closing.emit()
         self._camera_watch.stop()
         self._change(**layout_of(self, self._left, self._body))
         super().closeEvent(event)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QLockFile, Qt, QTimer
+from PySide6.QtCore import QLockFile, QRect, Qt, QTimer
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -113,6 +113,33 @@ def short_clip(tmp_path: Path) -> Path:
         writer.write(picture(number=number))
     writer.release()
     return path
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda window: window.close(),
+        lambda window: os.kill(os.getpid(), signal.SIGINT),
+        lambda window: os.kill(os.getpid(), signal.SIGTERM),
+    ],
+    ids=["by hand", "Ctrl-C", "SIGTERM"],
+)
+def test_a_run_that_ends_early_leaves_what_was_asked_for_too(
+    tmp_path: Path, end: Callable[[program.MainWindow], object]
+) -> None:
+    launch = Launch(source="demo", duration=60, screenshot=tmp_path / "a.png", stats=tmp_path / "a.json")
+    shown: list[QImage] = []
+
+    def act(window: program.MainWindow) -> None:
+        shown.append(window.grab().toImage())
+        end(window)
+
+    once(lambda window: is_live(window) and window._bridge.latest is not None, act)
+    assert run(launch) == 0
+    assert json.loads(launch.stats.read_text())["frames_analysed"] > 0
+    bar = QRect(0, 0, shown[0].width(), 50)  # what does not change from frame to frame
+    left = QImage(str(launch.screenshot)).copy(bar).convertToFormat(QImage.Format.Format_RGB32)
+    assert left == shown[0].copy(bar).convertToFormat(QImage.Format.Format_RGB32), "as it was seen last"
 
 
 def test_a_missing_file_is_refused_before_any_window(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
