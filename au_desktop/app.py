@@ -13,12 +13,12 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QLockFile, QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
 from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
@@ -26,7 +26,7 @@ from au_desktop.engines import Engines
 from au_desktop.faults import Hooks, logging_to
 from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import Pipeline, State, Status
-from au_desktop.samples import SampleLog, SamplesError
+from au_desktop.samples import SampleLog
 from au_desktop.settings import Settings
 from au_desktop.sources import DEMO, SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
 from au_desktop.ui.controls import clock
@@ -53,28 +53,20 @@ def run(
     on_started: Callable[[], object] = lambda: None,
 ) -> int:
     """Shows the window until it is closed. ``on_started`` is called in the window's thread when all others are there.
-    Returns the exit code: 0, or 2 for unusable input (said on stderr)."""
-    try:
-        spec = parse_source(launch.source) if launch.source is not None else None
-        if launch.camera_fps is not None:
-            spec = as_camera(spec or DEMO)
-    except InputError as error:
-        return _refuse(str(error))
+    Returns the exit code: 0, or 2 for unusable input, which is said (``_refuse``)."""
     folder = settings_file.folder()
-    lock = _lock(folder)
-    if lock is None:
-        return _refuse(
-            f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
-            "another folder."
-        )
-    qt = qt_application(sys.argv[:1])
-    try:
-        with logging_to(folder):
-            return App(qt, launch, spec, make_engine or load_engine, on_started).run()
-    except SamplesError as error:
-        return _refuse(str(error))
-    finally:
-        lock.unlock()
+    with contextlib.suppress(OSError):  # where nobody may write, nothing is locked, logged or kept
+        folder.mkdir(parents=True, exist_ok=True)
+    with logging_to(folder):
+        try:
+            spec = parse_source(launch.source) if launch.source is not None else None
+            if launch.camera_fps is not None:
+                spec = as_camera(spec or DEMO)
+            with _only_one(folder):
+                qt = qt_application(sys.argv[:1])
+                return App(qt, launch, spec, make_engine or load_engine, on_started).run()
+        except InputError as error:
+            return _refuse(str(error), launch)
 
 
 def qt_application(arguments: Sequence[str]) -> QApplication:
@@ -227,7 +219,7 @@ class App:
     def _fail(self, text: str) -> None:
         """Scripted, a fault ends the program with a sentence and code 2; a person sees it in the banner."""
         if self._launch.scripted:
-            self._exit_code = _refuse(text)
+            self._exit_code = _refuse(text, self._launch)
             # Not at once: this may be called in the middle of showing a frame.
             QTimer.singleShot(0, self._window, self._window.close)
         else:
@@ -260,7 +252,7 @@ class App:
                 launch.stats.parent.mkdir(parents=True, exist_ok=True)
                 launch.stats.write_text(json.dumps(self.stats(), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            self._exit_code = _refuse(f"{error}; choose another place for --screenshot or --stats.")
+            self._exit_code = _refuse(f"{error}; choose another place for --screenshot or --stats.", launch)
 
     def _stop(self) -> None:
         self._sampler.stop()
@@ -271,7 +263,8 @@ class App:
         if folder is not None and self._launch.scripted:
             print(f"Session: {folder}")
             if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:
-                self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.")
+                text = f"no frame came while it recorded; {folder} holds no rows."
+                self._exit_code = _refuse(text, self._launch)
         self._recovery.join(RECOVERY_S)  # a network disk may never answer; then it is left behind
         self._window.settings_changed.disconnect(self._settings_changed)  # a refusal may still be on its way
         self._save_soon.stop()
@@ -316,17 +309,30 @@ def _camera_to_start(settings: Settings) -> SourceSpec | None:
     return cameras[0] if cameras else None
 
 
-def _lock(folder: Path) -> QLockFile | None:
-    """Held while the program runs; None if another one holds it. A folder nobody may write needs no lock."""
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Holds the settings in that folder. Raises InputError if another program does."""
     lock = QLockFile(str(folder / "au-desktop.lock"))
     lock.setStaleLockTime(0)  # a lock is stale when its process is gone, not when it is old
-    if lock.tryLock(0) or lock.error() == QLockFile.LockError.PermissionError:
-        return lock
-    return None
+    if not lock.tryLock(0) and lock.error() != QLockFile.LockError.PermissionError:
+        raise InputError(
+            f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
+            "another folder."
+        )
+    try:
+        yield
+    finally:
+        lock.unlock()
 
 
-def _refuse(text: str) -> int:
-    print(f"au-desktop: {text}", file=sys.stderr)
+def _refuse(text: str, launch: Launch) -> int:
+    """Says why the program does not do what was asked; the exit code. Packaged for Windows or macOS it has no stderr: a
+    person gets a message to click away, a script, which nobody watches, a line in the log."""
+    if sys.stderr is not None:
+        print(f"au-desktop: {text}", file=sys.stderr)
+    elif launch.scripted:
+        log.error(text)
+    else:
+        qt_application(sys.argv[:1])
+        QMessageBox.critical(None, "AU Desktop", f"{text[:1].upper()}{text[1:]}")
     return 2

@@ -202,6 +202,28 @@ def test_a_second_instance_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     assert "already running" in capsys.readouterr().err
 
 
+def test_without_a_console_a_person_is_told_by_a_message_and_a_script_by_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(program.QMessageBox, "critical", lambda parent, title, text: told.append(text))
+    monkeypatch.setattr(sys, "stderr", None)
+    folder = settings_file.folder()
+    folder.mkdir(parents=True)
+    first = QLockFile(str(folder / "au-desktop.lock"))
+    assert first.tryLock(0)
+    try:
+        assert run(Launch()) == 2
+        assert told[0].startswith("AU Desktop is already running with the settings in ")
+        assert run(Launch(source="nothing.mp4")) == 2
+        assert "nothing.mp4" in told[1]
+        assert run(Launch(duration=1)) == 2
+        assert len(told) == 2, "nobody is there to click it away"
+        assert "already running" in (folder / "au-desktop.log").read_text()
+    finally:
+        first.unlock()
+
+
 def windows() -> list[program.MainWindow]:
     return [w for w in QApplication.topLevelWidgets() if isinstance(w, program.MainWindow) and w.isVisible()]
 
