@@ -304,7 +304,7 @@ def _camera_to_start(settings: Settings) -> SourceSpec | None:
     """The camera used last if it is there, else the first one, else none."""
     cameras = list_cameras()
     for camera in cameras:
-        if camera.name == settings.source:
+        if camera.name == settings.camera:
             return camera
     return cameras[0] if cameras else None
 

@@ -189,7 +189,7 @@ class MainWindow(QMainWindow):
     def open_source(self, spec: SourceSpec) -> None:
         """Plays that camera, file or demo from now on."""
         if spec.kind == "camera":
-            self._change(source=spec.name)
+            self._change(camera=spec.name)
         self._source = spec
         self._show_other_source(spec)
         self._bridge.pipeline.set_source(spec)

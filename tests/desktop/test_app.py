@@ -287,7 +287,7 @@ def test_flags_hold_for_one_run_and_are_not_kept(tmp_path: Path, monkeypatch: py
     assert (then.theme, then.max_faces, then.layers, then.device) == ("light", 3, ("pose",), "cpu")
     kept = settings_file.load()[0]
     assert (kept.model, kept.record_root, kept.max_faces) == (None, "/own", 1)
-    assert (kept.layers, kept.source, kept.window_geometry) == (("box", "regions"), None, "AAAA")
+    assert (kept.layers, kept.camera, kept.window_geometry) == (("box", "regions"), None, "AAAA")
     assert kept.theme == "system", "chosen by hand, so it stays"
 
 

@@ -488,7 +488,7 @@ def test_empty_state_starts_a_camera_by_name(make_desk: MakeDesk) -> None:
     (button,) = (b for b in buttons if b.accessibleName() == CAMERA.name)
     QTest.mouseClick(button, LEFT)
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
-    assert desk.window.settings.source == CAMERA.name
+    assert desk.window.settings.camera == CAMERA.name
     assert desk.window.windowTitle().startswith(CAMERA.name)
 
 
