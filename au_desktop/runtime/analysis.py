@@ -49,7 +49,7 @@ class AnalysisStats:
     """Of the last analysed frame."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """What is called in the threads of the analysis, one call at a time."""
 

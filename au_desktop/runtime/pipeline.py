@@ -81,13 +81,13 @@ class Pipeline:
         self._analysis = Analysis(
             make_engine,
             Listener(
-                self._on_frame,
-                self._on_failed_frame,
-                self._on_end,
-                self._on_broken,
-                self._on_engine,
-                self.warn,
-                self._on_wait,
+                on_frame=self._on_frame,
+                on_failed_frame=self._on_failed_frame,
+                on_end=self._on_end,
+                on_broken=self._on_broken,
+                on_engine=self._on_engine,
+                on_warning=self.warn,
+                on_wait=self._on_wait,
             ),
         )
         self._recordings = Recordings(self._analysis, self._notices)
