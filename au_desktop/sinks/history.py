@@ -72,12 +72,6 @@ class History:
         kept[1:] |= kept[:-1].copy()  # one row tells a gap; drawing thousands of them would cost 90 ms
         return shown[kept], values[kept]
 
-    def faces(self) -> tuple[int, ...]:
-        """Ids of the faces with values in the history, in order of their ids."""
-        with self._lock:
-            oldest = self._written - self._rows
-            return tuple(sorted(i for i, seen in self._last_seen.items() if seen > oldest))
-
     def clear(self) -> None:
         with self._lock:
             self._forget()
