@@ -146,6 +146,7 @@ def test_a_click_on_a_row_shows_and_hides_its_curve(make_desk: MakeDesk) -> None
     click_row(desk, 1)
     assert desk.window.traces.lanes == (12, 26)
     assert desk.window.settings.curve_aus == (12, 26)
+    assert desk.window.traces.accessibleDescription() == "AU12 Lip corner puller, AU26 Jaw drop"
 
 
 def test_rows_take_the_keyboard(make_desk: MakeDesk) -> None:
