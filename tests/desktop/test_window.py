@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
-from au_desktop.sources import FrameSource, SourceSpec
+from au_desktop.sources import DEMO, FrameSource, SourceSpec
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.controls import clock, readable_size
 from au_desktop.ui.icons import app_icon
@@ -27,7 +27,7 @@ from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.session import read_session
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
-from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener
+from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener, file_spec
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -531,6 +531,25 @@ def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) ->
     action.trigger()
     menu.close()
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
+
+
+def test_the_source_menu_marks_what_plays(make_desk: MakeDesk) -> None:
+    button = make_desk(cameras=(CAMERA,)).window.top.source
+
+    def looks() -> dict[str, QImage]:
+        button.fill_menu()
+        return {action.text(): action.icon().pixmap(16).toImage() for action in button.menu_of_sources.actions()}
+
+    def marked() -> list[str]:
+        return [text for text, image in looks().items() if image != plain[text]]
+
+    plain = looks()
+    button.show_source(replace(CAMERA, target="3"))  # plugged in elsewhere meanwhile
+    assert marked() == [CAMERA.name]
+    button.show_source(DEMO)
+    assert marked() == ["Demo"]
+    button.show_source(file_spec("Demo clip"))
+    assert marked() == []
 
 
 def test_a_source_that_cannot_be_opened_shows_why(make_desk: MakeDesk) -> None:
