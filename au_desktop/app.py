@@ -23,7 +23,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
 from au_desktop.engines import Engines
-from au_desktop.faults import Hooks, logging_to
+from au_desktop.faults import Hooks, log_file, logging_to
 from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog
@@ -57,7 +57,7 @@ def run(
     folder = settings_file.folder()
     with contextlib.suppress(OSError):  # where nobody may write, nothing is locked, logged or kept
         folder.mkdir(parents=True, exist_ok=True)
-    with logging_to(folder):
+    with logging_to(log_file()):
         try:
             spec = parse_source(launch.source) if launch.source is not None else None
             if launch.camera_fps is not None:
