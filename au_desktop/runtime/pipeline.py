@@ -97,9 +97,12 @@ class Pipeline:
         self._analysis.start()
 
     def set_source(self, spec: SourceSpec | None) -> None:
-        """Plays another source, or none. It is opened in its own thread; faults appear as status().notice."""
+        """Plays another source, or none. It is opened in its own thread; faults appear as status().notice. Where the
+        one before is recorded, this waits until the frames captured so far have their rows."""
         with self._lock:
             if self._capture is not None:
+                if self._recordings.running is not None:
+                    self._catch_up(self._capture)
                 self._capture.stop(discard=True)
                 self._before = self._capture  # the next one lets it close its device first
             for key in ("source", "faces", "frames", "silent", "recording"):
@@ -192,10 +195,7 @@ class Pipeline:
             recorder, capture = self._recordings.running, self._capture
             if recorder is None or capture is None:
                 return None
-            captured = capture.stats().captured
-            self._delivered.wait_for(
-                lambda: self._last_number >= captured or self._recordings.running is None, CATCH_UP_S
-            )
+            self._catch_up(capture)
             recorder = self._recordings.running or recorder  # another model may have gone on in another folder
             recorder.finish()
         if not recorder.join():
@@ -301,6 +301,12 @@ class Pipeline:
             lost = (*taken.dropped, (packet.number, packet.timestamp))
             recorder.put(tuple(FrameRecord(number, timestamp) for number, timestamp in lost), packet.captured_at)
             self._note_delivered(capture, packet)
+
+    def _catch_up(self, capture: Capture) -> None:
+        """Waits until the frames captured so far went to the recording that runs. Called under the lock, which is given
+        up meanwhile."""
+        captured = capture.stats().captured
+        self._delivered.wait_for(lambda: self._last_number >= captured or self._recordings.running is None, CATCH_UP_S)
 
     def _note_delivered(self, capture: Capture, packet: FramePacket) -> None:
         with self._lock:

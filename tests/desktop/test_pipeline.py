@@ -237,17 +237,20 @@ def test_closing_waits_for_the_rows_of_earlier_recordings_on_a_slow_disk(
 
 
 def test_another_source_ends_the_recording_of_the_first(make: Any, tmp_path: Path) -> None:
-    pipeline = make()
-    pipeline.start()
+    pipeline = make(lambda: FakeEngine(work_s=0.05))
     pipeline.set_source(CAMERA)
     folder = pipeline.start_recording(tmp_path)
+    pipeline.start()
     until(pipeline, lambda status: status.recording.rows > 5)
+    captured = pipeline.status().captured
     pipeline.set_source(FILE)
     status = until(pipeline, is_state(State.LIVE))
     assert status.recording is None
     assert status.source == FILE
     pipeline.close()
-    assert read_session(folder)[0]["status"] == "complete"
+    meta, columns = read_session(folder)
+    assert meta["status"] == "complete"
+    assert len(columns["frame"]) >= captured
 
 
 def test_nothing_can_be_recorded_without_a_source(make: Any, tmp_path: Path) -> None:
