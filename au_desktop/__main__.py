@@ -53,24 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
+    from dataclasses import fields
+
     from au_desktop.launch import Launch
 
-    launch = Launch(
-        source=arguments.source,
-        model=arguments.model,
-        device=arguments.device,
-        record=arguments.record,
-        duration=arguments.duration,
-        screenshot=arguments.screenshot,
-        stats=arguments.stats,
-        samples=arguments.samples,
-        pace=arguments.pace,
-        camera_fps=arguments.camera_fps,
-        theme=arguments.theme,
-        faces=arguments.faces,
-        size=arguments.size,
-        layers=arguments.layers,
-    )
+    launch = Launch(**{field.name: getattr(arguments, field.name) for field in fields(Launch)})
     return _for_nobody(launch) if headless else launch
 
 

@@ -13,22 +13,22 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QLockFile, QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
 from au_desktop import settings as settings_file
 from au_desktop.bridge import Bridge
 from au_desktop.engines import Engines
-from au_desktop.faults import Hooks, logging_to
+from au_desktop.faults import Hooks, log_file, logging_to
 from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import Pipeline, State, Status
-from au_desktop.samples import SampleLog, SamplesError
+from au_desktop.samples import SampleLog
 from au_desktop.settings import Settings
-from au_desktop.sources import SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
+from au_desktop.sources import DEMO, SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
 from au_desktop.ui.controls import clock
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
@@ -43,6 +43,8 @@ log = logging.getLogger("au_desktop")
 
 SAVE_AFTER_MS = 500
 SAMPLE_MS = 500
+RECOVERY_S = 5.0
+"""So long the end waits for recordings that are being finished."""
 
 
 def run(
@@ -51,28 +53,20 @@ def run(
     on_started: Callable[[], object] = lambda: None,
 ) -> int:
     """Shows the window until it is closed. ``on_started`` is called in the window's thread when all others are there.
-    Returns the exit code: 0, or 2 for unusable input (said on stderr)."""
-    try:
-        spec = parse_source(launch.source) if launch.source is not None else None
-        if launch.camera_fps is not None:
-            spec = as_camera(spec or parse_source("demo"))
-    except InputError as error:
-        return _refuse(str(error))
+    Returns the exit code: 0, or 2 for unusable input, which is said (``_refuse``)."""
     folder = settings_file.folder()
-    lock = _lock(folder)
-    if lock is None:
-        return _refuse(
-            f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
-            "another folder."
-        )
-    qt = qt_application(sys.argv[:1])
-    try:
-        with logging_to(folder):
-            return App(qt, launch, spec, make_engine or load_engine, on_started).run()
-    except SamplesError as error:
-        return _refuse(str(error))
-    finally:
-        lock.unlock()
+    with contextlib.suppress(OSError):  # where nobody may write, nothing is locked, logged or kept
+        folder.mkdir(parents=True, exist_ok=True)
+    with logging_to(log_file()):
+        try:
+            spec = parse_source(launch.source) if launch.source is not None else None
+            if launch.camera_fps is not None:
+                spec = as_camera(spec or DEMO)
+            with _only_one(folder):
+                qt = qt_application(sys.argv[:1])
+                return App(qt, launch, spec, make_engine or load_engine, on_started).run()
+        except InputError as error:
+            return _refuse(str(error), launch)
 
 
 def qt_application(arguments: Sequence[str]) -> QApplication:
@@ -144,6 +138,7 @@ class App:
             self._window.resize(*launch.size)
         self._window.settings_changed.connect(self._settings_changed)
         self._window.engine_wanted.connect(self._exchange_engine)
+        self._window.closing.connect(self._leave_what_was_asked_for)
         self._bridge.status_changed.connect(self._watch)
         self._save_soon = QTimer(singleShot=True, interval=SAVE_AFTER_MS)
         self._save_soon.timeout.connect(self._save)
@@ -164,7 +159,7 @@ class App:
         self._pipeline.start()
         self._on_started()
         if self._launch.duration is not None:
-            QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._finish)
+            QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._window.close)
         with self._hooks:
             self._qt.exec()
             self._stop()
@@ -182,7 +177,8 @@ class App:
             self._fail("No camera was found, so nothing is recorded; name a source, for example: --source demo.")
             return
         try:
-            self._session = self._pipeline.start_recording(self._launch.record)
+            # The flag's folder as a whole path, which the file manager can open.
+            self._session = self._pipeline.start_recording(Path(self._settings.record_root))
         except SessionError as error:
             self._fail(str(error))
 
@@ -218,12 +214,12 @@ class App:
         if status.state is State.FAILED:
             self._fail(status.notice.text if status.notice else "The source cannot be read.")
         elif status.state is State.FINISHED and self._launch.duration is None:
-            self._finish()
+            self._window.close()
 
     def _fail(self, text: str) -> None:
         """Scripted, a fault ends the program with a sentence and code 2; a person sees it in the banner."""
         if self._launch.scripted:
-            self._exit_code = _refuse(text)
+            self._exit_code = _refuse(text, self._launch)
             # Not at once: this may be called in the middle of showing a frame.
             QTimer.singleShot(0, self._window, self._window.close)
         else:
@@ -243,8 +239,8 @@ class App:
 
     # -- ending ---------------------------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        """The end of a scripted run: what the flags asked for, then close."""
+    def _leave_what_was_asked_for(self) -> None:
+        """Screenshot and statistics, however it ends: while all still runs, and the window is on the screen."""
         launch = self._launch
         try:
             if launch.screenshot is not None:
@@ -256,21 +252,20 @@ class App:
                 launch.stats.parent.mkdir(parents=True, exist_ok=True)
                 launch.stats.write_text(json.dumps(self.stats(), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            self._exit_code = _refuse(f"{error}; choose another place for --screenshot or --stats.")
-        self._window.close()
+            self._exit_code = _refuse(f"{error}; choose another place for --screenshot or --stats.", launch)
 
     def _stop(self) -> None:
         self._sampler.stop()
         if self._samples is not None:
             self._samples.close()
         self._bridge.stop()
-        folder = self._pipeline.stop_recording() or self._session
-        self._pipeline.close()
+        folder = self._pipeline.close() or self._session
         if folder is not None and self._launch.scripted:
             print(f"Session: {folder}")
             if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:
-                self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.")
-        self._recovery.join()
+                text = f"no frame came while it recorded; {folder} holds no rows."
+                self._exit_code = _refuse(text, self._launch)
+        self._recovery.join(RECOVERY_S)  # a network disk may never answer; then it is left behind
         self._window.settings_changed.disconnect(self._settings_changed)  # a refusal may still be on its way
         self._save_soon.stop()
         if not self._launch.scripted:
@@ -309,22 +304,35 @@ def _camera_to_start(settings: Settings) -> SourceSpec | None:
     """The camera used last if it is there, else the first one, else none."""
     cameras = list_cameras()
     for camera in cameras:
-        if camera.name == settings.source:
+        if camera.name == settings.camera:
             return camera
     return cameras[0] if cameras else None
 
 
-def _lock(folder: Path) -> QLockFile | None:
-    """Held while the program runs; None if another one holds it. A folder nobody may write needs no lock."""
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Holds the settings in that folder. Raises InputError if another program does."""
     lock = QLockFile(str(folder / "au-desktop.lock"))
     lock.setStaleLockTime(0)  # a lock is stale when its process is gone, not when it is old
-    if lock.tryLock(0) or lock.error() == QLockFile.LockError.PermissionError:
-        return lock
-    return None
+    if not lock.tryLock(0) and lock.error() != QLockFile.LockError.PermissionError:
+        raise InputError(
+            f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
+            "another folder."
+        )
+    try:
+        yield
+    finally:
+        lock.unlock()
 
 
-def _refuse(text: str) -> int:
-    print(f"au-desktop: {text}", file=sys.stderr)
+def _refuse(text: str, launch: Launch) -> int:
+    """Says why the program does not do what was asked; the exit code. Packaged for Windows or macOS it has no stderr: a
+    person gets a message to click away, a script, which nobody watches, a line in the log."""
+    if sys.stderr is not None:
+        print(f"au-desktop: {text}", file=sys.stderr)
+    elif launch.scripted:
+        log.error(text)
+    else:
+        qt_application(sys.argv[:1])
+        QMessageBox.critical(None, "AU Desktop", f"{text[:1].upper()}{text[1:]}")
     return 2

@@ -24,14 +24,12 @@ def log_file() -> Path:
 
 
 @contextlib.contextmanager
-def logging_to(folder: Path) -> Iterator[None]:
-    """Warnings and worse go to a rotating file in that folder meanwhile; nowhere if the folder cannot be written."""
-    if not os.access(folder, os.W_OK):
+def logging_to(file: Path) -> Iterator[None]:
+    """Warnings and worse go to that file meanwhile, which rotates; nowhere if its folder cannot be written."""
+    if not os.access(file.parent, os.W_OK):
         yield
         return
-    handler = logging.handlers.RotatingFileHandler(
-        log_file(), maxBytes=500_000, backupCount=2, delay=True, encoding="utf-8"
-    )
+    handler = logging.handlers.RotatingFileHandler(file, maxBytes=500_000, backupCount=2, delay=True, encoding="utf-8")
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(threadName)s: %(message)s"))
     root = logging.getLogger()

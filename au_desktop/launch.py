@@ -47,7 +47,7 @@ class Flagged:
     def __init__(self, saved: Settings, launch: Launch, spec: SourceSpec | None) -> None:
         """``spec``: the source that a flag named."""
         flags = {
-            "source": spec.name if spec is not None and spec.kind == "camera" else None,
+            "camera": spec.name if spec is not None and spec.kind == "camera" else None,
             "model": _whole_path(launch.model),
             "device": launch.device,
             "theme": launch.theme,

@@ -14,16 +14,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from au_desktop.settings import LAYERS
 from rtatl_core.face.mesh import MESH_POINTS, NOSE_TIP
 from rtatl_core.face.pose import matrix_from_euler
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, Float32, Float64, UInt8
-
-__all__ = ["LAYERS", "draw_list", "face_at", "fit_picture", "pick_face"]
 
 Ink = str
 """``face``, ``selected``, ``mesh``, ``flow``, ``axis-x``, ``axis-y``, ``axis-z`` or ``au<number>``."""
@@ -113,20 +109,12 @@ FLOW_FLOOR = 0.004
 """Motions below that fraction of the chip's side stay dots."""
 
 
-def fit_picture(image: UInt8, width: int, height: int, *, mirrored: bool) -> UInt8:
-    """(h, w, 3) BGR -> (height, width, 4) as the screen takes it. Qt's own smooth scaling looks the same and costs
-    three times as much."""
-    image = np.asarray(cv2.flip(image, 1) if mirrored else image, np.uint8)
-    fitted = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.cvtColor(fitted, cv2.COLOR_BGR2BGRA), np.uint8)
-
-
 def draw_list(
     frame: AnalysedFrame, layers: Collection[str], *, selected: int | None = None, scale: float = 1.0
 ) -> tuple[Primitive, ...]:
     """What to paint over ``frame.packet.image``, back to front.
 
-    layers: names out of ``LAYERS``. selected: a face id; the largest face if it is None or not in the
+    layers: names out of ``settings.LAYERS``. selected: a face id; the largest face if it is None or not in the
     frame. Only the selected face has its regions labelled, so that two faces side by side stay readable.
     """
     chosen = pick_face(frame, selected)

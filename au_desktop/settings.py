@@ -23,6 +23,8 @@ CURVE_SECONDS = (5, 10, 30, 60)
 MOST_FACES = 8
 ENGINE_SETTINGS = ("model", "device", "max_faces")
 """Those that take another engine."""
+_RENAMED = {"source": "camera"}
+"""Entries of files that an earlier program wrote."""
 
 
 def _record_root() -> str:
@@ -34,8 +36,8 @@ class Settings:
     """Every choice that survives a restart. Raises ValueError for a value the program could not live with."""
 
     version: int = VERSION
-    source: str | None = None
-    """As a person would type it (see sources.parse_source); None: nothing chosen yet."""
+    camera: str | None = None
+    """Name of the one used last; None: none yet."""
     model: str | None = None
     """Path of weights; None: the ones that come with the program."""
     device: str = "auto"
@@ -58,7 +60,7 @@ class Settings:
     def __post_init__(self) -> None:
         checks = {
             "version": self.version == VERSION,
-            "source": _is_text_or_none(self.source),
+            "camera": _is_text_or_none(self.camera),
             "model": _is_text_or_none(self.model),
             "device": isinstance(self.device, str) and bool(self.device),
             "theme": self.theme in THEMES,
@@ -122,6 +124,7 @@ def _from_json(data: Any) -> Settings:
     known = {f.name for f in fields(Settings)}
     if data.get("version") != VERSION:
         raise ValueError(f"its version is {data.get('version')!r}, this program knows {VERSION}")
+    data = {_RENAMED.get(name, name): value for name, value in data.items()}
     if unknown := sorted(data.keys() - known):
         raise ValueError(f"unknown entry {unknown[0]!r}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}

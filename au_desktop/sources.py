@@ -56,6 +56,9 @@ class SourceSpec:
         return self.kind in ("camera", "stream")
 
 
+DEMO = SourceSpec("demo", "demo", "Demo clip")
+
+
 class FrameSource(Protocol):
     """An opened source. `read` may block; everything is called by one thread."""
 
@@ -103,7 +106,7 @@ def parse_source(text: str) -> SourceSpec:
     if not text:
         raise SourceError("No source is named; write a camera's name or number, a video file, or demo.")
     if text.lower() == "demo":
-        return SourceSpec("demo", "demo", "Demo clip")
+        return DEMO
     if scheme in _STREAM_SCHEMES:
         return _stream(text)
     if scheme:
@@ -129,7 +132,7 @@ def as_camera(spec: SourceSpec) -> SourceSpec:
 
 def open_as_camera(spec: SourceSpec, fps: float) -> FileAsCamera:
     """Opens what ``as_camera`` made. Raises SourceError."""
-    path = asset("demo.mp4") if spec.target == "demo" else Path(spec.target)
+    path = asset("demo.mp4") if spec.target == DEMO.target else Path(spec.target)
     return FileAsCamera(spec, LoopedFile(spec, path), fps)
 
 
@@ -196,7 +199,8 @@ class LoopedFile:
             self._loop_starts_s = self._next_s
             packet = self._reader.read()
             if packet is None:  # the file was replaced while it played; VideoReader itself refuses an empty one
-                raise SourceError(f"{self._reader.path} holds no picture any more; install the program again.")
+                remedy = "install the program again" if self.spec.target == DEMO.target else "choose another file"
+                raise SourceError(f"{self._reader.path} holds no picture any more; {remedy}.")
         self._number += 1
         timestamp = self._loop_starts_s + packet.timestamp
         self._next_s = timestamp + 1 / (self.fps or 25)

@@ -49,7 +49,7 @@ class AnalysisStats:
     """Of the last analysed frame."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """What is called in the threads of the analysis, one call at a time."""
 
@@ -101,7 +101,7 @@ class Analysis:
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._state = AnalysisState.LOADING
-        self._lock = threading.Lock()  # around the figures below
+        self._lock = threading.Lock()  # around the wishes and the figures below
         self._analysed = self._failed = 0
         self._timestamp: float | None = None
         self._done_at: deque[float] = deque(maxlen=1024)
@@ -128,9 +128,10 @@ class Analysis:
 
     def wish(self, name: str, value: Any) -> None:
         """Sets one of the engine's plain attributes (want_flow, smoothing_s, ...), now or when it is loaded."""
-        self._wishes[name] = value
-        if self._engine is not None:
-            setattr(self._engine, name, value)
+        with self._lock:
+            self._wishes[name] = value
+            if self._engine is not None:
+                setattr(self._engine, name, value)
 
     def wished(self, name: str) -> Any:
         """The present value of such an attribute; None before the engine is loaded, unless it was wished for."""
@@ -185,9 +186,10 @@ class Analysis:
         if engine is not None:
             loaded.follow_on(engine)
             engine.close()
-        self._engine = loaded
-        for name, value in self._wishes.items():
-            setattr(loaded, name, value)
+        with self._lock:  # a wish made meanwhile must not be passed over, nor an older one come after it
+            self._engine = loaded
+            for name, value in self._wishes.items():
+                setattr(loaded, name, value)
         self._tell_facts(loaded)
         self._state = AnalysisState.READY
         self.ready.set()

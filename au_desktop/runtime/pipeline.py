@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
@@ -23,7 +23,7 @@ from au_desktop.sinks.history import History
 from au_desktop.sinks.recorder import RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
-from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.meter import stage_figures
 from rtatl_core.rows import FrameRecord, records
 
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
+CATCH_UP_S = 5.0
+"""So long a recording that is to end waits for frames that were captured already; a model may be loading."""
 SILENT_S = 3.0
 """After this time without a picture of a live source, too."""
 
@@ -63,6 +65,9 @@ class Pipeline:
         """Starts the captures, which must not inherit the low priority of the window (priority.py)."""
         self._starter.submit(int)  # its thread begins now
         self._lock = threading.RLock()
+        self._delivered = threading.Condition(self._lock)
+        self._last_number = 0
+        """Of the last frame of the present capture that went to the recorder, if there is one."""
         self._notices = Notices()
         self._capture: Capture | None = None
         self._before: Capture | None = None
@@ -76,13 +81,13 @@ class Pipeline:
         self._analysis = Analysis(
             make_engine,
             Listener(
-                self._on_frame,
-                self._on_failed_frame,
-                self._on_end,
-                self._on_broken,
-                self._on_engine,
-                self.warn,
-                self._on_wait,
+                on_frame=self._on_frame,
+                on_failed_frame=self._on_failed_frame,
+                on_end=self._on_end,
+                on_broken=self._on_broken,
+                on_engine=self._on_engine,
+                on_warning=self.warn,
+                on_wait=self._on_wait,
             ),
         )
         self._recordings = Recordings(self._analysis, self._notices)
@@ -92,9 +97,12 @@ class Pipeline:
         self._analysis.start()
 
     def set_source(self, spec: SourceSpec | None) -> None:
-        """Plays another source, or none. It is opened in its own thread; faults appear as status().notice."""
+        """Plays another source, or none. It is opened in its own thread; faults appear as status().notice. Where the
+        one before is recorded, this waits until the frames captured so far have their rows."""
         with self._lock:
             if self._capture is not None:
+                if self._recordings.running is not None:
+                    self._catch_up(self._capture)
                 self._capture.stop(discard=True)
                 self._before = self._capture  # the next one lets it close its device first
             for key in ("source", "faces", "frames", "silent", "recording"):
@@ -102,6 +110,7 @@ class Pipeline:
             self._recordings.end()
             self._faces_seen = self._silent = False
             self._ended = None
+            self._last_number = 0
             self.history.clear()
             self.view.take_nowait()
             self._capture = None
@@ -180,11 +189,14 @@ class Pipeline:
             return self._recordings.begin(capture, Path(root))
 
     def stop_recording(self) -> Path | None:
-        """Ends the recording and waits until its files are closed; its folder, or None when nothing was recording."""
+        """Ends the recording: waits until the frames captured so far have their rows, and until its files are closed.
+        Its folder, or None when nothing was recording."""
         with self._lock:
-            recorder = self._recordings.running
-            if recorder is None:
+            recorder, capture = self._recordings.running, self._capture
+            if recorder is None or capture is None:
                 return None
+            self._catch_up(capture)
+            recorder = self._recordings.running or recorder  # another model may have gone on in another folder
             recorder.finish()
         if not recorder.join():
             text = f"The disk with {recorder.folder} does not answer; check it before you unplug it."
@@ -207,8 +219,7 @@ class Pipeline:
             paused=capture is not None and capture.paused,
             source=capture.spec if capture else None,
             source_size=source.size if source else None,
-            model_name=facts.model["name"] if facts else None,
-            trained_on=facts.model["trained_on"] if facts else None,
+            model=facts.model if facts else None,
             device=facts.device if facts else None,
             aus=facts.aus if facts else (),
             captured=source.captured if source else 0,
@@ -220,12 +231,6 @@ class Pipeline:
             position_s=analysis.timestamp if is_file else None,
             duration_s=source.duration_s if source and is_file else None,
         )
-
-    @property
-    def model(self) -> dict[str, Any] | None:
-        """The card of the loaded model; None until the engine is ready."""
-        facts = self._analysis.facts
-        return facts.model if facts else None
 
     def announce(self, text: str) -> None:
         """A sentence for the person about something outside the source."""
@@ -248,11 +253,12 @@ class Pipeline:
             }
         )
 
-    def close(self) -> None:
-        """Ends capture, analysis and recorder in this order, each with a deadline, so that every captured
-        frame still gets its row. What does not end in time is left behind and logged."""
+    def close(self) -> Path | None:
+        """Ends capture, analysis and recorders in this order, each with a deadline, so that every captured
+        frame still gets its row. What does not end in time is left behind and logged. Returns the folder of the
+        recording that ran, None if none did."""
         with self._lock:
-            capture, before, recorder = self._capture, self._before, self._recordings.last
+            capture, before = self._capture, self._before
         self._starter.shutdown()
         for late in (capture, before):
             if late is not None:
@@ -261,10 +267,7 @@ class Pipeline:
                     log.warning("%s did not stop in time", late.spec.name)
         if not self._analysis.stop():
             log.warning("the analysis did not stop in time")
-        if recorder is not None:
-            recorder.finish()
-            if not recorder.join():
-                log.warning("the disk with %s does not answer", recorder.folder)
+        return self._recordings.close()
 
     def _on_frame(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:
@@ -284,6 +287,7 @@ class Pipeline:
                 self._notices.post("faces", "info", text)
         if recorder is not None:  # outside the lock: for a file it may wait
             recorder.put(records(frame), frame.packet.captured_at)
+        self._note_delivered(capture, frame.packet)
 
     def _on_failed_frame(self, capture: Capture, taken: Taken | None, text: str) -> None:
         log.exception("analysis")
@@ -296,6 +300,19 @@ class Pipeline:
             packet = taken.packet
             lost = (*taken.dropped, (packet.number, packet.timestamp))
             recorder.put(tuple(FrameRecord(number, timestamp) for number, timestamp in lost), packet.captured_at)
+            self._note_delivered(capture, packet)
+
+    def _catch_up(self, capture: Capture) -> None:
+        """Waits until the frames captured so far went to the recording that runs. Called under the lock, which is given
+        up meanwhile."""
+        captured = capture.stats().captured
+        self._delivered.wait_for(lambda: self._last_number >= captured or self._recordings.running is None, CATCH_UP_S)
+
+    def _note_delivered(self, capture: Capture, packet: FramePacket) -> None:
+        with self._lock:
+            if capture is self._capture:
+                self._last_number = packet.number
+                self._delivered.notify_all()
 
     def _on_end(self, capture: Capture) -> None:
         stats = capture.stats()
@@ -316,6 +333,7 @@ class Pipeline:
             if self._capture is not None:
                 self._capture.stop(discard=True)
             self._recordings.end(f"stopped: {text}")
+            self._delivered.notify_all()  # no frame will come
 
     def _on_engine(self, facts: EngineFacts) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ and notices for the person.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
 from rtatl_core.session import ClockPair, SessionWriter, make_folder
 
+log = logging.getLogger(__name__)
+
 
 class Recordings:
     """One recording after another."""
@@ -27,6 +30,8 @@ class Recordings:
         self._notices = notices
         self.last: Recorder | None = None
         """The one that runs, or ran last."""
+        self._made: list[Recorder] = []
+        """Those whose files may not be closed yet: on a slow disk, rows of an earlier recording still wait."""
 
     @property
     def running(self) -> Recorder | None:
@@ -44,6 +49,8 @@ class Recordings:
         )
         if capture.paused:
             self.last.pause()
+        self._made = [made for made in self._made if not made.join(0)]
+        self._made.append(self.last)
         self.last.start()
         return folder
 
@@ -75,6 +82,17 @@ class Recordings:
                     self._notices.post("recording", "info", saved, folder)
             else:
                 self._notices.post("recording", "warning", f"No frame came while it recorded; {folder} holds no rows.")
+
+    def close(self) -> Path | None:
+        """Ends the one that runs and waits until the files of all are closed, of each with a deadline. Returns the
+        folder of the one that ran, None if none did."""
+        recorder = self.running
+        if recorder is not None:
+            recorder.finish()
+        for made in self._made:
+            if not made.join():
+                log.warning("the disk with %s does not answer", made.folder)
+        return recorder.folder if recorder is not None else None
 
     def stopped_because(self, text: str) -> None:
         """Called in any thread."""

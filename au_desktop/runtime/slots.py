@@ -32,17 +32,10 @@ class Slot(Generic[T]):
         self.on_filled: Callable[[], object] = _nothing
         self._lock = threading.Lock()
         self._item: T | None = None
-        self._overwritten = 0
-
-    @property
-    def overwritten(self) -> int:
-        """How many items were replaced before anybody took them."""
-        return self._overwritten
 
     def put(self, item: T) -> None:
         with self._lock:
             was_empty = self._item is None
-            self._overwritten += not was_empty
             self._item = item
         if was_empty:
             self.on_filled()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from au_desktop.runtime.analysis import AnalysisState, AnalysisStats
 from au_desktop.runtime.capture import Capture, CaptureState
@@ -48,8 +49,8 @@ class Status:
     """By the person; a source that is lost may be paused too."""
     source: SourceSpec | None
     source_size: tuple[int, int] | None
-    model_name: str | None
-    trained_on: str | None
+    model: Mapping[str, Any] | None
+    """The card of the loaded model, which tells models of one name apart; None until the engine is ready."""
     device: str | None
     aus: tuple[int, ...]
     captured: int
@@ -62,6 +63,14 @@ class Status:
     position_s: float | None
     """Of a file, as is duration_s."""
     duration_s: float | None
+
+    @property
+    def model_name(self) -> str | None:
+        return self.model["name"] if self.model else None
+
+    @property
+    def trained_on(self) -> str | None:
+        return self.model["trained_on"] if self.model else None
 
 
 class Notices:

@@ -28,7 +28,8 @@ class History:
         self._times = np.zeros(self._rows)
         self._values: dict[int, NDArray[np.float32]] = {}
         self._last_seen: dict[int, int] = {}
-        self._aus: tuple[int, ...] = ()
+        self.aus: tuple[int, ...] = ()
+        """Of the values, in their order."""
         self._written = 0
 
     def append(self, frame: AnalysedFrame) -> None:
@@ -38,9 +39,9 @@ class History:
         """
         time = frame.packet.timestamp
         with self._lock:
-            if frame.aus != self._aus or (self._written and time < self._newest()):
+            if frame.aus != self.aus or (self._written and time < self._newest()):
                 self._forget()
-                self._aus = frame.aus
+                self.aus = frame.aus
             if self._written and time - self._newest() > GAP_S:
                 self._add_row(self._newest() + GAP_S / 2)
             row = self._add_row(time)
@@ -48,7 +49,7 @@ class History:
                 face_id = face.observation.face_id
                 if face_id not in self._values:
                     self._make_room()
-                    self._values[face_id] = np.full((self._rows, len(self._aus)), np.nan, np.float32)
+                    self._values[face_id] = np.full((self._rows, len(self.aus)), np.nan, np.float32)
                 self._values[face_id][row] = face.result.intensity
                 self._last_seen[face_id] = self._written
 
@@ -61,7 +62,7 @@ class History:
         with self._lock:
             values = self._values.get(face_id)
             if values is None or not self._written:
-                return np.empty(0), np.empty((0, len(self._aus)), np.float32)
+                return np.empty(0), np.empty((0, len(self.aus)), np.float32)
             stored = min(self._written, self._rows)
             order = np.arange(self._written - stored, self._written) % self._rows
             times = self._times[order]
@@ -70,12 +71,6 @@ class History:
         kept = np.isfinite(values).any(axis=1)
         kept[1:] |= kept[:-1].copy()  # one row tells a gap; drawing thousands of them would cost 90 ms
         return shown[kept], values[kept]
-
-    def faces(self) -> tuple[int, ...]:
-        """Ids of the faces with values in the history, in order of their ids."""
-        with self._lock:
-            oldest = self._written - self._rows
-            return tuple(sorted(i for i, seen in self._last_seen.items() if seen > oldest))
 
     def clear(self) -> None:
         with self._lock:

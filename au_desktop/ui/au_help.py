@@ -64,10 +64,10 @@ class AUHelp(QFrame):
         self._text = QLabel()
         self._text.setWordWrap(True)
         self._text.setFixedWidth(len(_CAPTIONS) * FACE + 2 * 6)
-        column_ = QVBoxLayout(self)
-        column_.setContentsMargins(14, 12, 14, 12)
-        column_.addWidget(self._pictures)
-        column_.addWidget(self._text)
+        card = QVBoxLayout(self)
+        card.setContentsMargins(14, 12, 14, 12)
+        card.addWidget(self._pictures)
+        card.addWidget(self._text)
         look.changed.connect(self.hide)
 
     def explain(self, au: int, text: str, beside: QRect) -> None:

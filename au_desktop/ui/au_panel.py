@@ -90,8 +90,7 @@ class AUPanel(QWidget):
         """The model's AUs, and how far each may be trusted: "good", "usable" or "experimental" by AU
         number."""
         trust = trust or {}
-        self.rows.aus = aus
-        self.rows.trust = {au: trust[str(au)] for au in aus if str(au) in trust}
+        self.rows.set_aus(aus, {au: trust[str(au)] for au in aus if str(au) in trust})
         levels = set(self.rows.trust.values())
         marks = {"usable": "dashed: usable", "experimental": "dotted: experimental"}
         said = ", ".join(mark for level, mark in marks.items() if level in levels)
@@ -101,7 +100,6 @@ class AUPanel(QWidget):
         self._legend.setToolTip("<br>".join(TRUST_MEANS.values()))
         self._legend.setVisible(bool(said))
         self.show_face(None)
-        self.rows.redraw()
 
     def set_chosen(self, aus: frozenset[int]) -> None:
         self.rows.chosen = aus

@@ -100,6 +100,15 @@ class AURows(QWidget):
 
     # -- content -----------------------------------------------------------------------------------------
 
+    def set_aus(self, aus: tuple[int, ...], trust: Mapping[int, str]) -> None:
+        """Other rows, without values yet; pointer and keyboard stay where there is still a row."""
+        self.aus, self.trust = aus, trust
+        self._current = max(0, min(self._current, len(aus) - 1))
+        self._hovered = self._hovered if self._hovered < len(aus) else -1
+        self.help.hide()
+        self.show_values(None, None)
+        self.redraw()
+
     def show_values(self, intensity: Float32 | None, occurrence: Float32 | None, sides: Float32 | None = None) -> None:
         """Values in the order of ``aus``; None when there is no face. ``sides``: (n_aus, 2) of the subject's left and
         right, None if the model does not tell them."""

@@ -50,6 +50,7 @@ class EmptyState(QWidget):
         ways.addStretch()
         self._cameras = QHBoxLayout()
         self._cameras.setSpacing(12)
+        self._shown: tuple[SourceSpec, ...] | None = None
         self._hint = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._hint.setObjectName("Faint")
 
@@ -73,7 +74,11 @@ class EmptyState(QWidget):
         self.show_cameras(())
 
     def show_cameras(self, cameras: Sequence[SourceSpec]) -> None:
-        """One button per camera by name; without any, a word on how to get one."""
+        """One button per camera by name; without any, a word on how to get one. Called again and again: buttons stay as
+        long as their cameras do, with the focus and a click that is half done."""
+        if tuple(cameras) == self._shown:
+            return
+        self._shown = tuple(cameras)
         while (item := self._cameras.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:

@@ -6,9 +6,10 @@ somebody else saves, and ``engine_wanted`` with the settings when a choice takes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
@@ -18,7 +19,7 @@ from au_desktop.bridge import Bridge
 from au_desktop.overlay import pick_face
 from au_desktop.runtime.pipeline import Notice, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
-from au_desktop.sources import SourceSpec, list_cameras
+from au_desktop.sources import DEMO, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import layout_of, restore_layout
@@ -47,6 +48,8 @@ _FILES = f"Videos and photos ({_KNOWN});;All files (*)"
 class MainWindow(QMainWindow):
     settings_changed = Signal(object)
     engine_wanted = Signal(object)
+    closing = Signal()
+    """By hand, a flag or a signal; it can still be seen."""
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class MainWindow(QMainWindow):
         self._source: SourceSpec | None = None
         self._state: State | None = None
         self._aus = tuple(ACTION_UNITS)
-        self._model_name: str | None = None
+        self._model: Mapping[str, Any] | None = None
         self._notice: Notice | None = None
         self._informed = 0
         self._film_folder = ""
@@ -186,13 +189,13 @@ class MainWindow(QMainWindow):
     def open_source(self, spec: SourceSpec) -> None:
         """Plays that camera, file or demo from now on."""
         if spec.kind == "camera":
-            self._change(source=spec.name)
+            self._change(camera=spec.name)
         self._source = spec
         self._show_other_source(spec)
         self._bridge.pipeline.set_source(spec)
 
     def open_demo(self) -> None:
-        self.open_source(SourceSpec("demo", "demo", "Demo clip"))
+        self.open_source(DEMO)
 
     def open_file(self, path: str) -> None:
         self.open_source(SourceSpec("file", path, Path(path).name))
@@ -299,31 +302,31 @@ class MainWindow(QMainWindow):
 
     def _follow(self, frame: AnalysedFrame) -> AnalysedFace | None:
         """The face a person chose, else the one followed so far, else the largest: two faces of like size must not
-        take turns in the panel."""
+        take turns in the panel. None where the frame is of another model than the rows."""
         face = pick_face(frame, self._selected, self._followed)
         if face is not None and face.observation.face_id != self._followed:
             self._followed = face.observation.face_id
             self.stage.video.select(self._followed)
-        return face
+        return face if frame.aus == self._aus else None
 
     def _draw_curves(self) -> None:
         """Curves of the face followed last: when it is lost they show a gap, not an empty plot."""
-        if self._followed is None:
+        history = self._bridge.pipeline.history
+        if self._followed is None or history.aus != self._aus:
             self.traces.clear()
             return
-        times, values = self._bridge.pipeline.history.curves(self._followed, self.traces.seconds)
+        times, values = history.curves(self._followed, self.traces.seconds)
         self.traces.show_curves(times, values)
 
     def _show_status(self, status: Status) -> None:
         if status.source != self._source:
             self._source = status.source
             self._show_other_source(status.source)
-        if status.aus and status.model_name != self._model_name:
-            self._model_name, self._aus = status.model_name, status.aus
-            model = self._bridge.pipeline.model or {}
-            self.panel.set_aus(status.aus, model.get("trust"))
+        if status.model is not None and (status.model, status.aus) != (self._model, self._aus):
+            self._model, self._aus = status.model, status.aus
+            self.panel.set_aus(status.aus, status.model.get("trust"))
             self.traces.set_aus(status.aus)
-            self.stage.show_model(model)
+            self.stage.show_model(status.model)
         if status.state is not self._state:
             self._state = status.state
             if status.state in _STANDSTILL and self._bridge.latest is not None:
@@ -383,6 +386,7 @@ class MainWindow(QMainWindow):
             self.open_file(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        self.closing.emit()
         self._camera_watch.stop()
         self._change(**layout_of(self, self._left, self._body))
         super().closeEvent(event)

@@ -10,7 +10,7 @@ from PySide6.QtGui import QAction, QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
-from au_desktop.sources import SourceSpec
+from au_desktop.sources import DEMO, SourceSpec
 from au_desktop.ui.controls import Button, RecordButton
 from au_desktop.ui.icons import icon, pixmap
 from au_desktop.ui.theme import Look, font
@@ -62,15 +62,19 @@ class SourceButton(Button):
         menu.clear()
         cameras = self._list_cameras()
         for camera in cameras:
-            self._add(camera.name, "camera", partial(self.camera_wanted.emit, camera))
+            self._add(camera.name, "camera", partial(self.camera_wanted.emit, camera), camera)
         if not cameras:
             self._add("No camera found", "camera", None)
         menu.addSeparator()
         self._add("Open video or photo…\tO", "film", self.file_wanted.emit)
-        self._add("Demo", "demo", self.demo_wanted.emit)
+        self._add("Demo", "demo", self.demo_wanted.emit, DEMO)
 
-    def _add(self, text: str, icon_name: str, wanted: Callable[[], object] | None) -> QAction:
-        is_current = self._spec is not None and self._spec.name in (text, f"{text} clip")
+    def _add(
+        self, text: str, icon_name: str, wanted: Callable[[], object] | None, spec: SourceSpec | None = None
+    ) -> QAction:
+        """``spec``: what is played if this is chosen; a camera is known by its name, for its number may change."""
+        playing = self._spec
+        is_current = spec and playing and (spec.kind, spec.name) == (playing.kind, playing.name)
         picture = icon(icon_name, self._look.colour("accent" if is_current else "dim"))
         action = self.menu_of_sources.addAction(picture, text)
         action.setEnabled(wanted is not None)

@@ -268,6 +268,8 @@ class TracePlot(QWidget):
                 curve = _Curve(antialias=True, skipFiniteCheck=True, connect="finite")
                 self._plot.addItem(curve, ignoreBounds=True)
                 self._curves[au] = curve
+        shown = (f"AU{au} {ACTION_UNITS[au].name}" for au in self._curves if au in ACTION_UNITS)
+        self.setAccessibleDescription(", ".join(shown))
         self._shown_at = 0.0
         self._restyle()
         self._set_range()
@@ -312,7 +314,3 @@ class TracePlot(QWidget):
             pen.setCosmetic(True)
             curve.setPen(pen)
         self._lanes.update()
-
-    def name_of_lanes(self) -> str:
-        """For screen readers: which curves are shown."""
-        return ", ".join(f"AU{au} {ACTION_UNITS[au].name}" for au in self._curves if au in ACTION_UNITS)

@@ -43,8 +43,8 @@ from au_desktop.overlay import (
     Strokes,
     draw_list,
     face_at,
-    fit_picture,
 )
+from au_desktop.picture import fit_picture
 from au_desktop.ui.theme import Look, font, over_picture, static_texts
 from rtatl_core.handoffs import AnalysedFrame, Float32, Float64, UInt8
 

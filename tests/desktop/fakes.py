@@ -3,6 +3,7 @@ camera."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -39,7 +40,8 @@ class FakeEngine:
     timestamp.
 
     faces: how many people it sees; `blind` frames (a predicate on the packet) show nobody. work_s: time spent
-    per frame. fails: exceptions to raise by frame number. flow, inpainting: the decoders that the model has.
+    per frame. fails: exceptions to raise by frame number. flow, inpainting: the decoders that the model has. trust: of
+    its card.
     """
 
     def __init__(
@@ -55,15 +57,17 @@ class FakeEngine:
         smoothing_s: float = 0.06,
         flow: bool = True,
         inpainting: bool = True,
+        trust: dict[str, str] | None = None,
     ) -> None:
         self.aus = aus
         self.model: dict[str, Any] = {
             "name": "fake-1",
-            "sha256": "0" * 64,
+            "sha256": hashlib.sha256(repr((aus, flow, inpainting)).encode()).hexdigest(),
             "trained_on": "nothing: arithmetic",
             "flow": flow,
             "inpainting": inpainting,
             "network": {"reference": True},
+            "trust": trust or {},
         }
         self.device = device
         self.want_flow = False

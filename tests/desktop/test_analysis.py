@@ -164,6 +164,27 @@ def test_wishes_reach_the_engine_before_and_after_it_is_loaded(start: Any) -> No
     assert engine.smoothing_s == running.analysis.wished("smoothing_s") == 0.5
 
 
+def test_a_wish_made_while_others_reach_the_engine_is_not_lost(start: Any) -> None:
+    reached = threading.Event()
+
+    class Slow(FakeEngine):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if value == "wished":
+                reached.set()
+                time.sleep(0.1)
+
+    gate = threading.Event()
+    engine = Slow()
+    running = start(lambda: gate.wait(3) and engine)
+    running.analysis.wish("want_flow", "wished")
+    gate.set()
+    assert reached.wait(3)
+    running.analysis.wish("smoothing_s", 0.5)
+    running.until(lambda: running.analysis.stats().state is AnalysisState.READY)
+    assert engine.smoothing_s == 0.5
+
+
 def test_figures_are_those_of_the_frames(start: Any) -> None:
     running = start(lambda: FakeEngine(work_s=0.01))
     running.analysis.follow(still(list(range(1, 31))))

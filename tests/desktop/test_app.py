@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QLockFile, Qt, QTimer
+from PySide6.QtCore import QLockFile, QRect, Qt, QTimer
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -115,6 +115,33 @@ def short_clip(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda window: window.close(),
+        lambda window: os.kill(os.getpid(), signal.SIGINT),
+        lambda window: os.kill(os.getpid(), signal.SIGTERM),
+    ],
+    ids=["by hand", "Ctrl-C", "SIGTERM"],
+)
+def test_a_run_that_ends_early_leaves_what_was_asked_for_too(
+    tmp_path: Path, end: Callable[[program.MainWindow], object]
+) -> None:
+    launch = Launch(source="demo", duration=60, screenshot=tmp_path / "a.png", stats=tmp_path / "a.json")
+    shown: list[QImage] = []
+
+    def act(window: program.MainWindow) -> None:
+        shown.append(window.grab().toImage())
+        end(window)
+
+    once(lambda window: is_live(window) and window._bridge.latest is not None, act)
+    assert run(launch) == 0
+    assert json.loads(launch.stats.read_text())["frames_analysed"] > 0
+    bar = QRect(0, 0, shown[0].width(), 50)  # what does not change from frame to frame
+    left = QImage(str(launch.screenshot)).copy(bar).convertToFormat(QImage.Format.Format_RGB32)
+    assert left == shown[0].copy(bar).convertToFormat(QImage.Format.Format_RGB32), "as it was seen last"
+
+
 def test_a_missing_file_is_refused_before_any_window(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(Launch(source=str(tmp_path / "nothing.mp4"), duration=5)) == 2
     told = capsys.readouterr().err
@@ -175,6 +202,28 @@ def test_a_second_instance_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     assert "already running" in capsys.readouterr().err
 
 
+def test_without_a_console_a_person_is_told_by_a_message_and_a_script_by_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(program.QMessageBox, "critical", lambda parent, title, text: told.append(text))
+    monkeypatch.setattr(sys, "stderr", None)
+    folder = settings_file.folder()
+    folder.mkdir(parents=True)
+    first = QLockFile(str(folder / "au-desktop.lock"))
+    assert first.tryLock(0)
+    try:
+        assert run(Launch()) == 2
+        assert told[0].startswith("AU Desktop is already running with the settings in ")
+        assert run(Launch(source="nothing.mp4")) == 2
+        assert "nothing.mp4" in told[1]
+        assert run(Launch(duration=1)) == 2
+        assert len(told) == 2, "nobody is there to click it away"
+        assert "already running" in (folder / "au-desktop.log").read_text()
+    finally:
+        first.unlock()
+
+
 def windows() -> list[program.MainWindow]:
     return [w for w in QApplication.topLevelWidgets() if isinstance(w, program.MainWindow) and w.isVisible()]
 
@@ -195,6 +244,19 @@ def test_closing_the_window_keeps_the_choices() -> None:
     assert complaint is None
     assert saved.layers == ("box", "regions", "pose")
     assert saved.window_geometry
+
+
+def test_a_relative_folder_for_recordings_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen: list[Path] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window._bridge.status.recording.folder)
+        window.close()
+
+    once(lambda window: window._bridge.status.recording is not None, act)
+    assert run(Launch(source="demo", record=Path("here"))) == 0
+    assert seen[0].parent == tmp_path / "here"
 
 
 def test_flags_hold_for_one_run_and_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +287,7 @@ def test_flags_hold_for_one_run_and_are_not_kept(tmp_path: Path, monkeypatch: py
     assert (then.theme, then.max_faces, then.layers, then.device) == ("light", 3, ("pose",), "cpu")
     kept = settings_file.load()[0]
     assert (kept.model, kept.record_root, kept.max_faces) == (None, "/own", 1)
-    assert (kept.layers, kept.source, kept.window_geometry) == (("box", "regions"), None, "AAAA")
+    assert (kept.layers, kept.camera, kept.window_geometry) == (("box", "regions"), None, "AAAA")
     assert kept.theme == "system", "chosen by hand, so it stays"
 
 
@@ -372,6 +434,29 @@ def test_without_any_camera_the_empty_state_is_shown() -> None:
     assert seen == [True]
 
 
+def test_a_disk_that_never_answers_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    def hang(root: Path) -> tuple[()]:
+        answers.wait(20)
+        return ()
+
+    monkeypatch.setattr(program, "RECOVERY_S", 0.2)
+    monkeypatch.setattr(program, "recover_sessions", hang)
+    closed: list[float] = []
+
+    def act(window: program.MainWindow) -> None:
+        closed.append(time.monotonic())
+        window.close()
+
+    soon(act)
+    try:
+        assert run(Launch()) == 0
+        assert time.monotonic() - closed[0] < 5
+    finally:
+        answers.set()
+
+
 def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
     def rows(window: program.MainWindow) -> int:
         recording = window._bridge.status.recording
@@ -383,6 +468,26 @@ def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
     facts, columns = read_session(folder)
     assert facts["status"] == "complete"
     assert len(columns["frame"]) > 5
+
+
+@pytest.mark.parametrize("camera_fps", [None, 25.0], ids=["file", "camera"])
+def test_every_captured_frame_has_its_row_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, camera_fps: float | None
+) -> None:
+    """Also those that still wait for an analysis that is slower than the source."""
+    captured: list[int] = []
+    close = program.Pipeline.close
+
+    def close_and_count(pipeline: program.Pipeline) -> Path | None:
+        folder = close(pipeline)
+        captured.append(pipeline.status().captured)
+        return folder
+
+    monkeypatch.setattr(program.Pipeline, "close", close_and_count)
+    launch = Launch(source="demo", camera_fps=camera_fps, record=tmp_path / "sessions", duration=1.5)
+    assert run(launch, lambda settings: FakeEngine(work_s=0.1)) == 0
+    (folder,) = (tmp_path / "sessions").iterdir()
+    assert read_session(folder)[1]["frame"].tolist() == list(range(1, captured[0] + 1))
 
 
 def test_more_faces_take_another_engine() -> None:

@@ -17,7 +17,7 @@ from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from tests.desktop.conftest import wait_until
 from tests.desktop.fakes import AUS, picture
 
-EMPTY = Status(State.EMPTY, False, None, None, None, None, None, (), 0, 0, 0, 0.0, None, None, None, None)
+EMPTY = Status(State.EMPTY, False, None, None, None, None, (), 0, 0, 0, 0.0, None, None, None, None)
 
 
 class StillPipeline(SimpleNamespace):

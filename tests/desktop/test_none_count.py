@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from au_desktop.overlay import LAYERS
+from au_desktop.settings import LAYERS
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.theme import Look
 from au_desktop.ui.trace_plot import TracePlot

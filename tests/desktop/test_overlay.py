@@ -13,7 +13,6 @@ from au_desktop.overlay import (
     FLOW_GAIN,
     LABEL_STEP_PX,
     LABELS,
-    LAYERS,
     Dots,
     Label,
     Patches,
@@ -23,9 +22,9 @@ from au_desktop.overlay import (
     Strokes,
     draw_list,
     face_at,
-    fit_picture,
     pick_face,
 )
+from au_desktop.settings import LAYERS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, FramePacket, HeadPose
 from rtatl_core.models.decoders import cut_patches
 from tests.desktop.fakes import AUS, make_face, picture
@@ -209,14 +208,3 @@ def test_a_head_straight_ahead_has_axes_right_and_up() -> None:
     assert ends["axis-x"][0] > 10
     assert ends["axis-y"][1] < -10
     np.testing.assert_allclose(ends["axis-z"], 0, atol=1e-3)
-
-
-def test_a_picture_is_fitted_in_the_order_of_the_screen() -> None:
-    image = np.zeros((40, 60, 3), np.uint8)
-    image[:, :30] = (250, 10, 60)  # blue, green, red of the left half
-    fitted = fit_picture(image, 30, 20, mirrored=False)
-    assert fitted.shape == (20, 30, 4)
-    assert fitted.flags.c_contiguous
-    assert fitted[10, 5].tolist() == [250, 10, 60, 255]
-    assert fitted[10, 25].tolist() == [0, 0, 0, 255]
-    np.testing.assert_array_equal(fit_picture(image, 30, 20, mirrored=True), fitted[:, ::-1])

@@ -17,7 +17,7 @@ from au_desktop.runtime import pipeline as module
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.errors import SessionError, SourceError, WeightsError
-from rtatl_core.session import read_session
+from rtatl_core.session import SessionWriter, read_session
 from tests.clips import write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import AUS, CAMERA, FakeEngine, FakeSource, camera_opener, file_spec, intensities
@@ -133,6 +133,67 @@ def test_every_captured_camera_frame_has_a_row_also_the_dropped_ones(make: Any, 
     assert meta["counts"]["dropped"] == (columns["analysed"] == 0).sum()
 
 
+@pytest.mark.parametrize("source", [CAMERA, FILE], ids=["camera", "file"])
+def test_a_recording_ends_after_the_frames_that_were_captured_already(make: Any, tmp_path: Path, source: Any) -> None:
+    pipeline = make(lambda: FakeEngine(work_s=0.05), open_source=camera_opener(frames=1000, fps=100))
+    pipeline.set_source(source)
+    folder = pipeline.start_recording(tmp_path)
+    pipeline.start()
+    until(pipeline, lambda status: status.analysed > 3)
+    captured = pipeline.status().captured
+    assert pipeline.stop_recording() == folder
+    numbers = read_session(folder)[1]["frame"].tolist()
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert captured <= len(numbers) <= captured + 20
+    assert pipeline.status().recording is None
+
+
+@pytest.mark.parametrize("aus", [AUS, (4, 12)], ids=["the same AUs", "other AUs"])
+def test_a_recording_that_ends_while_a_model_is_loaded_has_the_rows_of_that_time(
+    make: Any, tmp_path: Path, aus: tuple[int, ...]
+) -> None:
+    def load() -> FakeEngine:
+        time.sleep(0.5)
+        return FakeEngine(aus=aus)
+
+    pipeline = make()
+    pipeline.set_source(CAMERA)
+    pipeline.start_recording(tmp_path)
+    pipeline.start()
+    until(pipeline, lambda status: status.analysed > 3)
+    pipeline.set_engine(load)
+    time.sleep(0.2)
+    captured = pipeline.status().captured
+    folder = pipeline.stop_recording()
+    assert pipeline.status().recording is None
+    sessions = [read_session(session) for session in sorted(tmp_path.iterdir())]
+    assert folder in tmp_path.iterdir()
+    assert len(sessions) == (1 if aus == AUS else 2)
+    assert sum(len(columns["frame"]) for _, columns in sessions) >= captured
+    assert {facts["status"] for facts, _ in sessions} == {"complete"}
+
+
+def test_an_engine_that_breaks_does_not_hold_up_the_end_of_a_recording(make: Any, tmp_path: Path) -> None:
+    slow = WeightsError("The weights are of another shape; install them again.")
+
+    class Engine(FakeEngine):
+        def process(self, packet: Any, dropped: Any = ()) -> Any:
+            if packet.number == 10:
+                time.sleep(0.3)
+                raise slow
+            return super().process(packet, dropped)
+
+    pipeline = make(Engine)
+    pipeline.set_source(CAMERA)
+    folder = pipeline.start_recording(tmp_path)
+    pipeline.start()
+    until(pipeline, lambda status: status.captured >= 12)
+    began = time.monotonic()
+    assert pipeline.stop_recording() == folder
+    assert time.monotonic() - began < 2
+    assert read_session(folder)[0]["status"].startswith("stopped: The weights are")
+
+
 def test_closing_while_recording_leaves_a_complete_session(make: Any, tmp_path: Path) -> None:
     pipeline = make()
     pipeline.start()
@@ -146,18 +207,50 @@ def test_closing_while_recording_leaves_a_complete_session(make: Any, tmp_path: 
     assert len(columns["frame"]) >= captured_before
 
 
-def test_another_source_ends_the_recording_of_the_first(make: Any, tmp_path: Path) -> None:
+def test_closing_waits_for_the_rows_of_earlier_recordings_on_a_slow_disk(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def slow(folder: Path, *arguments: Any) -> SessionWriter:
+        if folder == first:
+            answers.wait(10)
+        return SessionWriter(folder, *arguments)
+
+    monkeypatch.setattr("au_desktop.runtime.recordings.SessionWriter", slow)
     pipeline = make()
+    pipeline.set_source(CAMERA)
+    first = pipeline.start_recording(tmp_path)
     pipeline.start()
+    until(pipeline, lambda status: status.analysed > 5)
+    pipeline.set_source(FILE)
+    second = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 5)
+    opener = threading.Timer(0.3, answers.set)
+    opener.start()
+    assert pipeline.close() == second
+    for folder in (first, second):
+        meta, columns = read_session(folder)
+        assert meta["status"] == "complete"
+        assert len(columns["frame"]) > 5
+    opener.join()
+
+
+def test_another_source_ends_the_recording_of_the_first(make: Any, tmp_path: Path) -> None:
+    pipeline = make(lambda: FakeEngine(work_s=0.05))
     pipeline.set_source(CAMERA)
     folder = pipeline.start_recording(tmp_path)
+    pipeline.start()
     until(pipeline, lambda status: status.recording.rows > 5)
+    captured = pipeline.status().captured
     pipeline.set_source(FILE)
     status = until(pipeline, is_state(State.LIVE))
     assert status.recording is None
     assert status.source == FILE
     pipeline.close()
-    assert read_session(folder)[0]["status"] == "complete"
+    meta, columns = read_session(folder)
+    assert meta["status"] == "complete"
+    assert len(columns["frame"]) >= captured
 
 
 def test_nothing_can_be_recorded_without_a_source(make: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from au_desktop.settings import LAYERS, Settings
 from rtatl_core.temporal import SMOOTHING_S
 
 CHANGED = Settings(
-    source="Logitech C920",
+    camera="Logitech C920",
     theme="light",
     mirror=False,
     layers=("flow",),
@@ -42,6 +42,13 @@ def test_settings_from_before_there_were_recovered_patches_still_load() -> None:
     loaded, reason = settings.load()
     assert reason is None
     assert loaded.layers == LAYERS[:5]
+
+
+def test_settings_from_when_the_camera_was_called_source_still_load() -> None:
+    path = settings.folder() / "settings.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"version": 1, "source": "Logitech C920"}))
+    assert settings.load() == (Settings(camera="Logitech C920"), None)
 
 
 def test_every_field_has_a_default_that_is_allowed() -> None:

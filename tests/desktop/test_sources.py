@@ -13,6 +13,7 @@ import pytest
 
 from au_desktop import sources
 from au_desktop.sources import (
+    DEMO,
     SourceSpec,
     as_camera,
     list_cameras,
@@ -267,3 +268,12 @@ def test_a_file_as_a_camera_keeps_its_rate_whoever_is_late(tmp_path: Path) -> No
     assert packets[-1].timestamp == pytest.approx(29 / 50, abs=0.05)
     with pytest.raises(SourceError, match="has a rate of its own"):
         as_camera(BUILT_IN)
+
+
+def test_only_the_own_clip_is_mended_by_installing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were emptied while they played."""
+    monkeypatch.setattr(sources.VideoReader, "read", lambda self: None)
+    with pytest.raises(SourceError, match=r"a\.mp4 holds no picture any more; choose another file\."):
+        open_as_camera(as_camera(parse_source(str(write_clip(tmp_path / "a.mp4")))), 50)
+    with pytest.raises(SourceError, match=r"demo\.mp4 holds no picture any more; install the program again\."):
+        open_as_camera(as_camera(DEMO), 50)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
-from au_desktop.sources import FrameSource, SourceSpec
+from au_desktop.sources import DEMO, FrameSource, SourceSpec
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.controls import clock, readable_size
 from au_desktop.ui.icons import app_icon
@@ -27,7 +27,7 @@ from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.session import read_session
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
-from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener
+from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener, file_spec
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -146,6 +146,7 @@ def test_a_click_on_a_row_shows_and_hides_its_curve(make_desk: MakeDesk) -> None
     click_row(desk, 1)
     assert desk.window.traces.lanes == (12, 26)
     assert desk.window.settings.curve_aus == (12, 26)
+    assert desk.window.traces.accessibleDescription() == "AU12 Lip corner puller, AU26 Jaw drop"
 
 
 def test_rows_take_the_keyboard(make_desk: MakeDesk) -> None:
@@ -179,6 +180,25 @@ def test_the_row_of_the_keyboard_stays_in_view(make_desk: MakeDesk) -> None:
     QTest.keyClick(rows, Qt.Key.Key_End)
     assert is_seen(22)
     assert "AU43 " in rows.accessibleDescription()
+
+
+def test_pointer_and_keyboard_survive_a_model_with_fewer_rows(make_desk: MakeDesk) -> None:
+    panel = make_desk().window.panel
+    rows = panel.rows
+    rows.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(rows, Qt.Key.Key_End)
+    QTest.mouseMove(rows, rows.row_rect(22).center())
+    QTest.keyClick(rows, Qt.Key.Key_Question)
+    assert rows.help.isVisible()
+    panel.set_aus((4, 12))
+    assert not rows.help.isVisible(), "it explains a row that is gone"
+    rows.grab()
+    QTest.keyClick(rows, Qt.Key.Key_Question)
+    assert rows.help.au == 12
+    QTest.keyClick(rows, Qt.Key.Key_Space)
+    assert rows.chosen ^ {12} == frozenset(Settings().curve_aus)
+    panel.set_aus(())
+    rows.grab()
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (1000, 640)])
@@ -251,6 +271,37 @@ def test_trust_is_shown_and_explained(make_desk: MakeDesk) -> None:
     assert panel._legend.text() == "All: experimental, not yet proven on real faces"
     panel.set_aus((12,), {"12": "good"})
     assert not panel._legend.isVisible()
+
+
+def test_another_model_of_the_same_name_has_its_own_rows_lanes_marks_and_chips(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(curve_aus=(1, 12))))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)  # so that nothing but the model changes
+    window = desk.window
+    desk.pipeline.set_engine(lambda: FakeEngine(aus=(4, 12), flow=False, trust={"12": "usable"}))
+    wait_until(lambda: window.panel.rows.aus == (4, 12))
+    assert window.traces.lanes == (12,)
+    assert window.panel.rows.trust == {12: "usable"}
+    assert not window.stage.chips["flow"].isEnabled()
+    desk.pipeline.set_engine(lambda: FakeEngine(aus=(4, 12), flow=False, trust={"12": "good"}))
+    wait_until(lambda: window.panel.rows.trust == {12: "good"})  # the same weights, audited anew
+
+
+def test_a_picture_that_stands_has_no_values_under_the_names_of_another_model(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(curve_aus=(6,)), engine={"aus": (4, 12)}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    rows, traces = desk.window.panel.rows, desk.window.traces
+    assert rows._intensity is not None
+    desk.pipeline.set_engine(lambda: FakeEngine(aus=(6, 25)))
+    wait_until(lambda: rows.aus == (6, 25))
+    click_row(desk, 25)
+    desk.window.select_face(0)
+    assert rows._intensity is None
+    assert all(curve.xData is None for curve in traces._curves.values())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: rows._intensity is not None)
+    assert all(len(curve.xData) for curve in traces._curves.values())
 
 
 # -- running and recording ------------------------------------------------------------------------------------
@@ -438,8 +489,34 @@ def test_empty_state_starts_a_camera_by_name(make_desk: MakeDesk) -> None:
     (button,) = (b for b in buttons if b.accessibleName() == CAMERA.name)
     QTest.mouseClick(button, LEFT)
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
-    assert desk.window.settings.source == CAMERA.name
+    assert desk.window.settings.camera == CAMERA.name
     assert desk.window.windowTitle().startswith(CAMERA.name)
+
+
+def test_looking_for_cameras_leaves_the_buttons_of_those_known_alone(make_desk: MakeDesk) -> None:
+    cameras = [CAMERA]
+    desk = make_desk(cameras=cameras)
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+
+    def buttons() -> list[QAbstractButton]:
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        return [b for b in empty.findChildren(QAbstractButton) if b not in (empty.demo, empty.file)]
+
+    (button,) = buttons()
+    button.setFocus()
+    QTest.mousePress(button, LEFT)
+    desk.window._look_for_cameras()
+    assert buttons() == [button]
+    assert button.hasFocus()
+    cameras.append(SourceSpec("camera", "1", "Another camera"))
+    desk.window._look_for_cameras()
+    assert [b.accessibleName() for b in buttons()] == [CAMERA.name, "Another camera"]
+    (button, _) = buttons()
+    QTest.mousePress(button, LEFT)
+    desk.window._look_for_cameras()
+    QTest.mouseRelease(button, LEFT)
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
 
 
 def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
@@ -454,6 +531,25 @@ def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) ->
     action.trigger()
     menu.close()
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
+
+
+def test_the_source_menu_marks_what_plays(make_desk: MakeDesk) -> None:
+    button = make_desk(cameras=(CAMERA,)).window.top.source
+
+    def looks() -> dict[str, QImage]:
+        button.fill_menu()
+        return {action.text(): action.icon().pixmap(16).toImage() for action in button.menu_of_sources.actions()}
+
+    def marked() -> list[str]:
+        return [text for text, image in looks().items() if image != plain[text]]
+
+    plain = looks()
+    button.show_source(replace(CAMERA, target="3"))  # plugged in elsewhere meanwhile
+    assert marked() == [CAMERA.name]
+    button.show_source(DEMO)
+    assert marked() == ["Demo"]
+    button.show_source(file_spec("Demo clip"))
+    assert marked() == []
 
 
 def test_a_source_that_cannot_be_opened_shows_why(make_desk: MakeDesk) -> None:
