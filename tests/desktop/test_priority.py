@@ -27,9 +27,8 @@ def test_the_window_gives_way_and_captures_started_later_do_not() -> None:
     def window() -> None:
         pipeline = Pipeline(FakeEngine, open_source=lambda spec: Source(spec, fps=100))  # type: ignore[arg-type]
         pipeline.start()
-        before = mine()
         give_way()
-        nice["window"] = mine() - before
+        nice["window"] = mine()
         pipeline.set_source(CAMERA)
         until(pipeline, lambda status: status.analysed > 2)
         pipeline.close()
@@ -38,4 +37,4 @@ def test_the_window_gives_way_and_captures_started_later_do_not() -> None:
     thread = threading.Thread(target=window)
     thread.start()
     thread.join()
-    assert nice == {"window": NICENESS, "capture": before}
+    assert nice == {"window": max(NICENESS, before), "capture": before}
