@@ -33,8 +33,8 @@ from au_desktop.ui.controls import clock
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
 from rtatl_core.errors import InputError, SessionError
-from rtatl_core.interrupted import recover_sessions
-from rtatl_core.meter import ProcessMeter
+from rtatl_core.machine.meter import ProcessMeter
+from rtatl_core.sessions.interrupted import recover_sessions
 
 if TYPE_CHECKING:  # torch and mediapipe are imported by the analysis thread, after the window is on the screen
     from rtatl_core.engine import Engine

@@ -19,7 +19,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from au_desktop.runtime.pipeline import Notice, Pipeline, Status
 from rtatl_core.handoffs import AnalysedFrame
-from rtatl_core.meter import STAGE_SAMPLES, Recent, stage_figures
+from rtatl_core.machine.meter import STAGE_SAMPLES, Recent, stage_figures
 
 TICK_MS = 50
 STATUS_EVERY_S = 0.1

@@ -8,7 +8,7 @@ from pathlib import Path
 from au_desktop.bridge import Bridge
 from au_desktop.runtime.status import Status
 from rtatl_core.errors import InputError
-from rtatl_core.meter import ProcessMeter
+from rtatl_core.machine.meter import ProcessMeter
 
 EVERY_S = 5.0
 COLUMNS = (

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtatl_core.audit_text import against_ratings, groups, per_au, summary
+from rtatl_core.evaluation.audit_text import against_ratings, groups, per_au, summary
+from rtatl_core.evaluation.metrics import rounded
+from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import ACTION_UNITS, au_label
 from rtatl_core.markdown import table
-from rtatl_core.metrics import rounded
-from rtatl_core.trust import TRUST_RULE, trust
 
 
 def add_audit(card_path: Path, audited: Mapping[str, Any]) -> Path:

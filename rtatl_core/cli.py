@@ -21,8 +21,8 @@ from rtatl_core.synthetic import command as synth_command
 
 
 def analyze(options: argparse.Namespace) -> int:
-    from rtatl_core.batch import Settings, analyse_all
-    from rtatl_core.inputs import find_inputs
+    from rtatl_core.sessions.batch import Settings, analyse_all
+    from rtatl_core.sessions.inputs import find_inputs
     from rtatl_core.temporal import SMOOTHING_S
 
     smoothing_s = SMOOTHING_S if options.smoothing is None else options.smoothing
@@ -63,11 +63,11 @@ def prepare(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    from rtatl_core import distributed
-    from rtatl_core.publish import publish
-    from rtatl_core.recipe import load_recipe
-    from rtatl_core.runlog import EpochReport
-    from rtatl_core.training import Trainer
+    from rtatl_core.training import distributed
+    from rtatl_core.training.publish import publish
+    from rtatl_core.training.recipe import load_recipe
+    from rtatl_core.training.runlog import EpochReport
+    from rtatl_core.training.trainer import Trainer
 
     recipe = load_recipe(options.recipe, tuple(options.set))
 
@@ -100,7 +100,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def ablate(options: argparse.Namespace) -> int:
-    from rtatl_core.ablation import ablate as run_grid
+    from rtatl_core.training.ablation import ablate as run_grid
 
     print(run_grid(options.recipe, options.out, tuple(options.set), options.jobs))
     return 0
@@ -108,10 +108,10 @@ def ablate(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     from rtatl_core.card import find_model
-    from rtatl_core.published import PUBLISHED
-    from rtatl_core.report import evaluate as measure
-    from rtatl_core.report import write_report
-    from rtatl_core.scoring import score
+    from rtatl_core.evaluation.published import PUBLISHED
+    from rtatl_core.evaluation.report import evaluate as measure
+    from rtatl_core.evaluation.report import write_report
+    from rtatl_core.evaluation.scoring import score
 
     card = find_model(options.card) if options.card else None
     scored, trained_on = score(options.model, options.data, options.protocol, fold=options.fold, device=options.device)
@@ -128,7 +128,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def audit(options: argparse.Namespace) -> int:
-    from rtatl_core import audit as auditing
+    from rtatl_core.evaluation import audit as auditing
 
     result = auditing.audit(
         options.model,
@@ -148,7 +148,7 @@ def audit(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    from rtatl_core.export import export_onnx
+    from rtatl_core.runtimes.export import export_onnx
 
     path, parity = export_onnx(
         options.model,
@@ -176,7 +176,7 @@ def export(options: argparse.Namespace) -> int:
 def bench(options: argparse.Namespace) -> int:
     import json
 
-    from rtatl_core import bench as benching
+    from rtatl_core.machine import bench as benching
 
     before = benching.read_earlier(options.compare) if options.compare else None
     wanted = benching.Wanted(options.source, options.model, options.device, options.faces, options.frames, options.flow)
@@ -190,7 +190,7 @@ def bench(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     import json
 
-    from rtatl_core.doctor import State, as_json, examine, line
+    from rtatl_core.machine.doctor import State, as_json, examine, line
 
     findings = []
     for finding in examine():
@@ -203,7 +203,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def soak(options: argparse.Namespace) -> int:
-    from rtatl_core import soak as soaking
+    from rtatl_core.machine import soak as soaking
 
     wanted = soaking.Wanted(options.hours, options.pace, options.source, options.model, options.device)
     result = soaking.soak(wanted, options.out)

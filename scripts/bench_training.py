@@ -28,8 +28,8 @@ from rtatl_core.datasets.chips import ChipStore, part_folder, write_meta
 from rtatl_core.datasets.loader import Source, StepPlan, load_steps
 from rtatl_core.datasets.parts import Frame, PartWriter, Plan
 from rtatl_core.face.mesh import mean_face
-from rtatl_core.recipe import build_recipe
-from rtatl_core.training import Trainer
+from rtatl_core.training.recipe import build_recipe
+from rtatl_core.training.trainer import Trainer
 
 AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 FACES, ROUNDS = 1200, 12

@@ -19,7 +19,7 @@ from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import AUError, WeightsError
 from rtatl_core.handoffs import AnalysedFrame, Float32, ObservedFrame
-from rtatl_core.meter import STAGE_SAMPLES, Recent
+from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 
 if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
     from rtatl_core.engine import Engine

@@ -16,7 +16,7 @@ from au_desktop.runtime.slots import FrameBox
 from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
-from rtatl_core.meter import STAGE_SAMPLES, Recent
+from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 from rtatl_core.video import describe_lost
 
 LATE_S = 0.1

@@ -24,8 +24,8 @@ from au_desktop.sinks.recorder import RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
-from rtatl_core.meter import stage_figures
-from rtatl_core.rows import FrameRecord, records
+from rtatl_core.machine.meter import stage_figures
+from rtatl_core.sessions.rows import FrameRecord, records
 
 if TYPE_CHECKING:
     from rtatl_core.engine import Engine

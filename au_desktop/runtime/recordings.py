@@ -17,7 +17,7 @@ from au_desktop.runtime.status import Notices
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
-from rtatl_core.session import ClockPair, SessionWriter, make_folder
+from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rtatl_core.errors import SessionError
-from rtatl_core.meter import STAGE_SAMPLES, Recent
-from rtatl_core.rows import FrameRecord
-from rtatl_core.session import ClockPair, SessionWriter
+from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
+from rtatl_core.sessions.rows import FrameRecord
+from rtatl_core.sessions.session import ClockPair, SessionWriter
 
 ROOM = 20_000
 """Frames that may wait for the disk: eleven minutes at 30 per second, about 30 MB."""

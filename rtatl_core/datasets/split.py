@@ -17,7 +17,7 @@ from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32
-from rtatl_core.recipe import DataConfig
+from rtatl_core.training.recipe import DataConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
-from rtatl_core.session import read_session
+from rtatl_core.sessions.session import read_session
 from rtatl_core.temporal import SMOOTHING_S
 from tests.clips import cut_from_demo, damage_frame, write_clip
 

@@ -13,8 +13,8 @@ from rtatl_core.assets import asset
 from rtatl_core.calibration import Calibration
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
+from rtatl_core.evaluation.metrics import pcc
 from rtatl_core.handoffs import FramePacket, UInt8
-from rtatl_core.metrics import pcc
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from rtatl_core import predictor as module
-from rtatl_core.analyse import analyse_video
 from rtatl_core.assets import asset
 from rtatl_core.card import Card
 from rtatl_core.engine import Engine
 from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket, UInt8
 from rtatl_core.predictor import Predictor
-from rtatl_core.runtimes import Outputs, Runtime, open_runtime
-from rtatl_core.session import read_session
+from rtatl_core.runtimes.runtime import Outputs, Runtime, open_runtime
+from rtatl_core.sessions.analyse import analyse_video
+from rtatl_core.sessions.session import read_session
 from rtatl_core.video import VideoReader
 from tests.clips import cut_from_demo
 

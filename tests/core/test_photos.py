@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from rtatl_core.assets import asset
-from rtatl_core.batch import Outcome, Settings, analyse_all
 from rtatl_core.cli import main
 from rtatl_core.errors import SourceError
-from rtatl_core.inputs import Input, find_inputs, session_names
 from rtatl_core.photos import PhotoReader, in_order, read_photo
-from rtatl_core.session import read_session
+from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
+from rtatl_core.sessions.inputs import Input, find_inputs, session_names
+from rtatl_core.sessions.session import read_session
 from tests.clips import cut_from_demo
 
 

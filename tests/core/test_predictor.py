@@ -8,7 +8,6 @@ import torch
 
 from rtatl_core.calibration import Calibration
 from rtatl_core.errors import InputError
-from rtatl_core.export import export_onnx
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.facs import BP4D_AUS
 from rtatl_core.handoffs import AlignedFace, RecoveredPatches
@@ -17,7 +16,8 @@ from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.recovery import LiveRecovery
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor
-from rtatl_core.runtimes import pick_device
+from rtatl_core.runtimes.export import export_onnx
+from rtatl_core.runtimes.runtime import pick_device
 from rtatl_core.weights import load_model, save_model
 
 AUS = (4, 9, 6, 43, 12, 25)

@@ -16,11 +16,11 @@ from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
 from rtatl_core.datasets.others import ABSENT, Others, references
 from rtatl_core.engine import Engine
-from rtatl_core.evaluation import read_store
-from rtatl_core.export import export_onnx
+from rtatl_core.evaluation.readings import read_store
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.reference import KNOWN_AFTER_S, MEMORY_S, PersonalReference, RestingLevel, resting_levels
+from rtatl_core.runtimes.export import export_onnx
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import load_model, save_model
 from tests.clips import cut_from_demo

@@ -28,8 +28,8 @@ from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.sources import LiveSource, SourceSpec, open_source, parse_source
 from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import FramePacket
-from rtatl_core.interrupted import STATUS, recover_sessions
-from rtatl_core.session import process_mark, read_session
+from rtatl_core.sessions.interrupted import STATUS, recover_sessions
+from rtatl_core.sessions.session import process_mark, read_session
 from tests.clips import write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, camera_opener, picture

@@ -17,7 +17,7 @@ from au_desktop.runtime import pipeline as module
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.errors import SessionError, SourceError, WeightsError
-from rtatl_core.session import SessionWriter, read_session
+from rtatl_core.sessions.session import SessionWriter, read_session
 from tests.clips import write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import AUS, CAMERA, FakeEngine, FakeSource, camera_opener, file_spec, intensities
@@ -353,7 +353,7 @@ def test_a_recording_that_fails_is_told_and_the_picture_goes_on(
     def refuse(*_: object) -> None:
         raise SessionError(f"The disk with {folder} is full; make room, or record to another folder.")
 
-    monkeypatch.setattr("rtatl_core.session.SessionWriter.write", refuse)
+    monkeypatch.setattr("rtatl_core.sessions.session.SessionWriter.write", refuse)
     status = until(pipeline, lambda status: status.notice)
     assert status.notice.severity == "error"
     assert status.notice.text.startswith(f"Recording stopped: The disk with {folder} is full")

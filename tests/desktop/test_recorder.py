@@ -16,8 +16,8 @@ import pytest
 from au_desktop.sinks.recorder import Recorder
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
-from rtatl_core.rows import records
-from rtatl_core.session import ClockPair, SessionWriter, read_session
+from rtatl_core.sessions.rows import records
+from rtatl_core.sessions.session import ClockPair, SessionWriter, read_session
 from tests.desktop.fakes import AUS, FakeEngine, picture
 
 ENGINE = FakeEngine()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.assets import asset
-from rtatl_core.session import read_session
+from rtatl_core.sessions.session import read_session
 from tests.clips import damage_frame
 
 SECONDS = 3

@@ -25,7 +25,7 @@ from au_desktop.ui.trace_plot import LANE, LANE_MIN
 from rtatl_core.assets import asset
 from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
-from rtatl_core.session import read_session
+from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener, file_spec
 

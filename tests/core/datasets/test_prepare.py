@@ -20,7 +20,7 @@ from rtatl_core.datasets.prepare import Report, prepare
 from rtatl_core.datasets.videos import Video, find_photos, find_videos
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
-from rtatl_core.inputs import find_inputs
+from rtatl_core.sessions.inputs import find_inputs
 from tests.clips import damage_frame, number_of, write_clip
 
 
@@ -136,7 +136,7 @@ def test_bp4d_mistakes_are_named(bp4d_tree: Path, tmp_path: Path) -> None:
 
 
 def test_rates_are_checked_against_the_published() -> None:
-    from rtatl_core.published import POSITIVE_RATES
+    from rtatl_core.evaluation.published import POSITIVE_RATES
 
     published = POSITIVE_RATES["bp4d"]
     counts = {au: (round(rate * 100), 10_000) for au, rate in published.items()}

@@ -1,0 +1,1 @@
+"""How good a model is: against codes, and on real faces without codes."""

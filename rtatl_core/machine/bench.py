@@ -1,0 +1,293 @@
+"""What this machine makes of it: the engine without a window, stage by stage.
+
+    video -> capture (decode) | -> observe | -> align -> predict -> smooth | -> record (rows to a session folder)
+
+as ``rtatl analyze`` goes it: each part between bars works on a frame of its own.
+
+Beside it, in the same run, what bounds and what explains it: decoding and finding landmarks with nothing else, and the
+network alone as it runs live against the plain torch network in float32, with the difference of their AUs. Numbers of
+different runs on a shared machine differ by a third; ratios of one run do not. The keys are those of ``au-desktop
+--stats``; what needs a window (delay, painting) is absent here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rtatl_core
+from rtatl_core.assets import asset
+from rtatl_core.engine import Engine
+from rtatl_core.errors import InputError
+from rtatl_core.face.observe import Observer
+from rtatl_core.face.regions import au_regions
+from rtatl_core.handoffs import AlignedFace, AnalysedFrame, Float32, FramePacket
+from rtatl_core.machine.meter import ProcessMeter, stage_figures
+from rtatl_core.predictor import Predictor
+from rtatl_core.sessions.session import ClockPair, SessionWriter
+from rtatl_core.video import VideoReader
+
+WARM_UP = 15
+"""Frames at the beginning that count for nothing."""
+NETWORK_FACES = 100
+NETWORK_ROUNDS = 3
+"""The two networks take turns that often, and their fastest round counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    source: str = "demo"
+    """A video file, or demo."""
+    model: str | None = None
+    device: str = "auto"
+    faces: int = 1
+    frames: int = 600
+    flow: bool = False
+    """Predict flow as well, as with its layer on."""
+
+
+def bench(wanted: Wanted) -> dict[str, Any]:
+    """All measures. Raises InputError when source, model or device cannot be used."""
+    path = asset("demo.mp4") if wanted.source == "demo" else Path(wanted.source)
+    began = time.perf_counter()
+    engine = Engine(wanted.model, device=wanted.device, max_faces=wanted.faces)
+    loading = time.perf_counter() - began
+    engine.want_flow = wanted.flow
+    try:
+        measured, faces = _whole_path(path, engine, wanted.frames)
+        facts = {"model": engine.model["name"], "device": engine.device, "runtime": engine.runtime}
+    finally:
+        engine.close()
+    floor = _floor(path, wanted.faces, wanted.frames)
+    return {
+        "source": path.name,
+        **facts,
+        "faces": wanted.faces,
+        "flow": wanted.flow,
+        "load_s": round(loading, 2),
+        **measured,
+        "decode_and_observe_only_fps": round(floor, 1),
+        "share_of_that": round(measured["fps"] / floor, 3),
+        "network": _network_alone(wanted, faces) if faces else None,
+        "machine": machine(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("onnxruntime", "torch", "mediapipe")},
+        "rtatl_core": rtatl_core.__version__,
+    }
+
+
+def _whole_path(path: Path, engine: Engine, frames: int) -> tuple[dict[str, Any], list[AlignedFace]]:
+    stages: dict[str, list[float]] = defaultdict(list)
+    faces: list[AlignedFace] = []
+    size = (0, 0)
+    packets = _repeated(path, frames + WARM_UP)
+    with tempfile.TemporaryDirectory() as out:
+        clock = ClockPair.at(time.perf_counter())
+        with SessionWriter(out, "bench", engine.aus, {}, engine.model, engine.settings, clock) as writer:
+            for packet in islice(packets, WARM_UP):
+                writer.append(engine.process(packet))
+                size = (packet.image.shape[1], packet.image.shape[0])
+            meter, began, analysed = ProcessMeter(), time.perf_counter(), 0
+            for _, future in engine.ahead(_timed(packets, stages["capture"])):
+                frame = future.result()
+                done = time.perf_counter()
+                writer.append(frame)
+                analysed += 1
+                _note(stages, frame, record=time.perf_counter() - done)
+                if frame.faces and len(faces) < NETWORK_FACES:
+                    faces.append(frame.faces[0].aligned)
+                if analysed % 100 == 0:
+                    meter.sample()
+            seconds = time.perf_counter() - began
+    if not analysed:
+        raise InputError(f"{path} is too short to measure anything; name a longer video")
+    numbers = {
+        "size": list(size),
+        "frames_captured": analysed,
+        "frames_analysed": analysed,
+        "frames_dropped": 0,
+        "fps": round(analysed / seconds, 1),
+        "stages": stage_figures(stages),
+        **meter.figures(),
+    }
+    return numbers, faces
+
+
+def _repeated(path: Path, frames: int) -> Iterator[FramePacket]:
+    """So many frames; a short video begins again, with times and numbers that go on."""
+    number, shift, last = 0, 0.0, 0.0
+    while True:
+        with VideoReader(path) as reader:
+            for packet in reader:
+                number += 1
+                last = packet.timestamp + shift
+                yield FramePacket(packet.image, number, last, packet.captured_at)
+                if number == frames:
+                    return
+            shift = last + 1 / (reader.fps or 25)
+
+
+def _timed(packets: Iterator[FramePacket], milliseconds: list[float]) -> Iterator[FramePacket]:
+    """The same, with how long each took to come."""
+    while True:
+        began = time.perf_counter()
+        packet = next(packets, None)
+        if packet is None:
+            return
+        milliseconds.append((time.perf_counter() - began) * 1000)
+        yield packet
+
+
+def _note(stages: dict[str, list[float]], frame: AnalysedFrame, **seconds: float) -> None:
+    for name, value in seconds.items():
+        stages[name].append(value * 1000)
+    for name, value in frame.stage_ms.items():
+        stages[name].append(value)
+
+
+def _floor(path: Path, faces: int, frames: int) -> float:
+    """Frames per second of decoding and MediaPipe with nothing else."""
+    observer = Observer(faces)
+    try:
+        packets = _repeated(path, frames + WARM_UP)
+        for packet in islice(packets, WARM_UP):
+            observer(packet)
+        began, count = time.perf_counter(), 0
+        for packet in packets:
+            observer(packet)
+            count += 1
+        return count / (time.perf_counter() - began)
+    finally:
+        observer.close()
+
+
+def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
+    """One face at a time, through the predictor and through torch as it is trained: float32, eager, as many threads."""
+    import torch
+
+    from rtatl_core.models.backbone import to_tensor
+    from rtatl_core.weights import load_model
+
+    predictor = Predictor(wanted.model, wanted.device)
+    predictor.warm_up()
+    plain = load_model(wanted.model)
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    inputs = [
+        (
+            to_tensor(torch.from_numpy(face.chip[None])),
+            torch.from_numpy(au_regions(face.landmarks[None], plain.aus)),
+            torch.from_numpy(face.geometry[None]),
+        )
+        for face in faces
+    ]
+
+    def live() -> Float32:
+        return np.stack([predictor.read(predictor.run([face]))[0].intensity for face in faces])
+
+    @torch.inference_mode()
+    def eager() -> Float32:
+        outputs = [plain.network(*tensors) for tensors in inputs]
+        said = [plain.calibration.read(o.intensity.numpy(), o.occurrence.numpy())[0][0] for o in outputs]
+        return np.stack(said)
+
+    ours, theirs = _fastest(live, len(faces)), _fastest(eager, len(faces))
+    difference = np.abs(live() - eager())
+    return {
+        "faces": len(faces),
+        "live_ms": round(ours, 3),
+        "torch_eager_ms": round(theirs, 3),
+        "times_faster": round(theirs / ours, 2),
+        "au_difference": {
+            "p99": round(float(np.percentile(difference, 99)), 4),
+            "max": round(float(difference.max()), 4),
+        },
+    }
+
+
+def _fastest(run: Callable[[], Float32], count: int) -> float:
+    """Milliseconds for one of ``count``, in the fastest round."""
+    seconds = []
+    for _ in range(NETWORK_ROUNDS):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds) / count * 1000
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def table(result: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
+    """For a terminal; with ``before`` the ratio to an earlier run beside each number."""
+    rows = [
+        ("frames per second", "fps"),
+        ("decoding and landmarks alone, frames per second", "decode_and_observe_only_fps"),
+        *((f"{name}, median ms", f"stages.{name}.median_ms") for name in result["stages"]),
+        *((f"{name}, 95 % ms", f"stages.{name}.p95_ms") for name in result["stages"]),
+        ("network, ms", "network.live_ms"),
+        ("network in plain torch, ms", "network.torch_eager_ms"),
+        ("AU difference of the two, 99 %", "network.au_difference.p99"),
+        ("processor, % of a core", "cpu_percent"),
+        ("memory at most, MB", "rss_mb.max"),
+        ("loading, s", "load_s"),
+    ]
+    lines = [
+        f"{result['model']} on {result['device']} ({result['runtime']}), {result['source']} "
+        f"{result['size'][0]}x{result['size'][1]}, {result['frames_analysed']} frames"
+    ]
+    for title, key in rows:
+        value = _at(result, key)
+        if value is None:
+            continue
+        line = f"{title:<50} {value:>10.4g}"
+        earlier = _at(before, key) if before is not None else None
+        if earlier:
+            line += f"   {value / earlier:5.2f} x before ({earlier:.4g})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _at(values: Mapping[str, Any] | None, key: str) -> float | None:
+    found: Any = values
+    for part in key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return found if isinstance(found, (int, float)) else None
+
+
+def read_earlier(path: Path) -> dict[str, Any]:
+    """Raises InputError when the file holds no earlier run."""
+    try:
+        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        earlier["fps"], earlier["stages"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no earlier run ({error}); make one with: rtatl bench --json {path}") from error
+    return earlier

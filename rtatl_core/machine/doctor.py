@@ -1,0 +1,223 @@
+"""``rtatl doctor``: what works on this machine, and the remedy for what does not. Changes nothing, opens no camera."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import rtatl_core
+from rtatl_core.assets import asset
+from rtatl_core.machine.system import APT_LINE, has_amx, has_screen, missing_libraries
+
+FRAMES = 60
+"""Of the demo clip, analysed to see whether and how fast it works."""
+LIVE_FPS = 25.0
+"""What a camera needs at least."""
+LITTLE_DISK_GB = 2.0
+
+
+class State(StrEnum):
+    GOOD = "good"
+    LACKS = "lacks"
+    """Something optional is not there."""
+    BAD = "bad"
+    """The program, or what it is for, does not work like this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    state: State
+    words: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """One after the other, as they are found; a check that fails in an unforeseen way is a finding too."""
+    for what, check in CHECKS:
+        try:
+            yield from check()
+        except Exception as error:
+            yield Finding(what, State.BAD, f"{type(error).__name__}: {error}", "report this with the whole output")
+
+
+def _versions() -> Iterator[Finding]:
+    bits = 64 if sys.maxsize > 2**32 else 32
+    words = f"{rtatl_core.__version__} on Python {platform.python_version()} ({bits} bit), {platform.platform()}"
+    yield Finding("program", State.GOOD, words)
+    for line in _requirements():
+        if finding := _unfit(line):
+            yield finding
+    four = [f"opencv-{a}python{b}" for a in ("", "contrib-") for b in ("", "-headless")]
+    if len(found := [name for name in four if _version(name)]) > 1:
+        remedy = f"pip uninstall -y {' '.join(found)}; then install this program again"
+        yield Finding("OpenCV", State.BAD, f"{', '.join(found)} overwrite each other", remedy)
+
+
+def _requirements() -> Sequence[str]:
+    """What this program asks for, extras left out."""
+    try:
+        return [line for line in metadata.requires("au-desktop") or () if "extra ==" not in line]
+    except metadata.PackageNotFoundError:  # a frozen program brings everything with it
+        return []
+
+
+def _unfit(line: str) -> Finding | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        wanted = Requirement(line)
+    except InvalidRequirement:
+        return None
+    have = _version(wanted.name)
+    if have and wanted.specifier.contains(have, prereleases=True):
+        return None
+    remedy = f"pip install '{wanted.name}{wanted.specifier}'"
+    words = f"{have} is installed, {wanted.specifier} is needed" if have else "is not installed"
+    return Finding(wanted.name, State.BAD, words, remedy)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    cores = os.cpu_count() or 1
+    yield Finding("processor", State.GOOD, f"{cores} cores, {platform.processor() or platform.machine()}")
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        yield Finding("CUDA", State.GOOD, names)
+    elif shutil.which("nvidia-smi"):
+        remedy = "update the NVIDIA driver, or install torch's CUDA build (README, Start)"
+        yield Finding("CUDA", State.LACKS, "there is an NVIDIA card, but torch cannot use it", remedy)
+    if torch.backends.mps.is_available():
+        yield Finding("MPS", State.GOOD, "Apple GPU")
+
+
+def _screen() -> Iterator[Finding]:
+    if importlib.util.find_spec("PySide6") is None:
+        yield Finding("window", State.LACKS, "PySide6 is not installed", "pip install au-desktop")
+    elif missing := missing_libraries():
+        yield Finding("window", State.BAD, f"the system lacks {', '.join(missing)}", APT_LINE)
+    elif not has_screen():
+        yield Finding("window", State.LACKS, "there is no screen here; the program runs offscreen")
+    else:
+        yield Finding("window", State.GOOD, f"PySide6 {_version('PySide6')}")
+
+
+def _cameras() -> Iterator[Finding]:
+    import cv2
+    from cv2_enumerate_cameras import enumerate_cameras
+
+    backend = {"win32": cv2.CAP_MSMF, "darwin": cv2.CAP_AVFOUNDATION}.get(sys.platform, cv2.CAP_V4L2)
+    found = [camera.name for camera in enumerate_cameras(backend)]
+    if found:
+        yield Finding("cameras", State.GOOD, ", ".join(found))
+    else:
+        yield Finding("cameras", State.LACKS, "none was found", "plug one in; videos and the demo work without")
+    for device in sorted(Path("/dev").glob("video*")):
+        if not os.access(device, os.R_OK | os.W_OK):
+            remedy = "sudo usermod -aG video $USER, then log in again"
+            yield Finding("cameras", State.BAD, f"{device} may not be opened", remedy)
+            break
+
+
+def _engine() -> Iterator[Finding]:
+    from rtatl_core.engine import Engine
+    from rtatl_core.errors import AUError
+    from rtatl_core.video import VideoReader
+
+    began = time.perf_counter()
+    try:
+        engine = Engine()
+    except AUError as error:
+        yield Finding("weights", State.BAD, str(error))
+        return
+    took = time.perf_counter() - began
+    words = f"{engine.model['name']}, sha256 {engine.model['sha256'][:12]}, loaded in {took:.1f} s"
+    yield Finding("weights", State.GOOD, words)
+    try:
+        with VideoReader(asset("demo.mp4")) as reader:
+            engine.process(reader.read())  # type: ignore[arg-type]
+            began, faces = time.perf_counter(), 0
+            for _ in range(FRAMES):
+                packet = reader.read()
+                assert packet is not None
+                faces += bool(engine.process(packet).faces)
+            rate = FRAMES / (time.perf_counter() - began)
+    finally:
+        engine.close()
+    if faces < FRAMES:
+        words = f"a face was found in {faces} of {FRAMES} frames of the demo clip"
+        yield Finding("analysis", State.BAD, words, "install the program again; report this if it stays")
+    elif rate < LIVE_FPS:
+        words = f"{rate:.0f} frames per second on {engine.device}; a camera sends more, the rest will be dropped"
+        yield Finding("analysis", State.LACKS, words, "close other programs, plug the laptop in, or use a GPU")
+    else:
+        yield Finding("analysis", State.GOOD, f"{rate:.0f} frames per second on {engine.device} ({engine.runtime})")
+
+
+def _disk() -> Iterator[Finding]:
+    import platformdirs
+
+    folder = Path(platformdirs.user_documents_dir())
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    words = f"{free:.0f} GB free where recordings go ({folder})"
+    if not os.access(folder, os.W_OK):
+        yield Finding("disk", State.BAD, f"{folder} may not be written", "choose another folder in the settings")
+    elif free < LITTLE_DISK_GB:
+        yield Finding("disk", State.BAD, words, "make room, or choose another folder in the settings")
+    else:
+        yield Finding("disk", State.GOOD, words)
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, module, what in (
+        ("export", "onnx", "writing ONNX graphs"),
+        ("synth", "moderngl", "rendering faces"),
+        ("cluster", "distributed", "rtatl analyze on a Dask cluster"),
+        ("train", "tensorboard", "curves of training runs"),
+        *([("openvino", "openvino", "a faster network on this processor")] if has_amx() else []),
+    ):
+        if importlib.util.find_spec(module) is None:
+            yield Finding(extra, State.LACKS, f"{what} needs {module}", f"pip install 'au-desktop[{extra}]'")
+
+
+CHECKS: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+    ("versions", _versions),
+    ("devices", _devices),
+    ("window", _screen),
+    ("cameras", _cameras),
+    ("analysis", _engine),
+    ("disk", _disk),
+    ("extras", _extras),
+)
+
+_MARKS = {State.GOOD: "+", State.LACKS: "-", State.BAD: "!"}
+
+
+def line(finding: Finding) -> str:
+    """For a terminal."""
+    text = f"{_MARKS[finding.state]} {finding.what:<12} {finding.words}"
+    return f"{text}\n{'':<15}-> {finding.remedy}" if finding.remedy else text
+
+
+def as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    return [asdict(finding) for finding in findings]

@@ -1,0 +1,187 @@
+"""The network live in OpenVINO, for CPUs with AMX, which calculate in bfloat16 by the tile (Intel Xeon since 2023).
+Needs the extra ``openvino``; reads the graphs that ``rtatl export`` wrote. Knows no torch.
+
+What the picture enters is computed in bfloat16, what only landmarks enter in float32: places on the face are told to
+less than a pixel, and a face is compared with the person's own; the difference of two nearly equal numbers does not
+survive eight bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtatl_core.card import Card
+from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.machine.system import has_amx
+from rtatl_core.runtimes.onnx_runtime import OnnxRuntime
+from rtatl_core.runtimes.openvino_package import core, is_installed, openvino
+
+SWITCH = "AU_DESKTOP_OPENVINO"
+"""Environment variable: 0 = keep to ONNX Runtime."""
+PARTS = (({"centres"}, "f32"), ({"centres", "chips"}, "bf16"), ({"centres", "chips", "geometry", "reference"}, "f32"))
+"""The parts of the graph, in their order: which inputs may enter, and how it is computed. A node belongs to the first
+part that may know what it depends on."""
+
+
+def serves() -> bool:
+    """Whether OpenVINO is installed and faster than ONNX Runtime on this CPU. Its own word for bfloat16 does not do: it
+    counts AVX-512, which only imitates it, three times as slowly as ONNX Runtime calculates in float32."""
+    return os.environ.get(SWITCH) != "0" and is_installed() and has_amx()
+
+
+class OpenVinoRuntime(OnnxRuntime):
+    """Raises WeightsError when the graph does not give the card's golden answer. The decoders stay in ONNX Runtime."""
+
+    name = "openvino"
+    tolerance = 0.1
+    """Of bfloat16; on real faces it is .01 at the 99th percentile (docs/performance.md)."""
+
+    def _open_network(self, file: Path, threads: int) -> SplitGraph:
+        return SplitGraph(file, threads)
+
+
+class WholeRuntime(OnnxRuntime):
+    """The same in one precision, as another program would run the graph: in f32, which for an int8 graph means int8, or
+    in bf16."""
+
+    def __init__(self, card: Card, graphs: Mapping[str, Path], threads: int, precision: str) -> None:
+        self._precision = precision
+        super().__init__(card, graphs, threads, check=False)
+
+    def _open_network(self, file: Path, threads: int) -> WholeGraph:
+        return WholeGraph(file, threads, self._precision)
+
+
+def can_compute(precision: str) -> bool:
+    """f32 or bf16, whether by itself or imitated."""
+    return precision.upper().replace("F32", "FP32") in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def write_ir(graph: Path, file: Path) -> None:
+    """An ONNX graph as OpenVINO keeps them: ``file`` (.xml) and its .bin, in the precision that it has."""
+    openvino().save_model(core().read_model(graph), file, compress_to_fp16=False)
+
+
+class WholeGraph:
+    """A network's graph in one piece."""
+
+    def __init__(self, file: Path, threads: int, precision: str) -> None:
+        model = core().read_model(file)
+        self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
+        self._request = _compile(model, precision, threads)
+
+    def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
+        """See ``Graph``."""
+        told = self._request.infer(dict(given), share_inputs=True)
+        return [told[output].copy() for output in self._request.model_outputs]
+
+
+class SplitGraph:
+    """A network's graph in parts (``PARTS``), for one face at a time."""
+
+    def __init__(self, file: Path, threads: int) -> None:
+        model = core().read_model(file)
+        self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
+        outputs = [told.any_name for told in model.outputs]
+        model.reshape({given.any_name: _of_one_face(given) for given in model.inputs})
+        self._parts: list[tuple[Any, dict[str, Any]]] = []
+        """Each with its memory for the inputs that it takes from outside."""
+        known: dict[str, Any] = {}
+        for part, precision in _split(model):
+            request = _compile(part, precision if has_amx() else "f32", threads)
+            for taken in request.model_inputs:
+                if taken.any_name in known:
+                    request.set_tensor(taken, known[taken.any_name])
+            outside = [taken for taken in request.model_inputs if taken.any_name in self.inputs]
+            self._parts.append((request, {taken.any_name: request.get_tensor(taken).data for taken in outside}))
+            known |= {told.any_name: request.get_tensor(told) for told in request.model_outputs}
+        self._told = [known[name].data for name in outputs]
+
+    def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
+        """As of the whole graph: each input of n faces -> its outputs of n faces, in order."""
+        count = len(next(iter(given.values())))
+        if count == 1:
+            return self._one(given)
+        faces = [self._one({name: array[k : k + 1] for name, array in given.items()}) for k in range(count)]
+        return [np.concatenate(parts) for parts in zip(*faces, strict=True)]
+
+    def _one(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
+        for request, taken in self._parts:
+            for name, memory in taken.items():
+                memory[:] = given[name]
+            request.infer(share_outputs=True)
+        return [array.copy() for array in self._told]
+
+
+def _compile(model: Any, precision: str, threads: int) -> Any:
+    options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
+    return core().compile_model(model, "CPU", options).create_infer_request()
+
+
+def _of_one_face(given: Any) -> list[int]:
+    return [1, *(int(size.get_length()) for size in list(given.partial_shape)[1:])]
+
+
+def _split(model: Any) -> list[tuple[Any, str]]:
+    """Graph -> its parts that compute anything, and how they do. What one hands to another carries the same name on
+    both sides."""
+    from openvino import opset15 as ops
+    from openvino.passes import ConstantFolding, Manager
+
+    manager = Manager()
+    manager.register_pass(ConstantFolding())  # of shapes, which are known by now
+    manager.run_passes(model)
+    belongs = _parts_of(model)
+    entrances: list[list[Any]] = [[] for _ in PARTS]
+    exits: list[list[Any]] = [[] for _ in PARTS]
+    for result in model.get_results():
+        exits[belongs[result.input_value(0).get_node().get_friendly_name()]].append(result)
+    for node in model.get_ordered_ops():
+        own = belongs.get(node.get_friendly_name())
+        if own is None:
+            continue
+        is_input = node.get_type_name() == "Parameter"
+        for output in node.outputs():
+            leaves = False
+            for part in range(len(PARTS)):
+                takers = [taker for taker in output.get_target_inputs() if _place(taker, belongs) == part]
+                if not takers or (part == own and not is_input):
+                    continue
+                entrance = ops.parameter(output.get_shape(), output.get_element_type())
+                entrance.output(0).set_names({output.any_name})
+                for taker in takers:
+                    taker.replace_source_output(entrance.output(0))
+                entrances[part].append(entrance)
+                leaves = not is_input
+            if leaves:
+                exits[own].append(ops.result(output))
+    parts = zip(exits, entrances, PARTS, strict=True)
+    return [(openvino().Model(told, taken), precision) for told, taken, (_, precision) in parts if told]
+
+
+def _parts_of(model: Any) -> dict[str, int]:
+    """Nodes that depend on any input -> index of their part; an input itself counts to the first that may know it."""
+    enters: dict[str, frozenset[str]] = {}
+    for node in model.get_ordered_ops():
+        name = node.get_friendly_name()
+        if node.get_type_name() == "Parameter":
+            enters[name] = frozenset([node.output(0).any_name])
+        else:
+            sources = (value.get_node().get_friendly_name() for value in node.input_values())
+            enters[name] = frozenset().union(*(enters[source] for source in sources))
+    return {
+        name: next(k for k, (may_enter, _) in enumerate(PARTS) if inputs <= may_enter)
+        for name, inputs in enters.items()
+        if inputs
+    }
+
+
+def _place(taker: Any, belongs: Mapping[str, int]) -> int | None:
+    """Part of the node behind that entrance; None of a result, which leaves with what it tells."""
+    node = taker.get_node()
+    return None if node.get_type_name() == "Result" else belongs[node.get_friendly_name()]

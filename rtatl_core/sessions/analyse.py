@@ -1,0 +1,131 @@
+"""A video, or photos -> session folder, by the same engine as the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtatl_core.engine import Engine
+from rtatl_core.errors import PredictionError
+from rtatl_core.photos import PhotoReader
+from rtatl_core.sessions.rows import FrameRecord
+from rtatl_core.sessions.session import ClockPair, SessionWriter
+from rtatl_core.video import VideoReader
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """What became of one video or folder of photos."""
+
+    folder: Path
+    frames: int
+    warning: str | None
+    """A sentence or more when something was cut off or damaged, or showed no face."""
+
+
+def analyse_video(
+    path: Path,
+    out: Path,
+    engine: Engine,
+    *,
+    name: str | None = None,
+    source: Mapping[str, Any] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> Analysed:
+    """Analyse every frame of ``path`` into a new session folder in ``out``. ``name``: what the folder's begins with,
+    that of the file if not given; ``source``: more to tell of the file in session.json; ``on_frame`` gets the number of
+    each frame that is done. Raises SourceError and SessionError."""
+    with VideoReader(path) as reader:
+        about = {"kind": "file", "size": reader.size, "fps": reader.fps, **(source or {})}
+        return _analyse(reader, out, engine, name or path.stem, about, on_frame)
+
+
+def analyse_photos(
+    files: Sequence[Path],
+    out: Path,
+    engine: Engine,
+    *,
+    fps: float | None = None,
+    name: str | None = None,
+    source: Mapping[str, Any] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> Analysed:
+    """The same for pictures of one folder, a row or more each: photos that have nothing to do with each other, for
+    which the engine must not be ``tracking``, or with ``fps`` the frames of a video."""
+    with PhotoReader(files, fps) as reader:
+        about: dict[str, Any] = {"kind": "frames", "size": reader.size, "fps": fps} if fps else {"kind": "photos"}
+        return _analyse(reader, out, engine, name or reader.path.stem, {**about, **(source or {})}, on_frame)
+
+
+def _analyse(
+    reader: VideoReader | PhotoReader,
+    out: Path,
+    engine: Engine,
+    name: str,
+    source: Mapping[str, Any],
+    on_frame: Callable[[int], None] | None,
+) -> Analysed:
+    source = {"target": str(reader.path.absolute()), "name": reader.path.name, **source}
+    files = [file.name for file in reader.files] if isinstance(reader, PhotoReader) else []
+    what = "photo" if files and reader.fps is None else "frame"
+    frames, lost, with_face = 0, 0, 0
+    writer: SessionWriter | None = None
+    with closing(engine.ahead(reader)) as results:
+        engine.reset(new_ids=True)
+        try:
+            for packet, analysed in results:
+                if writer is None:
+                    clock = ClockPair.at(packet.captured_at)
+                    writer = SessionWriter(out, name, engine.aus, source, engine.model, engine.settings, clock, files)
+                frames += 1 + len(packet.lost)
+                lost += len(packet.lost)
+                if packet.lost:
+                    number, timestamp = packet.lost[0]
+                    writer.event("warning", reader.describe_lost(packet.lost), timestamp, number)
+                try:
+                    frame = analysed.result()
+                except PredictionError as error:
+                    for number, timestamp in (*packet.lost, (packet.number, packet.timestamp)):
+                        writer.write(FrameRecord(number, timestamp))
+                    writer.event("warning", str(error), packet.timestamp, packet.number)
+                else:
+                    writer.append(frame)
+                    with_face += bool(frame.faces)
+                if said := engine.take_warning():
+                    writer.event("warning", said, packet.timestamp, packet.number)
+                if on_frame is not None:
+                    on_frame(packet.number)
+            assert writer is not None  # a reader that opened has a first frame
+            if reader.lost_at_end:
+                frames, lost = frames + len(reader.lost_at_end), lost + len(reader.lost_at_end)
+                for number, timestamp in reader.lost_at_end:
+                    writer.write(FrameRecord(number, timestamp))
+                number, timestamp = reader.lost_at_end[0]
+                writer.event("warning", reader.describe_lost(reader.lost_at_end), timestamp, number)
+            warnings = [reader.warning] if reader.warning else []
+            warnings += _without_face(reader, what, frames, frames - lost - with_face)
+            for said in warnings:
+                writer.event("warning", said, packet.timestamp, packet.number)
+        except BaseException as error:
+            if writer is not None:
+                writer.close(f"stopped: {str(error) or type(error).__name__}")
+            raise
+    if lost:  # each has its event
+        these = f"1 {what}" if lost == 1 else f"{lost} {what}s"
+        again = "them" if files else "the file"
+        warnings.append(f"{these} of {reader.path} cannot be decoded, so rows of it are empty; copy {again} again.")
+    warning = " ".join(warnings) or None
+    writer.close("cut off" if reader.truncated else "complete", warning)
+    return Analysed(writer.folder, frames, warning)
+
+
+def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, missed: int) -> list[str]:
+    """A sentence on photos without a face, or on a video without any."""
+    if missed == frames:
+        return [f"No face was found in any of the {frames} {what}s of {reader.path}; its rows hold success 0."]
+    if missed and what == "photo":
+        return [f"No face was found in {missed} of the {frames} photos of {reader.path}; their rows hold success 0."]
+    return []

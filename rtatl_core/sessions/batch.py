@@ -1,0 +1,278 @@
+"""Many videos and folders of photos -> a session folder each, over the cores of this machine or the workers of a Dask
+cluster.
+
+What was analysed before (the same content, model and settings) is left as it is, so the same command goes on after an
+interruption. Every worker analyses with an engine of its own on one core; memory does not grow with a video's length.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+from rtatl_core.card import read_card
+from rtatl_core.engine import Engine
+from rtatl_core.errors import InputError
+from rtatl_core.parallel import work_through
+from rtatl_core.progress import counter
+from rtatl_core.runtimes.runtime import graphs_to_run, pick_device
+from rtatl_core.sessions.analyse import analyse_photos, analyse_video
+from rtatl_core.sessions.inputs import Input, session_names
+from rtatl_core.sessions.interrupted import recover_sessions
+from rtatl_core.temporal import SMOOTHING_S
+
+CLUSTER_ANSWERS_S = 10.0
+_REPORT_EVERY = 16
+"""Frames between two reports to the bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What shapes the numbers; travels to workers, and decides whether a session is still good."""
+
+    model: str | None = None
+    device: str = "auto"
+    faces: int = 1
+    smoothing_s: float = SMOOTHING_S
+    personal: bool = True
+    tracking: bool = True
+    """Off for photos that have nothing to do with each other; nothing is smoothed or compared then."""
+
+    @property
+    def of_photos(self) -> Settings:
+        return replace(self, smoothing_s=0.0, personal=False, tracking=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one input; ``error`` says in a sentence why there is no session."""
+
+    input: Input
+    folder: Path | None = None
+    frames: int = 0
+    skipped: bool = False
+    """It was analysed before."""
+    warning: str | None = None
+    error: str | None = None
+
+
+Done = Mapping[str, tuple[Path, str | None]]
+"""Identity of an analysis (``_identity``) -> its session folder, and what was wrong with the input."""
+
+
+def analyse_all(
+    inputs: Sequence[Input],
+    out: Path,
+    settings: Settings,
+    *,
+    fps: float | None = None,
+    jobs: int = 1,
+    cluster: str | None = None,
+    quiet: bool = False,
+) -> Iterator[Outcome]:
+    """Analyse every input and yield its outcome as it is done. ``fps``: the pictures of a folder are frames of a video
+    at that rate, instead of photos. ``cluster``: address of a Dask scheduler instead of processes of this machine; its
+    workers must see the same paths and have this program installed.
+
+    Raises InputError when model, device or cluster cannot be used, SessionError when ``out`` refuses.
+    """
+    device, card = pick_device(settings.device), read_card(settings.model)
+    model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
+    compares = card.config.reference or card.calibration.own is not None
+    settings = replace(settings, personal=settings.personal and compares)
+    for _ in recover_sessions(out):
+        pass  # what an earlier run was killed at says so from now on, and is analysed again
+    alone = cluster is None and min(jobs, len(inputs)) <= 1
+    work = partial(
+        _analyse_one,
+        out=out,
+        settings=settings,
+        fps=fps,
+        threads=None if alone else 1,
+        model=model,
+        done=_done_before(out),
+    )
+    tasks = list(zip(inputs, session_names(inputs), strict=True))
+    frames: Synchronized[int] = multiprocessing.get_context("spawn").Value("Q", 0)
+    with _Bar(inputs, None if cluster else frames, quiet) as bar:
+        try:
+            if cluster is not None:
+                outcomes = _on_cluster(work, tasks, cluster)
+            else:
+                _report_to(frames if alone else None)
+                outcomes = work_through(work, tasks, jobs, on_start=partial(_report_to, frames))
+            for outcome in outcomes:
+                bar.count(outcome)
+                yield outcome
+        finally:
+            _report_to(None)
+            _own.close()
+
+
+class _Own(threading.local):
+    """The engine of one worker, kept from input to input. An engine belongs to one thread."""
+
+    engine: Engine | None = None
+    settings: Settings | None = None
+
+    def get(self, settings: Settings, threads: int | None) -> Engine:
+        if self.engine is None or self.settings != settings:
+            self.close()
+            self.engine = Engine(
+                settings.model,
+                device=settings.device,
+                max_faces=settings.faces,
+                smoothing_s=settings.smoothing_s,
+                personal=settings.personal,
+                tracking=settings.tracking,
+                threads=threads,
+            )
+            self.settings = settings
+        return self.engine
+
+    def close(self) -> None:
+        if self.engine is not None:
+            self.engine.close()
+        self.engine = self.settings = None
+
+
+_own = _Own()
+_frames: Synchronized[int] | None = None
+
+
+def _report_to(frames: Synchronized[int] | None) -> None:
+    global _frames
+    _frames = frames
+
+
+def _count_frame(number: int) -> None:
+    if _frames is not None and number % _REPORT_EVERY == 0:
+        with _frames.get_lock():
+            _frames.value += _REPORT_EVERY
+
+
+def _analyse_one(
+    task: tuple[Input, str],
+    out: Path,
+    settings: Settings,
+    fps: float | None,
+    threads: int | None,
+    model: str,
+    done: Done,
+) -> Outcome:
+    """``task``: an input, and what to call its session."""
+    one, name = task
+    if one.photos and not fps:
+        settings = settings.of_photos
+    try:
+        content = one.content_hash()
+        if before := done.get(_identity(content, model, settings, fps if one.photos else None)):
+            return Outcome(one, before[0], skipped=True, warning=before[1])
+        engine = _own.get(settings, threads)
+        source = {"sha256": content}
+        if one.photos:
+            analysed = analyse_photos(one.photos, out, engine, fps=fps, name=name, source=source, on_frame=_count_frame)
+        else:
+            analysed = analyse_video(one.path, out, engine, name=name, source=source, on_frame=_count_frame)
+    except InputError as error:
+        return Outcome(one, error=str(error))
+    except Exception as error:  # nobody foresaw it; the other inputs go on
+        return Outcome(one, error=f"{one.path} was given up ({type(error).__name__}: {error}); please report this")
+    return Outcome(one, analysed.folder, analysed.frames, warning=analysed.warning)
+
+
+def _model(facts: Mapping[str, Any], *, graphs_run: bool) -> str:
+    """What decides the numbers: the weights, how their output is read, and the graph if one in int8 runs; a float32
+    one gives what torch gives."""
+    is_int8 = graphs_run and facts.get("onnx_parity", {}).get("precision") == "int8"
+    graph = facts["onnx"]["network"] if is_int8 else None
+    return json.dumps([facts["sha256"], facts["calibration"], graph], sort_keys=True)
+
+
+def _identity(content: str, model: str, settings: Settings, fps: float | None) -> str:
+    """``fps``: of pictures that are frames."""
+    parts = {name: value for name, value in asdict(settings).items() if name not in ("model", "device")}
+    return json.dumps([content, model, parts, fps], sort_keys=True)
+
+
+def _done_before(out: Path) -> Done:
+    """The sessions in ``out`` that hold all there is to be had from their input."""
+    found: dict[str, tuple[Path, str | None]] = {}
+    for file in sorted(out.glob("*/session.json")):
+        try:
+            session: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            said, status = session["settings"], session["status"]
+            model = _model(session["model"], graphs_run=said["runtime"] != "torch")
+            source = session["source"]
+            content, fps = source["sha256"], source["fps"] if source["kind"] == "frames" else None
+            settings = Settings(
+                faces=said["max_faces"],
+                smoothing_s=said["smoothing_s"],
+                personal=said.get("personal", False),
+                tracking=said.get("tracking", True),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a live recording, or a session of another program
+        if status in ("complete", "cut off"):
+            found[_identity(content, model, settings, fps)] = file.parent, session.get("warning")
+    return found
+
+
+def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Input, str]], address: str) -> Iterator[Outcome]:
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise InputError("a cluster needs Dask; install it with: pip install 'au-desktop[cluster]'") from error
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:  # a Client that fails leaves its threads behind
+        socket.create_connection((host, int(port)), CLUSTER_ANSWERS_S).close()
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {address} ({error}); start one with: dask scheduler") from error
+    with Client(address) as client:
+        for future in as_completed(client.map(work, tasks, pure=False)):
+            yield future.result()
+
+
+class _Bar:
+    """Frames done of all there are, on stderr; with ``frames`` it moves while workers work, without when an input
+    is done."""
+
+    def __init__(self, inputs: Sequence[Input], frames: Synchronized[int] | None, quiet: bool) -> None:
+        self._frames = frames
+        self._ended = threading.Event()
+        self._bar = counter(unit="frame", quiet=quiet)
+        if not self._bar.disable:
+            self._bar.total = sum(one.length for one in inputs) or None
+        self._bar.set_postfix_str(f"0 of {len(inputs)} done")
+        self._count, self._inputs = 0, len(inputs)
+        self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
+
+    def __enter__(self) -> _Bar:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._bar.close()
+
+    def count(self, outcome: Outcome) -> None:
+        self._count += 1
+        self._bar.set_postfix_str(f"{self._count} of {self._inputs} done")
+        if self._frames is None or outcome.skipped:
+            self._bar.update(outcome.input.length if outcome.skipped else outcome.frames)
+
+    def _follow(self) -> None:
+        shown = 0
+        while self._frames is not None and not self._ended.wait(0.3):
+            now = self._frames.value
+            self._bar.update(now - shown)
+            shown = now

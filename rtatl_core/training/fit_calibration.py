@@ -1,0 +1,308 @@
+"""Raw output on labelled faces and on real ones -> a model's calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.calibration import Calibration, Own
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.loader import Source
+from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, not_seen
+from rtatl_core.evaluation.readings import in_time, predict_store
+from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.handoffs import Float32
+from rtatl_core.models.rtatl import RTATL
+from rtatl_core.reference import resting_levels
+
+REST_QUANTILE = 0.2
+"""Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
+FALSE_ALARMS = 0.02
+"""Share of real resting faces that may read 1 (FACS A) or more: what limits the gain."""
+FEW_RESTING = 20
+"""Fewer real resting faces than this limit no gain by themselves."""
+FEW_CLEAR = 15
+"""Fewer real faces that clearly show an AU say nothing; labelled ones do then."""
+CLEAR_READS = 4.0
+"""What a real face that clearly shows an AU should read."""
+CLEAR_RATED, FEW_RATED = 2.0, 8
+"""Rating from which on a face clearly shows an AU, and how many such faces say something; they should read
+their rating."""
+CLEAR_LABEL, FEW_LABELLED = 0.6, 8
+"""Label from which on a face clearly shows an AU, and how many such faces say something."""
+MAX_BOOST = 3.0
+MAX_GAIN = 4.0
+CAUTIOUS_GAIN = 2.0
+"""Where there are too few resting faces to limit it."""
+OFFSET_LIMITS = (-0.05, 0.35)
+OWN_REST = 0.28
+"""What all but ``FALSE_ALARMS`` of a person's frames without an AU may read above their own rest, before the margin is
+taken off; far less than 1, because few people were measured."""
+SETTLED_S = 1.0
+"""A face seen for less has not shown how it rests."""
+
+FRAMES_PER_CLIP = 8
+
+
+_NONE = np.empty(0, np.float32)
+
+
+class Judged(NamedTuple):
+    """Raw output of one AU on real faces that the teacher, or raters (data.ratings), judge."""
+
+    resting: Float32 = _NONE
+    """On faces at rest without the AU, a few frames of each clip."""
+    absent: Float32 = _NONE
+    """On these and on moving ones that were rated to lack it, as smiles lack most. Of an AU that raters hardly ever
+    saw, faces at rest count as lacking it on which they could not tell."""
+    clear: Float32 = _NONE
+    """On faces that clearly show it; empty where too few are known."""
+    reads: float = CLEAR_READS
+    """What the clear ones should read in the median, 0-5."""
+
+
+def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
+    """For each AU."""
+    aus = network.config.aus
+    found: list[_Found] = [_Found([], [], [], [], [], []) for _ in aus]
+    for store, rows, *_ in sources:
+        if store.teacher is None:
+            continue
+        said = predict_store(network, store, rows).intensity
+        few = _spread(store, rows)
+        rated = np.full(said.shape, np.nan, np.float32) if store.rated is None else store.rated[rows]
+        is_rated = store.is_rated[rows]
+        for j, au in enumerate(aus):
+            calm = few & at_rest(store.teacher[rows], au)
+            lacks = np.where(is_rated, few & (rated[:, j] == 0), calm)
+            found[j].resting.append(said[calm & lacks, j])
+            found[j].absent.append(said[lacks, j])
+            found[j].undecided.append(said[calm & is_rated & np.isnan(rated[:, j]), j])
+            if au in CLEAR:
+                found[j].taught.append(said[clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0), j])
+            seen = few & (rated[:, j] >= CLEAR_RATED)
+            found[j].seen.append(said[seen, j])
+            found[j].ratings.append(rated[seen, j])
+    return [one.judged() for one in found]
+
+
+class Seen(NamedTuple):
+    """Raw output of one AU on faces, trained ones too, on which raters clearly saw it."""
+
+    raw: Float32
+    rating: float
+    """Their median rating, 0-5."""
+
+
+def seen_output(network: RTATL, sources: Sequence[Source]) -> list[Seen | None]:
+    """For each AU; None where raters saw it clearly on fewer than ``FEW_RATED`` faces."""
+    found: list[tuple[list[Float32], list[Float32]]] = [([_NONE], [_NONE]) for _ in network.config.aus]
+    for store, rows, *_ in sources:
+        few = rows[store.is_rated[rows] & _spread(store, rows)]
+        if store.rated is None or not len(few):
+            continue
+        said = predict_store(network, store, few).intensity
+        for j, (raw, ratings) in enumerate(found):
+            seen = store.rated[few, j] >= CLEAR_RATED
+            raw.append(said[seen, j])
+            ratings.append(store.rated[few, j][seen])
+    pairs = [(np.concatenate(raw), np.concatenate(ratings)) for raw, ratings in found]
+    return [Seen(raw, float(np.median(ratings))) if len(raw) >= FEW_RATED else None for raw, ratings in pairs]
+
+
+def _spread(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(len(rows),) all photos, and ``FRAMES_PER_CLIP`` frames of each clip, rated ones where there are any: one
+    person's frames must not outweigh many people."""
+    chosen = np.ones(len(rows), np.bool_)
+    for clip in np.unique(store.clips[rows]):
+        mine = np.flatnonzero(store.clips[rows] == clip)
+        if clip:
+            chosen[mine] = False
+            rated = mine[store.is_rated[rows[mine]]]
+            pool = rated if len(rated) else mine
+            chosen[pool[:: max(1, len(pool) // FRAMES_PER_CLIP)]] = True
+    return chosen
+
+
+class _Found(NamedTuple):
+    """Raw output of one AU on faces of these kinds, store by store."""
+
+    resting: list[Float32]
+    absent: list[Float32]
+    undecided: list[Float32]
+    """At rest, but raters cannot tell."""
+    taught: list[Float32]
+    """Clear by the teacher."""
+    seen: list[Float32]
+    """Clear to raters."""
+    ratings: list[Float32]
+    """How strong raters saw it on the faces of ``seen``."""
+
+    def judged(self) -> Judged:
+        resting, absent, undecided, taught, seen, ratings = (np.concatenate([_NONE, *part]) for part in self)
+        if len(seen) < FEW_RATED:
+            resting, absent = (np.concatenate([part, undecided]) for part in (resting, absent))
+        if len(taught) >= FEW_CLEAR:
+            return Judged(resting, absent, taught)
+        if len(seen) >= FEW_RATED:
+            return Judged(resting, absent, seen, float(np.median(ratings)))
+        return Judged(resting, absent)
+
+
+def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[float | None]:
+    """How far the raw output of each AU rises, in all but ``FALSE_ALARMS`` of the frames of clips that do not show it,
+    above the face's own level at rest. Such frames are those at rest there and, where the teacher knows the AU, those
+    on which it sees none; whichever rise more. None where there are too few."""
+    over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in network.config.aus]
+    for store, rows, *_ in sources:
+        for clip in np.unique(store.clips[rows]):
+            if store.teacher is None or not clip:
+                continue
+            mine = in_time(store, rows[store.clips[rows] == clip])
+            said = predict_store(network, store, mine).intensity
+            rise = said - resting_levels(store.times[mine], said, calibration.begins)
+            settled = store.times[mine] - store.times[mine[0]] >= SETTLED_S
+            for j, au in enumerate(network.config.aus):
+                over[j][0].append(rise[settled & at_rest(store.teacher[mine], au), j])
+                over[j][1].append(rise[settled & not_seen(store.teacher[mine], au), j])
+    return [_highest([np.concatenate([_NONE, *found]) for found in both]) for both in over]
+
+
+def _highest(both: Sequence[Float32]) -> float | None:
+    if min(map(len, both)) < FEW_RESTING:
+        return None
+    return max(float(np.quantile(values, 1 - FALSE_ALARMS)) for values in both)
+
+
+def fit_calibration(
+    raw: Float32,
+    truth: Float32,
+    real: list[Float32],
+    judged: Sequence[Judged] | None = None,
+    seen: Sequence[Seen | None] = (),
+) -> Calibration:
+    """Per-AU gain, offset and boost.
+
+    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
+    judged: raw output on real faces that a teacher or raters judge. The offset is what the network says at rest: the
+    median of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips;
+    without clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression:
+    spread of the labels over spread of the output (or more where real faces that clearly show the AU would read under
+    three quarters of what they should), at least 1, at most what lets ``FALSE_ALARMS`` of the faces without it read 1;
+    more would amplify what is noise. The boost lets faces that clearly show it read what they should in the median:
+    real ones where enough are known, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels, but
+    no more than lets real ones that raters saw (``seen``) read their rating.
+    """
+    offset = np.zeros(raw.shape[1], np.float32)
+    gain, boost = np.ones_like(offset), np.ones_like(offset)
+    for j, labelled in enumerate(_columns(raw, truth)):
+        calm, absent, clear, reads = judged[j] if judged is not None else Judged()
+        if len(calm) >= FEW_RESTING:
+            offset[j] = np.median(calm)
+        elif real:
+            offset[j] = np.median([np.quantile(clip[:, j], REST_QUANTILE) for clip in real])
+        else:
+            offset[j] = labelled.at_rest
+        offset[j] = offset[j].clip(*OFFSET_LIMITS)  # first, for gain and boost start from it
+        if not len(labelled.raw):
+            offset[j] = 0.0
+            continue
+        most = CAUTIOUS_GAIN
+        if len(absent) >= FEW_RESTING:
+            most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS)) - offset[j]))
+        gain[j] = max(1.0, min(_wanted(labelled, clear - offset[j], reads), most))
+        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j], reads)
+        if not len(clear) and seen and (shown := seen[j]) is not None:
+            boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
+    return Calibration(gain=gain, offset=offset, boost=boost)
+
+
+def fit_own(
+    raw: Float32,
+    truth: Float32,
+    rises: Sequence[float | None],
+    strangers: Calibration,
+    seen: Sequence[Seen | None] = (),
+) -> Own:
+    """Gain, margin and boost of what is over a person's own level at rest: as in ``fit_calibration``, but limited by
+    how far people rise who do not show the AU, and with labelled faces that show it measured from those that do not.
+    AUs for which this gives no higher gain than strangers have stay as they are.
+
+    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. rises: per AU, see ``own_rises``.
+    """
+    gain, margin = np.zeros(raw.shape[1], np.float32), np.zeros(raw.shape[1], np.float32)
+    boost = np.ones_like(gain)
+    for j, labelled in enumerate(_columns(raw, truth)):
+        rise = rises[j]
+        if rise is None or not len(labelled.raw):
+            continue
+        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise))
+        wanted = max(_wanted(labelled, _NONE, CLEAR_READS), float(strangers.gain[j]))
+        if most < strangers.gain[j]:
+            continue
+        gain[j], margin[j] = min(wanted, most), max(rise, 0.0)
+        boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE, CLEAR_READS)
+        if seen and (shown := seen[j]) is not None:
+            rest = strangers.offset[j] + margin[j]  # photos do not tell how a person rests
+            boost[j] = min(boost[j], _most(gain[j], shown.raw - rest, shown.rating))
+    return Own(gain, margin, boost)
+
+
+class _Labelled(NamedTuple):
+    """Labelled faces of one AU: raw output and truth on 0-1, only where it is coded."""
+
+    raw: Float32
+    truth: Float32
+
+    @property
+    def at_rest(self) -> float:
+        """Median output where the AU is not shown."""
+        resting = self.raw[self.truth < 0.02]
+        return float(np.median(resting)) if len(resting) else 0.0
+
+    @property
+    def clear(self) -> Float32:
+        """Output where it is clearly shown."""
+        return self.raw[self.truth >= CLEAR_LABEL]
+
+
+def _columns(raw: Float32, truth: Float32) -> Iterator[_Labelled]:
+    for output, label in zip(raw.T, truth.T, strict=True):
+        known = np.isfinite(label)
+        yield _Labelled(output[known], label[known])
+
+
+def _gain_to_one(highest: float) -> float:
+    """The gain with which so much over the offset reads 1."""
+    return 1 / (MAX_INTENSITY * max(highest, 1e-6))
+
+
+def _wanted(labelled: _Labelled, clear: Float32, reads: float) -> float:
+    """The gain that undoes shrinking. clear: of real faces that clearly show the AU, over the offset; reads: what they
+    should read."""
+    wanted = float(labelled.truth.std()) / max(float(labelled.raw.std()), 1e-6)
+    if len(clear):
+        wanted = max(wanted, 0.75 * reads / (MAX_INTENSITY * max(float(np.median(clear)), 1e-6)))
+    return wanted
+
+
+def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32, should_read: float) -> float:
+    """shown, clear: output of labelled and of real faces that clearly show the AU, over the offset; the latter should
+    read ``should_read``."""
+    if len(clear):
+        shown = clear
+    else:
+        should_read = MAX_INTENSITY * float(labelled.truth[labelled.truth >= CLEAR_LABEL].sum()) / max(1, len(shown))
+    if len(shown) < FEW_LABELLED:
+        return 1.0
+    reads = MAX_INTENSITY * gain * float(np.median(shown))
+    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST))
+
+
+def _most(gain: float, shown: Float32, rating: float) -> float:
+    """The boost with which faces so rated read their rating in the median; no limit where none reads over 1."""
+    reads = MAX_INTENSITY * gain * float(np.median(shown))
+    return max(1.0, (rating - 1) / (reads - 1)) if reads > 1 else float("inf")

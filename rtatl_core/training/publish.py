@@ -1,0 +1,189 @@
+"""Checkpoint -> model file with card: calibrates the output and measures what the card states."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from rtatl_core.calibration import Calibration
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.loader import Source
+from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
+from rtatl_core.datasets.split import TrainingData
+from rtatl_core.errors import RecipeError
+from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
+from rtatl_core.evaluation.readings import (
+    Predicted,
+    clip_agreement,
+    flow_error,
+    flow_gain,
+    predict_store,
+    read_store,
+)
+from rtatl_core.evaluation.trust import TRUST_RULE, trust
+from rtatl_core.facs import MAX_INTENSITY, au_label
+from rtatl_core.handoffs import Float32
+from rtatl_core.models.rtatl import RTATL
+from rtatl_core.sessions.rows import OCCURS
+from rtatl_core.training.fit_calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
+from rtatl_core.training.initial import load_checkpoint
+from rtatl_core.training.trainer import Trainer
+from rtatl_core.weights import save_model
+
+_REFERENCE = "mean per-clip PCC with MediaPipe's blendshapes"
+
+
+class _Labelled(NamedTuple):
+    """Held-out coded faces, and what the network says of them before calibration."""
+
+    source: Source
+    said: Predicted
+    truth: Float32
+    """(n, n_aus) intensity on 0-5, NaN = not coded."""
+    present: Float32
+    """(n, n_aus) 0 or 1, NaN = not coded."""
+
+    @classmethod
+    def of(cls, source: Source, network: RTATL) -> Self:
+        store, rows = source.store, source.rows
+        assert store.intensity is not None
+        assert store.occurrence is not None
+        return cls(source, predict_store(network, store, rows), store.intensity[rows], store.occurrence[rows])
+
+
+def publish(trainer: Trainer) -> Path:
+    """Calibrate the best checkpoint of a finished run, measure it, and write ``<out>/<name>.safetensors`` and
+    ``.json``. Raises RecipeError for a self-supervised run, which makes a beginning for others but no model."""
+    data, recipe = trainer.data, trainer.recipe
+    if data.labelled is None or data.validation is None:
+        raise RecipeError(
+            "a self-supervised run has no AUs to publish; name its best.pt as optim.init of another recipe"
+        )
+    state = load_checkpoint(trainer.out / "best.pt")
+    decoders = {name: getattr(trainer.network, name) is not None for name in ("flow", "inpainting")}
+    network = RTATL(trainer.network.config, **decoders)
+    network.load_state_dict(state["network"])
+    aus = network.config.aus
+    tempered = _temper_flow(network, data.selection)
+    labelled = _Labelled.of(data.validation, network)
+    calibration = _calibrated(network, labelled, data)
+    measured = _measured(network, calibration, labelled, data)
+    by_author = recipe.card.get("trust", {})
+    description = {
+        "name": recipe.name,
+        "trained_on": recipe.trained_on,
+        "trust": trust(aus, measured, by_author),
+        "trust_by_author": by_author,
+        "trust_rule": TRUST_RULE,
+        **{key: text for key, text in recipe.card.items() if key != "trust"},
+        **tempered,
+        "occurrence_rule": data.validation.store.occurrence_rule,
+        "training": {
+            "epoch": state["epoch"],
+            "chosen_by": trainer.choice.by,
+            "recipe": {key: value for key, value in recipe.to_json().items() if key != "card"},
+            "subjects": state["subjects"],
+            "judged_by": data.judges,
+        },
+        "measured": measured,
+    }
+    path = trainer.out / recipe.name
+    save_model(path, network, calibration, description)
+    return path.with_suffix(".safetensors")
+
+
+def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData) -> Calibration:
+    raw, truth = labelled.said.intensity, labelled.truth / np.float32(MAX_INTENSITY)
+    selection, calibration = ([] if one is None else [Source.whole(one)] for one in (data.selection, data.calibration))
+    clips: list[Float32] = []
+    if data.selection is not None:
+        real = predict_store(network, data.selection, selection[0].rows).intensity
+        clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
+    judged = real_output(network, [*(calibration or data.unlabelled), *selection])
+    seen = seen_output(network, [*data.unlabelled, *calibration])
+    strangers = fit_calibration(raw, truth, clips, judged, seen)
+    rises = own_rises(network, [*data.unlabelled, *calibration, *selection], strangers)
+    return dataclasses.replace(
+        strangers,
+        occurrence_from_intensity=labelled.source.store.occurrence_rule == FACS_A,
+        intensity_from_occurrence=~np.isfinite(truth).any(axis=0),
+        own=fit_own(raw, truth, rises, strangers, seen),
+    )
+
+
+def _measured(
+    network: RTATL, calibration: Calibration, labelled: _Labelled, data: TrainingData
+) -> dict[str, dict[str, Any]]:
+    aus, truth, said = network.config.aus, labelled.truth, labelled.said
+    value, probability = calibration.read(said.intensity, said.occurrence)
+    scores = (("pcc", pcc), ("icc31", icc31), ("mae", mae))
+    measured: dict[str, dict[str, Any]] = {
+        "held_out_labelled": {
+            "what": "faces of the training kind, identities that were not trained on; they helped to set the gain",
+            "faces": len(truth),
+            **{
+                name: {au_label(au): rounded(score(value[:, j], truth[:, j]), 3) for j, au in enumerate(aus)}
+                for name, score in scores
+            },
+            **_side_agreement(labelled, aus),
+            "f1": {
+                au_label(au): rounded(_f1(probability[:, j], labelled.present[:, j]), 3) for j, au in enumerate(aus)
+            },
+        }
+    }
+    if data.selection is not None:
+        real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
+        measured["selection_video"] = {
+            "what": f"{_REFERENCE}, on the real clips that may have chosen the checkpoint",
+            **_against_teacher(data.selection, real, aus),
+        }
+    if data.aside is not None:
+        values, _ = read_store(network, calibration, data.aside)
+        measured["aside_video"] = {
+            "what": f"{_REFERENCE}, on real clips that chose nothing",
+            **_against_teacher(data.aside, values, aus),
+        }
+        if network.flow is not None:
+            measured["aside_video"]["flow"] = flow_error(network, data.aside)
+    return measured
+
+
+def _temper_flow(network: RTATL, selection: ChipStore | None) -> dict[str, float]:
+    """The card's entry of the factor that the flow decoder's output was reduced by."""
+    if network.flow is None or selection is None:
+        return {}
+    gain = flow_gain(network, selection)
+    network.flow.temper(gain)
+    return {"flow_gain": round(gain, 3)}
+
+
+def _side_agreement(labelled: _Labelled, aus: tuple[int, ...]) -> dict[str, Any]:
+    """PCC between told and true difference of left and right, on faces whose sides differ."""
+    store, told = labelled.source.store, labelled.said.sides
+    if store.sides is None or told is None:
+        return {}
+    true_difference, difference = (sides[..., 0] - sides[..., 1] for sides in (store.sides[labelled.source.rows], told))
+    differing = [(j, au) for j, au in enumerate(aus) if np.abs(true_difference[:, j]).max() > 0.1]
+    return {
+        "pcc_left_minus_right": {
+            au_label(au): rounded(pcc(difference[:, j], true_difference[:, j]), 3) for j, au in differing
+        }
+    }
+
+
+def _against_teacher(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[str, Any]:
+    scores, clips = clip_agreement(store, values, aus), len(np.unique(store.clips))
+    return {
+        "frames": len(values),
+        "clips": clips,
+        "pcc": {au_label(au): rounded(np.mean(score), 3) for au, score in scores.items()},
+        "clips_where_it_moves": {au_label(au): len(score) for au, score in scores.items()},
+    }
+
+
+def _f1(probability: Float32, present: Float32) -> float:
+    coded = np.isfinite(present)
+    return f1(probability[coded] >= OCCURS, present[coded] == 1)

@@ -1,0 +1,226 @@
+"""What can be said of a model on real faces that nobody coded."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.assets import asset
+from rtatl_core.calibration import Calibration
+from rtatl_core.cli import main
+from rtatl_core.datasets.ratings import read_ratings
+from rtatl_core.datasets.teacher import TEACHER_SHAPES
+from rtatl_core.errors import InputError, RecipeError
+from rtatl_core.evaluation import audit as auditing
+from rtatl_core.evaluation import audit_text
+from rtatl_core.evaluation.audit import (
+    Read,
+    against_ratings,
+    agreement,
+    apex,
+    by_group,
+    clear,
+    pose_leakage,
+    resting,
+    typology_angle,
+)
+from rtatl_core.evaluation.metrics import pcc
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.video import VideoReader
+from rtatl_core.weights import save_model
+from tests.core.stores import open_store, write_clips, write_labelled
+
+AUS = (1, 12, 43)
+COLUMNS = list(TEACHER_SHAPES)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """60 faces of five clips; AU12 follows its blendshape, AU1 follows the head, AU43 says nothing."""
+    rng = np.random.default_rng(0)
+    store = open_store(write_clips(tmp_path, clips=5))
+    teacher = np.zeros((60, len(COLUMNS)), np.float32)
+    smile = np.where(np.arange(60) % 2, 0.9, 0.0) * rng.uniform(0.8, 1, 60)
+    teacher[:, COLUMNS.index(12)] = smile
+    yaw = rng.normal(0, 15, 60).astype(np.float32)
+    store = dataclasses.replace(store, teacher=teacher, yaw=yaw, pitch=rng.normal(0, 5, 60).astype(np.float32))
+    values = np.stack([1 + 0.05 * yaw, 5 * smile, np.full(60, 0.2)], axis=1).astype(np.float32)
+    return Read(store, values)
+
+
+def test_agreement_is_within_clips(read: Read) -> None:
+    found = agreement([read], AUS)
+    assert found == {"AU12": {"pcc": 1.0, "clips": 5}}
+
+
+def test_what_a_smile_hides_is_not_judged_while_it_lasts(tmp_path: Path) -> None:
+    """The blendshape of AU10 rises with every broad smile, so only the frames without one count."""
+    store = open_store(write_clips(tmp_path, clips=3))
+    half = np.arange(36) % 2
+    lifted = np.random.default_rng(0).uniform(0, 0.5, 36)
+    teacher = np.zeros((36, len(COLUMNS)), np.float32)
+    teacher[:, COLUMNS.index(12)] = 0.9 * half
+    teacher[:, COLUMNS.index(10)] = np.where(half, 0.8, lifted)
+    store = dataclasses.replace(store, teacher=teacher, clips=np.full(36, "one"))
+    one = Read(store, np.where(half, 0, 5 * lifted)[:, None].astype(np.float32))
+    assert agreement([one], (10,)) == {"AU10": {"pcc": 1.0, "clips": 1}}
+
+
+def test_resting_faces_and_false_alarms(read: Read) -> None:
+    found = resting([read], AUS)
+    assert found["AU12"]["faces"] == 30  # those without a smile
+    assert found["AU12"]["from_half"] == 0
+    assert found["AU01"]["faces"] == 60  # a smile does not move the brows
+    assert found["AU01"]["from_one"] == pytest.approx((read.values[:, 0] >= 1).mean(), abs=0.01)
+
+
+def test_clear_expressions(read: Read) -> None:
+    assert clear([read], AUS)["AU12"]["quartiles"][1] == pytest.approx(np.median(read.values[1::2, 1]), abs=0.01)
+    assert "AU43" not in clear([read], AUS)  # never shown
+
+
+def test_what_people_saw(read: Read, tmp_path: Path) -> None:
+    """AU12 reads as it was rated but on one face, AU1 says nothing of what was seen, AU43 was hardly ever seen."""
+    ratings = tmp_path / "rated.csv"
+    smiles = read.values[:, 1] > 0
+    rows = [f"p{k},{k % 2},{3 * smiles[k]},{4 * (k == 7)}" for k in range(58)] + ["p58,,0.5,", "nobody,1,1,1"]
+    ratings.write_text("\n".join(["image,AU01,AU12,AU43", *rows]))
+    store = dataclasses.replace(read.store, images=np.array([f"p{k}" for k in range(60)]))
+    values = read.values.copy()
+    values[0, 1] = 1.2
+    found = against_ratings([Read(store, values)], AUS, read_ratings(ratings))
+    assert found["AU12"]["seen"] == 29
+    assert found["AU12"]["people"] == len(np.unique(store.subjects[:58][smiles[:58]]))
+    assert found["AU12"]["absent"] == 29  # the trace and the face on which nobody could tell are left out
+    assert found["AU12"]["auc"] == 1
+    assert found["AU12"]["false_alarms"] == pytest.approx(1 / 29, abs=0.01)
+    assert found["AU12"]["f1"] == pytest.approx(2 * 29 / (2 * 29 + 1), abs=0.01)
+    assert found["AU12"]["rated"] == 3
+    assert found["AU12"]["reads"] == pytest.approx(np.median(values[:58, 1][smiles[:58]]), abs=0.01)
+    assert 0.3 < found["AU01"]["auc"] < 0.7
+    assert found["AU43"] == {"seen": 1, "people": 1, "absent": 57, "false_alarms": 0}
+    text = audit_text.against_ratings(found)
+    assert "| AU43 | 1 (1) / 57 |  |  | 0% |  |" in text
+    assert "over the 2 AUs seen often enough: AUC 0." in text
+    with pytest.raises(RecipeError, match="no AU that 10 of these photos and frames lack"):
+        against_ratings([read], AUS, read_ratings(ratings))
+
+
+def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:
+    found = pose_leakage([read], AUS)
+    assert found["AU01"]["yaw"] == pytest.approx(1)
+    assert "AU43" not in found  # it never moves
+
+
+def test_who_is_seen_from_where_is_no_pose_leakage(read: Read) -> None:
+    """A person who frowns and is filmed from aside does not make AU1 follow the head."""
+    who = np.unique(read.store.clips, return_inverse=True)[1]
+    yaw = (10 * who + np.random.default_rng(1).normal(0, 1, 60)).astype(np.float32)
+    values = read.values.copy()
+    values[:, 0] = who + np.random.default_rng(2).normal(0, 0.1, 60)
+    one = Read(dataclasses.replace(read.store, yaw=yaw), values)
+    assert abs(pcc(values[:, 0], yaw)) > 0.9
+    assert abs(pose_leakage([one], AUS)["AU01"]["yaw"]) < 0.3
+
+
+@pytest.mark.parametrize(("key", "named"), [("subjects", "training"), ("judged_by", "calibration")])
+def test_faces_that_the_model_learnt_from_are_refused(tmp_path: Path, key: str, named: str) -> None:
+    write_clips(tmp_path / "data", clips=1, teacher=True, name="anna")
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    description = {"name": "tiny", "trained_on": "anna", "trust": {}, "training": {key: ["anna0"]}}
+    save_model(tmp_path / "tiny", network, plain, description)
+    with pytest.raises(RecipeError, match=rf"subject anna0 is in the {named} of tiny and in .*data \(1 of them are\)"):
+        auditing.audit(tmp_path / "tiny.safetensors", [tmp_path / "data"], [])
+
+
+def test_groups_of_the_table_and_of_the_skin(read: Read) -> None:
+    names = {str(name): {"age": "young" if k % 2 else "old"} for k, name in enumerate(np.unique(read.store.subjects))}
+    found = by_group([read], AUS, names)
+    assert set(found) == {"skin tone", "head turn", "age"}
+    assert sum(entry["faces"] for entry in found["skin tone"].values()) <= 60
+    assert set(found["head turn"]) <= {"frontal", "turned", "far turned"}
+
+
+def test_a_model_without_any_au_that_the_teacher_shows_clearly(tmp_path: Path) -> None:
+    write_clips(tmp_path / "data", clips=2, teacher=True)
+    network = RTATL(RTATLConfig(aus=(4, 6), width=8, token=16, geometry=16))
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    save_model(tmp_path / "tiny", network, plain, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    flags = ["--model", str(tmp_path / "tiny.safetensors"), "--photos", str(tmp_path / "data")]
+    assert main(["audit", *flags, "--out", str(tmp_path / "out")]) == 0
+    groups = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))["groups"]
+    assert groups["head turn"]["frontal"]["pcc_with_teacher"] is None
+    assert "| head turn | frontal | 24 |  | " in (tmp_path / "out" / "audit.md").read_text(encoding="utf-8")
+
+
+def test_groups_in_any_table_that_names_the_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clips(tmp_path / "data", clips=2, teacher=True)
+    flags = ["audit", "--photos", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--groups"]
+    (tmp_path / "excel.csv").write_bytes("file;Größe\nc0;groß\nc1;groß\n".encode("cp1252"))
+    assert main([*flags, str(tmp_path / "excel.csv")]) == 0
+    groups = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))["groups"]
+    assert groups["Größe"]["groß"]["faces"] == 24
+    (tmp_path / "other.csv").write_text("file,size\nsomebody.jpg,tall\n")
+    assert main([*flags, str(tmp_path / "other.csv")]) == 2
+    assert "other.csv names none of the photos; its first column" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rgb", "tone"), [((235, 200, 180), "light"), ((175, 130, 100), "medium"), ((80, 52, 40), "dark")]
+)
+def test_skin_tones(rgb: tuple[int, int, int], tone: str) -> None:
+    angle = typology_angle(np.tile(np.array(rgb, np.uint8), (20, 1)))
+    assert next(name for least, name in auditing.TONES if angle >= least) == tone
+
+
+def test_folders_without_teacher_are_named(tmp_path: Path) -> None:
+    write_labelled(tmp_path, 12)
+    with pytest.raises(RecipeError, match="no teacher values"):
+        auditing.audit(None, [tmp_path], [])
+    with pytest.raises(InputError, match="nothing to measure on"):
+        auditing.audit(None, [], [])
+
+
+@pytest.mark.slow
+def test_the_command_measures_the_bundled_model(tmp_path: Path) -> None:
+    with VideoReader(asset("demo.mp4")) as reader:
+        picture = reader.read()
+    assert picture is not None
+    store = open_store(write_clips(tmp_path / "chips", clips=3, teacher=True))
+    cv2.imwrite(str(tmp_path / "still.png"), picture.image)
+    with (tmp_path / "who.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["file", "age"], *([str(name), "x"] for name in np.unique(store.subjects))])
+    flags = ["--clips", str(tmp_path / "chips"), "--photos", str(tmp_path / "chips"), "--out", str(tmp_path / "out")]
+    flags += ["--stills", str(tmp_path / "still.png"), "--groups", str(tmp_path / "who.csv")]
+    assert main(["audit", *flags]) == 0
+    result = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert result["flicker"]["pictures"] == 1
+    assert 0 <= result["flicker"]["mean_spread"] < 0.5
+    text = (tmp_path / "out" / "audit.md").read_text()
+    assert "| AU12 |" in text
+    assert "Flicker on 1 still faces" in text
+
+
+def test_the_apex_of_each_expression_is_what_the_window_shows(read: Read) -> None:
+    """Twelve frames of a clip, six at rest and six with a smile that is read as 4."""
+    order = np.argsort(read.store.times, kind="stable")
+    teacher = np.zeros_like(read.store.teacher)
+    values = np.zeros_like(read.values)
+    for clip in np.unique(read.store.clips):
+        smiling = [row for row in order if read.store.clips[row] == clip][6:]
+        teacher[smiling, COLUMNS.index(12)] = 0.9
+        values[smiling, 1] = 4.0
+    one = Read(dataclasses.replace(read.store, teacher=teacher), values)
+    (entry,) = apex([one], AUS).values()
+    assert entry["events"] == 5
+    assert 3.5 < entry["quartiles"][1] <= 4
+    values[:, 1] = 0
+    assert apex([one], AUS)["AU12"]["quartiles"] == [0, 0, 0]
+    assert apex([Read(dataclasses.replace(read.store, teacher=np.zeros_like(teacher)), values)], AUS) == {}

@@ -1,0 +1,130 @@
+"""`rtatl evaluate`: the right subjects, the right fold, and a report on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtatl_core.assets import asset
+from rtatl_core.cli import main
+from rtatl_core.datasets.parts import Frame
+from rtatl_core.datasets.protocols import test_subjects as subjects_of
+from rtatl_core.errors import RecipeError
+from rtatl_core.evaluation.readings import read_store
+from rtatl_core.evaluation.scoring import score
+from rtatl_core.weights import load_model
+from tests.core.stores import AUS, face, open_store, write_labelled, write_store
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of folds 1 and 2 of own data, trained by the command."""
+    folder = tmp_path_factory.mktemp("study")
+    write_labelled(folder / "data", count=72, people=12)
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        'name = "own"\ntrained_on = "made-up faces"\n'
+        f'[data]\nlabelled = "{(folder / "data").as_posix()}"\nprotocol = "subjects:3"\n'
+        "[network]\nwidth = 8\ntoken = 16\ngeometry = 16\n[tasks]\ninpainting = 0\nflow = 0\n"
+        "[optim]\nepochs = 1\nlabelled_batch = 16\nworkers = 0\nlearning_rate = 0.01\nwarmup_steps = 1\n"
+    )
+    for fold in (1, 2):
+        flags = ["--out", str(folder / f"fold{fold}"), "--set", f"data.fold={fold}"]
+        assert main(["train", str(recipe), *flags]) == 0
+    return folder
+
+
+def model(study: Path, fold: int) -> str:
+    return str(study / f"fold{fold}" / "own.safetensors")
+
+
+def test_each_model_is_tested_on_its_own_fold(study: Path) -> None:
+    models = [model(study, 1), model(study, 2)]
+    scored, trained_on = score(models, [study / "data"], "subjects:3", device="cpu")
+    assert trained_on == "made-up faces"
+    assert scored.aus == AUS
+    store = open_store(study / "data")
+    names = [str(name) for name in np.unique(store.subjects)]
+    for fold in (1, 2):
+        rows = scored.folds == fold
+        assert set(scored.subjects[rows]) == subjects_of("subjects:3", fold, names)
+        assert not set(scored.subjects[rows]) & set(load_model(models[fold - 1]).facts["training"]["subjects"])
+    assert store.intensity is not None
+    truth = store.intensity[np.isin(store.subjects, sorted(subjects_of("subjects:3", 1, names)))]
+    np.testing.assert_array_equal(scored.true_intensity[scored.folds == 1], truth)
+    assert scored.intensity.min() >= 0
+    assert scored.intensity.max() <= 5
+    loaded = load_model(models[0])
+    raw = np.zeros((1, 2), np.float32)
+    assert loaded.calibration.read(raw, raw)[0].shape == (1, 2)
+
+
+def test_seen_subjects_and_wrong_folds_are_refused(study: Path) -> None:
+    data = [study / "data"]
+    with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):
+        score([model(study, 1)], data, "subjects:3", fold=2, device="cpu")
+    with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):
+        score([model(study, 1)], data, "", device="cpu")
+    with pytest.raises(RecipeError, match="two models were trained for fold 1"):
+        score([model(study, 1)] * 2, data, "subjects:3", device="cpu")
+    with pytest.raises(RecipeError, match="names no fold of subjects:4"):
+        score([model(study, 1)], data, "subjects:4", device="cpu")
+    with pytest.raises(RecipeError, match="several models need --protocol"):
+        score([model(study, 1), model(study, 2)], data, "", device="cpu")
+
+
+def test_who_set_the_gain_is_no_test(study: Path, tmp_path: Path) -> None:
+    training = load_model(model(study, 1)).facts["training"]
+    (judge, *_) = training["judged_by"]
+    assert judge not in training["subjects"]
+    others = write_labelled(tmp_path / "others", count=4, people=1, prefix="x")
+    index = others / "parts" / "all" / "index.csv"
+    index.write_text(index.read_text().replace(",x0,", f",{judge},"))
+    with pytest.raises(RecipeError, match=f"subject {judge} is in the calibration of own"):
+        score([model(study, 1)], [others], "", device="cpu")
+
+
+def test_a_clip_is_read_as_the_window_reads_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    faces = []
+    for k in range(30):
+        image, points = face(max(0.0, float(np.sin(k / 5))), rng)
+        codes = np.array([2.5, np.nan if k % 2 else 1.0], np.float32)
+        frame = Frame(f"{k}", "v", image, clip="v", time=k / 5, intensity=codes, occurrence=np.minimum(codes, 1))
+        faces.append((frame, points, None))
+    folder = write_store(tmp_path / "coded", faces, aus=AUS)
+    scored, _ = score([asset("models/rtatl-synth.safetensors")], [folder], "", device="cpu")
+    bundled = load_model(None)
+    intensity, probability = read_store(bundled.network, bundled.calibration, open_store(folder))
+    columns = [bundled.aus.index(au) for au in AUS]
+    np.testing.assert_array_equal(scored.intensity, intensity[:, columns])
+    np.testing.assert_array_equal(scored.probability, probability[:, columns])
+    assert bundled.calibration.own is not None
+    some = np.flatnonzero(np.arange(30) % 3 == 0)  # the frames between are seen all the same
+    np.testing.assert_array_equal(
+        read_store(bundled.network, bundled.calibration, open_store(folder), some)[0], intensity[some]
+    )
+
+
+def test_strangers_are_measured_without_a_protocol(study: Path, tmp_path: Path) -> None:
+    strangers = write_labelled(tmp_path / "strangers", count=30, people=6, seed=5, prefix="x")
+    out = tmp_path / "report"
+    command = ["evaluate", "--model", model(study, 1), "--data", str(strangers), "--out", str(out), "--resamples", "50"]
+    assert main([*command, "--device", "cpu"]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["frames"] == 30
+    assert report["subjects"] == 6
+    text = (out / "report.md").read_text()
+    assert "made-up faces" in text
+    assert {p.name for p in out.glob("*.png")} >= {"per_au.png", "pr.png", "intensity.png"}
+
+
+def test_uncoded_data_are_refused(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.core.stores import write_clips
+
+    clips = write_clips(tmp_path / "clips")
+    assert main(["evaluate", "--model", model(study, 1), "--data", str(clips), "--out", str(tmp_path / "r")]) == 2
+    assert "has no AU codes to evaluate against" in capsys.readouterr().err

@@ -1,0 +1,33 @@
+"""How far an AU can be trusted."""
+
+from __future__ import annotations
+
+from rtatl_core.evaluation.trust import trust, trust_by_ratings, trust_by_shapes
+
+
+def test_blendshapes_need_agreement_in_two_clips() -> None:
+    measured = {
+        "pcc": {"AU12": 0.9, "AU25": 0.9, "AU26": 0.6, "AU43": 0.3},
+        "clips_where_it_moves": {"AU12": 3, "AU25": 1, "AU26": 2, "AU43": 5},
+    }
+    expected = {"AU12": "good", "AU25": "experimental", "AU26": "usable", "AU43": "experimental"}
+    assert trust_by_shapes(measured) == expected
+
+
+def test_eyes_decide_where_they_saw_enough() -> None:
+    found = {
+        "AU06": {"seen": 77, "people": 40, "absent": 127, "auc": 0.97},
+        "AU04": {"seen": 27, "people": 20, "absent": 168, "auc": 0.86},
+        "AU26": {"seen": 39, "people": 12, "absent": 119, "auc": 0.84},
+        "AU18": {"seen": 5, "people": 5, "absent": 246, "auc": 1.0},
+        "AU16": {"seen": 21, "people": 3, "absent": 187, "auc": 1.0},
+        "AU25": {"seen": 178, "people": 90, "absent": 9, "auc": 1.0},
+        "AU09": {"seen": 0, "people": 0, "absent": 244},
+    }
+    moves = {"pcc": {"AU06": 0.1, "AU16": 0.6}, "clips_where_it_moves": {"AU06": 3, "AU16": 2}}
+    measured = {"aside_video": moves, "real_faces": {"against_ratings": found}}
+    expected = {"4": "good", "6": "good", "9": "experimental", "16": "usable", "26": "experimental"}
+    assert trust((4, 6, 9, 16, 26), measured, {"4": "good"}) == expected, (
+        "the author's word, then raters, then blendshapes"
+    )
+    assert trust_by_ratings(found) == {"AU06": "good", "AU04": "usable", "AU26": "experimental"}

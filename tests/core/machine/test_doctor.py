@@ -1,0 +1,81 @@
+"""The doctor finds what is wrong, says what to do, and is not thrown by the unforeseen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rtatl_core.cli import main
+from rtatl_core.machine import doctor
+from rtatl_core.machine.doctor import Finding, State, examine, line
+
+
+def found(what: str) -> Finding:
+    return next(finding for finding in examine() if finding.what == what)
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch):
+    """Restricts the examination to one check."""
+
+    def choose(name: str) -> None:
+        monkeypatch.setattr(doctor, "CHECKS", tuple(check for check in doctor.CHECKS if check[0] == name))
+
+    return choose
+
+
+def test_this_machine_is_fit_to_test_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "FRAMES", 10)
+    assert main(["doctor", "--json"]) == 0
+    told = {entry["what"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert {"program", "processor", "window", "cameras", "weights", "analysis", "disk"} <= set(told)
+    assert told["weights"]["state"] == "good"
+    assert "frames per second" in told["analysis"]["words"]
+
+
+def test_a_package_of_another_version_is_named(only, monkeypatch: pytest.MonkeyPatch) -> None:
+    only("versions")
+    monkeypatch.setattr(doctor, "_requirements", lambda: ["numpy<1", "torch>=2.0", "nosuchthing>=1"])
+    numpy, missing = found("numpy"), found("nosuchthing")
+    assert numpy.state is missing.state is State.BAD
+    assert "<1 is needed" in numpy.words
+    assert numpy.remedy == "pip install 'numpy<1'"
+    assert missing.words == "is not installed"
+    assert not any(finding.what == "torch" for finding in examine())
+
+
+def test_two_opencvs_are_found_out(only, monkeypatch: pytest.MonkeyPatch) -> None:
+    only("versions")
+    monkeypatch.setattr(doctor, "_version", lambda name: "4.11.0" if name.startswith("opencv") else "1")
+    monkeypatch.setattr(doctor, "_requirements", list)
+    assert "overwrite each other" in found("OpenCV").words
+
+
+def test_damaged_weights_are_the_finding_not_a_crash(
+    only, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only("analysis")
+    monkeypatch.setattr("rtatl_core.card.asset", lambda name: tmp_path / name)
+    assert main(["doctor"]) == 1
+    assert "is missing; name a .safetensors file" in capsys.readouterr().out
+
+
+def test_a_check_that_breaks_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks() -> Iterator[Finding]:
+        yield Finding("first", State.GOOD, "fine")
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(doctor, "CHECKS", (("odd", breaks), ("disk", doctor._disk)))
+    findings = list(examine())
+    assert [finding.what for finding in findings] == ["first", "odd", "disk"]
+    assert findings[1].words == "ZeroDivisionError: oops"
+    assert line(findings[1]).startswith("! odd")
+
+
+def test_a_full_disk_is_bad_news(only, monkeypatch: pytest.MonkeyPatch) -> None:
+    only("disk")
+    monkeypatch.setattr(doctor, "LITTLE_DISK_GB", 1e9)
+    assert found("disk").state is State.BAD

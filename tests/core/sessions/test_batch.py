@@ -1,0 +1,195 @@
+"""Many videos: each once, by one process, by several, or by a cluster, and never again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtatl_core.calibration import Calibration
+from rtatl_core.cli import main
+from rtatl_core.errors import InputError
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.runtimes.export import export_onnx
+from rtatl_core.sessions import batch
+from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
+from rtatl_core.sessions.inputs import Input, find_inputs, session_names
+from rtatl_core.weights import save_model
+from tests.clips import cut_from_demo
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two short clips of the demo, one of them deeper down, and a text."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "day 2").mkdir()
+    cut_from_demo(folder / "anna.mp4", 8)
+    cut_from_demo(folder / "day 2" / "ben.MP4", 8, skip=8)
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+def frames_of(outcome: Outcome) -> str:
+    assert outcome.folder is not None
+    return (outcome.folder / "frames.csv").read_text()
+
+
+def run(videos: Path, out: Path, **options: object) -> dict[str, Outcome]:
+    outcomes = analyse_all(find_inputs([videos]), out, Settings(device="cpu"), quiet=True, **options)  # type: ignore[arg-type]
+    return {outcome.input.stem: outcome for outcome in outcomes}
+
+
+def test_folders_are_searched_and_files_taken_as_they_are(videos: Path, tmp_path: Path) -> None:
+    notes = videos / "notes.txt"
+    found = find_inputs([videos, notes, videos / "anna.mp4"])
+    assert [one.path.name for one in found] == ["anna.mp4", "ben.MP4", "notes.txt"]
+    with pytest.raises(InputError, match=r"holds no video or photo; name such files"):
+        find_inputs([tmp_path])
+
+
+def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -> None:
+    first = run(videos, tmp_path, jobs=1)
+    assert all(outcome.frames == 8 and not outcome.skipped for outcome in first.values())
+    copy = tmp_path / "renamed.mp4"
+    shutil.copy(videos / "anna.mp4", copy)
+    (again,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu"), quiet=True)
+    assert again.skipped
+    assert again.folder == first["anna"].folder
+    (other,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
+    assert not other.skipped, "other settings give other numbers"
+    before = first["anna"].folder / "session.json"  # type: ignore[operator]
+    facts = json.loads(before.read_text())
+    facts["model"]["calibration"]["gain"][0] += 1
+    before.write_text(json.dumps(facts))
+    assert not run(videos, tmp_path)["anna"].skipped, "another calibration too"
+    session = first["ben"].folder / "session.json"  # type: ignore[operator]
+    session.write_text(json.dumps(json.loads(session.read_text()) | {"status": "recording"}))
+    assert not run(videos, tmp_path)["ben"].skipped, "an interrupted session is none"
+
+
+def test_sessions_tell_which_of_the_videos_named_alike_they_are_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["P01/day 1/pre.mp4", "P02/day 1/pre.mp4", "P02/day 1/post.mp4"]
+    assert session_names([Input(tmp_path / name) for name in names]) == ["P01-day 1-pre", "P02-day 1-pre", "post"]
+    assert session_names([Input(Path(name)) for name in ("a/x.mp4", "a/x.avi", "b/x.mp4")]) == ["a-x", "a-x", "b-x"]
+    for folder in ("P01", "P02"):
+        (tmp_path / folder).mkdir()
+        cut_from_demo(tmp_path / folder / "pre.mp4", 4, skip=int(folder[1:]))
+    monkeypatch.chdir(tmp_path)
+    outcomes = analyse_all(
+        find_inputs([Path("P01/pre.mp4"), Path("P02/pre.mp4")]), Path("out"), Settings(device="cpu"), quiet=True
+    )
+    for outcome, folder in zip(outcomes, ("P01", "P02"), strict=True):
+        assert outcome.folder is not None
+        assert outcome.folder.name.startswith(f"{folder}-pre_20")
+        source = json.loads((outcome.folder / "session.json").read_text())["source"]
+        assert source["target"] == str(tmp_path / folder / "pre.mp4")
+
+
+def test_what_a_person_stops_says_so(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(number: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "_count_frame", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, tmp_path)
+    (session,) = tmp_path.glob("*/session.json")
+    assert json.loads(session.read_text())["status"] == "stopped: KeyboardInterrupt"
+
+
+@pytest.mark.slow
+def test_what_another_graph_analysed_is_analysed_again(videos: Path, tmp_path: Path) -> None:
+    lifted = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))  # nothing is clipped
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16), flow=False)
+    save_model(tmp_path / "tiny", network, lifted, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    model = tmp_path / "tiny.safetensors"
+
+    def analyse() -> Outcome:
+        settings = Settings(str(model), device="cpu")
+        (outcome,) = analyse_all([Input(videos / "anna.mp4")], tmp_path / "out", settings, quiet=True)
+        return outcome
+
+    by_torch = analyse()
+    export_onnx(model)
+    assert analyse().folder == by_torch.folder, "the same numbers"
+    export_onnx(model, "int8", ranges_from=[videos / "anna.mp4"], parity_on=[videos / "anna.mp4"])
+    by_int8 = analyse()
+    assert not by_int8.skipped
+    assert analyse().folder == by_int8.folder
+    export_onnx(model, "int8", ranges_from=[videos / "day 2" / "ben.MP4"], parity_on=[videos / "anna.mp4"])
+    assert not analyse().skipped, "other ranges"
+    model.with_suffix(".onnx").unlink()
+    assert analyse().folder == by_torch.folder
+
+
+@pytest.mark.slow
+def test_processes_and_clusters_give_the_files_of_one_process(videos: Path, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    alone = run(videos, tmp_path / "alone", jobs=1)
+    several = run(videos, tmp_path / "several", jobs=2)
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        spread = run(videos, tmp_path / "spread", cluster=cluster.scheduler_address)
+    assert set(alone) == set(several) == set(spread) == {"anna", "ben"}
+    for name, outcome in alone.items():
+        assert frames_of(several[name]) == frames_of(spread[name]) == frames_of(outcome)
+
+
+def test_a_cluster_that_does_not_answer_is_named(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "CLUSTER_ANSWERS_S", 0.3)
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        run(videos, tmp_path, cluster="tcp://127.0.0.1:9")
+
+
+def test_a_bad_video_is_named_and_the_rest_goes_on(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(np.random.default_rng(0).bytes(5000))
+    arguments = ["analyze", str(bad), str(videos / "anna.mp4"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*arguments, "--jobs", "1"]) == 1
+    said = capsys.readouterr()
+    assert "bad.mp4 cannot be read as a video" in said.err
+    assert len(said.out.splitlines()) == 1
+    assert main([*arguments, "--jobs", "1"]) == 1
+    assert "(analysed before)" in capsys.readouterr().out
+
+
+def test_what_nobody_foresaw_is_named_and_the_rest_goes_on(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = batch.analyse_video
+
+    def broken(path: Path, *arguments: object, **options: object) -> object:
+        if path.stem == "anna":
+            raise ValueError("a point is missing")
+        return real(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "analyse_video", broken)
+    outcomes = run(videos, tmp_path)
+    assert outcomes["ben"].frames == 8
+    assert str(outcomes["anna"].error).endswith(
+        "anna.mp4 was given up (ValueError: a point is missing); please report this"
+    )
+
+
+def test_hidden_files_are_no_videos(videos: Path, tmp_path: Path) -> None:
+    shutil.copytree(videos, tmp_path / "disk")
+    (tmp_path / "disk" / "._anna.mp4").write_bytes(b"\0\5\x16\7")  # what macOS leaves on other systems' disks
+    assert [one.path.name for one in find_inputs([tmp_path / "disk"])] == ["anna.mp4", "ben.MP4"]
+
+
+def test_what_was_cut_off_is_marked_and_analysed_again(videos: Path, tmp_path: Path) -> None:
+    first = run(videos, tmp_path)["anna"].folder
+    assert first is not None
+    facts = json.loads((first / "session.json").read_text())
+    facts |= {"status": "recording", "process": facts["process"] | {"pid": 2**22 + 1}}
+    (first / "session.json").write_text(json.dumps(facts, indent=2))
+    again = run(videos, tmp_path)
+    assert again["ben"].skipped
+    assert again["anna"].folder != first
+    assert json.loads((first / "session.json").read_text())["status"].startswith("interrupted")

@@ -1,0 +1,201 @@
+"""Raw output on labelled and on real faces -> what is read."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.loader import Source
+from rtatl_core.datasets.teacher import at_rest
+from rtatl_core.evaluation.readings import predict_store
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.training.fit_calibration import (
+    CAUTIOUS_GAIN,
+    CLEAR_READS,
+    FALSE_ALARMS,
+    Judged,
+    Seen,
+    fit_calibration,
+    fit_own,
+    own_rises,
+    real_output,
+    seen_output,
+)
+from tests.core.stores import open_store, write_clips
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> ChipStore:
+    """Two clips of twelve frames with teacher values."""
+    return open_store(write_clips(tmp_path_factory.mktemp("clips"), teacher=True))
+
+
+def test_calibration_undoes_shrinking_and_rests_at_zero() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
+    raw = np.stack([0.5 * truth[:, 0] + 0.1, 0.05 * truth[:, 1]], axis=1)
+    real = np.stack([np.full(100, 0.2), np.zeros(100)], axis=1).astype(np.float32)
+    calibration = fit_calibration(raw, truth, [real, real + 0.01, real - 0.05])
+    assert calibration.gain[0] == pytest.approx(2, rel=0.01)
+    assert calibration.gain[1] == CAUTIOUS_GAIN
+    assert calibration.offset[0] == pytest.approx(0.2)
+    without = fit_calibration(raw, np.where(truth < 0.3, 0, truth).astype(np.float32), [])
+    assert 0.1 < without.offset[0] < 0.25
+
+
+def test_an_offset_at_its_limit_lets_no_more_resting_faces_read_1() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    raw = (0.4 * truth + 0.45).astype(np.float32)
+    calm = rng.normal(0.5, 0.02, 400).astype(np.float32)
+    calibration = fit_calibration(raw, truth, [], [Judged(calm, calm)])
+    read, _ = calibration.read(calm[:, None], np.zeros((400, 1), np.float32))
+    assert calibration.offset[0] < 0.5
+    assert (read >= 1).mean() <= FALSE_ALARMS
+
+
+def test_resting_faces_limit_the_gain() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
+    raw = (0.25 * truth + 0.02).astype(np.float32)
+    calm = [rng.normal(0.05, 0.01, 400).astype(np.float32), rng.normal(0.05, 0.06, 400).astype(np.float32)]
+    calibration = fit_calibration(raw, truth, [], [Judged(resting, resting) for resting in calm])
+    assert calibration.offset == pytest.approx([0.05, 0.05], abs=0.01)
+    assert calibration.gain[0] == pytest.approx(4, rel=0.05)  # the spread of the labels
+    alarms = (5 * calibration.gain[1] * (calm[1] - calibration.offset[1]) >= 1).mean()
+    assert 1 < calibration.gain[1] < 3
+    assert alarms == pytest.approx(FALSE_ALARMS, abs=0.005)
+
+
+def test_clear_expressions_read_high() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    raw = (0.9 * truth).astype(np.float32)
+    calm, clear = rng.normal(0.0, 0.06, 300).astype(np.float32), rng.normal(0.4, 0.02, 60).astype(np.float32)
+    calibration = fit_calibration(raw, truth, [], [Judged(calm, calm, clear)])
+    value = calibration.read(clear[:, None], np.zeros((60, 1), np.float32))[0]
+    assert np.median(value) == pytest.approx(CLEAR_READS, abs=0.1)
+    resting = calibration.read(calm[:, None], np.zeros((300, 1), np.float32))[0]
+    assert (resting >= 1).mean() <= 2 * FALSE_ALARMS
+
+
+def test_faces_that_raters_judge_limit_the_gain_and_set_what_is_read() -> None:
+    """Smiles without AU14 read .2; faces with a rating of 2.5 read a tenth of the scale over rest."""
+    rng = np.random.default_rng(4)
+    truth = rng.uniform(0, 1, (500, 2)).astype(np.float32)
+    raw = np.stack([0.25 * truth[:, 0], 0.9 * truth[:, 1]], axis=1).astype(np.float32)
+    calm, smiles = rng.normal(0, 0.01, 100).astype(np.float32), rng.normal(0.2, 0.01, 40).astype(np.float32)
+    shown = rng.normal(0.1, 0.01, 30).astype(np.float32)
+    judged = [Judged(calm, np.concatenate([calm, smiles])), Judged(calm, calm, shown, reads=2.5)]
+    calibration = fit_calibration(raw, truth, [], judged)
+    assert calibration.offset == pytest.approx([0, 0], abs=0.01)
+    assert calibration.gain[0] == 1
+    assert fit_calibration(raw, truth, [], [Judged(calm, calm)] * 2).gain[0] == pytest.approx(4, rel=0.05)
+    value = calibration.read(np.stack([shown, shown], axis=1), np.zeros((30, 2), np.float32))[0]
+    assert np.median(value[:, 1]) == pytest.approx(2.5, abs=0.1)
+
+
+def test_what_raters_saw_bounds_what_renders_call_for() -> None:
+    """Rendered faces that clearly show the AU read half of their label, and call for a boost of 3; real ones that were
+    rated 3 read 2 before it, so that 2 is enough."""
+    rng = np.random.default_rng(5)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    raw = (0.5 * truth).astype(np.float32)
+    calm = rng.normal(0, 0.1, 300).astype(np.float32)
+    shown = rng.normal(0.4, 0.01, 20).astype(np.float32)
+    free = fit_calibration(raw, truth, [], [Judged(calm, calm)])
+    bound = fit_calibration(raw, truth, [], [Judged(calm, calm)], [Seen(shown, 3.0)])
+    assert free.gain == bound.gain == pytest.approx(1, abs=0.15)
+    assert free.boost[0] > 2.5
+    read = bound.read(shown[:, None], np.zeros((20, 1), np.float32))[0]
+    assert np.median(read) == pytest.approx(3, abs=0.05)
+    under = fit_calibration(raw, truth, [], [Judged(calm, calm)], [Seen(calm, 3.0)])
+    assert under.boost == free.boost, "no boost helps faces that read under 1"
+    own = [fit_own(raw, truth, [0.05], free, seen) for seen in ([None], [Seen(shown, 3.0)])]
+    assert 1 <= own[1].boost[0] < own[0].boost[0]
+
+
+def test_ratings_decide_where_a_face_was_rated(clips: ChipStore) -> None:
+    store = clips
+    assert store.teacher is not None
+    rated = np.full((len(store), 2), np.nan, np.float32)
+    rated[:10], rated[10:20, 0] = (0, 3), 2
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    whole = Source(dataclasses.replace(store, rated=rated), np.arange(len(store)), labels=False)
+    one, twelve = real_output(network, [whole])
+    said = predict_store(network, store, whole.rows).intensity
+    assert set(one.absent) == set(said[:10, 0]), "rated frames, where a clip has any"
+    assert not set(one.absent) & set(said[10:20, 0])
+    assert not set(twelve.absent) & set(said[:20, 1]), "neither those that show it nor those on which nobody can tell"
+    rare = Source(dataclasses.replace(store, rated=np.where(rated == 3, 1, rated)), whole.rows, labels=False)
+    doubtful = set(said[10:20, 1][at_rest(store.teacher[10:20], 12)])
+    assert doubtful
+    assert set(real_output(network, [rare])[1].absent) == doubtful, "of an AU never seen clearly, these count"
+    assert set(one.clear) == set(said[10:20, 0])
+    assert one.reads == 2
+    assert twelve.reads == 3
+    shown = seen_output(network, [whole])
+    assert shown[0] is not None
+    assert set(shown[0].raw) == set(said[10:20, 0])
+    assert shown[0].rating == 2
+    assert seen_output(network, [whole._replace(rows=np.arange(16))])[0] is None, "six faces are too few"
+    unrated = real_output(network, [whole._replace(store=store)])
+    assert np.array_equal(unrated[0].absent, unrated[0].resting)
+
+
+def test_a_clip_counts_as_a_few_of_its_rated_frames(clips: ChipStore) -> None:
+    """24 frames of one clip, 20 of them rated: one person must not outweigh many."""
+    store = clips
+    assert store.teacher is not None
+    rated = np.full((len(store), 2), np.nan, np.float32)
+    rated[:20] = (0, 3)
+    store = dataclasses.replace(store, rated=rated, clips=np.full(24, "one"), teacher=np.zeros_like(store.teacher))
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    one, twelve = real_output(network, [Source(store, np.arange(24), labels=False)])
+    said = predict_store(network, store, np.arange(24)).intensity
+    assert set(one.absent) == set(one.resting) == set(said[:20:2, 0])
+    assert set(twelve.clear) == set(said[:20:2, 1])
+    photos = dataclasses.replace(store, clips=np.full(24, ""))
+    one, _ = real_output(network, [Source(photos, np.arange(24), labels=False)])
+    assert set(one.absent) == set(said[:, 0]), "photos count each, and unrated ones at rest as well"
+    clear = dataclasses.replace(photos, teacher=np.ones_like(store.teacher), rated=1 - rated / 3)
+    _, twelve = real_output(network, [Source(clear, np.arange(24), labels=False)])
+    assert not len(twelve.clear), "raters saw no smile, whatever the blendshapes say"
+
+
+def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
+    """People at rest differ by .06 from each other, and by .01 from themselves, but the second AU moves by itself."""
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(0, 1, (500, 3)).astype(np.float32)
+    raw = (0.25 * truth + 0.02).astype(np.float32)
+    calm = rng.normal(0.05, 0.06, 400).astype(np.float32)
+    strangers = fit_calibration(raw, truth, [], [Judged(calm, calm)] * 3)
+    own = fit_own(raw, truth, [0.0125, 0.2, None], strangers)
+    assert own.gain[0] == pytest.approx(4, rel=0.05)  # what undoes the shrinking
+    assert own.gain[0] > strangers.gain[0] + 1
+    assert own.margin[0] == pytest.approx(0.0125)
+    assert own.gain[1:].tolist() == [0, 0]
+    rest, shown = np.full((1, 3), 0.1, np.float32), np.full((1, 3), 0.1 + 0.25 * 0.8, np.float32)
+    whole = dataclasses.replace(strangers, own=own)
+    read = whole.of_person(shown, rest).read(shown, np.zeros_like(shown))[0][0]
+    assert read[0] == pytest.approx(4, abs=0.3)
+    assert whole.of_person(rest, rest).read(rest, np.zeros_like(rest))[0][0, 0] < 0.5
+
+
+def test_how_far_faces_rise_without_an_au(clips: ChipStore) -> None:
+    store = clips
+    whole = Source(store, np.arange(len(store)), labels=False)
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    calibration = fit_calibration(*(np.random.default_rng(0).uniform(0, 1, (2, 50, 2)).astype(np.float32)), [])
+    assert own_rises(network, [whole], calibration) == [None, None], "two clips of half a second tell nothing"
+    slow = Source(dataclasses.replace(store, times=20 * store.times), whole.rows, labels=False)
+    found = own_rises(network, [slow] * 4, calibration)[0]
+    assert found is not None
+    assert np.isfinite(found)

@@ -1,0 +1,439 @@
+"""A few tiny epochs on made-up chips: the loop learns, resumes exactly, and leaves a model that loads."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import rtatl_core.training.publish as publishing
+from rtatl_core.assets import asset
+from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
+from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.loader import Source
+from rtatl_core.datasets.parts import Frame
+from rtatl_core.errors import RecipeError, TrainingError
+from rtatl_core.evaluation.readings import teacher_agreement
+from rtatl_core.face.align import ChipLayout
+from rtatl_core.face.mesh import mirror_index
+from rtatl_core.handoffs import Float32
+from rtatl_core.models.rtatl import RTATL
+from rtatl_core.tasks.base import Batch
+from rtatl_core.training.fit_calibration import Judged
+from rtatl_core.training.publish import publish
+from rtatl_core.training.recipe import Recipe, load_recipe
+from rtatl_core.training.trainer import Trainer
+from rtatl_core.weights import load_model
+from tests.core.stores import AUS, face, write_clips, write_labelled, write_store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_labelled(folder / "labelled")
+    write_clips(folder / "videos")
+    write_clips(folder / "selection", teacher=True, name="k")
+    return folder
+
+
+def recipe(data: Path, *overrides: str) -> Recipe:
+    path = data / "recipe.toml"
+    path.write_text(
+        f'name = "tiny"\ntrained_on = "made-up faces"\n[data]\nlabelled = "{(data / "labelled").as_posix()}"\n'
+        f'aside = "{(data / "selection").as_posix()}"\n'
+        f'unlabelled = "{(data / "videos").as_posix()}"\nselection = "{(data / "selection").as_posix()}"\n'
+        "[network]\nwidth = 8\ntoken = 16\ngeometry = 16\n"
+        "[optim]\nepochs = 2\nlabelled_batch = 16\nunlabelled_batch = 4\nworkers = 0\nwarmup_steps = 2\n"
+        '[card.trust]\n12 = "good"\n'
+    )
+    return load_recipe(path, overrides)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{k: v for k, v in row.items() if k not in ("seconds", "faces_per_s")} for row in csv.DictReader(file)]
+
+
+def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path) -> None:
+    whole = Trainer(recipe(data), tmp_path / "whole")
+    whole.run()
+    half = Trainer(recipe(data), tmp_path / "half")
+    with pytest.raises(KeyboardInterrupt):
+        half.run(interrupt)
+    again = Trainer(recipe(data), tmp_path / "half")
+    again.resume()
+    again.run()
+    assert rows(tmp_path / "half" / "log.csv") == rows(tmp_path / "whole" / "log.csv")
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value, rtol=0, atol=0)
+    assert {"loss_intensity", "loss_occurrence", "loss_inpainting", "loss_flow"} <= set(
+        rows(tmp_path / "whole" / "log.csv")[0]
+    )
+    assert list((tmp_path / "whole" / "tensorboard").glob("events.*"))
+    model = load_model(publish(whole))
+    assert model.facts["trust"] == {"12": "good", "25": "experimental"}
+    assert model.facts["measured"]["aside_video"]["flow"]["pairs"] == 20
+    assert 0 <= model.facts["flow_gain"] <= 1
+    assert set(model.facts["measured"]) == {"held_out_labelled", "selection_video", "aside_video"}
+
+
+def test_faces_of_calibration_are_judged_in_place_of_trained_ones(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(recipe(data, f"data.calibration={(data / 'selection').as_posix()}", "optim.epochs=1"), tmp_path)
+    people = set(trainer.data.calibration.subjects)  # type: ignore[union-attr]
+    assert not any(people & set(source.store.subjects[source.rows]) for source in trainer.data.unlabelled)
+    trainer.run()
+    judged: list[Path] = []
+    real_output = publishing.real_output
+
+    def watch(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
+        judged.extend(source.store.folder for source in sources)
+        return real_output(network, sources)
+
+    monkeypatch.setattr(publishing, "real_output", watch)
+    publish(trainer)
+    assert judged == [data / "selection", data / "selection"]
+    with pytest.raises(RecipeError, match="no teacher values"):
+        Trainer(recipe(data, f"data.calibration={(data / 'videos').as_posix()}"), tmp_path)
+
+
+def test_sides_need_data_that_tell_them(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="does not tell left from right"):
+        Trainer(recipe(data, "network.sides=true"), tmp_path)
+
+
+def test_a_network_that_compares_learns_how_far_faces_vary_around_their_own_mean(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(recipe(data, "network.reference=true", "optim.epochs=1"), tmp_path)
+    trainer.run()
+    stream = trainer.network.geometry
+    assert stream is not None
+    source = trainer.data.labelled
+    assert source is not None
+    faces = source.store.geometry.take(source.rows).astype(np.float32).reshape(len(source.rows), -1)
+    names = source.store.subjects[source.rows]
+    own = np.stack([face - faces[names == name].mean(axis=0) for face, name in zip(faces, names, strict=True)])
+    np.testing.assert_allclose(stream.own_spread.numpy(), own.std(axis=0) + 0.003, rtol=1e-3, atol=1e-5)
+    model = load_model(publish(trainer))
+    assert model.card.config.reference
+    assert "own_spread" in str(list(model.network.state_dict()))
+
+
+def test_mixed_precision_trains_float32_weights(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(recipe(data, "optim.precision=bfloat16", "optim.epochs=1", "optim.steps=1"), tmp_path)
+    before = trainer.network.backbone.conv1.weight.detach().clone()
+    trainer.run()
+    after = trainer.network.backbone.conv1.weight
+    assert after.dtype == torch.float32
+    assert not torch.equal(after, before)
+    with pytest.raises(RecipeError, match="write float32, bfloat16 or auto"):
+        Trainer(recipe(data, "optim.precision=int8"), tmp_path)
+
+
+def test_a_model_can_be_trained_on_with_nothing_said_of_its_network(data: Path, tmp_path: Path) -> None:
+    """The bundled one, by the recipe for own coded videos."""
+    bundled = asset("models/rtatl-synth.safetensors")
+    overrides = {
+        "data.labelled": data / "labelled",
+        "data.unlabelled": data / "videos",
+        "optim.init": bundled,
+        "optim.epochs": 1,
+        "optim.steps": 1,
+        "optim.labelled_batch": 4,
+        "optim.unlabelled_batch": 4,
+        "optim.workers": 0,
+    }
+    given = tuple(f"{key}={value}" for key, value in overrides.items())
+    trainer = Trainer(load_recipe(ROOT / "runs" / "finetune.toml", given), tmp_path)
+    before = load_model(bundled)
+    assert trainer.network.config == replace(before.card.config, aus=AUS)
+    index = [before.aus.index(au) for au in AUS]
+    torch.testing.assert_close(trainer.network.regions.weight, before.network.regions.weight[index])
+    trainer.run()
+    after = load_model(publish(trainer))
+    assert after.card.config.sides, "these data do not tell sides, the model began with them"
+    assert set(before.facts["training"]["subjects"]) < set(after.facts["training"]["subjects"])
+    with pytest.raises(RecipeError, match="backbone is 'face_mesh' there and 'resnet18' here"):
+        Trainer(load_recipe(ROOT / "runs" / "finetune.toml", (*given, "network.backbone=resnet18")), tmp_path)
+    with pytest.raises(RecipeError, match="which is missing"):
+        Trainer(recipe(data, "optim.init=nowhere.pt"), tmp_path)
+
+
+def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path) -> None:
+    folds = ("data.protocol=subjects:3", "optim.epochs=1", "optim.steps=1")
+    first = Trainer(recipe(data, *folds, "data.fold=1"), tmp_path)
+    best = first.run()
+    with pytest.raises(RecipeError, match=r"another recipe: data.fold is 1 there and 2 here"):
+        Trainer(recipe(data, *folds, "data.fold=2"), tmp_path).resume()
+    with pytest.raises(RecipeError, match=r"optim\.seed is 0 there and 4 here"):
+        Trainer(recipe(data, *folds, "data.fold=1", "optim.seed=4"), tmp_path).resume()
+    with pytest.raises(RecipeError, match="token is 16 there and 8 here"):
+        Trainer(recipe(data, *folds, "data.fold=1", "network.token=8"), tmp_path).resume()
+    with pytest.raises(RecipeError, match=r"tasks.flow is 0.1 there and 0.0 here"):
+        Trainer(recipe(data, *folds, "data.fold=1", "tasks.flow=0"), tmp_path).resume()
+    Trainer(recipe(data, *folds, "data.fold=1"), tmp_path).resume()
+    more = tmp_path / "more"
+    shutil.copytree(data / "labelled", more)
+    index = more / "parts" / "all" / "index.csv"
+    another = Trainer(recipe(data, *folds, "data.fold=1", f"data.labelled={more.as_posix()}"), tmp_path / "more-run")
+    another.run()
+    index.write_text(index.read_text().replace(",s4,", ",someone,"))
+    with pytest.raises(RecipeError, match="other people: the data were prepared anew"):
+        Trainer(another.recipe, another.out).resume()
+    with pytest.raises(RecipeError, match=r"is in the training of .*best.pt and in the test fold"):
+        Trainer(recipe(data, *folds, "data.fold=2", f"optim.init={best.as_posix()}"), tmp_path / "other")
+
+
+def test_parts_can_be_frozen_and_the_backbone_learn_slowly(data: Path, tmp_path: Path) -> None:
+    overrides = ("optim.epochs=1", "optim.steps=1", "optim.backbone_rate=0.25", "network.placed=4")
+    trainer = Trainer(recipe(data, *overrides, 'optim.frozen=["backbone.layer1", "regions"]'), tmp_path)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    trainer.run()
+    after = trainer.network.state_dict()
+    assert torch.equal(after["backbone.layer1.0.bn1.running_mean"], before["backbone.layer1.0.bn1.running_mean"])
+    assert not torch.equal(after["backbone.layer2.0.bn1.running_mean"], before["backbone.layer2.0.bn1.running_mean"])
+    rates = {id(p): group["lr"] for group in trainer.optimiser.param_groups for p in group["params"]}
+    for name, value in trainer.network.named_parameters():
+        frozen = name.startswith(("backbone.layer1.", "regions."))
+        assert (id(value) in rates) != frozen, name
+        assert not frozen or torch.equal(value, before[name]), name
+    slow, rest = rates[id(trainer.network.backbone.conv1.weight)], rates[id(trainer.network.head.whole.weight)]
+    assert slow == pytest.approx(0.25 * rest)
+    assert trainer.network.head.whole.in_features == 4 * 16
+    with pytest.raises(RecipeError, match=r"optim\.frozen names 'backbone\.layer9', which the network lacks"):
+        Trainer(recipe(data, 'optim.frozen=["backbone.layer9"]'), tmp_path)
+
+
+def test_ctrl_c_within_an_epoch_saves_and_the_rest_is_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
+    whole = Trainer(recipe(data), tmp_path / "whole")
+    whole.run()
+    stopped = Trainer(recipe(data), tmp_path / "stopped")
+    step = stopped.train_step
+    steps = iter(range(100))
+
+    def one_step_then_signal(objective: torch.nn.Module, batch: Batch) -> dict[str, float]:
+        if next(steps) == stopped.plan.steps:  # the first step of the second epoch
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(objective, batch)
+
+    stopped.train_step = one_step_then_signal  # type: ignore[method-assign]
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    assert signal.getsignal(signal.SIGINT) is before
+    again = Trainer(recipe(data), tmp_path / "stopped")
+    again.resume()
+    assert (again.epoch, again.step) == (1, 1)
+    again.run()
+    assert rows(tmp_path / "stopped" / "log.csv") == rows(tmp_path / "whole" / "log.csv")
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_full_disk_keeps_the_checkpoint_before(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(recipe(data, "optim.epochs=1"), tmp_path)
+    trainer.run()
+    before = (tmp_path / "last.pt").read_bytes()
+
+    def full(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail] file write failed, no space left")
+
+    monkeypatch.setattr(torch, "save", full)
+    more = Trainer(recipe(data, "optim.epochs=2"), tmp_path)
+    more.resume()
+    with pytest.raises(TrainingError, match=r"cannot be written .*; the one before is kept; make room"):
+        more.run()
+    assert (tmp_path / "last.pt").read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_patience_ends_a_run_that_gets_no_better(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+    monkeypatch.setattr("rtatl_core.training.trainer.validate", lambda *_: ({}, next(scores)))
+    trainer = Trainer(recipe(data, "optim.epochs=9", "optim.patience=2", "optim.steps=1"), tmp_path)
+    best = trainer.run()
+    assert trainer.epoch == 4
+    assert torch.load(best, weights_only=True)["epoch"] == 2
+
+
+def test_self_supervised_alone_then_fine_tuning(data: Path, tmp_path: Path) -> None:
+    pre = ("data.labelled=[]", "data.selection=", "data.aside=", "data.aus=[25, 12, 1]", "data.held_out=0.5")
+    first = Trainer(recipe(data, *pre, "optim.steps=2"), tmp_path / "pre")
+    assert first.choice.by == "loss"
+    best = first.run()
+    measured = rows(tmp_path / "pre" / "log.csv")[0]
+    assert {"loss_inpainting", "loss_flow", "held_out_inpainting", "held_out_flow"} <= set(measured)
+    assert float(measured["selection"]) < 0
+    with pytest.raises(RecipeError, match="has no AUs to publish"):
+        publish(first)
+    second = Trainer(recipe(data, f"optim.init={best.as_posix()}", "tasks.consistency=0.1"), tmp_path / "fine")
+    assert second.network.config.aus == AUS
+    torch.testing.assert_close(
+        second.network.regions.weight[0], torch.load(best, weights_only=True)["network"]["regions.weight"][1]
+    )
+    assert set(second.subjects) == set(second.data.subjects) | set(first.subjects)
+    second.run()
+    assert "loss_consistency" in rows(tmp_path / "fine" / "log.csv")[0]
+
+
+def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
+    """As with BP4D: AU12 has codes of presence only, AU25 intensities too."""
+    rng = np.random.default_rng(0)
+    faces = []
+    for k in range(40):
+        smile = float(rng.uniform(0, 1))
+        image, points = face(smile, rng)
+        coded = np.array([np.nan, 5 * smile], np.float32)
+        occurrence = np.array([smile > 0.5, smile > 0.4], np.float32)
+        frame = Frame(f"{k}", f"s{k % 8}", image, intensity=coded, occurrence=occurrence)
+        faces.append((frame, points, None))
+    write_store(tmp_path / "labelled", faces, aus=AUS, rule="coded present")
+    path = tmp_path / "r.toml"
+    path.write_text(
+        f'name = "tiny"\ntrained_on = "made-up faces"\n[data]\nlabelled = "{(tmp_path / "labelled").as_posix()}"\n'
+        "[network]\nwidth = 8\ntoken = 16\ngeometry = 16\n[tasks]\ninpainting = 0\nflow = 0\noccurrence = 1\n"
+        "[optim]\nepochs = 1\nlabelled_batch = 16\nworkers = 0\nchoose = 'f1'\n"
+    )
+    trainer = Trainer(load_recipe(path), tmp_path / "run")
+    trainer.run()
+    model = load_model(publish(trainer))
+    assert model.facts["calibration"]["intensity_is_5_times_probability"] == [12]
+    assert model.facts["calibration"]["occurrence"] == "occurrence head"
+    assert model.facts["occurrence_rule"] == "coded present"
+    assert model.facts["training"]["subjects"] == trainer.subjects
+    logits = np.array([[0.0, 2.0]], np.float32)
+    intensity, probability = model.calibration.read(np.array([[9.0, 0.0]], np.float32), logits)
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), rtol=1e-6)
+    assert intensity[0, 0] == pytest.approx(2.5)
+    assert intensity[0, 1] != pytest.approx(5 * probability[0, 1])
+
+
+def interrupt(report: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_nan_loss_stops_and_names_the_task(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(recipe(data), tmp_path)
+    with torch.no_grad():
+        trainer.network.flow.out.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="loss of flow is not finite"):
+        trainer.run()
+
+
+def test_unusable_data_is_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no prepared data folder"):
+        Trainer(recipe(data, f"data.labelled={tmp_path.as_posix()}"), tmp_path)
+    with pytest.raises(RecipeError, match="no AU codes"):
+        Trainer(recipe(data, f"data.labelled={(data / 'videos').as_posix()}"), tmp_path)
+    with pytest.raises(RecipeError, match="no teacher values"):
+        Trainer(recipe(data, f"data.selection={(data / 'videos').as_posix()}"), tmp_path)
+    with pytest.raises(RecipeError, match="fewer than optim"):
+        Trainer(recipe(data, "optim.labelled_batch=500"), tmp_path)
+    with pytest.raises(RecipeError, match="nothing to resume"):
+        Trainer(recipe(data), tmp_path / "none").resume()
+    Trainer(recipe(data, "optim.epochs=1"), tmp_path / "other").run()
+    with pytest.raises(RecipeError, match="another network than the recipe describes: width is 8 there and 16 here"):
+        Trainer(recipe(data, "network.width=16"), tmp_path / "other").resume()
+
+
+def test_pairs_stay_in_their_clip_and_gap(data: Path) -> None:
+    store = ChipStore.open(data / "videos")
+    pairs = frame_pairs(store, 0.2)
+    assert len(pairs) == 20
+    for a, b in pairs:
+        assert store.clips[a] == store.clips[b]
+        assert store.times[b] - store.times[a] == pytest.approx(0.2, abs=0.05)
+
+
+def test_agreement_is_per_clip(data: Path) -> None:
+    store = ChipStore.open(data / "selection")
+    smile = store.teacher[:, 8]
+    shifted = np.stack([smile + 10 * (store.clips == "c1"), -smile], axis=1).astype(np.float32)
+    agreement = teacher_agreement(store, shifted, AUS)
+    assert agreement[12] == pytest.approx(1)  # an offset between people does not matter
+    assert agreement[25] == pytest.approx(-1)
+
+
+def test_store_round_trip_and_its_central_chip(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    assert store.chips.shape == (60, 144, 144, 3)
+    assert store.intensity is not None
+    assert np.isnan(store.intensity[1, 1])
+    assert store.intensity[0, 1] == 1.0
+    assert centre_crop(store.chips[0], store.layout).shape == (112, 112, 3)
+
+
+def test_augmentation_without_change_is_the_central_chip(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    made = augment(*one(store), store.layout, AugmentConfig.none(), np.random.default_rng(0))
+    assert np.abs(made.chip.astype(int) - centre_crop(store.chips[0], store.layout)).mean() < 0.5
+    np.testing.assert_allclose(made.landmarks, store.landmarks[0][:468].astype(np.float32), atol=1e-3)
+
+
+def test_flip_mirrors_picture_landmarks_and_geometry(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0)
+    plain = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(0))
+    flipped = augment(*one(store), store.layout, AugmentConfig(**(settings | {"flip": 1.0})), np.random.default_rng(0))
+    assert flipped.flipped
+    assert np.abs(flipped.chip.astype(int) - plain.chip[:, ::-1]).mean() < 1.0
+    mirror = list(mirror_index())
+    edge = (112 - 1) / 112  # pixel centres: x of the mirrored pixel
+    expected = plain.landmarks[mirror] * (-1, 1) + (edge, 0)
+    np.testing.assert_allclose(flipped.landmarks, expected, atol=1e-3)
+    np.testing.assert_allclose(flipped.geometry, plain.geometry[mirror] * (-1, 1, 1), atol=1e-6)
+
+
+def test_landmarks_move_with_the_pixels(data: Path) -> None:
+    store = ChipStore.open(data / "labelled")
+    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0) | {"rotation_rad": 0.3, "scale": 0.1, "shift": 0.05}
+    for seed in range(5):
+        made = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(seed))
+        x, y = (made.landmarks[61] * 112).astype(int)
+        assert made.chip[y, x].min() > 240  # the white mark at the mouth corner
+
+
+def one(store: ChipStore) -> tuple[np.ndarray, Float32, Float32]:
+    return (
+        np.ascontiguousarray(store.chips[0]),
+        store.landmarks[0].astype(np.float32),
+        store.geometry[0].astype(np.float32),
+    )
+
+
+def test_stored_flow_of_another_gap_is_refused(data: Path, tmp_path: Path) -> None:
+    stored = write_clips(tmp_path / "stored", flow="dis", teacher=True, name="f")
+    pairs = frame_pairs(ChipStore.open(stored), 0.2)
+    np.testing.assert_array_equal(pairs, frame_pairs(ChipStore.open(data / "selection"), 0.2))
+    sentence = r"stored holds flow to the frame 0\.2 s later, but .*gap_s is 0\.4; write network\.flow_gap_s = 0\.2"
+    with pytest.raises(RecipeError, match=sentence):
+        frame_pairs(ChipStore.open(stored), 0.4)
+    gap, unlabelled, aside = "network.flow_gap_s=0.4", f'data.unlabelled="{stored}"', f'data.aside="{stored}"'
+    with pytest.raises(RecipeError, match=sentence):
+        Trainer(recipe(data, gap, unlabelled), tmp_path / "out").run()
+    with pytest.raises(RecipeError, match=sentence):
+        Trainer(recipe(data, gap, aside), tmp_path / "out")
+    Trainer(recipe(data, gap, aside, "tasks.flow=0"), tmp_path / "out")
+    Trainer(recipe(data, aside), tmp_path / "out")
+
+
+def test_damaged_store_is_named(tmp_path: Path) -> None:
+    folder = write_clips(tmp_path / "clips")
+    np.save(folder / "parts" / "all" / "geometry.npy", np.zeros((3, 468, 3), np.float16))
+    with pytest.raises(RecipeError, match="damaged"):
+        ChipStore.open(folder)
+    (folder / "meta.json").unlink()
+    with pytest.raises(RecipeError, match="not prepared to the end"):
+        ChipStore.open(folder)
+    assert ChipLayout(112, 16).canvas == 144
