@@ -25,7 +25,7 @@ def add_audit(card_path: Path, audited: Mapping[str, Any]) -> Path:
 
 
 def add_evaluation(card_path: Path, title: str, result: Mapping[str, Any]) -> Path:
-    """Put the agreement per AU of ``report.evaluate`` into a card, under a title, and write the card in words beside
+    """Put the agreement per AU of ``measures.measure`` into a card, under a title, and write the card in words beside
     it; returns its path. The evaluated model may be another one than the card's, such as one trained on a part of the
     data: the title must say so."""
     card = json.loads(card_path.read_text(encoding="utf-8"))

@@ -108,8 +108,8 @@ def ablate(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     from rtatl_core.card import find_model
-    from rtatl_core.evaluation.published import PUBLISHED
-    from rtatl_core.evaluation.report import evaluate as measure
+    from rtatl_core.evaluation.measures import measure
+    from rtatl_core.evaluation.published_tables import PUBLISHED
     from rtatl_core.evaluation.report import write_report
     from rtatl_core.evaluation.scoring import score
 

@@ -13,7 +13,7 @@ from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
 
 READ_RATES_WITHIN = 1.0
 """Percentage points by which the positive rate of all labels read may differ from the published one. Fewer than
-``report_text.SCORED_RATES_WITHIN``, since no frame is lost yet."""
+``report.SCORED_RATES_WITHIN``, since no frame is lost yet."""
 
 
 def prepare_kind(
@@ -65,7 +65,7 @@ def _is_whole(kind: str, report: Report) -> bool:
 def check_rates(kind: str, report: Report, *, whole: bool) -> list[str]:
     """Positive rates beside the published ones, in percent of the frames read. Where all subjects are there, a
     difference over ``READ_RATES_WITHIN`` is named: labels were shifted, lost or read from the wrong column."""
-    from rtatl_core.evaluation.published import POSITIVE_RATES
+    from rtatl_core.evaluation.published_tables import POSITIVE_RATES
 
     published = POSITIVE_RATES[kind]
     rates = {au: rate for au, rate in report.rates().items() if au in published}

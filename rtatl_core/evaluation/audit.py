@@ -37,9 +37,10 @@ from rtatl_core.datasets.split import names_of
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, stand_in
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
+from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.bootstrap import mean_known
 from rtatl_core.evaluation.metrics import auc, f1, pcc, rounded
-from rtatl_core.evaluation.readings import clip_agreement, in_time, read_store
+from rtatl_core.evaluation.readings import in_time, read_store
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
 from rtatl_core.photos import read_photo

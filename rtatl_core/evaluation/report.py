@@ -1,291 +1,35 @@
-"""Predictions and truth as arrays -> the numbers of an evaluation (``evaluate``) -> a folder to read
-(``write_report``). Knows no network and no data set."""
+"""The result of ``measures.measure`` -> a folder to read: numbers, Markdown, plots. Fractions become percent for F1 and
+positive rates only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rtatl_core.errors import InputError
-from rtatl_core.evaluation import bootstrap as boot
-from rtatl_core.evaluation.metrics import (
-    auc,
-    average_precision,
-    confusion,
-    f1,
-    icc31,
-    mae,
-    pcc,
-    precision_recall,
-    rounded,
+from rtatl_core.evaluation.measures import Scored
+from rtatl_core.evaluation.published_tables import POSITIVE_RATES, Published, Status
+from rtatl_core.facs import action_unit, parse_label
+from rtatl_core.markdown import table
+
+SCORED_RATES_WITHIN = 1.5
+"""Points of percent by which positive rates of the frames scored may differ from the published ones: dropping frames
+without landmarks moves them by less, another rule for "present" by more."""
+FRAMES_KEPT = 0.95
+"""Share of the labelled frames that must be scored; published works keep 96 % and more."""
+
+NAMES = {"f1": "F1, %", "auc": "AUC", "icc31": "ICC(3,1)", "pcc": "PCC", "mae": "MAE"}
+NOT_THE_PAPERS = (
+    "Numbers of ours are not the paper's: this is an independent implementation, trained and scored by its own rules."
 )
-from rtatl_core.evaluation.published import Published
-from rtatl_core.evaluation.report_text import markdown, protocol_gap
-from rtatl_core.facs import action_unit
-from rtatl_core.handoffs import Float32, Float64
+RTATL_MISSING = (
+    "The row of RTATL itself (arXiv 2107.14399) is missing: its tables were not available. WSRTL is its weakly "
+    "supervised extension (arXiv 2204.00379), as MDHR prints it."
+)
 
-YAW_EDGES = (0, 10, 20, 30, 45)
-"""Degrees of head yaw to either side where the bins begin; the last one is open."""
-
-Rows = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """n frames, scored for k AUs. NaN in a prediction: the frame could not be predicted (no face found)."""
-
-    aus: tuple[int, ...]
-    """FACS numbers, the order of every (n, k) array."""
-    subjects: NDArray[np.str_]
-    """(n,) who is in the frame."""
-    folds: NDArray[np.int64]
-    """(n,) fold whose model predicted the frame, all 1 without folds."""
-    intensity: Float32
-    """(n, k) predicted, 0-5."""
-    probability: Float32
-    """(n, k) predicted probability that the AU is present."""
-    true_intensity: Float32
-    """(n, k) 0-5, NaN not coded; a column of NaN where the data code occurrence only."""
-    true_occurrence: Float32
-    """(n, k) 0 or 1, NaN not coded."""
-    yaw_deg: Float32
-    """(n,) head yaw, + to the subject's right, NaN not known."""
-
-    def __post_init__(self) -> None:
-        n, k = len(self.subjects), len(self.aus)
-        if not n or not k:
-            raise ValueError("there is no frame or no AU to score")
-        for name in ("subjects", "folds", "yaw_deg"):
-            if (shape := getattr(self, name).shape) != (n,):
-                raise ValueError(f"{name} is ({n},), not {shape}")
-        for name in ("intensity", "probability", "true_intensity", "true_occurrence"):
-            if (shape := getattr(self, name).shape) != (n, k):
-                raise ValueError(f"{name} is ({n}, {k}), not {shape}")
-        occurrence = self.true_occurrence[np.isfinite(self.true_occurrence)]
-        if not np.isin(occurrence, (0, 1)).all():
-            raise ValueError("true_occurrence holds 0, 1 and NaN only")
-
-
-@dataclass(frozen=True, slots=True)
-class _Measure:
-    value: Callable[[Rows, int], float]
-    """Rows and column of an AU -> value."""
-    draws: Float64
-    """(resamples, k) value over all folds in each resample of the subjects."""
-
-
-def evaluate(scored: Scored, *, threshold: float = 0.5, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Agreement of ``scored`` as what ``report.json`` holds: fractions (not percent), NaN as None.
-
-    Each measure has ``per_fold``, ``fold_mean`` (published F1 tables are averages of folds), ``pooled`` (frames of all
-    folds together) and ``ci95`` of the pooled value. Means leave out folds and AUs for which a measure is not defined.
-    """
-    people, group = np.unique(scored.subjects, return_inverse=True)
-    numbers = [int(fold) for fold in np.unique(scored.folds)]
-    folds = {str(fold): scored.folds == fold for fold in numbers}
-    everyone = np.ones(len(scored.subjects), bool)
-    occurrence, agreement, micro = _measures(scored, threshold, group, resamples, seed)
-    coded = np.isfinite(scored.true_intensity).any(axis=0)
-
-    units: dict[str, dict[str, Any]] = {}
-    for j, au in enumerate(scored.aus):
-        unit = units[action_unit(au).label] = _frames(scored, j, intensity=bool(coded[j]))
-        for name, measure in (occurrence | agreement if coded[j] else occurrence).items():
-            unit[name] = _entry(measure, j, folds, everyone)
-    means = {name: _mean_over_aus(units, name, measure.draws) for name, measure in (occurrence | agreement).items()}
-    exclusive = all(len(np.unique(scored.folds[group == person])) == 1 for person in range(len(people)))
-    result = {
-        "format": 1,
-        "frames": len(scored.subjects),
-        "subjects": len(people),
-        "subject_exclusive": exclusive,
-        "folds": {
-            fold: {"subjects": len(np.unique(scored.subjects[rows])), "frames": int(rows.sum())}
-            for fold, rows in folds.items()
-        },
-        "threshold": {
-            "value": threshold,
-            "rule": f"an AU counts as present where its probability is {threshold:g} or more, the same for every AU",
-        },
-        "interval": {"resamples": resamples, "seed": seed, "what": _interval_text(len(people), resamples, seed)},
-        "mean_over_aus": {name: mean for name, mean in means.items() if mean is not None},
-        "micro_f1": _entry(micro, 0, folds, everyone),
-        "aus": units,
-        "yaw": _yaw(scored, threshold, group, bool(coded.any()), resamples, seed),
-    }
-    plain: dict[str, Any] = _plain(result)
-    return plain
-
-
-def _measures(
-    scored: Scored, threshold: float, group: boot.Index, resamples: int, seed: int
-) -> tuple[dict[str, _Measure], dict[str, _Measure], _Measure]:
-    """Measures of occurrence, of intensity, and micro F1 (the decisions on all AUs thrown together; one column)."""
-    people = int(group.max()) + 1
-    options = {"resamples": resamples, "seed": seed}
-    probability, present = scored.probability, scored.probability >= threshold
-    true = np.where(np.isfinite(probability), scored.true_occurrence, np.float32("nan"))
-
-    def f1_value(rows: Rows, j: int) -> float:
-        rows = rows & np.isfinite(true[:, j])
-        return f1(present[rows, j], true[rows, j] > 0.5)
-
-    def micro_value(rows: Rows, _: int) -> float:
-        cells = rows[:, None] & np.isfinite(true)
-        return f1(present[cells], true[cells] > 0.5)
-
-    def auc_value(rows: Rows, j: int) -> float:
-        return auc(probability[rows, j], true[rows, j])
-
-    def agreement(function: Callable[[Float32, Float32], float], of: boot.Statistic) -> _Measure:
-        draws = boot.resampled(moments, of, **options)
-        return _Measure(lambda rows, j: function(scored.intensity[rows, j], scored.true_intensity[rows, j]), draws)
-
-    counts = boot.occurrence_sums(present, true, group, people)
-    auc_draws = np.empty((resamples, len(scored.aus)))
-    for j in range(len(scored.aus)):
-        auc_draws[:, j] = boot.resampled(
-            boot.auc_sums(probability[:, j], true[:, j], group, people), boot.auc_of, **options
-        )
-    moments = boot.agreement_sums(scored.intensity, scored.true_intensity, group, people)
-    return (
-        {
-            "f1": _Measure(f1_value, boot.resampled(counts, boot.f1_of, **options)),
-            "auc": _Measure(auc_value, auc_draws),
-        },
-        {
-            "icc31": agreement(icc31, boot.icc31_of),
-            "pcc": agreement(pcc, boot.pcc_of),
-            "mae": agreement(mae, boot.mae_of),
-        },
-        _Measure(micro_value, boot.resampled(counts.sum(axis=1, keepdims=True), boot.f1_of, **options)),
-    )
-
-
-def _frames(scored: Scored, j: int, *, intensity: bool) -> dict[str, Any]:
-    """What there is to score of one AU."""
-    coded, predicted = np.isfinite(scored.true_occurrence[:, j]), np.isfinite(scored.probability[:, j])
-    known = coded & predicted
-    score, true = scored.probability[:, j], scored.true_occurrence[:, j]
-    precision, recall, _ = precision_recall(score, true)
-    unit: dict[str, Any] = {
-        "frames": int(known.sum()),
-        "without_prediction": int((coded & ~predicted).sum()),
-        "positive_rate": float(true[known].mean()) if known.any() else None,
-        "average_precision": average_precision(precision, recall),
-    }
-    if intensity:
-        guess, truth = scored.intensity[:, j], scored.true_intensity[:, j]
-        unit["intensity_frames"] = int((np.isfinite(guess) & np.isfinite(truth)).sum())
-        unit["confusion"] = confusion(guess, truth).tolist()
-    return unit
-
-
-def _entry(measure: _Measure, j: int, folds: dict[str, Rows], everyone: Rows) -> dict[str, Any]:
-    pooled = measure.value(everyone, j)
-    per_fold = {fold: measure.value(rows, j) for fold, rows in folds.items()}
-    bounds = boot.interval(measure.draws[:, j])
-    return {
-        "per_fold": per_fold,
-        "fold_mean": _mean(per_fold.values()),
-        "pooled": pooled,
-        "ci95": bounds.tolist() if np.isfinite(pooled) else [None, None],
-    }
-
-
-def _mean_over_aus(units: dict[str, dict[str, Any]], name: str, draws: Float64) -> dict[str, Any] | None:
-    """Mean of a measure over the AUs that have it, None if there is none."""
-    having = np.array([name in unit and bool(np.isfinite(unit[name]["pooled"])) for unit in units.values()])
-    entries = [unit[name] for unit, has in zip(units.values(), having, strict=True) if has]
-    if not entries:
-        return None
-    return {
-        "per_fold": {fold: _mean(entry["per_fold"][fold] for entry in entries) for fold in entries[0]["per_fold"]},
-        "fold_mean": _mean(entry["fold_mean"] for entry in entries),
-        "pooled": _mean(entry["pooled"] for entry in entries),
-        "ci95": _interval_of_mean(draws[:, having]),
-        "aus": len(entries),
-    }
-
-
-def _interval_of_mean(draws: Float64) -> list[float]:
-    """Interval of the mean over AUs; draws: (resamples, AUs in that mean). None of it if one AU has no interval, since
-    the mean would be another without that AU."""
-    complete = len(draws.T) > 0 and bool(np.isfinite(boot.interval(draws)).all())
-    return boot.interval(boot.mean_known(draws)).tolist() if complete else [np.nan, np.nan]
-
-
-def _mean(values: Iterable[float]) -> float:
-    return float(boot.mean_known(np.array(list(values))))
-
-
-def _yaw(
-    scored: Scored, threshold: float, group: boot.Index, intensity: bool, resamples: int, seed: int
-) -> dict[str, Any]:
-    """Error, as a mean over AUs, in bins of head yaw to either side."""
-    bins, people = len(YAW_EDGES), int(group.max()) + 1
-    guess = scored.intensity if intensity else scored.probability
-    truth = scored.true_intensity if intensity else scored.true_occurrence
-    truth = np.where(np.isfinite(guess), truth, np.float32("nan"))
-    scorable = np.isfinite(truth).any(axis=1)
-    rows = scorable & np.isfinite(scored.yaw_deg)
-    place = np.digitize(np.abs(scored.yaw_deg[rows]), YAW_EDGES[1:])
-    cell, cells = group[rows] * bins + place, people * bins
-    if intensity:
-        sums, of = boot.agreement_sums(guess[rows], truth[rows], cell, cells), boot.mae_of
-        what = "mean absolute error of intensity (0-5)"
-    else:
-        sums, of = boot.occurrence_sums(guess[rows] >= threshold, truth[rows], cell, cells), boot.balanced_error_of
-        what = "1 - balanced accuracy"
-    sums = sums.reshape(people, bins, *sums.shape[1:])
-    errors = of(sums.sum(axis=0))
-    having = np.isfinite(errors)
-    draws = boot.resampled(sums, of, resamples=resamples, seed=seed)
-    return {
-        "what": f"{what}, mean over AUs",
-        "frames_without_yaw": int((scorable & ~np.isfinite(scored.yaw_deg)).sum()),
-        "bins": [
-            {
-                "from_deg": low,
-                "to_deg": high,
-                "frames": int((place == b).sum()),
-                "subjects": len(np.unique(cell[place == b])),
-                "aus": int(having[b].sum()),
-                "error": _mean(errors[b]),
-                "ci95": _interval_of_mean(draws[:, b, having[b]]),
-            }
-            for b, (low, high) in enumerate(zip(YAW_EDGES, (*YAW_EDGES[1:], None), strict=True))
-        ],
-    }
-
-
-def _interval_text(people: int, resamples: int, seed: int) -> str:
-    if people < boot.MIN_SUBJECTS:
-        return f"no intervals: {people} subjects are too few to say how much people differ"
-    text = (
-        f"95 % percentile interval of the pooled value: the {people} subjects, each with all its frames, were drawn "
-        f"with replacement {resamples:,} times (seed {seed}); the predictions stay as they are, so the luck of a "
-        f"training run and of the folds is not in it; AUC from {boot.AUC_BINS:,} score bins, good to .001; none where "
-        f"fewer than {boot.MIN_SUBJECTS} subjects count or a tenth of the draws has no value"
-    )
-    return text if people >= 20 else f"{text}; with {people} subjects such intervals tend to be too narrow"
-
-
-def _plain(value: Any) -> Any:
-    """JSON's types only; six decimals, NaN as None."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float | np.floating):
-        return rounded(value, 6)
-    return value
+Cell = float | None
 
 
 def write_report(
@@ -316,3 +60,224 @@ def write_report(
         raise InputError(
             f"the report cannot be written to {out} ({error.strerror or error}); choose another folder"
         ) from None
+
+
+def protocol_gap(result: dict[str, Any], published: Published) -> str | None:
+    """What in the result contradicts the protocol of the published table, None if nothing does. Whether the folds hold
+    the very subjects of the published ones it cannot see, only how many each holds."""
+    labels = {au: action_unit(au).label for au in published.aus}
+    absent = [label for label in labels.values() if label not in result["aus"]]
+    if absent:
+        return f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not scored"
+    if not result["subject_exclusive"]:
+        return "a subject is in more than one fold"
+    sizes = sorted((fold["subjects"] for fold in result["folds"].values()), reverse=True)
+    if tuple(sizes) != published.fold_subjects:
+        return f"the folds hold {_listed(sizes)} subjects, the published ones {_listed(published.fold_subjects)}"
+    if result["threshold"]["value"] != 0.5:
+        return f"the threshold is {result['threshold']['value']:g}, the published one 0.5"
+    for au, label in labels.items():
+        unit, rate = result["aus"][label], POSITIVE_RATES[published.key][au]
+        if unit["frames"] < FRAMES_KEPT * published.frames:
+            return f"{label} is scored on {unit['frames']:,} of {published.frames:,} frames"
+        ours = 100 * unit["positive_rate"]
+        if abs(ours - rate) > SCORED_RATES_WITHIN:
+            return f"{label} is present in {ours:.1f} % of the frames, by the published labels in {rate} %"
+        if unit["f1"]["fold_mean"] is None:
+            return f"{label} has no F1"
+    return None
+
+
+def markdown(
+    result: dict[str, Any], *, title: str, trained_on: str, published: Published | None, plots: Sequence[str]
+) -> str:
+    """The report. plots: names of the picture files beside it."""
+    parts = [
+        f"# {title}",
+        f"**Trained on:** {trained_on}  \n**Scored on:** {result['frames']:,} frames of {result['subjects']} subjects",
+        NOT_THE_PAPERS,
+        *_summary(result),
+        *_per_au(result, plots),
+        *_intensity(result, plots),
+        *_folds(result),
+        *_published(result, published),
+        *_yaw(result, plots),
+        "## How these numbers came about",
+        _list(_rules(result)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(result: dict[str, Any]) -> list[str]:
+    rows = [
+        [f"{NAMES[name]}, mean of {mean['aus']} AU{'s' if mean['aus'] > 1 else ''}", *_three(name, mean)]
+        for name, mean in result["mean_over_aus"].items()
+    ]
+    rows.append(["F1, %, micro (all AUs' decisions together)", *_three("f1", result["micro_f1"])])
+    header = ["measure", "mean of the folds", "folds pooled", "95 % interval of pooled"]
+    return ["## In short", table(header, rows, words=1)]
+
+
+def _per_au(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
+    header = ["AU", "name", "frames", "present, %"]
+    header += ["F1, %, fold mean", "pooled", "95 %", "AUC, fold mean", "pooled", "95 %", "average precision"]
+    rows = []
+    for label, unit in result["aus"].items():
+        scores = [*_three("f1", unit["f1"]), *_three("auc", unit["auc"]), _number(unit["average_precision"])]
+        rows.append([label, _name(label), f"{unit['frames']:,}", _percent(unit["positive_rate"]), *scores])
+    return [
+        "## Occurrence of each AU",
+        *_pictures(plots, "per_au.png", "pr.png"),
+        table(header, rows, words=2),
+        "F1 rises with the share of frames that show the AU, AUC does not: F1 is not to be compared across AUs.",
+    ]
+
+
+def _intensity(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
+    units = {label: unit for label, unit in result["aus"].items() if "mae" in unit}
+    if not units:
+        return ["## Intensity", "The data code occurrence only, so nothing is said about intensity."]
+    names = ("icc31", "pcc", "mae")
+    header = ["AU", "name", "frames"]
+    header += [text for name in names for text in (f"{NAMES[name]}, fold mean", "pooled", "95 %")]
+    rows = [
+        [label, _name(label), f"{unit['intensity_frames']:,}", *(cell for n in names for cell in _three(n, unit[n]))]
+        for label, unit in units.items()
+    ]
+    return ["## Intensity of each AU (0-5)", *_pictures(plots, "intensity.png"), table(header, rows, words=2)]
+
+
+def _folds(result: dict[str, Any]) -> list[str]:
+    folds = result["folds"]
+    if len(folds) == 1:
+        return []
+    means = result["mean_over_aus"]
+    header = ["fold", "subjects", "frames", *(NAMES[name] for name in means)]
+    rows = [
+        [
+            fold,
+            str(size["subjects"]),
+            f"{size['frames']:,}",
+            *(_value(n, m["per_fold"][fold]) for n, m in means.items()),
+        ]
+        for fold, size in folds.items()
+    ]
+    per_au = [
+        [label, *(_percent(unit["f1"]["per_fold"][fold]) for fold in folds)] for label, unit in result["aus"].items()
+    ]
+    return [
+        "## Folds",
+        table(header, rows, words=1),
+        "F1 in percent of each AU in each fold:",
+        table(["AU", *(f"fold {fold}" for fold in folds)], per_au, words=1),
+    ]
+
+
+def _published(result: dict[str, Any], published: Published | None) -> list[str]:
+    if published is None:
+        return []
+    heading = f"## Beside published F1 on {published.name}"
+    if (gap := protocol_gap(result, published)) is not None:
+        return [heading, f"No published numbers are shown beside these, since the protocol is another: {gap}."]
+    labels = [action_unit(au).label for au in published.aus]
+    ours = [100 * result["aus"][label]["f1"]["fold_mean"] for label in labels]
+    header = ["method", "year", *labels, "mean"]
+    mine = [f"**{cell}**" for cell in ("ours", "-", *(f"{x:.1f}" for x in ours), f"{sum(ours) / len(ours):.1f}")]
+    rows = [
+        [
+            row.method,
+            str(row.year),
+            *(f"{x:.1f}" for x in row.f1),
+            f"{row.average:.1f}",
+            row.status.name,
+            row.source,
+            row.note,
+        ]
+        for row in published.rows
+    ]
+    return [
+        heading,
+        "**Measured here** (F1 in percent, mean of the folds):",
+        table(header, [mine], words=1),
+        "**Printed by others** (F1 in percent):",
+        table([*header, "status", "read in", "note"], rows, words=1),
+        _list(
+            [
+                NOT_THE_PAPERS,
+                RTATL_MISSING,
+                *(f"{status.name}: {status.value}." for status in Status),
+                "Public code of JAA-Net and ME-GraphAU looks at the test fold after every epoch, so a printed number "
+                "may be the best epoch's.",
+                "MDHR states that it prints the mean of the folds; of the other rows that is not confirmed.",
+            ]
+        ),
+    ]
+
+
+def _yaw(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
+    yaw = result["yaw"]
+    rows = []
+    for part in yaw["bins"]:
+        span = f"{part['from_deg']}-{part['to_deg']}" if part["to_deg"] else f"{part['from_deg']} and more"
+        counts = [f"{part['frames']:,}", str(part["subjects"]), str(part["aus"])]
+        rows.append([span, *counts, _number(part["error"]), _bounds(part["ci95"], _number)])
+    text = f"Error: {yaw['what']}. Bins with fewer AUs average over those that occur there."
+    if yaw["frames_without_yaw"]:
+        text += f" {yaw['frames_without_yaw']:,} frames without a head pose are in no bin."
+    header = ["yaw to either side, degrees", "frames", "subjects", "AUs", "error", "95 %"]
+    return ["## Head yaw", *_pictures(plots, "yaw.png"), table(header, rows, words=1), text]
+
+
+def _rules(result: dict[str, Any]) -> list[str]:
+    lost = max(unit["without_prediction"] for unit in result["aus"].values())
+    rules = [
+        f"Threshold: {result['threshold']['rule']}.",
+        "Mean of the folds: the measure in each fold, then the mean of those, as published F1 tables have it. "
+        "Pooled: the frames of all folds together. Means leave out what is not defined, such as the F1 of a fold "
+        "without positives.",
+        f"Intervals: {result['interval']['what']}.",
+    ]
+    if not result["subject_exclusive"]:
+        rules.append(
+            "A subject is in more than one fold, so models may have been scored on people they were trained on."
+        )
+    if lost:
+        rules.append(f"Up to {lost:,} coded frames of an AU could not be predicted and are in no number.")
+    return rules
+
+
+def _three(name: str, entry: dict[str, Any]) -> list[str]:
+    bounds = _bounds(entry["ci95"], lambda value: _value(name, value))
+    return [_value(name, entry["fold_mean"]), _value(name, entry["pooled"]), bounds]
+
+
+def _value(name: str, value: Cell) -> str:
+    return _percent(value) if name == "f1" else _number(value)
+
+
+def _number(value: Cell) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _percent(value: Cell) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _bounds(bounds: list[Cell], text: Any) -> str:
+    return "-" if None in bounds else f"{text(bounds[0])} to {text(bounds[1])}"
+
+
+def _name(label: str) -> str:
+    return action_unit(parse_label(label)).name
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _pictures(plots: Sequence[str], *names: str) -> list[str]:
+    return [f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in names if name in plots]
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)

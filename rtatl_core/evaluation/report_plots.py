@@ -18,7 +18,7 @@ from rtatl_core.evaluation.metrics import precision_recall
 from rtatl_core.facs import action_unit, parse_label
 
 if TYPE_CHECKING:
-    from rtatl_core.evaluation.report import Scored
+    from rtatl_core.evaluation.measures import Scored
 
 INK, DIM, FAINT, LINE = "#161B20", "#55616C", "#9AA5AF", "#DDE2E7"
 ACCENT, SOFT = "#0B8476", "#9FD3CB"

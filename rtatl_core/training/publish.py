@@ -14,15 +14,10 @@ from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
 from rtatl_core.datasets.split import TrainingData
 from rtatl_core.errors import RecipeError
+from rtatl_core.evaluation.agreement import clip_agreement
+from rtatl_core.evaluation.flow import flow_error, flow_gain
 from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
-from rtatl_core.evaluation.readings import (
-    Predicted,
-    clip_agreement,
-    flow_error,
-    flow_gain,
-    predict_store,
-    read_store,
-)
+from rtatl_core.evaluation.readings import Predicted, predict_store, read_store
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import MAX_INTENSITY, au_label
 from rtatl_core.handoffs import Float32

@@ -31,7 +31,6 @@ from rtatl_core.datasets.others import means_of_people
 from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
-from rtatl_core.evaluation.readings import Choice, validate
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
@@ -44,6 +43,7 @@ from rtatl_core.tasks.optical_flow import OpticalFlow
 from rtatl_core.tasks.roi_inpainting import RoIInpainting
 from rtatl_core.tasks.weak_teacher import WeakTeacher
 from rtatl_core.training import distributed
+from rtatl_core.training.choosing import Choice, validate
 from rtatl_core.training.initial import first_difference, load_checkpoint, start_backbone, start_from
 from rtatl_core.training.learning import freeze, parameter_groups, set_modes
 from rtatl_core.training.recipe import Recipe

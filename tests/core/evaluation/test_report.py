@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from rtatl_core.errors import InputError
 from rtatl_core.evaluation import report_plots
-from rtatl_core.evaluation.published import POSITIVE_RATES, PUBLISHED, Published, PublishedRow, Status
-from rtatl_core.evaluation.report import Scored, evaluate, write_report
-from rtatl_core.evaluation.report_text import NOT_THE_PAPERS, protocol_gap
+from rtatl_core.evaluation.measures import Scored, measure
+from rtatl_core.evaluation.published_tables import POSITIVE_RATES, PUBLISHED, Published, PublishedRow, Status
+from rtatl_core.evaluation.report import NOT_THE_PAPERS, protocol_gap, write_report
 from rtatl_core.facs import DISFA_AUS
 
 F32 = np.float32
@@ -60,7 +60,7 @@ def test_a_difference_between_folds_is_seen_and_fold_mean_is_not_pooled() -> Non
     # folds of 1, 2 and 5 parts: a mean of folds must not weigh them
     folds = np.repeat([1, 2, 3], [375, 750, 1875])
     scored = _hits(folds != 3, replace(scored, folds=folds, subjects=np.char.add(scored.subjects, folds.astype(str))))
-    result = evaluate(scored, resamples=50)
+    result = measure(scored, resamples=50)
     entry = result["aus"]["AU04"]["f1"]
     assert entry["per_fold"] == {"1": 1.0, "2": 1.0, "3": 0.0}
     assert entry["fold_mean"] == pytest.approx(2 / 3, abs=1e-6)
@@ -75,7 +75,7 @@ def test_values_means_and_micro_f1_by_hand() -> None:
     true = np.array([[1, 1], [1, 0], [0, 0], [0, 0], [1, 0], [0, 0]], F32)
     called = np.array([[0.9, 0.5], [0.4, 0.7], [0.6, 0.1], [0.2, 0.1], [0.8, 0.2], [0.1, 0.1]], F32)
     nothing = np.full((6, 2), np.nan, F32)
-    result = evaluate(
+    result = measure(
         Scored((1, 2), np.array(list("abcabc")), np.ones(6, int), nothing, called, nothing, true, true[:, 0])
     )
     first, second = result["aus"]["AU01"], result["aus"]["AU02"]
@@ -87,7 +87,7 @@ def test_values_means_and_micro_f1_by_hand() -> None:
     assert result["micro_f1"]["pooled"] == pytest.approx(_f1((3, 2, 1)), abs=1e-6)
     assert first["f1"]["ci95"] == [None, None]  # of three people
     assert "no intervals" in result["interval"]["what"]
-    assert evaluate(replace(_scored(), folds=np.ones(3000, int)), threshold=0.9)["threshold"]["value"] == 0.9
+    assert measure(replace(_scored(), folds=np.ones(3000, int)), threshold=0.9)["threshold"]["value"] == 0.9
 
 
 def test_people_who_differ_widen_the_interval() -> None:
@@ -96,7 +96,7 @@ def test_people_who_differ_widen_the_interval() -> None:
         rng = np.random.default_rng(5)
         person = np.unique(scored.subjects, return_inverse=True)[1]
         chance = np.where(person % 2, 0.6, 1.0) if people_differ else 0.8
-        low, high = evaluate(_hits(rng.random(9600) < chance, scored))["aus"]["AU04"]["f1"]["ci95"]
+        low, high = measure(_hits(rng.random(9600) < chance, scored))["aus"]["AU04"]["f1"]["ci95"]
         return float(high - low)
 
     assert width(True) > 3 * width(False)
@@ -110,14 +110,14 @@ def test_interval_of_a_mean_draws_the_same_people_for_all_aus() -> None:
     right = rng.random(true.shape) < np.where(
         odd[:, None], [0.6, 1.0], [1.0, 0.6]
     )  # who is bad at one is good at other
-    result = evaluate(replace(scored, probability=np.where(right, true, 1 - true)))
+    result = measure(replace(scored, probability=np.where(right, true, 1 - true)))
     low, high = result["mean_over_aus"]["f1"]["ci95"]
     for unit in result["aus"].values():
         assert high - low < 0.3 * (unit["f1"]["ci95"][1] - unit["f1"]["ci95"][0])
 
 
 def test_interval_says_what_was_drawn_and_holds_the_value() -> None:
-    result = evaluate(_scored(), resamples=200, seed=7)
+    result = measure(_scored(), resamples=200, seed=7)
     assert "24 subjects" in result["interval"]["what"]
     assert "200 times (seed 7)" in result["interval"]["what"]
     entries = [
@@ -126,12 +126,12 @@ def test_interval_says_what_was_drawn_and_holds_the_value() -> None:
     for entry in [*entries, *result["mean_over_aus"].values(), result["micro_f1"]]:
         low, high = entry["ci95"]
         assert low < entry["pooled"] < high
-    assert evaluate(_scored(), resamples=200, seed=7) == result
+    assert measure(_scored(), resamples=200, seed=7) == result
 
 
 def test_intensity_only_where_it_is_coded() -> None:
     scored = _scored()
-    result = evaluate(scored, resamples=20)
+    result = measure(scored, resamples=20)
     assert {"icc31", "pcc", "mae", "confusion"} <= result["aus"]["AU04"].keys()
     assert not {"icc31", "pcc", "mae", "confusion"} & result["aus"]["AU12"].keys()
     assert result["mean_over_aus"]["mae"]["aus"] == 1
@@ -151,7 +151,7 @@ def test_error_grows_with_yaw_where_it_was_planted(intensity: bool) -> None:
     if not intensity:
         scored = replace(scored, true_intensity=np.full_like(guess, np.nan))
     scored.yaw_deg[:7] = np.nan
-    yaw = evaluate(scored, resamples=100)["yaw"]
+    yaw = measure(scored, resamples=100)["yaw"]
     assert ("absolute" if intensity else "balanced") in yaw["what"]
     assert yaw["frames_without_yaw"] == 7
     frames = np.histogram(np.abs(scored.yaw_deg[7:]), [0, 10, 20, 30, 45, 180])[0]
@@ -166,10 +166,10 @@ def test_error_grows_with_yaw_where_it_was_planted(intensity: bool) -> None:
 
 def test_frames_without_prediction_are_counted_and_left_out() -> None:
     scored = _scored()
-    full = evaluate(scored, resamples=20)
+    full = measure(scored, resamples=20)
     scored.probability[:100], scored.intensity[:100] = np.nan, np.nan
     scored.true_occurrence[50:150, 0] = np.nan
-    unit = evaluate(scored, resamples=20)["aus"]["AU04"]
+    unit = measure(scored, resamples=20)["aus"]["AU04"]
     assert (full["aus"]["AU04"]["frames"], full["aus"]["AU04"]["without_prediction"]) == (3000, 0)
     assert (unit["frames"], unit["without_prediction"]) == (2850, 50)
     assert unit["intensity_frames"] == 2900
@@ -179,7 +179,7 @@ def test_what_is_not_defined_is_null_and_left_out_of_means() -> None:
     scored = _scored()
     scored.true_occurrence[:, 1] = 0
     scored.probability[:, 1] = 0
-    result = evaluate(scored, resamples=50)
+    result = measure(scored, resamples=50)
     assert result["aus"]["AU12"]["f1"]["pooled"] is None
     assert result["aus"]["AU12"]["auc"] == {
         "per_fold": {"1": None, "2": None, "3": None},
@@ -205,7 +205,7 @@ def test_arrays_must_fit() -> None:
 
 def test_report_folder(tmp_path: Path) -> None:
     scored = _scored()
-    result = evaluate(scored, resamples=50)
+    result = measure(scored, resamples=50)
     write_report(result, scored, tmp_path / "r", title="First try", trained_on="synthetic faces", published=None)
     names = {path.name for path in (tmp_path / "r").iterdir()}
     assert names == {"report.json", "report.md", "per_au.png", "pr.png", "intensity.png", "yaw.png"}
@@ -230,14 +230,14 @@ def test_report_folder(tmp_path: Path) -> None:
         assert 5 < picture.std() < 120
 
     occurrence_only = replace(scored, true_intensity=np.full_like(scored.intensity, np.nan))
-    result = evaluate(occurrence_only, resamples=50)
+    result = measure(occurrence_only, resamples=50)
     write_report(result, occurrence_only, tmp_path / "r", title="Second", trained_on="x", published=None)
     assert not (tmp_path / "r" / "intensity.png").exists()
     assert "code occurrence only" in (tmp_path / "r" / "report.md").read_text("utf-8")
 
 
 def test_bars_carry_names_and_values() -> None:
-    result = evaluate(_scored(), resamples=50)
+    result = measure(_scored(), resamples=50)
     figure = report_plots.per_au(result)
     first = figure.axes[0]
     assert [label.get_text() for label in first.get_yticklabels()] == ["AU4 Brow lowerer", "AU12 Lip corner puller"]
@@ -251,7 +251,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     scored = _scored(n=300)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written to .*file"):
-        write_report(evaluate(scored, resamples=10), scored, tmp_path / "file", title="", trained_on="", published=None)
+        write_report(measure(scored, resamples=10), scored, tmp_path / "file", title="", trained_on="", published=None)
 
 
 def _like_disfa(people: int = 27, n: int = 2700) -> tuple[Scored, Published]:
@@ -269,7 +269,7 @@ def _like_disfa(people: int = 27, n: int = 2700) -> tuple[Scored, Published]:
 
 def test_published_table_stands_beside_the_same_protocol(tmp_path: Path) -> None:
     scored, table = _like_disfa()
-    result = evaluate(scored, resamples=10)
+    result = measure(scored, resamples=10)
     assert protocol_gap(result, table) is None
     write_report(result, scored, tmp_path, title="DISFA", trained_on="DISFA", published=table)
     text = (tmp_path / "report.md").read_text("utf-8")
@@ -300,7 +300,7 @@ def _other(change: str) -> tuple[dict[str, Any], Published]:
         table = replace(
             table, aus=(*table.aus, 27), rows=(PublishedRow("x", 2020, (1.0,) * 9, 1.0, "x", Status.CONFIRMED),)
         )
-    return evaluate(scored, resamples=10, threshold=0.4 if change == "threshold" else 0.5), table
+    return measure(scored, resamples=10, threshold=0.4 if change == "threshold" else 0.5), table
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 
 from rtatl_core.predictor import Predictor
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_numpy_multiplies_in_one_thread() -> None:

@@ -24,7 +24,7 @@ from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder, read_session
 from tests.desktop.fakes import AUS, FakeEngine, picture
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODEL = {"name": "fake-1", "sha256": "0" * 64, "trained_on": "nothing"}
 SOURCE = {"kind": "file", "name": "clip.mp4", "size": (320, 240), "fps": 25.0}
 
@@ -209,7 +209,7 @@ def test_a_folder_that_is_removed_while_recording_is_noticed(tmp_path: Path, mon
 
 def child(code: str, *arguments: str) -> list[str]:
     start = "import sys\nfrom pathlib import Path\nfrom rtatl_core.sessions.rows import FrameRecord\n"
-    start += "from tests.core.test_session import open_writer\nwriter = open_writer(Path(sys.argv[1]), None)\n"
+    start += "from tests.core.sessions.test_session import open_writer\nwriter = open_writer(Path(sys.argv[1]), None)\n"
     return [sys.executable, "-c", start + code, *arguments]
 
 

@@ -19,7 +19,7 @@ from rtatl_core.training.recipe import Recipe, load_recipe
 from rtatl_core.training.trainer import Trainer
 from tests.core.stores import write_clips, write_labelled
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.training.ablation import read_grid
 from rtatl_core.training.recipe import build_recipe, load_recipe, override, read_table
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def write(folder: Path, text: str) -> Path:

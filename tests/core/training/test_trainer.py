@@ -21,7 +21,7 @@ from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, TrainingError
-from rtatl_core.evaluation.readings import teacher_agreement
+from rtatl_core.evaluation.agreement import teacher_agreement
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
@@ -34,7 +34,7 @@ from rtatl_core.training.trainer import Trainer
 from rtatl_core.weights import load_model
 from tests.core.stores import AUS, face, write_clips, write_labelled, write_store
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtatl_core.evaluation import published
-from rtatl_core.evaluation.published import POSITIVE_RATES, PUBLISHED, Published, PublishedRow, Status
+from rtatl_core.evaluation import published_tables as published
+from rtatl_core.evaluation.published_tables import POSITIVE_RATES, PUBLISHED, Published, PublishedRow, Status
 from rtatl_core.facs import BP4D_AUS, DISFA_AUS
 
 INCONSISTENT = {("bp4d", "EAC-Net")}

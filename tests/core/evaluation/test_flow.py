@@ -1,4 +1,4 @@
-"""Measures of what a network predicts."""
+"""How well a network tells motion from a single picture."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.evaluation import readings as evaluation
-from rtatl_core.evaluation.readings import flow_gain
+from rtatl_core.evaluation import flow
+from rtatl_core.evaluation.flow import flow_gain
 from rtatl_core.models.decoders import FlowDecoder
 from rtatl_core.models.rtatl import RTATL
 
@@ -26,7 +26,7 @@ def test_flow_is_reduced_to_what_comes_true(monkeypatch: pytest.MonkeyPatch, tol
             target[..., 0, 0] = torch.nan  # outside the picture: not known
             yield predicted, target
 
-    monkeypatch.setattr(evaluation, "_flows", flows)
+    monkeypatch.setattr(flow, "_flows", flows)
     nobody = cast("RTATL", None), cast("ChipStore", Path())
     assert flow_gain(*nobody) == pytest.approx(gain)
 

@@ -1,0 +1,36 @@
+"""How far readings follow the teacher within clips of real faces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.teacher import TEACHER_SHAPES, stand_in
+from rtatl_core.evaluation.metrics import pcc
+from rtatl_core.handoffs import Float32
+
+TEACHER_MOVES = 0.05
+"""Standard deviation within a clip from which on the teacher says something about its AU."""
+_FEW_FRAMES = 10
+"""Fewer frames of a clip say nothing."""
+
+
+def clip_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, list[float]]:
+    """AU -> PCC between prediction and teacher in each clip where the teacher moves, over the frames where it knows the
+    AU; AUs that never move are left out."""
+    assert store.teacher is not None
+    result: dict[int, list[float]] = {}
+    for au in TEACHER_SHAPES.keys() & set(aus):
+        taught = stand_in(store.teacher, au)
+        clips = [np.flatnonzero((store.clips == clip) & np.isfinite(taught)) for clip in np.unique(store.clips)]
+        moving = [rows for rows in clips if len(rows) >= _FEW_FRAMES and taught[rows].std() > TEACHER_MOVES]
+        scores = [pcc(values[rows, aus.index(au)], taught[rows]) for rows in moving]
+        scores = [score if np.isfinite(score) else 0.0 for score in scores]  # what never moves follows nothing
+        if scores:
+            result[au] = scores
+    return dict(sorted(result.items()))
+
+
+def teacher_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> dict[int, float]:
+    """AU -> mean of ``clip_agreement``."""
+    return {au: float(np.mean(scores)) for au, scores in clip_agreement(store, values, aus).items()}

@@ -1,0 +1,70 @@
+"""How well a network tells motion from a single picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rtatl_core.datasets.augment import centre_crop
+from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
+from rtatl_core.models.backbone import to_tensor
+from rtatl_core.models.decoders import FLOW_SCALE
+from rtatl_core.models.rtatl import RTATL
+from rtatl_core.tasks.optical_flow import end_point_error
+
+
+@torch.inference_mode()
+def flow_error(network: RTATL, store: ChipStore, most: int = 2000) -> dict[str, Any]:
+    """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the chip;
+    over pairs of frames that are ``flow_gap_s`` apart (evenly spread ones if there are over ``most``), and over their
+    quarter with the strongest motion."""
+    errors = [
+        [float(end_point_error(guess, target)) * store.layout.side for guess in (predicted, torch.zeros_like(target))]
+        for predicted, target in _flows(network, store, most)
+    ]
+    if not errors:
+        return {"pairs": 0}
+    table = np.array(errors)
+    moving = table[table[:, 1] >= np.quantile(table[:, 1], 0.75)]
+    names = ("end_point_error_px", "of_no_motion_px")
+    result = {"pairs": len(table), **{n: round(float(v), 3) for n, v in zip(names, table.mean(axis=0), strict=True)}}
+    moving_values = zip(names, moving.mean(axis=0), strict=True)
+    return {**result, "moving_quarter": {name: round(float(value), 3) for name, value in moving_values}}
+
+
+@torch.inference_mode()
+def flow_gain(network: RTATL, store: ChipStore, most: int = 500) -> float:
+    """0 to 1: the factor with which the predicted flow comes nearest to what follows, by least squares. The task's loss
+    is for cells that move, so predictions of the whole face are too large; where they know nothing it is 0."""
+    along = length = 0.0
+    for predicted, target in _flows(network, store, most):
+        known = ~target.isnan()
+        along += float((predicted * target)[known].sum())
+        length += float(predicted[known].square().sum())
+    return min(1.0, max(0.0, along / length)) if length > 0 else 1.0
+
+
+def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(1, 2, S/4, S/4) flow predicted from the first frame of each pair, and flow to the second, fractions of the
+    chip."""
+    network.eval()
+    if network.flow is None:
+        raise ValueError("the network has no flow decoder")
+    device = next(network.parameters()).device
+    target_of = FlowTarget()
+    crop = np.array([[1, 0, -store.layout.margin], [0, 1, -store.layout.margin]], np.float32)
+    pairs = frame_pairs(store, network.config.flow_gap_s)
+    for first, second in pairs[:: max(1, len(pairs) // most)]:
+        chips = [np.ascontiguousarray(centre_crop(store.chips[int(row)], store.layout)) for row in (first, second)]
+        if store.flow is not None:
+            field = warp_flow(store.flow[int(first)].astype(np.float32), crop, store.layout)
+        else:
+            field = target_of(*chips)
+        image = network.standardise(to_tensor(torch.from_numpy(chips[0])[None].to(device)))
+        predicted = network.flow(network.backbone(image).coarse) / FLOW_SCALE
+        yield predicted, torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None].to(device)

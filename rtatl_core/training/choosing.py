@@ -1,0 +1,126 @@
+"""What checkpoints are chosen by, and how it is measured on people who are not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rtatl_core.datasets.augment import AugmentConfig
+from rtatl_core.datasets.loader import Source, StepPlan, load_steps
+from rtatl_core.datasets.split import TrainingData
+from rtatl_core.errors import RecipeError
+from rtatl_core.evaluation.agreement import teacher_agreement
+from rtatl_core.evaluation.metrics import auc, f1, icc31, pcc
+from rtatl_core.evaluation.readings import predict_store
+from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.models.rtatl import RTATL
+from rtatl_core.tasks.objective import Objective
+from rtatl_core.training.recipe import Recipe
+
+VALIDATION_STEPS = 20
+"""Batches of held-out unlabelled faces that judge a self-supervised run."""
+_CHOICES = ("teacher", "icc", "f1", "loss", "last")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What checkpoints are chosen by."""
+
+    by: str
+
+    @classmethod
+    def of(cls, wanted: str, data: TrainingData) -> Choice:
+        """Raises RecipeError when the data do not allow the wanted one."""
+        coded = _coded(data.validation) if data.labelled is not None and data.validation is not None else (False, False)
+        possible = {
+            "teacher": data.selection is not None,
+            "icc": coded[0],
+            "f1": coded[1],
+            "loss": data.validation is not None,
+            "last": True,
+        }
+        if wanted == "auto":
+            return cls(next(name for name in _CHOICES if possible[name]))
+        if wanted not in possible:
+            raise RecipeError(f"optim.choose is {wanted!r}; write auto, {', '.join(_CHOICES)}")
+        if not possible[wanted]:
+            raise RecipeError(f"optim.choose is {wanted}, but the data hold nothing to measure that by; write auto")
+        return cls(wanted)
+
+
+def _coded(source: Source) -> tuple[bool, bool]:
+    """Whether intensity and occurrence are coded."""
+    store, rows = source.store, source.rows
+    if store.intensity is None or store.occurrence is None:
+        return False, False
+    return bool(np.isfinite(store.intensity[rows]).any()), bool(np.isfinite(store.occurrence[rows]).any())
+
+
+def validate(
+    objective: Objective, data: TrainingData, choice: Choice, recipe: Recipe
+) -> tuple[dict[str, float], float]:
+    """Measures on held-out subjects, and the one that checkpoints are chosen by (larger is better; NaN for "last")."""
+    measures: dict[str, float] = {}
+    network = objective.network
+    if data.validation is not None and data.labelled is not None:
+        measures = coded_agreement(network, data.validation)
+    elif data.validation is not None:
+        measures = self_supervised_losses(objective, data.validation, recipe)
+    if choice.by == "teacher":
+        assert data.selection is not None
+        values = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
+        return measures, float(np.nanmean(list(teacher_agreement(data.selection, values, data.aus).values())))
+    if choice.by == "loss":
+        return measures, -sum(getattr(recipe.tasks, name) * value for name, value in measures.items())
+    return measures, measures.get({"icc": "icc31", "f1": "f1"}.get(choice.by, ""), float("nan"))
+
+
+def coded_agreement(network: RTATL, source: Source) -> dict[str, float]:
+    """Means over AUs: pcc and icc31 of the intensity, f1 (threshold .5) and auc of the occurrence head; only what is
+    coded."""
+    store, rows = source.store, source.rows
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    said = predict_store(network, store, rows)
+    scores: dict[str, list[float]] = {"pcc": [], "icc31": [], "f1": [], "auc": []}
+    for j in range(len(store.aus)):
+        truth = store.intensity[rows, j] / MAX_INTENSITY
+        if np.isfinite(truth).any():
+            scores["pcc"].append(pcc(said.intensity[:, j], truth))
+            scores["icc31"].append(icc31(said.intensity[:, j], truth))
+        seen = np.isfinite(store.occurrence[rows, j])
+        if seen.any():
+            present, logit = store.occurrence[rows, j][seen] == 1, said.occurrence[seen, j]
+            scores["f1"].append(f1(logit >= 0, present))
+            scores["auc"].append(auc(logit, present))
+    return {name: float(np.nanmean(values)) for name, values in scores.items() if np.isfinite(values).any()}
+
+
+@torch.inference_mode()
+def self_supervised_losses(objective: Objective, source: Source, recipe: Recipe) -> dict[str, float]:
+    """Mean losses on faces of held-out people, the same faces, views and patches each time."""
+    network = objective.network
+    plan = StepPlan(
+        aus=network.config.aus,
+        labelled=None,
+        unlabelled=(source,),
+        labelled_batch=0,
+        unlabelled_batch=min(64, len(source.rows)),
+        steps=min(VALIDATION_STEPS, -(-len(source.rows) // 64)),
+        seed=recipe.optim.seed,
+        augment=AugmentConfig.none(),
+        flow_gap_s=network.config.flow_gap_s,
+        want_flow=recipe.tasks.flow > 0,
+        want_plain=recipe.tasks.consistency > 0,
+        want_taught=recipe.tasks.teacher > 0,
+        want_reference=network.config.reference,
+    )
+    network.eval()
+    device = next(network.parameters()).device
+    sums: dict[str, float] = {}
+    for raw in load_steps(plan, 0, 0, 0):
+        for name, loss in objective(raw.to_batch(device)).items():
+            sums[name] = sums.get(name, 0.0) + float(loss)
+    return {name: value / plan.steps for name, value in sums.items()}
