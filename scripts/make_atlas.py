@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--out", type=Path, default=asset("atlas"))
     options = parser.parse_args()
-    studio = Studio(Sources((options.rig,), None, 2 * SIDE))
+    studio = Studio(Sources((options.rig,), side=2 * SIDE))
     person = dataclasses.replace(studio.person(np.random.default_rng(options.seed)), glasses=None)
     scene = portrait_scene(studio, distance=50.0, up=0.5)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -35,8 +35,8 @@ class Sources:
 
     rigs: tuple[Path, ...]
     """FaceXModel folders of ICT-FaceKit, folders of VALID avatars (.glb)."""
-    hdri: Path | None = None
-    """Folder of .hdr surroundings; None = painted ones only."""
+    hdri: tuple[Path, ...] = ()
+    """.hdr surroundings, as ``surroundings.hdr_files`` finds them; none = painted ones only."""
     side: int = SIDE
 
     def open_rigs(self) -> list[Rig]:

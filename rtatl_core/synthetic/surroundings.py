@@ -1,12 +1,13 @@
 """Light and background: from HDR pictures of real places, or painted.
 
-Enters: a folder of equirectangular .hdr files (or none). Leaves: a Light and what is seen behind the head. Directions
+Enters: equirectangular .hdr files (or none). Leaves: a Light and what is seen behind the head. Directions
 are of the world: x right in the picture, y up, z towards the camera. Light is linear; a grey card of albedo .4 that
 faces the camera comes out about well exposed, with the spread of real pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -94,13 +95,18 @@ def _sphere(height: int, width: int) -> tuple[Float32, Float32]:
     return directions.astype(np.float32), solid.astype(np.float32)
 
 
-class Surroundings:
-    """Where pictures are taken. Raises InputError for a folder without .hdr files."""
+def hdr_files(folder: Path | None) -> tuple[Path, ...]:
+    """The .hdr pictures of a folder; of no folder none. Raises InputError for a folder without."""
+    files = tuple(sorted(folder.glob("*.hdr"))) if folder else ()
+    if folder and not files:
+        raise InputError(f"{folder} holds no .hdr surroundings; name a folder of equirectangular .hdr pictures")
+    return files
 
-    def __init__(self, folder: Path | None) -> None:
-        files = sorted(folder.glob("*.hdr")) if folder else []
-        if folder and not files:
-            raise InputError(f"{folder} holds no .hdr surroundings; name a folder of equirectangular .hdr pictures")
+
+class Surroundings:
+    """Where pictures are taken. Raises InputError for a file that is no picture."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
         self._places = [_open(file) for file in files]
 
     def sample(self, rng: np.random.Generator, side: int, field: float) -> tuple[Light, UInt8]:

@@ -11,7 +11,7 @@ import pytest
 
 from rtatl_core.synthetic import degrade as faults
 from rtatl_core.synthetic.degrade import GlassesStyle, degrade, glasses, occlude
-from rtatl_core.synthetic.surroundings import Surroundings, ambient_of, sh_basis
+from rtatl_core.synthetic.surroundings import Surroundings, ambient_of, hdr_files, sh_basis
 
 SIDE = 192
 
@@ -197,7 +197,7 @@ def test_the_key_light_points_at_the_lamp_and_the_picture_shows_it(tmp_path: Pat
     room = np.full((256, 512, 3), 0.2, np.float32)
     cv2.circle(room, (256, 128), 6, (900.0, 900.0, 900.0), -1)
     cv2.imwrite(str(tmp_path / "room.hdr"), room)
-    surroundings, offsets = Surroundings(tmp_path), []
+    surroundings, offsets = Surroundings(hdr_files(tmp_path)), []
     for seed in range(200):
         light, background = surroundings.sample(np.random.default_rng(seed), 96, 1.4)
         x, _, z = light.key_direction
@@ -215,7 +215,7 @@ def test_the_sun_has_no_dark_ring(tmp_path: Path) -> None:
     room = np.full((256, 512, 3), 1.0, np.float32)
     cv2.circle(room, (256, 128), 5, (50000.0, 50000.0, 50000.0), -1)
     cv2.imwrite(str(tmp_path / "sun.hdr"), room)
-    surroundings = Surroundings(tmp_path)
+    surroundings = Surroundings(hdr_files(tmp_path))
     for seed in range(100):
         light, background = surroundings.sample(np.random.default_rng(seed), 96, 1.4)
         if light.key_direction[2] < -0.88:

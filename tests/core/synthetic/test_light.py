@@ -10,7 +10,7 @@ import pytest
 
 from rtatl_core.errors import InputError
 from rtatl_core.synthetic.degrade import GlassesStyle, degrade, glasses, occlude
-from rtatl_core.synthetic.surroundings import Surroundings, ambient_of, sh_basis, to_srgb
+from rtatl_core.synthetic.surroundings import Surroundings, ambient_of, hdr_files, sh_basis, to_srgb
 
 
 def test_a_uniform_sky_lights_every_direction_alike() -> None:
@@ -38,7 +38,7 @@ def lamp(tmp_path: Path) -> Path:
 
 
 def test_the_brightest_spot_becomes_the_key_light(lamp: Path) -> None:
-    surroundings = Surroundings(lamp)
+    surroundings = Surroundings(hdr_files(lamp))
     heights = []
     for seed in range(60):
         light, background = surroundings.sample(np.random.default_rng(seed), 64, 0.5)
@@ -50,7 +50,7 @@ def test_the_brightest_spot_becomes_the_key_light(lamp: Path) -> None:
 
 
 def test_painted_rooms_need_no_file() -> None:
-    surroundings = Surroundings(None)
+    surroundings = Surroundings(())
     means = []
     for seed in range(40):
         light, background = surroundings.sample(np.random.default_rng(seed), 80, 0.5)
@@ -62,7 +62,7 @@ def test_painted_rooms_need_no_file() -> None:
 
 def test_a_folder_without_surroundings_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no \.hdr"):
-        Surroundings(tmp_path)
+        hdr_files(tmp_path)
 
 
 def test_srgb_is_monotone_and_soft() -> None:

@@ -190,7 +190,7 @@ def _real_rig(name: str) -> Path:
 @pytest.mark.parametrize("name", ["FaceXModel", "valid-avatars"])
 def test_real_rigs_pass_the_gates(name: str) -> None:
     try:
-        studio = Studio(Sources((_real_rig(name),), None, 256))
+        studio = Studio(Sources((_real_rig(name),), side=256))
     except InputError as error:
         pytest.skip(str(error))
     for verdict in check(studio, studio.rigs[0], 24, 0):
