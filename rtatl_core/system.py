@@ -9,7 +9,7 @@ from pathlib import Path
 
 # By the Debian and Ubuntu package that brings it. Qt ends the whole process when one is missing, with a message that
 # names none of them, so they are tried first.
-_XCB_LIBRARIES = {
+XCB_LIBRARIES = {
     "libEGL.so.1": "libegl1",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
     "libxcb-cursor.so.0": "libxcb-cursor0",
@@ -20,7 +20,7 @@ _XCB_LIBRARIES = {
 }
 APT_LINE = (
     "sudo apt-get install -y --no-install-recommends libgl1 libegl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 "
-    "libfontconfig1 " + " ".join(name for name in _XCB_LIBRARIES.values() if name != "libegl1")
+    "libfontconfig1 " + " ".join(name for name in XCB_LIBRARIES.values() if name != "libegl1")
 )
 
 
@@ -38,7 +38,7 @@ def missing_libraries() -> list[str]:
     on_wayland = bool(os.environ.get("WAYLAND_DISPLAY")) and platform != "xcb"
     if on_wayland or platform not in ("", "xcb"):
         return []
-    return [name for name in _XCB_LIBRARIES if not _can_load(name)]
+    return [name for name in XCB_LIBRARIES if not _can_load(name)]
 
 
 def _can_load(library: str) -> bool:

@@ -47,8 +47,6 @@ SYSTEM_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxcb-xkb.so.1": "libxcb-xkb1",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
-    # PySide6.QtMultimedia: the names of cameras
-    "libpulse.so.0": "libpulse0",
 }
 APT_INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"]
 APT_PACKAGES = ["python3-venv", *SYSTEM_LIBRARIES.values()]

@@ -17,6 +17,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from rtatl_core import system
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
@@ -89,6 +91,12 @@ def test_page_gives_the_apt_line_once(page: str) -> None:
     line = " ".join(["sudo", *bootstrap.APT_INSTALL, *bootstrap.APT_PACKAGES])
     unfolded = " ".join(_text(page).replace("\\\n", " ").split())
     assert unfolded.count(line) == 1
+
+
+def test_the_program_asks_for_the_same_libraries_as_its_installation() -> None:
+    assert system.XCB_LIBRARIES.items() <= bootstrap.SYSTEM_LIBRARIES.items()
+    packages = system.APT_LINE.removeprefix(" ".join(["sudo", *bootstrap.APT_INSTALL]))
+    assert sorted(packages.split()) == sorted(bootstrap.SYSTEM_LIBRARIES.values())
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:
