@@ -120,12 +120,13 @@ def fingerprint(root: Path) -> str:
 
 
 def is_ready(root: Path, dev: bool) -> bool:
-    """Whether the stamp says that just this was installed, with the development tools if `dev`."""
+    """Whether the stamp says that just this was installed, with the development tools if `dev`, and the Python that it
+    was installed for is still there."""
     try:
         stamp, extras = (root / ".venv" / "stamp").read_text(encoding="utf-8").split(",")
     except (OSError, ValueError):
         return False
-    return stamp == fingerprint(root) and extras in ("dev", "dev" if dev else "run")
+    return venv_python(root).exists() and stamp == fingerprint(root) and extras in ("dev", "dev" if dev else "run")
 
 
 def write_stamp(root: Path, dev: bool) -> None:

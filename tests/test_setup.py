@@ -137,7 +137,9 @@ def test_script_is_executable_and_parses(script: str) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder with the files that decide whether to install, and a `.venv` that was stamped for running."""
-    (tmp_path / ".venv").mkdir()
+    interpreter = bootstrap.venv_python(tmp_path)
+    interpreter.parent.mkdir(parents=True)
+    interpreter.touch()
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text("as before")
     bootstrap.write_stamp(tmp_path, dev=False)
@@ -165,6 +167,16 @@ def test_moved_folder_installs_again(checkout: Path) -> None:
     # The console scripts in .venv hold absolute paths.
     moved = checkout.rename(checkout.with_name("moved"))
     assert not bootstrap.is_ready(moved, dev=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its venvs hold no links")
+def test_a_python_that_is_gone_is_found_anew(checkout: Path) -> None:
+    # Its link in .venv stays, and so does where that leads.
+    interpreter = bootstrap.venv_python(checkout)
+    interpreter.unlink()
+    interpreter.symlink_to(checkout / "uninstalled")
+    bootstrap.write_stamp(checkout, dev=False)
+    assert not bootstrap.is_ready(checkout, dev=False)
 
 
 def test_missing_library_is_named() -> None:
