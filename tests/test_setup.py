@@ -99,6 +99,13 @@ def test_the_program_asks_for_the_same_libraries_as_its_installation() -> None:
     assert sorted(packages.split()) == sorted(bootstrap.SYSTEM_LIBRARIES.values())
 
 
+def test_the_oldest_macos_is_the_same_everywhere() -> None:
+    (oldest,) = re.findall(r'"LSMinimumSystemVersion": "(\d+)\.0"', _text("build.spec"))
+    for name in ("README.md", "docs/setup.md"):
+        assert {*re.findall(r"macOS (\d+)", _text(name))} == {oldest}, name
+    assert f"macos-{oldest}" in _text(".github/workflows/package.yml")
+
+
 def test_ci_runs_the_readme_s_test_command() -> None:
     command = _text(".ci/run").splitlines()[-1]
     assert command == "./test.sh"
