@@ -1,4 +1,5 @@
-"""What a window on Linux needs beyond the wheels, with the line that installs it; what the processor can."""
+"""How what is missing is installed: packages of Python, and what a window on Linux needs beyond them; what the
+processor can."""
 
 from __future__ import annotations
 
@@ -22,6 +23,16 @@ APT_LINE = (
     "sudo apt-get install -y --no-install-recommends libgl1 libegl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 "
     "libfontconfig1 " + " ".join(name for name in XCB_LIBRARIES.values() if name != "libegl1")
 )
+PIP = r".venv\Scripts\pip" if sys.platform == "win32" else ".venv/bin/pip"
+"""In the project's folder; what the scripts make is on nobody's path."""
+
+
+def how_to_install(extra: str = "") -> str:
+    """How to install an extra of pyproject.toml, or the program itself once more; the end of a message."""
+    if getattr(sys, "frozen", False):
+        return "the packaged program is without it, and has no pip; install from source (README, Start)"
+    what = f"'.[{extra}]'" if extra else "."
+    return f"run in the project's folder: {PIP} install -c constraints.txt -e {what}"
 
 
 def has_screen() -> bool:

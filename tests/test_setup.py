@@ -99,6 +99,23 @@ def test_the_program_asks_for_the_same_libraries_as_its_installation() -> None:
     assert sorted(packages.split()) == sorted(bootstrap.SYSTEM_LIBRARIES.values())
 
 
+def test_install_lines_work_in_the_project_s_folder_and_name_extras_that_there_are() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "runs").glob("*.toml")]
+    for page in [*pages, *(ROOT / "rtatl_core").rglob("*.py"), *(ROOT / "au_desktop").rglob("*.py")]:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search("install '?au-desktop", text), f"{page}: no registry has it"
+        for extra in re.findall(r"-e '?\.\[(\w+)\]", text):
+            assert extra in PROJECT["optional-dependencies"]
+            assert f"pip install -c constraints.txt -e '.[{extra}]'" in text, page
+    assert system.how_to_install("synth").endswith("pip install -c constraints.txt -e '.[synth]'")
+
+
+def test_the_packaged_program_names_no_pip_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert "from source" in system.how_to_install("synth")
+    assert "constraints" not in system.how_to_install("synth")
+
+
 def test_the_oldest_macos_is_the_same_everywhere() -> None:
     (oldest,) = re.findall(r'"LSMinimumSystemVersion": "(\d+)\.0"', _text("build.spec"))
     for name in ("README.md", "docs/setup.md"):

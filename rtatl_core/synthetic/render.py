@@ -21,6 +21,7 @@ from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.rig import Head, Material, Mesh, neutral_action
 from rtatl_core.synthetic.surface import Surface
 from rtatl_core.synthetic.surroundings import Light
+from rtatl_core.system import how_to_install
 
 if TYPE_CHECKING:
     import moderngl
@@ -101,9 +102,7 @@ def open_context() -> moderngl.Context:
     try:
         import moderngl
     except ImportError as error:
-        raise InputError(
-            "rendering needs the package moderngl; install with: pip install 'au-desktop[synth]'"
-        ) from error
+        raise InputError(f"rendering needs the package moderngl; {how_to_install('synth')}") from error
     try:
         return moderngl.create_context(standalone=True, require=330, backend="egl")  # type: ignore[arg-type]
     except Exception as error:  # moderngl raises bare Exception

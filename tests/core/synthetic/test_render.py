@@ -136,7 +136,7 @@ def test_without_egl_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_without_moderngl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "moderngl", None)
-    with pytest.raises(InputError, match=r"au-desktop\[synth\]"):
+    with pytest.raises(InputError, match=r"pip install .*\[synth\]"):
         render.open_context()
 
 
