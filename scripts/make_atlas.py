@@ -17,8 +17,7 @@ import numpy as np
 
 from rtatl_core.assets import asset
 from rtatl_core.facs import MAX_INTENSITY, au_label
-from rtatl_core.synthetic.gates import full
-from rtatl_core.synthetic.rig import AUS, Action, neutral_action
+from rtatl_core.synthetic.rig import AUS, Action, full, neutral_action
 from rtatl_core.synthetic.sheet import portrait_scene, strip
 from rtatl_core.synthetic.studio import Sources, Studio
 

@@ -332,7 +332,7 @@ def _casting(mesh: Mesh) -> NDArray[np.int32]:
 
 
 def _light_view(direction: Float32) -> Float32:
-    """(4, 4) world -> the key light's view: orthographic, 40 cm across."""
+    """(4, 4) world -> the key light's view: orthographic, 36 cm across."""
     forwards = -direction / np.linalg.norm(direction)
     right = np.cross(forwards, [0.01, 1.0, 0.02])
     right /= np.linalg.norm(right)

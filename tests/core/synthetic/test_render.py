@@ -9,9 +9,8 @@ import pytest
 
 from rtatl_core.errors import InputError
 from rtatl_core.synthetic import render
-from rtatl_core.synthetic.gates import full
 from rtatl_core.synthetic.render import Finish, Renderer, Stance, open_context
-from rtatl_core.synthetic.rig import neutral_action
+from rtatl_core.synthetic.rig import full, neutral_action
 from rtatl_core.synthetic.surface import Surface
 from rtatl_core.synthetic.surroundings import Light
 from tests.core.synthetic.puppet import RADIUS, PuppetHead, PuppetRig
