@@ -22,7 +22,16 @@ from rtatl_core import system
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
-DEVELOPMENT = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
+
+
+def _extra(name: str) -> list[Requirement]:
+    """What an extra asks for, with what the extras that it names ask for."""
+    asked = [Requirement(text) for text in PROJECT["optional-dependencies"][name]]
+    named = [extra for one in asked if one.name == PROJECT["name"] for extra in sorted(one.extras)]
+    return [one for one in asked if one.name != PROJECT["name"]] + [one for extra in named for one in _extra(extra)]
+
+
+DEVELOPMENT = _extra("dev")
 SCRIPTS = ("run.sh", "test.sh", ".ci/run")
 
 
@@ -66,6 +75,11 @@ def test_installed_version_is_in_the_range(requirement: Requirement) -> None:
 
 
 # What is pinned
+
+
+def test_development_installs_every_extra() -> None:
+    extras = [name for name in PROJECT["optional-dependencies"] if name != "dev"]
+    assert {str(one) for name in extras for one in _extra(name)} <= {str(one) for one in DEVELOPMENT}
 
 
 def test_constraints_pin_plain_versions_inside_the_ranges() -> None:
