@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import rtatl_core
 from au_desktop.settings import LAYERS, MOST_FACES
-from rtatl_core.machine.system import APT_LINE, has_screen, missing_libraries
+from rtatl_core.system import APT_LINE, has_screen, missing_libraries
 
 if TYPE_CHECKING:
     from au_desktop.launch import Launch

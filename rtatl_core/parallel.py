@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -25,9 +26,12 @@ def work_through(
         for item in items:
             yield function(item)
         return
+    workers = min(jobs, len(items))
+    if sys.platform == "win32":
+        workers = min(workers, 61)  # the most that the pool takes there
     # spawn: MediaPipe's and torch's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(items)), context, initializer=_begin, initargs=(on_start,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(on_start,)) as pool:
         waiting = [pool.submit(function, item) for item in items]
         try:
             for done in as_completed(waiting):

@@ -47,8 +47,6 @@ SYSTEM_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxcb-xkb.so.1": "libxcb-xkb1",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
-    # PySide6.QtMultimedia: the names of cameras
-    "libpulse.so.0": "libpulse0",
 }
 APT_INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"]
 APT_PACKAGES = ["python3-venv", *SYSTEM_LIBRARIES.values()]
@@ -122,12 +120,13 @@ def fingerprint(root: Path) -> str:
 
 
 def is_ready(root: Path, dev: bool) -> bool:
-    """Whether the stamp says that just this was installed, with the development tools if `dev`."""
+    """Whether the stamp says that just this was installed, with the development tools if `dev`, and the Python that it
+    was installed for is still there."""
     try:
         stamp, extras = (root / ".venv" / "stamp").read_text(encoding="utf-8").split(",")
     except (OSError, ValueError):
         return False
-    return stamp == fingerprint(root) and extras in ("dev", "dev" if dev else "run")
+    return venv_python(root).exists() and stamp == fingerprint(root) and extras in ("dev", "dev" if dev else "run")
 
 
 def write_stamp(root: Path, dev: bool) -> None:

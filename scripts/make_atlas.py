@@ -17,8 +17,7 @@ import numpy as np
 
 from rtatl_core.assets import asset
 from rtatl_core.facs import MAX_INTENSITY, au_label
-from rtatl_core.synthetic.gates import full
-from rtatl_core.synthetic.rig import AUS, Action, neutral_action
+from rtatl_core.synthetic.rig import AUS, Action, full, neutral_action
 from rtatl_core.synthetic.sheet import portrait_scene, strip
 from rtatl_core.synthetic.studio import Sources, Studio
 
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--out", type=Path, default=asset("atlas"))
     options = parser.parse_args()
-    studio = Studio(Sources((options.rig,), None, 2 * SIDE))
+    studio = Studio(Sources((options.rig,), side=2 * SIDE))
     person = dataclasses.replace(studio.person(np.random.default_rng(options.seed)), glasses=None)
     scene = portrait_scene(studio, distance=50.0, up=0.5)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ from rtatl_core.synthetic.rig import AUS, Rig
 from rtatl_core.synthetic.script import Moment, Script, Step
 from rtatl_core.synthetic.sheet import portrait_scene
 from rtatl_core.synthetic.studio import Person, Sources, Studio
-from rtatl_core.synthetic.surroundings import Surroundings
+from rtatl_core.synthetic.surroundings import Surroundings, hdr_files
 
 RATE, WIDTH, HEIGHT = 25, 640, 480
 FIELD = 0.53
@@ -95,7 +95,7 @@ def sway(moment: Moment, t: float, phase: float) -> Moment:
 class Stage:
     """Draws the acts on backgrounds of the surroundings."""
 
-    def __init__(self, studio: Studio, cast: Sequence[Person], hdri: Path | None) -> None:
+    def __init__(self, studio: Studio, cast: Sequence[Person], hdri: Sequence[Path]) -> None:
         self._studio, self._cast = studio, cast
         self._surroundings = Surroundings(hdri)
         self._scene = portrait_scene(studio, distance=78.0, up=0.0)
@@ -147,9 +147,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs=4, default=(101, 9, 123, 4))
     parser.add_argument("--out", type=Path, default=asset("demo.mp4"))
     options = parser.parse_args()
-    studio = Studio(Sources(tuple(options.rig), None, WIDTH))
+    studio = Studio(Sources(tuple(options.rig), side=WIDTH))
     rigs = [studio.rigs[place % len(studio.rigs)] for place in range(4)]
-    stage = Stage(studio, cast_of(studio, list(zip(rigs, options.seeds, strict=True))), options.hdri)
+    stage = Stage(studio, cast_of(studio, list(zip(rigs, options.seeds, strict=True))), hdr_files(options.hdri))
     writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (WIDTH, HEIGHT))
     with options.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)

@@ -4,7 +4,8 @@
 
 In: build.spec. Out: ``<out>/au-desktop`` (on macOS ``AU Desktop.app`` beside it), and with --archive one file of it to
 give away. Trying out: the demo, offscreen, in an emptied environment and, where the system lets us, without network; a
-session must come out. Exit code 0, or 1 when something is wrong with it.
+session must come out. With --archive it is what the file unpacks to that is tried out. Exit code 0, or 1 when something
+is wrong with it; a file that did not pass is deleted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = "AU Desktop.app"
 SECONDS = 8
 PARTS = {
     "PySide6": "Qt",
@@ -59,9 +61,40 @@ def sizes(folder: Path) -> dict[str, float]:
     return dict(megabytes.most_common())
 
 
+def pack(folder: Path) -> Path:
+    """One file of the program to give away, a .zip or on Linux a .tar.gz: of the bundle where there is one beside the
+    folder. Raises CalledProcessError.
+
+    Links stay links: bundles are held together by them, and Python's zip follows those to files and drops those to
+    folders.
+    """
+    bundle = folder.parent / BUNDLE
+    given = bundle if bundle.is_dir() else folder
+    name = folder.parent / f"au-desktop-{sys.platform}"
+    if sys.platform == "darwin":
+        file = name.with_suffix(".zip")
+        subprocess.run(["ditto", "-c", "-k", "--keepParent", str(given), str(file)], check=True)
+        return file
+    kind = "gztar" if sys.platform == "linux" else "zip"
+    return Path(shutil.make_archive(str(name), kind, given.parent, given.name))
+
+
+def unpack(file: Path, place: Path) -> Path:
+    """The program as someone has it who unpacked the file. Raises CalledProcessError."""
+    if sys.platform == "darwin":
+        subprocess.run(["ditto", "-x", "-k", str(file), str(place)], check=True)
+    elif sys.platform == "linux":
+        subprocess.run(["tar", "-xzf", str(file), "-C", str(place)], check=True)
+    else:
+        shutil.unpack_archive(file, place)
+    (program,) = place.iterdir()
+    return program
+
+
 def try_out(folder: Path) -> list[str]:
-    """What is wrong with the built program; empty when all is well."""
-    program = folder / ("au-desktop.exe" if os.name == "nt" else "au-desktop")
+    """What is wrong with the program in that folder or bundle; empty when all is well."""
+    inside = folder / "Contents" / "MacOS" if folder.suffix == ".app" else folder
+    program = inside / ("au-desktop.exe" if os.name == "nt" else "au-desktop")
     with tempfile.TemporaryDirectory() as place:
         sessions, picture = Path(place) / "sessions", Path(place) / "window.png"
         command = [*_without_network(), str(program), "--source", "demo", "--duration", str(SECONDS)]
@@ -110,23 +143,22 @@ def _wrong_with_session(sessions: Path) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
-    parser.add_argument("--archive", action="store_true", help="a .tar.gz (Linux) or .zip beside the folder")
+    parser.add_argument("--archive", action="store_true", help="make and try out a .tar.gz (Linux) or .zip of it")
     options = parser.parse_args()
     folder = build(options.out.resolve())
     parts = sizes(folder)
     for part, megabytes in (parts | {"together": sum(parts.values())}).items():
         print(f"{megabytes:7.1f} MB  {part}")
-    wrong = try_out(folder)
+    made = pack(folder) if options.archive else folder
+    with tempfile.TemporaryDirectory() as place:
+        wrong = try_out(unpack(made, Path(place)) if options.archive else folder)
     for complaint in wrong:
         print(f"package: {complaint}", file=sys.stderr)
     if wrong:
+        if options.archive:
+            made.unlink()
         return 1
-    print(f"{folder} works")
-    if options.archive:
-        bundle = folder.parent / "AU Desktop.app"
-        given = bundle if bundle.is_dir() else folder
-        name = str(folder.parent / f"au-desktop-{sys.platform}")
-        print(shutil.make_archive(name, "gztar" if sys.platform == "linux" else "zip", given.parent, given.name))
+    print(f"{made} works")
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,13 +13,6 @@ def test_import_contracts() -> None:
     command = [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_exactly_one_opencv() -> None:
-    """Two OpenCV distributions overwrite each other's cv2 at random."""
-    names = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
-    installed = {d.metadata["Name"] for d in metadata.distributions() if d.metadata["Name"] in names}
-    assert installed == {"opencv-contrib-python"}
 
 
 def test_no_file_outgrows_its_reader() -> None:

@@ -2,14 +2,71 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def package() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("package", ROOT / "scripts" / "package.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """A program with links in it, as PyInstaller makes them."""
+    folder = tmp_path / "dist" / "au-desktop"
+    (folder / "Resources" / "fonts").mkdir(parents=True)
+    (folder / "au-desktop").write_text("#!/bin/sh\n")
+    (folder / "au-desktop").chmod(0o755)
+    (folder / "fonts").symlink_to(Path("Resources") / "fonts", target_is_directory=True)
+    (folder / "also").symlink_to("au-desktop")
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no links in it")
+@pytest.mark.parametrize("wrong", [[], ["no face was found"]])
+def test_what_the_archive_unpacks_to_is_tried_out_and_has_its_links(
+    package: ModuleType, built: Path, monkeypatch: pytest.MonkeyPatch, wrong: list[str]
+) -> None:
+    def tries_out(program: Path) -> list[str]:
+        assert program.name == built.name
+        assert program != built
+        assert os.access(program / "au-desktop", os.X_OK)
+        assert (program / "fonts").readlink() == Path("Resources") / "fonts"
+        assert (program / "also").readlink() == Path("au-desktop")
+        return wrong
+
+    monkeypatch.setattr(package, "build", lambda out: built)
+    monkeypatch.setattr(package, "try_out", tries_out)
+    monkeypatch.setattr(sys, "argv", ["package.py", "--out", str(built.parent), "--archive"])
+    assert package.main() == bool(wrong)
+    archives = [path for path in built.parent.iterdir() if path.is_file()]
+    assert len(archives) == (not wrong), "a file that does not work is not left to be given away"
+
+
+def test_the_bundle_of_a_mac_is_zipped_by_what_keeps_links(
+    package: ModuleType, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+    (built.parent / "AU Desktop.app").mkdir()
+    monkeypatch.setattr(package.sys, "platform", "darwin")
+    monkeypatch.setattr(package.subprocess, "run", lambda command, **_: calls.append(command))
+    file = package.pack(built)
+    assert file == built.parent / "au-desktop-darwin.zip"
+    assert calls == [["ditto", "-c", "-k", "--keepParent", str(built.parent / "AU Desktop.app"), str(file)]]
 
 
 @pytest.mark.slow

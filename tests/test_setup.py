@@ -17,10 +17,21 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from rtatl_core import system
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
-DEVELOPMENT = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
+
+
+def _extra(name: str) -> list[Requirement]:
+    """What an extra asks for, with what the extras that it names ask for."""
+    asked = [Requirement(text) for text in PROJECT["optional-dependencies"][name]]
+    named = [extra for one in asked if one.name == PROJECT["name"] for extra in sorted(one.extras)]
+    return [one for one in asked if one.name != PROJECT["name"]] + [one for extra in named for one in _extra(extra)]
+
+
+DEVELOPMENT = _extra("dev")
 SCRIPTS = ("run.sh", "test.sh", ".ci/run")
 
 
@@ -66,6 +77,11 @@ def test_installed_version_is_in_the_range(requirement: Requirement) -> None:
 # What is pinned
 
 
+def test_development_installs_every_extra() -> None:
+    extras = [name for name in PROJECT["optional-dependencies"] if name != "dev"]
+    assert {str(one) for name in extras for one in _extra(name)} <= {str(one) for one in DEVELOPMENT}
+
+
 def test_constraints_pin_plain_versions_inside_the_ranges() -> None:
     lines = [line for line in _text("constraints.txt").splitlines() if not line.startswith("#")]
     for line in lines:
@@ -89,6 +105,36 @@ def test_page_gives_the_apt_line_once(page: str) -> None:
     line = " ".join(["sudo", *bootstrap.APT_INSTALL, *bootstrap.APT_PACKAGES])
     unfolded = " ".join(_text(page).replace("\\\n", " ").split())
     assert unfolded.count(line) == 1
+
+
+def test_the_program_asks_for_the_same_libraries_as_its_installation() -> None:
+    assert system.XCB_LIBRARIES.items() <= bootstrap.SYSTEM_LIBRARIES.items()
+    packages = system.APT_LINE.removeprefix(" ".join(["sudo", *bootstrap.APT_INSTALL]))
+    assert sorted(packages.split()) == sorted(bootstrap.SYSTEM_LIBRARIES.values())
+
+
+def test_install_lines_work_in_the_project_s_folder_and_name_extras_that_there_are() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "runs").glob("*.toml")]
+    for page in [*pages, *(ROOT / "rtatl_core").rglob("*.py"), *(ROOT / "au_desktop").rglob("*.py")]:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search("install '?au-desktop", text), f"{page}: no registry has it"
+        for extra in re.findall(r"-e '?\.\[(\w+)\]", text):
+            assert extra in PROJECT["optional-dependencies"]
+            assert f"pip install -c constraints.txt -e '.[{extra}]'" in text, page
+    assert system.how_to_install("synth").endswith("pip install -c constraints.txt -e '.[synth]'")
+
+
+def test_the_packaged_program_names_no_pip_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert "from source" in system.how_to_install("synth")
+    assert "constraints" not in system.how_to_install("synth")
+
+
+def test_the_oldest_macos_is_the_same_everywhere() -> None:
+    (oldest,) = re.findall(r'"LSMinimumSystemVersion": "(\d+)\.0"', _text("build.spec"))
+    for name in ("README.md", "docs/setup.md"):
+        assert {*re.findall(r"macOS (\d+)", _text(name))} == {oldest}, name
+    assert f"macos-{oldest}" in _text(".github/workflows/package.yml")
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:
@@ -129,7 +175,9 @@ def test_script_is_executable_and_parses(script: str) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder with the files that decide whether to install, and a `.venv` that was stamped for running."""
-    (tmp_path / ".venv").mkdir()
+    interpreter = bootstrap.venv_python(tmp_path)
+    interpreter.parent.mkdir(parents=True)
+    interpreter.touch()
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text("as before")
     bootstrap.write_stamp(tmp_path, dev=False)
@@ -157,6 +205,16 @@ def test_moved_folder_installs_again(checkout: Path) -> None:
     # The console scripts in .venv hold absolute paths.
     moved = checkout.rename(checkout.with_name("moved"))
     assert not bootstrap.is_ready(moved, dev=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its venvs hold no links")
+def test_a_python_that_is_gone_is_found_anew(checkout: Path) -> None:
+    # Its link in .venv stays, and so does where that leads.
+    interpreter = bootstrap.venv_python(checkout)
+    interpreter.unlink()
+    interpreter.symlink_to(checkout / "uninstalled")
+    bootstrap.write_stamp(checkout, dev=False)
+    assert not bootstrap.is_ready(checkout, dev=False)
 
 
 def test_missing_library_is_named() -> None:

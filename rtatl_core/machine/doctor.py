@@ -17,7 +17,7 @@ from typing import Any
 
 import rtatl_core
 from rtatl_core.assets import asset
-from rtatl_core.machine.system import APT_LINE, has_amx, has_screen, missing_libraries
+from rtatl_core.system import APT_LINE, PIP, has_amx, has_screen, how_to_install, missing_libraries
 
 FRAMES = 60
 """Of the demo clip, analysed to see whether and how fast it works."""
@@ -60,7 +60,7 @@ def _versions() -> Iterator[Finding]:
             yield finding
     four = [f"opencv-{a}python{b}" for a in ("", "contrib-") for b in ("", "-headless")]
     if len(found := [name for name in four if _version(name)]) > 1:
-        remedy = f"pip uninstall -y {' '.join(found)}; then install this program again"
+        remedy = f"{PIP} uninstall -y {' '.join(found)}; then {how_to_install()}"
         yield Finding("OpenCV", State.BAD, f"{', '.join(found)} overwrite each other", remedy)
 
 
@@ -82,9 +82,8 @@ def _unfit(line: str) -> Finding | None:
     have = _version(wanted.name)
     if have and wanted.specifier.contains(have, prereleases=True):
         return None
-    remedy = f"pip install '{wanted.name}{wanted.specifier}'"
     words = f"{have} is installed, {wanted.specifier} is needed" if have else "is not installed"
-    return Finding(wanted.name, State.BAD, words, remedy)
+    return Finding(wanted.name, State.BAD, words, how_to_install())
 
 
 def _version(name: str) -> str | None:
@@ -111,7 +110,7 @@ def _devices() -> Iterator[Finding]:
 
 def _screen() -> Iterator[Finding]:
     if importlib.util.find_spec("PySide6") is None:
-        yield Finding("window", State.LACKS, "PySide6 is not installed", "pip install au-desktop")
+        yield Finding("window", State.LACKS, "PySide6 is not installed", how_to_install())
     elif missing := missing_libraries():
         yield Finding("window", State.BAD, f"the system lacks {', '.join(missing)}", APT_LINE)
     elif not has_screen():
@@ -197,7 +196,7 @@ def _extras() -> Iterator[Finding]:
         *([("openvino", "openvino", "a faster network on this processor")] if has_amx() else []),
     ):
         if importlib.util.find_spec(module) is None:
-            yield Finding(extra, State.LACKS, f"{what} needs {module}", f"pip install 'au-desktop[{extra}]'")
+            yield Finding(extra, State.LACKS, f"{what} needs {module}", how_to_install(extra))
 
 
 CHECKS: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (

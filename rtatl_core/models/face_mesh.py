@@ -19,6 +19,7 @@ from torch.nn import functional
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.features import Features
 from rtatl_core.runtimes.openvino_package import core, is_installed, openvino
+from rtatl_core.system import how_to_install
 
 _STAGES = ((16, 16), (16, 32), (32, 64), (64, 128), (128, 128))
 """Channels in and out; each halves the resolution, the first one by the stem before it."""
@@ -98,7 +99,7 @@ def load_face_mesh(trunk: FaceMeshTrunk) -> None:
     network.
     """
     if not is_installed():
-        raise ValueError("its file is read by OpenVINO, which is missing; install it: pip install openvino")
+        raise ValueError(f"its file is read by OpenVINO, which is missing; {how_to_install('openvino')}")
     import mediapipe
 
     path = Path(mediapipe.__file__).parent / "modules" / "face_landmark" / "face_landmark.tflite"

@@ -28,6 +28,7 @@ from rtatl_core.runtimes.onnx_runtime import OnnxRuntime
 from rtatl_core.runtimes.quantise import Inputs, network_inputs, quantise
 from rtatl_core.runtimes.runtime import LIVE_INPUTS, LIVE_OUTPUTS, Outputs, Runtime
 from rtatl_core.runtimes.torch_runtime import LiveFlow, LiveNetwork, TorchRuntime
+from rtatl_core.system import how_to_install
 from rtatl_core.weights import load_model
 
 OPSET = 17
@@ -69,13 +70,9 @@ def export_onnx(
     try:
         import onnx  # noqa: F401 - torch's exporter asks for it
     except ImportError as error:
-        raise InputError(
-            "exporting needs the package onnx; install it with: pip install 'au-desktop[export]'"
-        ) from error
+        raise InputError(f"exporting needs the package onnx; {how_to_install('export')}") from error
     if openvino is not None and not openvino_package.is_installed():
-        raise InputError(
-            "OpenVINO's files need the package openvino; install it with: pip install 'au-desktop[openvino]'"
-        )
+        raise InputError(f"OpenVINO's files need the package openvino; {how_to_install('openvino')}")
     loaded = load_model(model)
     path, network = loaded.card.path, loaded.network
     fold_batch_norms(network)

@@ -27,6 +27,7 @@ from rtatl_core.runtimes.runtime import graphs_to_run, pick_device
 from rtatl_core.sessions.analyse import analyse_photos, analyse_video
 from rtatl_core.sessions.inputs import Input, session_names
 from rtatl_core.sessions.interrupted import recover_sessions
+from rtatl_core.system import how_to_install
 from rtatl_core.temporal import SMOOTHING_S
 
 CLUSTER_ANSWERS_S = 10.0
@@ -230,7 +231,7 @@ def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Input, str]], addr
     try:
         from distributed import Client, as_completed
     except ImportError as error:
-        raise InputError("a cluster needs Dask; install it with: pip install 'au-desktop[cluster]'") from error
+        raise InputError(f"a cluster needs Dask; {how_to_install('cluster')}") from error
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:  # a Client that fails leaves its threads behind
         socket.create_connection((host, int(port)), CLUSTER_ANSWERS_S).close()

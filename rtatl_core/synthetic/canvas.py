@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.handoffs import Float32
+from rtatl_core.synthetic.lines import SHIFT, fixed
 
 _BANK = 1536
-_SHIFT = 4  # OpenCV draws in sixteenths of a pixel
 
 
 def white(side: int, rng: np.random.Generator) -> Float32:
@@ -68,22 +68,22 @@ class Canvas:
     def fill(self, outline: NDArray[Any], blur: float) -> Float32:
         """Mask of a polygon in 512 pixels."""
         mask = np.zeros((self.side, self.side), np.float32)
-        cv2.fillPoly(mask, [self.fixed(outline)], 1.0, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(mask, [fixed(outline * self.scale)], 1.0, cv2.LINE_AA, SHIFT)
         return cv2.GaussianBlur(mask, (0, 0), blur * self.scale)
 
     def outline(self, corners: NDArray[Any], width: float, blur: float) -> Float32:
         """Mask of a closed line through ``corners``."""
         mask = np.zeros((self.side, self.side), np.float32)
         thick = max(1, round(width * self.scale))
-        cv2.polylines(mask, [self.fixed(corners)], True, 1.0, thick, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(mask, [fixed(corners * self.scale)], True, 1.0, thick, cv2.LINE_AA, SHIFT)
         return cv2.GaussianBlur(mask, (0, 0), blur * self.scale)
 
     def dots(self, places: NDArray[Any], radii: NDArray[Any], strengths: NDArray[Any]) -> Float32:
         """Mask of round spots, (n, 2), (n,), (n,)."""
         mask = np.zeros((self.side, self.side), np.float32)
-        sizes = np.round(radii * self.scale * (1 << _SHIFT)).astype(int)
-        for place, size, strength in zip(self.fixed(places).tolist(), sizes.tolist(), strengths.tolist(), strict=True):
-            cv2.circle(mask, place, size, strength, -1, cv2.LINE_AA, _SHIFT)
+        centres, sizes = (fixed(lengths * self.scale).tolist() for lengths in (places, radii))
+        for centre, size, strength in zip(centres, sizes, strengths.tolist(), strict=True):
+            cv2.circle(mask, centre, size, strength, -1, cv2.LINE_AA, SHIFT)
         return cv2.GaussianBlur(mask, (0, 0), 0.7 * self.scale)
 
     def hairs(self, roots: NDArray[Any], steps: NDArray[Any], strengths: NDArray[Any]) -> Float32:
@@ -96,13 +96,9 @@ class Canvas:
         if right <= left or bottom <= top:
             return mask
         fine = np.zeros((2 * (bottom - top), 2 * (right - left)), np.float32)
-        corner = (left << _SHIFT, top << _SHIFT)
-        starts, ends = (2 * (self.fixed(points) - corner) for points in (roots, tips))
+        corner = (left << SHIFT, top << SHIFT)
+        starts, ends = (2 * (fixed(points * self.scale) - corner) for points in (roots, tips))
         for start, end, strength in zip(starts.tolist(), ends.tolist(), strengths.tolist(), strict=True):
-            cv2.line(fine, start, end, strength, 1, cv2.LINE_AA, _SHIFT)
+            cv2.line(fine, start, end, strength, 1, cv2.LINE_AA, SHIFT)
         mask[top:bottom, left:right] = cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         return mask
-
-    def fixed(self, points: NDArray[Any]) -> NDArray[np.int32]:
-        """(n, 2) 512 pixels -> what OpenCV's drawing takes with ``shift`` 4."""
-        return np.round(np.asarray(points) * self.scale * (1 << _SHIFT)).astype(np.int32)

@@ -55,10 +55,11 @@ def run(options: argparse.Namespace) -> int:
     # Every process renders on one core; numpy's own threads would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rtatl_core.synthetic.studio import Sources
+    from rtatl_core.synthetic.surroundings import hdr_files
 
     if not (options.check or options.sheet or options.au_sheet or options.count or options.clips):
         raise InputError("rtatl synth has nothing to do; write --count N, --clips N, --check, --sheet or --au-sheet")
-    sources = Sources(tuple(options.rig), options.hdri, options.size)
+    sources = Sources(tuple(options.rig), hdr_files(options.hdri), options.size)
     if options.check and not _check(sources):
         return 1
     if options.sheet or options.au_sheet:

@@ -1,4 +1,4 @@
-"""What cameras and codecs do to a picture of a face; what stands before it comes from ``in_front``.
+"""What cameras and codecs do to a picture of a face; what stands before it is in ``in_front``.
 
 Enters: an RGB picture. Leaves: the same picture, worse; every point of the face stays where it was, so labels and
 landmarks stay true.
@@ -10,9 +10,6 @@ import cv2
 import numpy as np
 
 from rtatl_core.handoffs import Float32, UInt8
-from rtatl_core.synthetic.in_front import GlassesStyle, glasses, occlude
-
-__all__ = ["GlassesStyle", "degrade", "glasses", "occlude"]
 
 CONTRAST, GREY, VIGNETTE, BLOOM, NOISE, FLICKER, COMBING, JPEG, TWICE = 0.3, 0.2, 0.2, 0.08, 0.6, 0.05, 0.03, 0.7, 0.15
 """How often each fault occurs; TWICE is the share of coded pictures that were coded before, on another grid."""

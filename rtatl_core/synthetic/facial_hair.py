@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtatl_core.handoffs import Float32
 from rtatl_core.synthetic.canvas import Canvas, white
 from rtatl_core.synthetic.complexion import Complexion
+from rtatl_core.synthetic.lines import smooth
 
 BROW_DROP = 9.5
 INNER_DROP = np.array([9.0, 6.0, 3.0])
@@ -54,12 +55,10 @@ def _brow_hairs(
     line[2:4, 1] -= look.brow_arch * np.array([1.0, 0.7])
     line[0, 0] += side * rng.uniform(-2, 4)
     fine = np.linspace(0, 1, 33)
-    smooth = np.stack([np.interp(fine, np.linspace(0, 1, 5), line[:, axis]) for axis in (0, 1)], axis=1)
-    for _ in range(20):
-        smooth[1:-1] = (smooth[:-2] + 2 * smooth[1:-1] + smooth[2:]) / 4
+    line = smooth(line, 4 * fine, 20)
     count = int(240 + 440 * look.brow_density)
     along = rng.uniform(0, 1, count)
-    x, y = (np.interp(along, fine, smooth[:, axis]) for axis in (0, 1))
+    x, y = (np.interp(along, fine, line[:, axis]) for axis in (0, 1))
     thick = look.brow_thickness * np.interp(along, (0, 0.12, 0.45, 1), (0.85, 1.15, 1.05, 0.25))
     across = rng.uniform(-1, 1, count)
     # hairs of the upper edge lie down, those of the lower one rise to meet them

@@ -23,7 +23,7 @@ from rtatl_core.face.mesh import OUTER_EYE_MM, mean_face
 from rtatl_core.face.observe import FaceMesh
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
-from rtatl_core.synthetic.rig import AUS, ROW, Action, Rig, neutral_action
+from rtatl_core.synthetic.rig import Rig, full, neutral_action
 from rtatl_core.synthetic.studio import Person, Studio
 
 INSIDE = 0.75
@@ -196,13 +196,6 @@ def _probes(studio: Studio, people: list[Person], mesh: FaceMesh, rng: np.random
             f"by {probe.millimetres:g} or more" + ("" if share >= PROBE_SHARE else "  <- too little")
         )
     return Verdict("each AU moves what it should", passed, tuple(lines))
-
-
-def full(*aus: int) -> Action:
-    """These AUs at FACS 5, everything else at rest."""
-    values = np.zeros((len(AUS), 2), np.float32)
-    values[[ROW[au] for au in aus]] = 1
-    return Action(values)
 
 
 def _bgr(image: UInt8) -> UInt8:

@@ -1,7 +1,8 @@
 """Many pictures with their truth: in parallel, resumable, the same for the same seed whatever the number of processes.
 
 Work is cut into units (a batch of people, or a clip). A unit's pictures go to a folder (``images/``, ``flow/``,
-``labels.csv``), or, as ``Frame``s, straight into prepared chips. Either way a unit appears whole or not at all.
+``labels.csv``), or, as ``Frame``s, straight into prepared chips. Either way a unit appears whole or not at all, and is
+made anew when what it is made of has changed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import Frame, Plan
 from rtatl_core.datasets.prepare import prepare
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE
@@ -72,6 +74,11 @@ class Stills:
         return f"stills-{self.number:05d}"
 
     @property
+    def stem(self) -> str:
+        """What the names of its pictures begin with, and no others' in the data set."""
+        return f"{self.seed}-{self.number:05d}"
+
+    @property
     def tracking(self) -> bool:
         return False
 
@@ -85,7 +92,7 @@ class Stills:
                 rng = np.random.default_rng(seed)
                 shot = studio.shoot(person, sample_still(rng), studio.scene(rng), sample_pose(rng), rng)
                 yield Taken(
-                    name=f"{self.seed}-{self.number:05d}-{who:02d}-{which}.jpg",
+                    name=f"{self.stem}-{who:02d}-{which}.jpg",
                     identity=f"{self.seed}-{self.number}-{who}-{person.head.name}",
                     rig=person.head.name.split("-")[0],
                     clip="",
@@ -114,6 +121,11 @@ class Clip:
         return f"clip-{self.number:05d}"
 
     @property
+    def stem(self) -> str:
+        """What the names of its pictures begin with, and no others' in the data set; also what ``Taken.clip`` says."""
+        return f"{self.seed}-c{self.number:05d}"
+
+    @property
     def tracking(self) -> bool:
         return False  # pictures are degraded one by one, and each is found as in a photo
 
@@ -124,7 +136,6 @@ class Clip:
         scene, script = studio.scene(rng), Script.sample(rng, self.seconds)
         later = round(self.gap_s * self.rate)
         count = round(self.seconds * self.rate)
-        stem = f"{self.seed}-c{self.number:05d}"
         moments = [script.at(index / self.rate) for index in range(count)]
         places = [(person.head.vertices(moment.action), studio.stance(scene, moment.pose)) for moment in moments]
         for index, moment in enumerate(moments):
@@ -133,15 +144,15 @@ class Clip:
             shot = studio.shoot(person, moment.action, scene, moment.pose, np.random.default_rng((*seed[:3], 0)))
             then = index + later
             yield Taken(
-                name=f"{stem}-{index:03d}.jpg",
+                name=f"{self.stem}-{index:03d}.jpg",
                 identity=f"{self.seed}-clip-{self.number}-{person.head.name}",
                 rig=person.head.name.split("-")[0],
-                clip=f"{stem}",
+                clip=self.stem,
                 time=index / self.rate,
                 seed=seed,
                 shot=shot,
                 flow=studio.renderer.flow(places[index], places[then]) if then < count else None,
-                flow_to=f"{stem}-{then:03d}.jpg" if then < count else "",
+                flow_to=f"{self.stem}-{then:03d}.jpg" if then < count else "",
             )
 
     def frames(self) -> Iterator[Frame]:
@@ -183,7 +194,8 @@ def units_of(sources: Sources, count: int, clips: int, seed: int, seconds: float
 
 
 def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
-    """Write the units that ``out`` lacks, then ``labels.csv``; returns the number of pictures.
+    """Write the units that ``out`` lacks or has of other material, then ``labels.csv``; returns the number of pictures.
+    Until then there is no ``labels.csv``: one from before would name pictures that are no more.
 
     Raises InputError when a rig cannot be used, ``out`` holds something else or the disk is full; finished units stay.
     """
@@ -192,7 +204,9 @@ def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
         _claim(out, units)
         for name in ("images", "flow", "parts"):
             (out / name).mkdir(exist_ok=True)
-        missing = [unit for unit in units if not (out / "parts" / f"{unit.name}.csv").is_file()]
+        missing = [unit for unit in units if not _is_written(unit, out)]
+        if missing:
+            (out / "labels.csv").unlink(missing_ok=True)
         done = work_through(partial(_write_unit, out=out), missing, jobs)
         for _ in progress(done, desc="rendering", unit="part", total=len(missing)):
             pass
@@ -257,7 +271,21 @@ def row_of(taken: Taken) -> list[str]:
     ]
 
 
+def _mark(unit: Stills | Clip, out: Path) -> Path:
+    """The file beside a unit's part of the labels that says of what it was made: the last that is written of it."""
+    return out / "parts" / f"{unit.name}.fingerprint"
+
+
+def _is_written(unit: Stills | Clip, out: Path) -> bool:
+    mark = _mark(unit, out)
+    return mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint(unit)
+
+
 def _write_unit(unit: Stills | Clip, out: Path) -> None:
+    _mark(unit, out).unlink(missing_ok=True)
+    for folder in ("images", "flow"):
+        for outdated in (out / folder).glob(f"{unit.stem}-*"):
+            outdated.unlink()
     rows = []
     for taken in unit.take():
         coded = cv2.imencode(".jpg", taken.shot.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
@@ -267,11 +295,9 @@ def _write_unit(unit: Stills | Clip, out: Path) -> None:
             path = out / "flow" / f"{Path(taken.name).stem}.npz"
             np.savez_compressed(path, flow=cells.astype(np.float16), to=taken.flow_to, step=FLOW_STEP)
         rows.append(row_of(taken))
-    final = out / "parts" / f"{unit.name}.csv"
-    unfinished = final.with_suffix(".unfinished")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with (out / "parts" / f"{unit.name}.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-    os.replace(unfinished, final)
+    _mark(unit, out).write_text(fingerprint(unit), encoding="utf-8")
 
 
 def _merge(out: Path, units: Sequence[Stills | Clip]) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.synthetic.lines import SHIFT, fixed
 
 _ToPicture = Callable[[NDArray[Any]], NDArray[Any]]
 """(n, 3) centimetres of head space -> (n, 2) pixels."""
@@ -79,7 +80,7 @@ def _hand(image: UInt8, landmarks: Float32, size: float, rng: np.random.Generato
         mask = np.zeros(image.shape[:2], np.uint8)
         for step in np.linspace(0, 0.55, 12):  # fingers taper, knuckles are thick
             thick = width * (0.4 + 0.1 * min(step / 0.4, 1)) * (1.06 if 0.2 < step < 0.28 else 1)
-            cv2.circle(mask, *_fixed_disc(tip + lean * step * size, thick), 255, -1, cv2.LINE_AA, 4)
+            cv2.circle(mask, *_disc(tip + lean * step * size, thick), 255, -1, cv2.LINE_AA, SHIFT)
         if finger == count - 1:
             _palm(mask, touched + along * 0.72 * size, along, max(count, 3) * width * 0.62, size)
         image = _paste(image, mask, skin * _rounded(mask, width / 2), size / 150)
@@ -90,8 +91,8 @@ def _palm(mask: UInt8, centre: NDArray[Any], along: NDArray[Any], half: float, s
     """And the wrist, which leaves the picture."""
     turn = float(np.degrees(np.arctan2(along[1], along[0])))
     cv2.ellipse(mask, (centre.tolist(), (0.8 * size, 2 * half), turn), 255, -1, cv2.LINE_AA)
-    ends = [_fixed(centre + along * length * size).tolist() for length in (0.1, 2.5)]
-    cv2.line(mask, *ends, 255, max(1, round(1.5 * half)), cv2.LINE_AA, 4)
+    ends = [fixed(centre + along * length * size).tolist() for length in (0.1, 2.5)]
+    cv2.line(mask, *ends, 255, max(1, round(1.5 * half)), cv2.LINE_AA, SHIFT)
 
 
 def _rounded(mask: UInt8, radius: float) -> Float32:
@@ -101,14 +102,10 @@ def _rounded(mask: UInt8, radius: float) -> Float32:
     return shade.astype(np.float32)[..., None]
 
 
-def _fixed(points: NDArray[Any]) -> NDArray[np.int32]:
-    """Pixels -> OpenCV's sixteenths of pixels, to be drawn with shift 4."""
-    return np.asarray(np.asarray(points) * 16).round().astype(np.int32)
-
-
-def _fixed_disc(centre: NDArray[Any], radius: float) -> tuple[tuple[int, int], int]:
-    x, y = _fixed(centre)
-    return (int(x), int(y)), max(round(radius * 16), 8)
+def _disc(centre: NDArray[Any], radius: float) -> tuple[tuple[int, int], int]:
+    """``fixed``, at least half a pixel in radius."""
+    x, y = fixed(centre)
+    return (int(x), int(y)), max(round(radius * (1 << SHIFT)), 8)
 
 
 def _strands(image: UInt8, landmarks: Float32, size: float, rng: np.random.Generator) -> UInt8:
@@ -125,7 +122,7 @@ def _strands(image: UInt8, landmarks: Float32, size: float, rng: np.random.Gener
         start, stop = root + rng.normal(0, loose, 2), end + rng.normal(0, 1.6 * loose, 2)
         bend = (start + stop) / 2 + bow + rng.normal(0, loose, 2)
         curve = start * (1 - way) ** 2 + 2 * bend * way * (1 - way) + stop * way**2
-        cv2.polylines(mask, [_fixed(curve)], False, int(rng.integers(110, 256)), 1, cv2.LINE_AA, 4)
+        cv2.polylines(mask, [fixed(curve)], False, int(rng.integers(110, 256)), 1, cv2.LINE_AA, SHIFT)
     return _paste(image, mask, colour, 0.5)
 
 
@@ -138,7 +135,7 @@ def _mug(image: UInt8, landmarks: Float32, size: float, rng: np.random.Generator
     handle = ((x + side * half, y + 0.45 * tall), (half, 0.55 * tall), 0)
     cv2.ellipse(mask, handle, 255, max(2, round(0.05 * size)), cv2.LINE_AA)
     body = np.array([[x - half, y], [x + half, y], [x + half * 0.92, y + tall], [x - half * 0.92, y + tall]])
-    cv2.fillConvexPoly(mask, _fixed(body), 255, cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(mask, fixed(body), 255, cv2.LINE_AA, SHIFT)
     for level, width in ((y, half), (y + tall, 0.92 * half)):
         cv2.ellipse(mask, ((x, level), (2 * width, 0.35 * width), 0), 255, -1, cv2.LINE_AA)
     across = ((np.arange(image.shape[1]) - x) / half).clip(-1.3, 1.3)
@@ -153,12 +150,12 @@ def _microphone(image: UInt8, landmarks: Float32, size: float, rng: np.random.Ge
     radius = rng.uniform(0.07, 0.14) * size
     lean = np.array([rng.normal(0, 0.5), 1.0])
     stem = np.zeros(image.shape[:2], np.uint8)
-    ends = [tuple(_fixed(at + lean * length).tolist()) for length in (0, 2 * size)]
-    cv2.line(stem, *ends, 255, max(1, round(radius * rng.uniform(0.5, 1.1))), cv2.LINE_AA, 4)
+    ends = [tuple(fixed(at + lean * length).tolist()) for length in (0, 2 * size)]
+    cv2.line(stem, *ends, 255, max(1, round(radius * rng.uniform(0.5, 1.1))), cv2.LINE_AA, SHIFT)
     shade = rng.uniform(10, 70)
     image = _paste(image, stem, shade * _rounded(stem, radius / 2), size / 150)
     ball = np.zeros(image.shape[:2], np.uint8)
-    cv2.circle(ball, *_fixed_disc(at, radius), 255, -1, cv2.LINE_AA, 4)
+    cv2.circle(ball, *_disc(at, radius), 255, -1, cv2.LINE_AA, SHIFT)
     rows, columns = np.indices(ball.shape) / max(0.16 * radius, 1.5)
     mesh = 1 + 0.25 * np.sin(2 * np.pi * rows) * np.sin(2 * np.pi * columns)
     return _paste(image, ball, rng.uniform(15, 110) * _rounded(ball, radius) * mesh[..., None], size / 150)
@@ -169,7 +166,7 @@ def _thing(image: UInt8, landmarks: Float32, size: float, rng: np.random.Generat
     at = landmarks[rng.integers(17)] + rng.normal(0, 0.06, 2) * size
     box = (tuple(at), tuple(rng.uniform(0.22, 0.65, 2) * size), rng.uniform(-40, 40))
     mask = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, _fixed(cv2.boxPoints(box)), 255, cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(mask, fixed(cv2.boxPoints(box)), 255, cv2.LINE_AA, SHIFT)
     cells = rng.normal(size=(8, 8)).astype(np.float32)
     texture = cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
     return _paste(image, mask, _material(rng) + 9 * texture, size / 150)
@@ -239,19 +236,19 @@ def glasses(image: UInt8, landmarks: Float32, style: GlassesStyle) -> UInt8:
     lenses = [to_picture(_lens(style, side)) for side in (-1, 1)]
     ink, thick = np.zeros(out.shape[:2], np.uint8), max(1, round(style.thickness * _IPD * scale))
     for arm in _arms(style, landmarks, to_picture):
-        cv2.polylines(ink, [_fixed(arm)], False, 255, thick, cv2.LINE_AA, 4)
+        cv2.polylines(ink, [fixed(arm)], False, 255, thick, cv2.LINE_AA, SHIFT)
     reach = max(style.width * _IPD * 0.25, 0.3)
     bridge = np.array([(-reach, 0.25, 3.4), (0, 0.45, 3.6), (reach, 0.25, 3.4)], np.float32)
     bridge[:, 1] -= style.drop * _IPD
-    cv2.polylines(ink, [_fixed(to_picture(bridge))], False, 255, thick, cv2.LINE_AA, 4)
+    cv2.polylines(ink, [fixed(to_picture(bridge))], False, 255, thick, cv2.LINE_AA, SHIFT)
     glass = np.zeros_like(ink)
     for lens in lenses:
-        cv2.fillPoly(glass, [_fixed(lens)], 255, cv2.LINE_AA, 4)
+        cv2.fillPoly(glass, [fixed(lens)], 255, cv2.LINE_AA, SHIFT)
         if style.upper_rim:
             upper = lens if style.lower_rim else lens[: len(lens) // 2 + 1]
-            cv2.polylines(ink, [_fixed(upper)], style.lower_rim, 255, thick, cv2.LINE_AA, 4)
+            cv2.polylines(ink, [fixed(upper)], style.lower_rim, 255, thick, cv2.LINE_AA, SHIFT)
         if not style.lower_rim:
-            cv2.polylines(ink, [_fixed(lens)], True, 90, 1, cv2.LINE_AA, 4)
+            cv2.polylines(ink, [fixed(lens)], True, 90, 1, cv2.LINE_AA, SHIFT)
     x, y, width, height = cv2.boundingRect(cv2.max(ink, glass))
     pad = round(scale) + 2
     part = (slice(max(y - pad, 0), y + height + pad), slice(max(x - pad, 0), x + width + pad))
@@ -318,7 +315,7 @@ def _reflection(style: GlassesStyle, glass: UInt8, to_picture: _ToPicture) -> UI
         for side in (-1, 1):
             x = side * _centre(style) + np.array([-0.75, 0.1, 0.3, -0.55]) * w
             y = np.array([0.75, 0.75, -0.3, -0.3]) * h - 0.5
-            cv2.fillConvexPoly(panes, _fixed(to_picture(_on_frame(x, y))), 255, cv2.LINE_AA, 4)
+            cv2.fillConvexPoly(panes, fixed(to_picture(_on_frame(x, y))), 255, cv2.LINE_AA, SHIFT)
         panes = cv2.max(cv2.GaussianBlur(panes, (0, 0), 1.5), glass // 6)
     return cv2.min(panes, glass)
 

@@ -1,4 +1,4 @@
-"""Heads -> pictures, on a GPU or in software, through moderngl and EGL (no window, no display).
+"""Heads -> pictures, on a GPU or in software, through moderngl, without a window.
 
 Enters: a Head, its vertices in a frame, where it is and what lights it. Leaves: RGBA pictures, projected points, and
 exact optical flow between two frames. One shader lights everything: image-based ambient light (spherical harmonics),
@@ -8,6 +8,7 @@ a key light with shadow, fill and rim, skin that lets red light through, AU-driv
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.rig import Head, Material, Mesh, neutral_action
 from rtatl_core.synthetic.surface import Surface
 from rtatl_core.synthetic.surroundings import Light
+from rtatl_core.system import how_to_install
 
 if TYPE_CHECKING:
     import moderngl
@@ -94,23 +96,28 @@ class Finish:
     """How dark hollows are."""
 
 
+_EGL_REMEDY = (
+    "install Mesa's EGL (Debian, Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri libgbm1) or a GPU driver "
+    "that has it"
+)
+
+
 def open_context() -> moderngl.Context:
-    """An off-screen OpenGL context. Raises InputError with what to install."""
+    """An off-screen OpenGL context: on Linux of EGL, which asks for no display, elsewhere of what moderngl takes there
+    by itself. Raises InputError with what to install."""
     # The software rasteriser works in the calling thread; processes share the cores between them.
     os.environ.setdefault("LP_NUM_THREADS", "0")
     try:
         import moderngl
     except ImportError as error:
-        raise InputError(
-            "rendering needs the package moderngl; install with: pip install 'au-desktop[synth]'"
-        ) from error
+        raise InputError(f"rendering needs the package moderngl; {how_to_install('synth')}") from error
+    linux = sys.platform.startswith("linux")
+    backend: dict[str, Any] = {"backend": "egl"} if linux else {}
     try:
-        return moderngl.create_context(standalone=True, require=330, backend="egl")  # type: ignore[arg-type]
+        return moderngl.create_context(standalone=True, require=330, **backend)
     except Exception as error:  # moderngl raises bare Exception
-        raise InputError(
-            f"no EGL context to render with ({error}); install Mesa's (Debian, Ubuntu: apt-get install "
-            "libegl1 libegl-mesa0 libgl1-mesa-dri libgbm1) or a GPU driver that has EGL"
-        ) from error
+        remedy = _EGL_REMEDY if linux else "update the driver of the graphics card, or render on Linux"
+        raise InputError(f"no OpenGL 3.3 to render with ({error}); {remedy}") from error
 
 
 class Renderer:
@@ -325,7 +332,7 @@ def _casting(mesh: Mesh) -> NDArray[np.int32]:
 
 
 def _light_view(direction: Float32) -> Float32:
-    """(4, 4) world -> the key light's view: orthographic, 40 cm across."""
+    """(4, 4) world -> the key light's view: orthographic, 36 cm across."""
     forwards = -direction / np.linalg.norm(direction)
     right = np.cross(forwards, [0.01, 1.0, 0.02])
     right /= np.linalg.norm(right)

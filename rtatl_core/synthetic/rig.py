@@ -111,6 +111,13 @@ def neutral_action() -> Action:
     return Action(np.zeros((len(AUS), 2), np.float32))
 
 
+def full(*aus: int) -> Action:
+    """These AUs at FACS 5, everything else at rest."""
+    values = np.zeros((len(AUS), 2), np.float32)
+    values[[ROW[au] for au in aus]] = 1
+    return Action(values)
+
+
 class Head(Protocol):
     """One person: a shape, a skin and a way to move."""
 

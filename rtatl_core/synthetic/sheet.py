@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.handoffs import UInt8
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
-from rtatl_core.synthetic.gates import full
-from rtatl_core.synthetic.rig import AUS, Action, Rig, neutral_action
+from rtatl_core.synthetic.rig import AUS, Action, Rig, full, neutral_action
 from rtatl_core.synthetic.studio import Person, Scene, Studio
-from rtatl_core.synthetic.surroundings import Light
+from rtatl_core.synthetic.surroundings import Light, unit
 
 _SCREEN = (128, 126, 122)
 
@@ -53,11 +52,11 @@ def portrait_scene(studio: Studio, *, distance: float = 60.0, up: float = -1.5) 
     ambient[0], ambient[1] = 0.45 / 0.282095, 0.08 / 0.488603
     light = Light(
         ambient=ambient,
-        key_direction=_unit(0.5, 0.55, 0.75),
+        key_direction=unit(0.5, 0.55, 0.75),
         key_colour=np.array([0.72, 0.70, 0.67], np.float32),
-        fill_direction=_unit(-0.8, 0.1, 0.6),
+        fill_direction=unit(-0.8, 0.1, 0.6),
         fill_colour=np.array([0.14, 0.14, 0.16], np.float32),
-        rim_direction=_unit(-0.4, 0.3, -0.9),
+        rim_direction=unit(-0.4, 0.3, -0.9),
         rim_colour=np.array([0.15, 0.15, 0.16], np.float32),
         shadow=0.6,
     )
@@ -72,8 +71,3 @@ def strip(
     """RGB, one picture beside the other, without camera faults."""
     rng = np.random.default_rng(0)
     return np.hstack([studio.shoot(person, action, scene, pose, rng, flawless=True).image for action in actions])
-
-
-def _unit(x: float, y: float, z: float) -> Float32:
-    vector = np.array([x, y, z], np.float32)
-    return vector / np.float32(np.linalg.norm(vector))

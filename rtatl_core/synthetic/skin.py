@@ -17,6 +17,7 @@ from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.canvas import Canvas, white
 from rtatl_core.synthetic.complexion import Complexion
 from rtatl_core.synthetic.facial_hair import paint_beard, paint_brows, paint_scalp
+from rtatl_core.synthetic.lines import smooth
 
 CELLS: Mapping[str, tuple[float, float, float, float]] = {
     "eye": (0.0, 0.0, 0.5, 0.5),
@@ -102,10 +103,7 @@ def _lips(canvas: Canvas, look: Complexion, marks: Float32) -> Float32:
     centre = outline.mean(axis=0)
     outline = centre + (outline - centre) * rng.uniform((1.0, 0.96), (1.05, 1.12))
     closed = np.concatenate([outline, outline[:1]])
-    smooth = np.stack([np.interp(np.arange(120) / 10, np.arange(13), closed[:, axis]) for axis in (0, 1)], axis=1)
-    for _ in range(12):
-        smooth = (np.roll(smooth, 1, axis=0) + 2 * smooth + np.roll(smooth, -1, axis=0)) / 4
-    mask = canvas.fill(smooth, rng.uniform(1.2, 2.6))
+    mask = canvas.fill(smooth(closed, np.arange(120) / 10, 12, closed=True), rng.uniform(1.2, 2.6))
     rim = cv2.GaussianBlur(mask, (0, 0), 3 * canvas.scale) * (1 - mask)
     canvas.tint(rim, (0.12, 0.12, 0.12))
     lines = cv2.GaussianBlur(white(canvas.side, rng), (0, 0), sigmaX=0.9, sigmaY=5)

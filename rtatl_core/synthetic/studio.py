@@ -15,8 +15,9 @@ import numpy as np
 
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32, UInt8
-from rtatl_core.synthetic.degrade import GlassesStyle, degrade, glasses, occlude
+from rtatl_core.synthetic.degrade import degrade
 from rtatl_core.synthetic.ict import IctRig
+from rtatl_core.synthetic.in_front import GlassesStyle, glasses, occlude
 from rtatl_core.synthetic.render import Finish, Renderer, Stance
 from rtatl_core.synthetic.rig import Action, Head, Rig
 from rtatl_core.synthetic.surroundings import Light, Surroundings
@@ -35,8 +36,8 @@ class Sources:
 
     rigs: tuple[Path, ...]
     """FaceXModel folders of ICT-FaceKit, folders of VALID avatars (.glb)."""
-    hdri: Path | None = None
-    """Folder of .hdr surroundings; None = painted ones only."""
+    hdri: tuple[Path, ...] = ()
+    """.hdr surroundings, as ``surroundings.hdr_files`` finds them; none = painted ones only."""
     side: int = SIDE
 
     def open_rigs(self) -> list[Rig]:

@@ -1,12 +1,13 @@
 """Light and background: from HDR pictures of real places, or painted.
 
-Enters: a folder of equirectangular .hdr files (or none). Leaves: a Light and what is seen behind the head. Directions
+Enters: equirectangular .hdr files (or none). Leaves: a Light and what is seen behind the head. Directions
 are of the world: x right in the picture, y up, z towards the camera. Light is linear; a grey card of albedo .4 that
 faces the camera comes out about well exposed, with the spread of real pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,12 @@ class _Place:
     """(32, 64, 3)."""
 
 
+def unit(x: float, y: float, z: float) -> Float32:
+    """(3,) of length 1, in that direction."""
+    vector = np.array([x, y, z], np.float32)
+    return vector / np.float32(np.linalg.norm(vector))
+
+
 def sh_basis(directions: NDArray[Any]) -> Float32:
     """(..., 3) unit vectors -> (..., 9) real spherical harmonics up to order 2 (Ramamoorthi & Hanrahan 2001)."""
     x, y, z = np.moveaxis(np.asarray(directions, np.float32), -1, 0)
@@ -94,13 +101,18 @@ def _sphere(height: int, width: int) -> tuple[Float32, Float32]:
     return directions.astype(np.float32), solid.astype(np.float32)
 
 
-class Surroundings:
-    """Where pictures are taken. Raises InputError for a folder without .hdr files."""
+def hdr_files(folder: Path | None) -> tuple[Path, ...]:
+    """The .hdr pictures of a folder; of no folder none. Raises InputError for a folder without."""
+    files = tuple(sorted(folder.glob("*.hdr"))) if folder else ()
+    if folder and not files:
+        raise InputError(f"{folder} holds no .hdr surroundings; name a folder of equirectangular .hdr pictures")
+    return files
 
-    def __init__(self, folder: Path | None) -> None:
-        files = sorted(folder.glob("*.hdr")) if folder else []
-        if folder and not files:
-            raise InputError(f"{folder} holds no .hdr surroundings; name a folder of equirectangular .hdr pictures")
+
+class Surroundings:
+    """Where pictures are taken. Raises InputError for a file that is no picture."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
         self._places = [_open(file) for file in files]
 
     def sample(self, rng: np.random.Generator, side: int, field: float) -> tuple[Light, UInt8]:
@@ -142,9 +154,9 @@ def _light_of(small: Float32, rng: np.random.Generator) -> tuple[Light, Float32]
         ambient=ambient * gains,
         key_direction=key,
         key_colour=(key_colour * gains).clip(0, 2.5).astype(np.float32),
-        fill_direction=_unit(rng.uniform(-1, 1), 0.2, 1),
+        fill_direction=unit(rng.uniform(-1, 1), 0.2, 1),
         fill_colour=np.full(3, rng.uniform(0, 0.15), np.float32),
-        rim_direction=_unit(1, 0.3, -1),
+        rim_direction=unit(1, 0.3, -1),
         rim_colour=np.zeros(3, np.float32),
         shadow=float(rng.uniform(0.4, 0.95)),
     )
@@ -166,11 +178,11 @@ def _studio(rng: np.random.Generator) -> Light:
     rim = rng.uniform(0, 0.5) * (rng.random() < 0.4)
     return Light(
         ambient=ambient,
-        key_direction=_unit(np.sin(turn) * np.cos(height), np.sin(height), np.cos(turn) * np.cos(height)),
+        key_direction=unit(np.sin(turn) * np.cos(height), np.sin(height), np.cos(turn) * np.cos(height)),
         key_colour=(strength * warm).astype(np.float32),
-        fill_direction=_unit(rng.uniform(-1, 1), rng.uniform(-0.4, 0.6), rng.uniform(0, 1)),
+        fill_direction=unit(rng.uniform(-1, 1), rng.uniform(-0.4, 0.6), rng.uniform(0, 1)),
         fill_colour=(rng.uniform(0, 0.3) * rng.uniform(0.85, 1.15, 3)).astype(np.float32),
-        rim_direction=_unit(rng.choice([-1, 1]), rng.uniform(-0.2, 0.6), -rng.uniform(0.3, 1)),
+        rim_direction=unit(rng.choice([-1, 1]), rng.uniform(-0.2, 0.6), -rng.uniform(0.3, 1)),
         rim_colour=(rim * rng.uniform(0.7, 1.2, 3)).astype(np.float32),
         shadow=float(rng.uniform(0.3, 0.95) * (rng.random() < 0.8)),
     )
@@ -277,8 +289,3 @@ def to_srgb(linear: Float32) -> UInt8:
 def _srgb_table() -> UInt8:
     x = np.linspace(0, 1, 4096)
     return (np.where(x < 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) * 255 + 0.5).astype(np.uint8)
-
-
-def _unit(x: float, y: float, z: float) -> Float32:
-    vector = np.array([x, y, z], np.float32)
-    return vector / np.float32(np.linalg.norm(vector))

@@ -21,6 +21,7 @@ from platformdirs import user_cache_path
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.gltf import Glb
+from rtatl_core.synthetic.ict_shapes import FULL_JAW
 from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.standard_face import standard_places
@@ -85,16 +86,8 @@ class ValidRig:
         if not self._files:
             raise InputError(f"{folder} holds no .glb avatars; name the folder of VALID avatars as published")
 
-    @property
-    def people(self) -> tuple[str, ...]:
-        return tuple(file.stem for file in self._files)
-
     def head(self, rng: np.random.Generator) -> ValidHead:
         return ValidHead(_open(self._files[rng.integers(len(self._files))]), rng)
-
-    def person(self, name: str, rng: np.random.Generator) -> ValidHead:
-        """The avatar of that file name. Raises KeyError when there is none."""
-        return ValidHead(_open({file.stem: file for file in self._files}[name]), rng)
 
 
 class ValidHead:
@@ -132,7 +125,8 @@ class ValidHead:
         gap = float(np.linalg.norm(upper - lower)) - self._resting_gap
         labels[ROW[25]] = (gap - GAP_CM) / GAP_MORE_CM
         jaw = sum(weights.get(name, 0.0) * drop for name, drop in self._jaw.items())
-        labels[ROW[26]], labels[ROW[27]] = jaw / 0.45, (jaw - 0.35) / 0.4
+        labels[ROW[26]] = jaw / FULL_JAW[0]
+        labels[ROW[27]] = (jaw - FULL_JAW[1]) / FULL_JAW[2]
         for side, letter in LETTER.items():
             closed = action.side(43, side)
             labels[ROW[43], side] = max(

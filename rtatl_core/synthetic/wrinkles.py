@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.handoffs import Float32
+from rtatl_core.synthetic.lines import SHIFT, fixed, smooth
 from rtatl_core.synthetic.rig import LEFT, RIGHT, Action
 
 SIDE = 256
@@ -120,14 +121,10 @@ def _draw(
     runs_out = np.sin(np.linspace(0.12, 1, 24) * np.pi * 0.96) ** 0.6
     for curve in curves:
         points = np.array(curve) + rng.normal(0, jitter, (len(curve), 2))
-        fine = np.linspace(0, len(points) - 1, 25)
-        line = np.stack([np.interp(fine, np.arange(len(points)), points[:, axis]) for axis in (0, 1)], axis=1)
-        for _ in range(14):
-            line[1:-1] = (line[:-2] + 2 * line[1:-1] + line[2:]) / 4
-        fixed = np.round(line * SIDE * 16).astype(int).tolist()
+        line = fixed(SIDE * smooth(points, np.linspace(0, len(points) - 1, 25), 14)).tolist()
         strengths = runs_out * rng.uniform(0.6, 1.1)
-        for start, end, strength in zip(fixed[:-1], fixed[1:], strengths.tolist(), strict=True):
-            cv2.line(image, start, end, strength, 1, cv2.LINE_AA, 4)
+        for start, end, strength in zip(line[:-1], line[1:], strengths.tolist(), strict=True):
+            cv2.line(image, start, end, strength, 1, cv2.LINE_AA, SHIFT)
     # A line one pixel wide and blurred is 0.4 / blur deep. The roll is smooth: half the resolution does.
     groove = cv2.GaussianBlur(image, (0, 0), blur) * (2.5 * blur)
     wide, half = 2.6 * blur, SIDE // 2

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from rtatl_core import parallel
 from rtatl_core.errors import AUError
 from rtatl_core.parallel import work_through
 
@@ -31,3 +33,19 @@ def test_errors_come_out_and_a_dead_process_is_told(tmp_path: Path) -> None:
         list(work_through(partial(write, folder=tmp_path), [-1, 1], 2))
     with pytest.raises(AUError, match="a worker process died"):
         list(work_through(partial(write, folder=tmp_path), [99, 1], 2))
+
+
+@pytest.mark.parametrize(("system", "most"), [("win32", 61), ("linux", 80)])
+def test_windows_gets_no_more_processes_than_its_pool_takes(
+    monkeypatch: pytest.MonkeyPatch, system: str, most: int
+) -> None:
+    asked: list[int] = []
+
+    def pool(workers: int, context: object, **_: object) -> ThreadPoolExecutor:
+        asked.append(workers)
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr(parallel.sys, "platform", system)
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", pool)
+    assert sorted(work_through(abs, range(100), 80)) == list(range(100))
+    assert asked == [most]

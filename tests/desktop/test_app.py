@@ -24,9 +24,9 @@ from au_desktop import settings as settings_file
 from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
+from rtatl_core import system
 from rtatl_core.assets import asset
 from rtatl_core.errors import InputError, WeightsError
-from rtatl_core.machine import system
 from rtatl_core.sessions.session import read_session
 from tests.desktop.fakes import FakeEngine
 

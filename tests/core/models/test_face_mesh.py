@@ -60,7 +60,7 @@ def test_a_run_starts_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match=r"which has no resnet18; set network\.backbone to face_mesh"):
         start_backbone(network("resnet18"), "mediapipe")
     monkeypatch.setattr(face_mesh, "is_installed", lambda: False)
-    with pytest.raises(RecipeError, match=r"OpenVINO, which is missing; install it: pip install"):
+    with pytest.raises(RecipeError, match=r"OpenVINO, which is missing; run in .*pip install .*\[openvino\]"):
         start_backbone(network("face_mesh"), "mediapipe")
     monkeypatch.undo()
     _openvino()

@@ -166,4 +166,4 @@ def test_other_programs_get_the_graph_in_openvinos_own_form(
     assert "name another folder" in capsys.readouterr().err
     monkeypatch.setattr(openvino_package, "is_installed", lambda: False)
     assert main(arguments) == 2
-    assert "au-desktop[openvino]" in capsys.readouterr().err
+    assert "-e '.[openvino]'" in capsys.readouterr().err

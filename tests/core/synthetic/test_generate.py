@@ -19,6 +19,7 @@ from rtatl_core.synthetic import command, generate, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, Rig
 from rtatl_core.synthetic.studio import Sources, Studio, open_rig
+from rtatl_core.synthetic.surroundings import hdr_files
 from tests.core.synthetic.puppet import PuppetRig
 
 
@@ -29,7 +30,7 @@ def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sources:
 
     monkeypatch.setattr(studio, "open_rig", open_puppet)
     generate._studio.cache_clear()
-    made = Sources((tmp_path / "puppets",), None, 64)
+    made = Sources((tmp_path / "puppets",), side=64)
     try:
         Studio(made)
     except InputError as error:
@@ -90,6 +91,48 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(sources: Sources, tmp_pat
         assert one == other
 
 
+def test_a_part_of_other_material_is_made_anew(sources: Sources, tmp_path: Path) -> None:
+    def files(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for name in ("images", "flow") for path in (folder / name).iterdir()}
+
+    (tmp_path / "hdri").mkdir()
+    cv2.imwrite(str(tmp_path / "hdri" / "room.hdr"), np.full((32, 64, 3), 0.5, np.float32))
+    lit = dataclasses.replace(sources, hdri=hdr_files(tmp_path / "hdri"))
+    fewer = [Stills(0, sources, 3, people=1, per_person=2), Clip(0, sources, 3, seconds=0.6, rate=10)]
+    for name, more in {
+        "people": [Stills(0, sources, 3, people=2, per_person=2), fewer[1]],
+        "seconds": [fewer[0], Clip(0, sources, 3, seconds=0.4, rate=10)],
+        "hdri": [dataclasses.replace(unit, sources=lit) for unit in fewer],
+    }.items():
+        generate._studio.cache_clear()
+        fresh, again = tmp_path / f"fresh {name}", tmp_path / f"again {name}"
+        generate.generate(more, fresh, jobs=1)
+        generate.generate(fewer, again, jobs=1)
+        assert generate.generate(more, again, jobs=1) == len(rows(again))
+        assert rows(again) == rows(fresh)
+        assert files(again) == files(fresh), "nothing is left of what is no more"
+
+
+def test_labels_do_not_outlive_their_pictures(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit, out = Stills(0, sources, 3, people=1, per_person=1), tmp_path / "out"
+    generate.generate([unit], out, jobs=1)
+    generate.generate([unit], out, jobs=1)
+    assert (out / "labels.csv").is_file()
+
+    def interrupted(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            generate.generate([dataclasses.replace(unit, people=2)], out, jobs=1)
+    assert not (out / "labels.csv").exists()
+    generate.generate([unit], out, jobs=1)
+    assert len(rows(out)) == 1
+
+
 def test_seeds_make_different_people(sources: Sources) -> None:
     first, same, other = (
         next(Stills(0, sources, seed, people=1, per_person=1).take()).shot.image for seed in (1, 1, 2)
@@ -132,7 +175,7 @@ def test_a_full_disk_is_named_and_finished_parts_stay(
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"disk of .* is full.*finished parts are kept"):
         generate.generate(units, out, jobs=1)
-    assert [path.name for path in (out / "parts").iterdir()] == ["stills-00000.csv"]
+    assert sorted(path.name for path in (out / "parts").iterdir()) == ["stills-00000.csv", "stills-00000.fingerprint"]
 
 
 def test_count_is_rounded_up_to_whole_people(sources: Sources) -> None:

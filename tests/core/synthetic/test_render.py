@@ -1,4 +1,4 @@
-"""The renderer on a puppet; needs EGL (Mesa's software rasteriser will do)."""
+"""The renderer on a puppet; needs OpenGL (Mesa's software rasteriser will do)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 
 from rtatl_core.errors import InputError
 from rtatl_core.synthetic import render
-from rtatl_core.synthetic.gates import full
 from rtatl_core.synthetic.render import Finish, Renderer, Stance, open_context
-from rtatl_core.synthetic.rig import neutral_action
+from rtatl_core.synthetic.rig import full, neutral_action
 from rtatl_core.synthetic.surface import Surface
 from rtatl_core.synthetic.surroundings import Light
 from tests.core.synthetic.puppet import RADIUS, PuppetHead, PuppetRig
@@ -123,21 +122,34 @@ def test_normals_point_outwards_and_hollows_are_dark(head: PuppetHead) -> None:
     assert openness[front] < surface.openness(vertices, normals)[front] - 0.2
 
 
-def test_without_egl_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("system", "backend", "remedy"),
+    [
+        ("linux", {"backend": "egl"}, "install Mesa"),
+        ("win32", {}, "update the driver"),
+        ("darwin", {}, "update the driver"),
+    ],
+)
+def test_every_system_is_asked_for_its_own_opengl_and_told_its_own_remedy(
+    monkeypatch: pytest.MonkeyPatch, system: str, backend: dict[str, str], remedy: str
+) -> None:
     moderngl = pytest.importorskip("moderngl")
 
-    def refuse(**_: object) -> None:
-        raise OSError("libEGL.so not loaded")
+    def refuse(**asked: object) -> None:
+        assert asked == {"standalone": True, "require": 330, **backend}
+        raise OSError("nothing there")
 
     monkeypatch.setattr(moderngl, "create_context", refuse)
-    with pytest.raises(InputError, match=r"libEGL\.so not loaded.*install Mesa"):
+    monkeypatch.setattr(render.sys, "platform", system)
+    with pytest.raises(InputError, match=f"nothing there.*{remedy}") as refused:
         open_context()
+    assert ("apt-get" in str(refused.value)) == (system == "linux")
 
 
 def test_without_moderngl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "moderngl", None)
-    with pytest.raises(InputError, match=r"au-desktop\[synth\]"):
-        render.open_context()
+    with pytest.raises(InputError, match=r"pip install .*\[synth\]"):
+        open_context()
 
 
 def test_nothing_is_drawn_before_a_head_is_loaded(renderer: Renderer) -> None:

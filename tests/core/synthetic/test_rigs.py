@@ -13,9 +13,9 @@ import pytest
 from rtatl_core.errors import InputError
 from rtatl_core.synthetic import ict_shapes, valid_shapes
 from rtatl_core.synthetic.complexion import Complexion
-from rtatl_core.synthetic.gates import MEASURES, check, full, real_ranges
+from rtatl_core.synthetic.gates import MEASURES, check, real_ranges
 from rtatl_core.synthetic.hair import HairStyle, grow, hair_mesh, paint_hair
-from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action, Material, neutral_action
+from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action, Material, full, neutral_action
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 from rtatl_core.synthetic.standard_face import LANDMARK_UV, standard_places
@@ -190,7 +190,7 @@ def _real_rig(name: str) -> Path:
 @pytest.mark.parametrize("name", ["FaceXModel", "valid-avatars"])
 def test_real_rigs_pass_the_gates(name: str) -> None:
     try:
-        studio = Studio(Sources((_real_rig(name),), None, 256))
+        studio = Studio(Sources((_real_rig(name),), side=256))
     except InputError as error:
         pytest.skip(str(error))
     for verdict in check(studio, studio.rigs[0], 24, 0):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.handoffs import Float32
-from rtatl_core.synthetic.gates import full
-from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, Action, neutral_action
+from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, Action, full, neutral_action
 from rtatl_core.synthetic.wrinkles import SIDE, Wrinkles
 
 

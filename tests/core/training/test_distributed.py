@@ -45,7 +45,7 @@ import sys, torch
 from pathlib import Path
 from rtatl_core.training import distributed
 from rtatl_core.training.recipe import load_recipe
-from tests.core.test_distributed import gradients
+from tests.core.training.test_distributed import gradients
 recipe, out = load_recipe(Path(sys.argv[1])), Path(sys.argv[2])
 with distributed.process_group(torch.device("cpu")):
     found = gradients(recipe, out)

@@ -1,4 +1,5 @@
-"""What a window on Linux needs beyond the wheels, with the line that installs it; what the processor can."""
+"""How what is missing is installed: packages of Python, and what a window on Linux needs beyond them; what the
+processor can."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 
 # By the Debian and Ubuntu package that brings it. Qt ends the whole process when one is missing, with a message that
 # names none of them, so they are tried first.
-_XCB_LIBRARIES = {
+XCB_LIBRARIES = {
     "libEGL.so.1": "libegl1",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
     "libxcb-cursor.so.0": "libxcb-cursor0",
@@ -20,8 +21,18 @@ _XCB_LIBRARIES = {
 }
 APT_LINE = (
     "sudo apt-get install -y --no-install-recommends libgl1 libegl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 "
-    "libfontconfig1 " + " ".join(name for name in _XCB_LIBRARIES.values() if name != "libegl1")
+    "libfontconfig1 " + " ".join(name for name in XCB_LIBRARIES.values() if name != "libegl1")
 )
+PIP = r".venv\Scripts\pip" if sys.platform == "win32" else ".venv/bin/pip"
+"""In the project's folder; what the scripts make is on nobody's path."""
+
+
+def how_to_install(extra: str = "") -> str:
+    """How to install an extra of pyproject.toml, or the program itself once more; the end of a message."""
+    if getattr(sys, "frozen", False):
+        return "the packaged program is without it, and has no pip; install from source (README, Start)"
+    what = f"'.[{extra}]'" if extra else "."
+    return f"run in the project's folder: {PIP} install -c constraints.txt -e {what}"
 
 
 def has_screen() -> bool:
@@ -38,7 +49,7 @@ def missing_libraries() -> list[str]:
     on_wayland = bool(os.environ.get("WAYLAND_DISPLAY")) and platform != "xcb"
     if on_wayland or platform not in ("", "xcb"):
         return []
-    return [name for name in _XCB_LIBRARIES if not _can_load(name)]
+    return [name for name in XCB_LIBRARIES if not _can_load(name)]
 
 
 def _can_load(library: str) -> bool:
