@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from rtatl_core.commands import synth as command
 from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, find_renders
 from rtatl_core.errors import InputError, RecipeError
-from rtatl_core.synthetic import command, generate, studio
+from rtatl_core.synthetic import generate, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, Rig
 from rtatl_core.synthetic.studio import Sources, Studio, open_rig

@@ -1,4 +1,4 @@
-"""``rtatl synth``: arguments, and what they start."""
+"""``rtatl synth``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtatl_core.commands.options import above_0, add_jobs, natural
 from rtatl_core.errors import InputError
 
 if TYPE_CHECKING:
     from rtatl_core.synthetic.studio import Sources
+
+HELP = "labelled faces from 3D rigs: stills, clips, exact AUs and flow"
+GOES_ON = True
+"""The same command goes on after an interruption."""
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -24,31 +29,22 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         help="FaceXModel folder of ICT-FaceKit, or a folder of VALID avatars; several take turns",
     )
     sub.add_argument("--out", type=Path, metavar="DIR", help="run again to go on after an interruption")
-    sub.add_argument("--count", type=_count, default=0, metavar="N", help="stills")
-    sub.add_argument("--clips", type=_count, default=0, metavar="N", help="clips, with exact optical flow")
-    sub.add_argument("--seconds", type=float, default=4.0, metavar="S", help="length of a clip (default 4)")
-    sub.add_argument("--seed", type=_count, default=0, metavar="S", help="same seed, same pictures (default 0)")
+    sub.add_argument("--count", type=natural, default=0, metavar="N", help="stills")
+    sub.add_argument("--clips", type=natural, default=0, metavar="N", help="clips, with exact optical flow")
+    sub.add_argument("--seconds", type=above_0, default=4.0, metavar="S", help="length of a clip (default 4)")
+    sub.add_argument("--seed", type=natural, default=0, metavar="S", help="same seed, same pictures (default 0)")
     sub.add_argument("--hdri", type=Path, metavar="DIR", help="equirectangular .hdr pictures for light and background")
-    sub.add_argument("--size", type=_count, default=256, metavar="PX", help="side of the pictures (default 256)")
+    sub.add_argument("--size", type=natural, default=256, metavar="PX", help="side of the pictures (default 256)")
     sub.add_argument(
         "--chips",
         action="store_true",
         help="keep aligned chips for training instead of pictures, as rtatl prepare does",
     )
-    sub.add_argument("--side", type=_count, default=112, metavar="PX", help="with --chips: their side (default 112)")
-    sub.add_argument(
-        "--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
-    )
+    sub.add_argument("--side", type=natural, default=112, metavar="PX", help="with --chips: their side (default 112)")
+    add_jobs(sub)
     sub.add_argument("--check", action="store_true", help="ask the rigs what must hold before anything is made of them")
     sub.add_argument("--sheet", type=Path, metavar="PNG", help="a contact sheet of random people and expressions")
     sub.add_argument("--au-sheet", type=Path, metavar="PNG", help="one head of the first rig, each AU alone at FACS 5")
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("write a number from 0 on")
-    return value
 
 
 def run(options: argparse.Namespace) -> int:

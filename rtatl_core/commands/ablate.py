@@ -1,0 +1,26 @@
+"""``rtatl ablate``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rtatl_core.commands.options import add_settings, positive
+
+HELP = "a grid of variants x label shares x seeds -> a table"
+GOES_ON = True
+"""The same command goes on after an interruption."""
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("recipe", type=Path)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
+    add_settings(sub)
+    sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at a time (default 1)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from rtatl_core.training.ablation import ablate as run_grid
+
+    print(run_grid(options.recipe, options.out, tuple(options.set), options.jobs))
+    return 0

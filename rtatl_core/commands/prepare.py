@@ -1,0 +1,46 @@
+"""``rtatl prepare``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rtatl_core.commands.options import add_jobs, positive
+
+HELP = "data sets -> aligned chips for training"
+GOES_ON = True
+"""The same command goes on after an interruption."""
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("kind", choices=("bp4d", "disfa", "coded", "videos", "photos", "rendered"))
+    sub.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the data set lies")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
+    sub.add_argument("--codes", type=Path, metavar="PATH", help="coded: the coding file or folder (default: in --root)")
+    sub.add_argument("--side", type=positive, default=112, metavar="PX", help="side of the chips (default 112)")
+    add_jobs(sub)
+    sub.add_argument("--flow", choices=("dis", "tvl1"), default="", help="store this optical flow with the chips")
+    sub.add_argument("--camera", choices=("left", "right"), default="left", help="disfa: which of its cameras")
+    sub.add_argument(
+        "--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes (videos)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from rtatl_core.datasets.kinds import prepare_kind
+
+    lines = prepare_kind(
+        options.kind,
+        options.root,
+        options.out,
+        side=options.side,
+        margin=round(options.side / 7),
+        teacher=options.teacher,
+        flow=options.flow,
+        camera=options.camera,
+        codes=options.codes,
+        jobs=options.jobs,
+    )
+    for line in lines:
+        print(line)
+    return 0

@@ -1,0 +1,57 @@
+"""``rtatl train``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from rtatl_core.commands.options import add_settings
+from rtatl_core.errors import InputError
+
+HELP = "train the tasks of a recipe; leaves a model ready to use"
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("recipe", type=Path)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoints, log and the finished model")
+    add_settings(sub)
+    sub.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")
+
+
+def run(options: argparse.Namespace) -> int:
+    from rtatl_core.training import distributed
+    from rtatl_core.training.publish import publish
+    from rtatl_core.training.recipe import load_recipe
+    from rtatl_core.training.runlog import EpochReport
+    from rtatl_core.training.trainer import Trainer
+
+    recipe = load_recipe(options.recipe, tuple(options.set))
+
+    def show(report: EpochReport) -> None:
+        measured = "  ".join(f"{name} {value:.3f}" for name, value in (report.losses | report.held_out).items())
+        left = report.seconds * (recipe.optim.epochs - report.epoch) / 60
+        print(
+            f"epoch {report.epoch}/{recipe.optim.epochs}  {measured}  {report.chosen_by} {report.selection:.3f}  "
+            f"{report.faces_per_s:.0f} faces/s  {left:.0f} min left",
+            file=sys.stderr,
+        )
+
+    with distributed.process_group(distributed.local_device(recipe.optim.device)):
+        if not options.resume and (options.out / "last.pt").is_file():
+            raise InputError(f"{options.out} holds a run already; add --resume to go on with it, or name another --out")
+        trainer = Trainer(recipe, options.out)
+        if options.resume:
+            trainer.resume()
+        try:
+            best = trainer.run(show)
+        except KeyboardInterrupt:
+            if distributed.rank() == 0:
+                flags = [part for text in options.set for part in ("--set", text)]
+                again = ["rtatl", "train", str(options.recipe), "--out", str(options.out), *flags, "--resume"]
+                print(f"rtatl: stopped and saved; go on with: {shlex.join(again)}", file=sys.stderr)
+            return 130
+        if distributed.rank() == 0:
+            print(publish(trainer) if trainer.data.labelled is not None else best)
+    return 0
