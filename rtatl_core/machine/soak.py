@@ -136,7 +136,7 @@ def _session(folder: Path, captured: int) -> dict[str, Any]:
     """Whether the recording accounts for every frame. captured: how many there were, as the program counted them; more
     may have come while it ended."""
     facts, columns = read_session(folder)
-    numbers = np.unique(columns["frame"]).astype(int)
+    numbers = np.unique(columns["frame"]).astype(int).tolist()
     last = max(captured, *numbers[-1:])
     return {**facts["counts"], "status": facts["status"], "unaccounted": last - len(numbers)}
 
