@@ -1,5 +1,5 @@
 """How a network's raw output becomes intensities 0-5 and probabilities, of strangers and of people whose rest is known.
-How gain, offset and boost are found: fit_calibration.py."""
+How gain, offset and boost are found: training/fit_calibration.py."""
 
 from __future__ import annotations
 

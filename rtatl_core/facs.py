@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 MAX_INTENSITY = 5.0
+OCCURS = 0.5
+"""Probability from which on an AU counts as present."""
 INTENSITY_LETTERS = "ABCDE"
 """FACS letters of the integer intensities 1-5: A trace, B slight, C marked, D severe, E maximum."""
 

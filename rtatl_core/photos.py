@@ -38,6 +38,16 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=parts)
 
 
+def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Files with one of the endings, to the bottom; without hidden ones, as macOS puts beside every file on a disk that
+    is not its own."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+    )
+
+
 class PhotoReader:
     """Pictures one by one, with the interface of ``VideoReader``; iterable, and a context manager.
 

@@ -14,7 +14,8 @@ from rtatl_core.errors import PredictionError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
-from rtatl_core.runtimes.runtime import Outputs, open_runtime, pick_device
+from rtatl_core.runtimes.choose import open_runtime, pick_device
+from rtatl_core.runtimes.runtime import Outputs
 
 
 class Raw(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,21 @@ def test_no_file_outgrows_its_reader() -> None:
         if (count := len(path.read_text(encoding="utf-8").splitlines())) > 420
     ]
     assert not long, long
+
+
+def test_what_runs_live_loads_neither_torch_nor_training() -> None:
+    """It would take seconds at every start, and hundreds of megabytes in the package."""
+    code = """
+import sys
+import au_desktop.app
+from rtatl_core.engine import Engine
+
+Engine(device="cpu").close()
+heavy = ("torch", "matplotlib", "scipy", "onnx", "tqdm", "safetensors")
+ours = ("commands", "datasets", "evaluation", "synthetic", "tasks", "training", "weights")
+print(sorted({*heavy, *(f"rtatl_core.{name}" for name in ours)} & set(sys.modules)))
+"""
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "AU_DESKTOP_OPENVINO": "0"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"

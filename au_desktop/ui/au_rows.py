@@ -32,7 +32,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from au_desktop.ui.au_help import AUHelp
 from au_desktop.ui.controls import is_space
 from au_desktop.ui.theme import Look, font, static_texts
-from rtatl_core.facs import ACTION_UNITS, INTENSITY_LETTERS, MAX_INTENSITY
+from rtatl_core.facs import ACTION_UNITS, INTENSITY_LETTERS, MAX_INTENSITY, OCCURS
 from rtatl_core.handoffs import Float32
 
 ROW_MIN, ROW_MAX = 22, 32
@@ -240,7 +240,7 @@ class AURows(QWidget):
         text, faint = self._look.colour("text"), self._look.colour("faint")
         height, bar = self.row_height, _BAR_H / 2
         intensity = [0.0] * len(self.aus) if self._intensity is None else self._intensity.tolist()
-        occurs = [False] * len(self.aus) if self._occurrence is None else (self._occurrence >= 0.5).tolist()
+        occurs = [False] * len(self.aus) if self._occurrence is None else (self._occurrence >= OCCURS).tolist()
         sides = None if self._sides is None else self._sides.tolist()
         painter.setPen(Qt.PenStyle.NoPen)
         for row, value in enumerate(intensity):

@@ -35,7 +35,7 @@ from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
 from rtatl_core.photos import PHOTO_SUFFIXES
-from rtatl_core.runtimes.runtime import devices
+from rtatl_core.runtimes.choose import devices
 from rtatl_core.video import VIDEO_SUFFIXES
 
 CAMERAS_EVERY_MS = 2000

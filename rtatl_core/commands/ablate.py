@@ -20,7 +20,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rtatl_core.training.ablation import ablate as run_grid
+    from rtatl_core.training.ablation import ablate
 
-    print(run_grid(options.recipe, options.out, tuple(options.set), options.jobs))
+    print(ablate(options.recipe, options.out, tuple(options.set), options.jobs))
     return 0

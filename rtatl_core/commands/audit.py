@@ -26,9 +26,9 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rtatl_core.evaluation import audit as auditing
+    from rtatl_core.evaluation import audit
 
-    result = auditing.audit(
+    result = audit.audit(
         options.model,
         options.clips,
         options.photos,
@@ -36,10 +36,10 @@ def run(options: argparse.Namespace) -> int:
         ratings=options.ratings,
         stills=options.stills,
     )
-    print(auditing.write(result, options.out))
+    print(audit.write(result, options.out))
     if options.card:
         from rtatl_core.card import find_model
-        from rtatl_core.card_text import add_audit
+        from rtatl_core.evaluation.card_text import add_audit
 
         print(add_audit(find_model(options.model), result))
     return 0

@@ -23,12 +23,12 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rtatl_core.machine import bench as benching
+    from rtatl_core.machine import bench
 
-    before = benching.read_earlier(options.compare) if options.compare else None
-    wanted = benching.Wanted(options.source, options.model, options.device, options.faces, options.frames, options.flow)
-    result = benching.bench(wanted)
-    print(benching.table(result, before))
+    before = bench.read_earlier(options.compare) if options.compare else None
+    wanted = bench.Wanted(options.source, options.model, options.device, options.faces, options.frames, options.flow)
+    result = bench.bench(wanted)
+    print(bench.table(result, before))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0

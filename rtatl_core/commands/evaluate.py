@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
     print(options.out / "report.md")
     if card is not None:
-        from rtatl_core.card_text import add_evaluation
+        from rtatl_core.evaluation.card_text import add_evaluation
 
         print(add_evaluation(card, options.title or title, result))
     return 0

@@ -21,9 +21,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     add_jobs(sub)
     sub.add_argument("--flow", choices=("dis", "tvl1"), default="", help="store this optical flow with the chips")
     sub.add_argument("--camera", choices=("left", "right"), default="left", help="disfa: which of its cameras")
-    sub.add_argument(
-        "--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes (videos)"
-    )
+    sub.add_argument("--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -20,9 +20,9 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rtatl_core.machine import soak as soaking
+    from rtatl_core.machine import soak
 
-    wanted = soaking.Wanted(options.hours, options.pace, options.source, options.model, options.device)
-    result = soaking.soak(wanted, options.out)
-    print(soaking.markdown(result))
+    wanted = soak.Wanted(options.hours, options.pace, options.source, options.model, options.device)
+    result = soak.soak(wanted, options.out)
+    print(soak.markdown(result))
     return 0 if result["steady"] and not (result["session"] or {}).get("unaccounted") else 1

@@ -21,7 +21,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rtatl_core.training import distributed
+    from rtatl_core import distributed
     from rtatl_core.training.publish import publish
     from rtatl_core.training.recipe import load_recipe
     from rtatl_core.training.runlog import EpochReport

@@ -8,12 +8,12 @@ from pathlib import Path
 from rtatl_core.datasets import bp4d, coded, disfa, rendered, videos
 from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.prepare import Report, Unit, prepare
-from rtatl_core.datasets.protocols import SUBJECTS
+from rtatl_core.datasets.protocols import POSITIVE_RATES, SUBJECTS
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
 
 READ_RATES_WITHIN = 1.0
 """Percentage points by which the positive rate of all labels read may differ from the published one. Fewer than
-``report.SCORED_RATES_WITHIN``, since no frame is lost yet."""
+``evaluation.report.SCORED_RATES_WITHIN``, since no frame is lost yet."""
 
 
 def prepare_kind(
@@ -65,8 +65,6 @@ def _is_whole(kind: str, report: Report) -> bool:
 def check_rates(kind: str, report: Report, *, whole: bool) -> list[str]:
     """Positive rates beside the published ones, in percent of the frames read. Where all subjects are there, a
     difference over ``READ_RATES_WITHIN`` is named: labels were shifted, lost or read from the wrong column."""
-    from rtatl_core.evaluation.published_tables import POSITIVE_RATES
-
     published = POSITIVE_RATES[kind]
     rates = {au: rate for au, rate in report.rates().items() if au in published}
     lines = [f"positive rates in percent, here (published): {_list_rates(rates, published)}"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.errors import RecipeError
+from rtatl_core.facs import BP4D_AUS, DISFA_AUS
 
 
 def _named(letter: str, numbers: str) -> frozenset[str]:
@@ -38,6 +39,15 @@ SUBJECTS: dict[str, frozenset[str]] = {
     "disfa": frozenset().union(*FOLDS["disfa"]),
     "bp4d-fera": frozenset().union(*FOLDS["bp4d"]),
 }
+_BP4D_RATES = (21.1, 17.1, 20.3, 46.1, 54.9, 59.4, 56.2, 46.6, 16.9, 34.3, 16.5, 15.1)
+_DISFA_RATES = (5.0, 4.3, 15.2, 7.9, 4.2, 12.9, 27.7, 8.8)
+
+POSITIVE_RATES: dict[str, dict[int, float]] = {
+    "bp4d": dict(zip(BP4D_AUS, _BP4D_RATES, strict=True)),
+    "disfa": dict(zip(DISFA_AUS, _DISFA_RATES, strict=True)),
+}
+"""Data set -> AU -> percent of all labelled frames in which the AU counts as present (DISFA: intensity 2 or more);
+recomputed from the list files of github.com/CVI-SZU/MDHR."""
 OWN = "subjects"
 """``subjects:K``: K folds over the subjects of any data."""
 

@@ -15,9 +15,48 @@ from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.protocols import hold_out, test_subjects
 from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.errors import RecipeError
-from rtatl_core.facs import au_label
+from rtatl_core.facs import ACTION_UNITS, au_label
 from rtatl_core.handoffs import Float32
-from rtatl_core.training.recipe import DataConfig
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Folders are those of ``rtatl prepare``."""
+
+    labelled: tuple[str, ...] = ()
+    """Folders with AU codes; empty = self-supervised pre-training alone."""
+    unlabelled: tuple[str, ...] = ()
+    """Folders of faces without codes, for the self-supervised tasks."""
+    repeat: tuple[int, ...] = ()
+    """How often each folder of ``unlabelled`` counts when faces are drawn; empty = once."""
+    ratings: str = ""
+    """Table of AUs that raters saw on faces of ``unlabelled``, ``calibration`` and ``selection``
+    (rtatl_core/datasets/ratings.py)."""
+    selection: str = ""
+    """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""
+    calibration: str = ""
+    """Folder like ``selection``, of photos or clips of people who are then left out of ``unlabelled``: what the network
+    says of them at rest sets zero and gain of each AU. Empty = the unlabelled faces do, which read better than
+    strangers."""
+    aside: str = ""
+    """Folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the card and sets the AUs'
+    trust."""
+    aus: tuple[int, ...] = ()
+    """AUs to learn; empty = all that the labelled data code. Needed where nothing is labelled."""
+    protocol: str = ""
+    """bp4d, disfa, bp4d-fera or subjects:K: keeps the test subjects of ``fold`` out of everything."""
+    fold: int = 0
+    """1, 2, ... with a protocol."""
+    held_out: float = 0.1
+    """Share of the remaining subjects kept for validation; never the test fold."""
+    label_share: float = 1.0
+    """Share of the training faces whose codes are used; the others join the unlabelled ones (limited-label studies)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"data.held_out is {self.held_out:g}; write a share between 0 and 1")
+        if unknown := [au for au in self.aus if au not in ACTION_UNITS]:
+            raise ValueError(f"data.aus names AU{unknown[0]}; known are {', '.join(map(str, ACTION_UNITS))}")
 
 
 @dataclass(frozen=True, slots=True)

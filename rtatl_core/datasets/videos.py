@@ -8,8 +8,7 @@ from pathlib import Path
 
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, SourceError
-from rtatl_core.photos import PHOTO_SUFFIXES, read_photo
-from rtatl_core.sessions.inputs import files_below
+from rtatl_core.photos import PHOTO_SUFFIXES, files_below, read_photo
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
 PHOTOS_PER_UNIT = 256

@@ -147,13 +147,3 @@ PUBLISHED: dict[str, Published] = {
     "bp4d": Published("BP4D", "bp4d", BP4D_AUS, 146_847, (14, 14, 13), _BP4D_ROWS),
     "disfa": Published("DISFA", "disfa", DISFA_AUS, 130_814, (9, 9, 9), _DISFA_ROWS),
 }
-
-_BP4D_RATES = (21.1, 17.1, 20.3, 46.1, 54.9, 59.4, 56.2, 46.6, 16.9, 34.3, 16.5, 15.1)
-_DISFA_RATES = (5.0, 4.3, 15.2, 7.9, 4.2, 12.9, 27.7, 8.8)
-
-POSITIVE_RATES: dict[str, dict[int, float]] = {
-    "bp4d": dict(zip(BP4D_AUS, _BP4D_RATES, strict=True)),
-    "disfa": dict(zip(DISFA_AUS, _DISFA_RATES, strict=True)),
-}
-"""Data set -> AU -> percent of all labelled frames in which the AU counts as present (DISFA: intensity 2 or more);
-recomputed from the list files of github.com/CVI-SZU/MDHR."""

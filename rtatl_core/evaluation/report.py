@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rtatl_core.datasets.protocols import POSITIVE_RATES
 from rtatl_core.errors import InputError
 from rtatl_core.evaluation.measures import Scored
-from rtatl_core.evaluation.published_tables import POSITIVE_RATES, Published, Status
+from rtatl_core.evaluation.published_tables import Published, Status
 from rtatl_core.facs import action_unit, parse_label
 from rtatl_core.markdown import table
 

@@ -11,10 +11,10 @@ import numpy as np
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.protocols import fold_count, require_apart, test_subjects
 from rtatl_core.datasets.split import names_of, only_aus
+from rtatl_core.distributed import local_device
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.measures import Scored
 from rtatl_core.evaluation.readings import read_store
-from rtatl_core.training.distributed import local_device
 from rtatl_core.weights import Model, load_model
 
 

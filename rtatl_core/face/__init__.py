@@ -1,0 +1,1 @@
+"""A picture -> landmarks, pose, regions, and the aligned chip."""

@@ -1,0 +1,1 @@
+"""The network: backbone, relation embedding of AUs, decoders."""

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.features import Features
-from rtatl_core.runtimes.openvino_package import core, is_installed, openvino
+from rtatl_core.openvino_package import core, is_installed, openvino
 from rtatl_core.system import how_to_install
 
 _STAGES = ((16, 16), (16, 32), (32, 64), (64, 128), (128, 128))

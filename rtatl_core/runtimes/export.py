@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rtatl_core import openvino_package
 from rtatl_core.assets import asset
 from rtatl_core.card import GRAPHS, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
@@ -23,7 +24,7 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.models.backbone import fold_batch_norms
 from rtatl_core.models.recovery import PatchPainter
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.runtimes import openvino_package, openvino_runtime
+from rtatl_core.runtimes import openvino_runtime
 from rtatl_core.runtimes.onnx_runtime import OnnxRuntime
 from rtatl_core.runtimes.quantise import Inputs, network_inputs, quantise
 from rtatl_core.runtimes.runtime import LIVE_INPUTS, LIVE_OUTPUTS, Outputs, Runtime

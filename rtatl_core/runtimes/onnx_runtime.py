@@ -25,7 +25,7 @@ class Graph(Protocol):
         ...
 
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
-        """Its outputs, in order; of the network ``runtimes.LIVE_OUTPUTS``. The first axis counts faces."""
+        """Its outputs, in order; of the network ``runtime.LIVE_OUTPUTS``. The first axis counts faces."""
         ...
 
 

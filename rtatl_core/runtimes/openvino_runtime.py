@@ -17,8 +17,8 @@ import numpy as np
 
 from rtatl_core.card import Card
 from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.openvino_package import core, is_installed, openvino
 from rtatl_core.runtimes.onnx_runtime import OnnxRuntime
-from rtatl_core.runtimes.openvino_package import core, is_installed, openvino
 from rtatl_core.system import has_amx
 
 SWITCH = "AU_DESKTOP_OPENVINO"

@@ -23,7 +23,7 @@ from rtatl_core.runtimes.runtime import LIVE_INPUTS
 from rtatl_core.video import VideoReader
 
 Inputs = tuple[UInt8, Float32, Float32, Float32]
-"""chips, centres, geometry, reference of one face, each with a leading 1; as in runtimes.py."""
+"""chips, centres, geometry, reference of one face, each with a leading 1; as in runtime.py."""
 FACES_PER_VIDEO = 120
 
 

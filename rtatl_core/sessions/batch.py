@@ -23,7 +23,7 @@ from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
-from rtatl_core.runtimes.runtime import graphs_to_run, pick_device
+from rtatl_core.runtimes.choose import graphs_to_run, pick_device
 from rtatl_core.sessions.analyse import analyse_photos, analyse_video
 from rtatl_core.sessions.inputs import Input, session_names
 from rtatl_core.sessions.interrupted import recover_sessions

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtatl_core.errors import InputError
-from rtatl_core.photos import PHOTO_SUFFIXES, in_order
+from rtatl_core.photos import PHOTO_SUFFIXES, files_below, in_order
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
 
@@ -66,16 +66,6 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
     return videos + [
         Input(folder if len(those) > 1 else those[0], tuple(in_order(those))) for folder, those in photos.items()
     ]
-
-
-def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Files with one of the endings, to the bottom; without hidden ones, as macOS puts beside every file on a disk that
-    is not its own."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
-    )
 
 
 def session_names(inputs: Sequence[Input]) -> list[str]:

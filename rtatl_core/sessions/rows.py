@@ -12,11 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
-from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.facs import ACTION_UNITS, OCCURS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, Float64
 
-OCCURS = 0.5
-"""Probability from which on AUxx_c is 1."""
 SIDES = ("left", "right")
 """Of the subject."""
 FILE = "file"

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rtatl_core.distributed import full_precision, global_count
 from rtatl_core.models.rtatl import RTATL, RTATLOutput, Said
 from rtatl_core.tasks.base import Batch, Task
-from rtatl_core.training.distributed import full_precision, global_count
 
 MOST_POSITIVE_WEIGHT = 10.0
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch, Task
-from rtatl_core.training.distributed import full_precision, global_count, must_take_part
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch, Task
-from rtatl_core.training.distributed import full_precision, global_count, must_take_part
 
 
 class OpticalFlow(Task):

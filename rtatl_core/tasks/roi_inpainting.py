@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.models.backbone import standardise
 from rtatl_core.models.decoders import cut_patches, erase_regions
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch, Task
-from rtatl_core.training.distributed import full_precision, global_count, must_take_part
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from rtatl_core.distributed import full_precision, global_count
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch, Task
-from rtatl_core.training.distributed import full_precision, global_count
 
 TOLERANCE = 0.15
 """d: from which difference (1 = FACS 5) on the error grows only linearly."""

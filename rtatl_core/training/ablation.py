@@ -95,7 +95,7 @@ def _is_done(cell: Cell, table: dict[str, Any], out: Path) -> bool:
 def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:
     """Train one variant and measure it on the test fold; writes ``result.json`` when all is done."""
     from rtatl_core.datasets.loader import Source
-    from rtatl_core.training.choosing import coded_agreement
+    from rtatl_core.evaluation.agreement import coded_agreement
     from rtatl_core.training.initial import load_checkpoint
     from rtatl_core.training.trainer import Trainer
 

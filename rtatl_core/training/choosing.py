@@ -11,11 +11,8 @@ from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.datasets.loader import Source, StepPlan, load_steps
 from rtatl_core.datasets.split import TrainingData
 from rtatl_core.errors import RecipeError
-from rtatl_core.evaluation.agreement import teacher_agreement
-from rtatl_core.evaluation.metrics import auc, f1, icc31, pcc
+from rtatl_core.evaluation.agreement import coded_agreement, teacher_agreement
 from rtatl_core.evaluation.readings import predict_store
-from rtatl_core.facs import MAX_INTENSITY
-from rtatl_core.models.rtatl import RTATL
 from rtatl_core.tasks.objective import Objective
 from rtatl_core.training.recipe import Recipe
 
@@ -75,27 +72,6 @@ def validate(
     if choice.by == "loss":
         return measures, -sum(getattr(recipe.tasks, name) * value for name, value in measures.items())
     return measures, measures.get({"icc": "icc31", "f1": "f1"}.get(choice.by, ""), float("nan"))
-
-
-def coded_agreement(network: RTATL, source: Source) -> dict[str, float]:
-    """Means over AUs: pcc and icc31 of the intensity, f1 (threshold .5) and auc of the occurrence head; only what is
-    coded."""
-    store, rows = source.store, source.rows
-    assert store.intensity is not None
-    assert store.occurrence is not None
-    said = predict_store(network, store, rows)
-    scores: dict[str, list[float]] = {"pcc": [], "icc31": [], "f1": [], "auc": []}
-    for j in range(len(store.aus)):
-        truth = store.intensity[rows, j] / MAX_INTENSITY
-        if np.isfinite(truth).any():
-            scores["pcc"].append(pcc(said.intensity[:, j], truth))
-            scores["icc31"].append(icc31(said.intensity[:, j], truth))
-        seen = np.isfinite(store.occurrence[rows, j])
-        if seen.any():
-            present, logit = store.occurrence[rows, j][seen] == 1, said.occurrence[seen, j]
-            scores["f1"].append(f1(logit >= 0, present))
-            scores["auc"].append(auc(logit, present))
-    return {name: float(np.nanmean(values)) for name, values in scores.items() if np.isfinite(values).any()}
 
 
 @torch.inference_mode()

@@ -19,10 +19,9 @@ from rtatl_core.evaluation.flow import flow_error, flow_gain
 from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
 from rtatl_core.evaluation.readings import Predicted, predict_store, read_store
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
-from rtatl_core.facs import MAX_INTENSITY, au_label
+from rtatl_core.facs import MAX_INTENSITY, OCCURS, au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.sessions.rows import OCCURS
 from rtatl_core.training.fit_calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
 from rtatl_core.training.initial import load_checkpoint
 from rtatl_core.training.trainer import Trainer

@@ -25,6 +25,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rtatl_core import distributed
 from rtatl_core.datasets.chips import require_flow_gap
 from rtatl_core.datasets.loader import StepPlan, load_steps
 from rtatl_core.datasets.others import means_of_people
@@ -42,7 +43,6 @@ from rtatl_core.tasks.objective import Objective
 from rtatl_core.tasks.optical_flow import OpticalFlow
 from rtatl_core.tasks.roi_inpainting import RoIInpainting
 from rtatl_core.tasks.weak_teacher import WeakTeacher
-from rtatl_core.training import distributed
 from rtatl_core.training.choosing import Choice, validate
 from rtatl_core.training.initial import first_difference, load_checkpoint, start_backbone, start_from
 from rtatl_core.training.learning import freeze, parameter_groups, set_modes

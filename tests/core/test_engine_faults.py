@@ -17,7 +17,8 @@ from rtatl_core.engine import Engine
 from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket, UInt8
 from rtatl_core.predictor import Predictor
-from rtatl_core.runtimes.runtime import Outputs, Runtime, open_runtime
+from rtatl_core.runtimes.choose import open_runtime
+from rtatl_core.runtimes.runtime import Outputs, Runtime
 from rtatl_core.sessions.analyse import analyse_video
 from rtatl_core.sessions.session import read_session
 from rtatl_core.video import VideoReader

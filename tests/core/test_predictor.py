@@ -16,8 +16,8 @@ from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.recovery import LiveRecovery
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor
+from rtatl_core.runtimes.choose import pick_device
 from rtatl_core.runtimes.export import export_onnx
-from rtatl_core.runtimes.runtime import pick_device
 from rtatl_core.weights import load_model, save_model
 
 AUS = (4, 9, 6, 43, 12, 25)

@@ -136,7 +136,7 @@ def test_bp4d_mistakes_are_named(bp4d_tree: Path, tmp_path: Path) -> None:
 
 
 def test_rates_are_checked_against_the_published() -> None:
-    from rtatl_core.evaluation.published_tables import POSITIVE_RATES
+    from rtatl_core.datasets.protocols import POSITIVE_RATES
 
     published = POSITIVE_RATES["bp4d"]
     counts = {au: (round(rate * 100), 10_000) for au, rate in published.items()}

@@ -12,9 +12,8 @@ import pytest
 
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, require_apart, test_subjects
-from rtatl_core.datasets.split import only_aus, split
+from rtatl_core.datasets.split import DataConfig, only_aus, split
 from rtatl_core.errors import RecipeError
-from rtatl_core.training.recipe import DataConfig
 from tests.core.stores import write_clips, write_labelled
 
 test_subjects.__test__ = False  # type: ignore[attr-defined]

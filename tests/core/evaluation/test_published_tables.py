@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtatl_core.evaluation import published_tables as published
-from rtatl_core.evaluation.published_tables import POSITIVE_RATES, PUBLISHED, Published, PublishedRow, Status
+from rtatl_core.datasets.protocols import POSITIVE_RATES
+from rtatl_core.evaluation import published_tables
+from rtatl_core.evaluation.published_tables import PUBLISHED, Published, PublishedRow, Status
 from rtatl_core.facs import BP4D_AUS, DISFA_AUS
 
 INCONSISTENT = {("bp4d", "EAC-Net")}
@@ -39,7 +40,7 @@ def test_only_own_tables_are_confirmed() -> None:
 def test_what_is_not_known_is_not_there() -> None:
     methods = {(table.key, row.method) for table, row in ROWS}
     assert not {name for name in methods if name[1] == "RTATL"}
-    assert "RTATL's own row is not here" in (published.__doc__ or "")
+    assert "RTATL's own row is not here" in (published_tables.__doc__ or "")
     assert not {("disfa", "HSTR-Net"), ("disfa", "UGN-B"), ("disfa", "SMA-Net")} & methods
     for table in TABLES:
         (row,) = (row for row in table.rows if row.method == "WSRTL")

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rtatl_core.datasets.protocols import POSITIVE_RATES
 from rtatl_core.errors import InputError
 from rtatl_core.evaluation import report_plots
 from rtatl_core.evaluation.measures import Scored, measure
-from rtatl_core.evaluation.published_tables import POSITIVE_RATES, PUBLISHED, Published, PublishedRow, Status
+from rtatl_core.evaluation.published_tables import PUBLISHED, Published, PublishedRow, Status
 from rtatl_core.evaluation.report import NOT_THE_PAPERS, protocol_gap, write_report
 from rtatl_core.facs import DISFA_AUS
 

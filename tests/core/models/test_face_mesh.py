@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core import openvino_package
 from rtatl_core.errors import RecipeError
 from rtatl_core.models import face_mesh
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.face_mesh import FaceMeshTrunk, load_face_mesh
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.runtimes import openvino_package
 from rtatl_core.training.initial import start_backbone
 
 _BRIGHTNESS, _CONTRAST = 0.5, 0.25

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core import openvino_package
 from rtatl_core.calibration import Calibration
 from rtatl_core.card import golden_input, read_card
 from rtatl_core.cli import main
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor
-from rtatl_core.runtimes import openvino_package, openvino_runtime
+from rtatl_core.runtimes import openvino_runtime
 from rtatl_core.runtimes.onnx_runtime import OnnxRuntime
 from rtatl_core.runtimes.openvino_runtime import OpenVinoRuntime, WholeRuntime
 from rtatl_core.weights import save_model

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtatl_core.commands import synth as command
+from rtatl_core.commands import synth
 from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, find_renders
 from rtatl_core.errors import InputError, RecipeError
@@ -207,18 +207,18 @@ def _options(arguments: list[str]) -> object:
     import argparse
 
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    synth.add_arguments(parser)
     return parser.parse_args(arguments)
 
 
 def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to do"):
-        command.run(_options(["--rig", str(tmp_path)]))  # type: ignore[arg-type]
+        synth.run(_options(["--rig", str(tmp_path)]))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="--out DIR"):
-        command.run(_options(["--rig", str(tmp_path), "--count", "3"]))  # type: ignore[arg-type]
+        synth.run(_options(["--rig", str(tmp_path), "--count", "3"]))  # type: ignore[arg-type]
     out = tmp_path / "new"
     with pytest.raises(InputError, match="holds no rig"):
-        command.run(_options(["--rig", str(tmp_path), "--count", "3", "--out", str(out)]))  # type: ignore[arg-type]
+        synth.run(_options(["--rig", str(tmp_path), "--count", "3", "--out", str(out)]))  # type: ignore[arg-type]
     assert not out.exists(), "nothing is begun with a rig that is none"
 
 
@@ -227,7 +227,7 @@ def test_the_command_writes_pictures_and_sheets(
 ) -> None:
     sheet = tmp_path / "sheet.png"
     arguments = ["--rig", str(tmp_path / "puppets"), "--count", "8", "--out", str(tmp_path / "out"), "--size", "64"]
-    assert command.run(_options([*arguments, "--jobs", "1", "--au-sheet", str(sheet)])) == 0  # type: ignore[arg-type]
+    assert synth.run(_options([*arguments, "--jobs", "1", "--au-sheet", str(sheet)])) == 0  # type: ignore[arg-type]
     assert len(rows(tmp_path / "out")) == 8
     assert cv2.imread(str(sheet)).shape == (4 * 64, 6 * 64, 3)
     assert "8 pictures" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtatl_core.assets import asset
 from rtatl_core.card import DEFAULT_MODEL
-from rtatl_core.card_text import add_audit, add_evaluation, card_markdown
+from rtatl_core.evaluation.card_text import add_audit, add_evaluation, card_markdown
 from rtatl_core.facs import ACTION_UNITS
 
 AUDITED = {

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from rtatl_core import distributed
 from rtatl_core.datasets.loader import load_steps
-from rtatl_core.training import distributed
 from rtatl_core.training.recipe import Recipe, load_recipe
 from rtatl_core.training.trainer import Trainer
 from tests.core.stores import write_clips, write_labelled
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 WORKER = """
 import sys, torch
 from pathlib import Path
-from rtatl_core.training import distributed
+from rtatl_core import distributed
 from rtatl_core.training.recipe import load_recipe
-from tests.core.training.test_distributed import gradients
+from tests.core.test_distributed import gradients
 recipe, out = load_recipe(Path(sys.argv[1])), Path(sys.argv[2])
 with distributed.process_group(torch.device("cpu")):
     found = gradients(recipe, out)

@@ -1,0 +1,62 @@
+"""Raw output -> intensities and probabilities, of strangers and of people whose rest is known."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rtatl_core.calibration import Calibration, Own
+
+
+def test_calibration_rule() -> None:
+    calibration = Calibration(np.array([2, 1], np.float32), np.array([0.1, 0], np.float32))
+    raw = np.array([[0.1, 0.5], [0.3, -1], [9, 9]], np.float32)
+    logits = np.zeros_like(raw)
+    intensity, probability = calibration.read(raw, logits)
+    np.testing.assert_allclose(intensity, [[0, 2.5], [2, 0], [5, 5]], atol=1e-6)
+    np.testing.assert_array_equal(probability >= 0.5, [[False, True], [True, False], [True, True]])
+    assert np.isfinite(probability).all()
+    from_head = Calibration(calibration.gain, calibration.offset, occurrence_from_intensity=False)
+    np.testing.assert_allclose(from_head.read(raw, logits)[1], 0.5)
+
+
+def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
+    strangers = Calibration(np.ones(3, np.float32), np.full(3, 0.2, np.float32), boost=np.ones(3, np.float32))
+    own = Own(np.array([2, 2, 0], np.float32), np.array([0.05, 0.05, 0], np.float32), np.array([1, 2, 1], np.float32))
+    calibration = dataclasses.replace(strangers, own=own)
+    raw = np.array([[0.25, 0.35, 0.35], [0.25, 0.35, 0.35], [0.0, 0.0, 0.0]], np.float32)
+    resting = np.array([[0.1, 0.1, 0.1], [0.4, 0.4, 0.4], [0.0, 0.0, 0.0]], np.float32)
+    logits = np.zeros_like(raw)
+    read, present = calibration.of_person(raw, resting).read(raw, logits)
+    np.testing.assert_allclose(read, [[1.0, 3.0, 0.75], [0.25, 0.75, 0.75], [0, 0, 0]], atol=1e-6)
+    np.testing.assert_array_equal(present > 0.5, read > 1)
+    np.testing.assert_array_equal(calibration.read(raw, logits)[0], strangers.read(raw, logits)[0])
+    assert strangers.of_person(raw, resting) is strangers
+    sides = np.stack([raw + 0.02, raw - 0.02], axis=-1)
+    told = calibration.of_person(raw, resting).read_sides(sides, read)
+    np.testing.assert_allclose(told.mean(axis=-1), read, atol=1e-5)
+    assert told[0, 0, 0] - told[0, 0, 1] == pytest.approx(2 * (told[1, 0, 0] - told[1, 0, 1]), rel=0.01)
+    np.testing.assert_allclose(strangers.begins, 0.4)
+    weak = np.full((1, 3), 0.1, np.float32)  # reads below nothing; the third AU has no gain of its own
+    likely, as_stranger = (one.read(weak, logits[:1])[1] for one in (calibration.of_person(weak, weak + 1), strangers))
+    np.testing.assert_array_equal(likely, as_stranger)
+
+
+def test_the_mean_of_the_calibrated_sides_is_the_intensity() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.uniform(-0.5, 1.5, (200, 2, 2)).astype(np.float32)
+    calibration = Calibration(
+        np.array([2.0, 1.0], np.float32), np.array([0.1, 0.0], np.float32), boost=np.array([1, 3], np.float32)
+    )
+    whole = raw.mean(axis=-1)
+    intensity, _ = calibration.read(whole, np.zeros_like(whole))
+    sides = calibration.read_sides(raw, intensity)
+    np.testing.assert_allclose(sides.mean(axis=-1), intensity, atol=1e-5)
+    assert sides.min() >= 0
+    assert sides.max() <= 5
+    inside = (intensity > 1) & (intensity < 4)
+    assert ((sides[..., 0] > sides[..., 1]) == (raw[..., 0] > raw[..., 1]))[inside].all()
+    even = calibration.read_sides(np.full((1, 2, 2), 0.3, np.float32), np.array([[2.0, 1.5]], np.float32))
+    np.testing.assert_allclose(even, [[[2, 2], [1.5, 1.5]]])
