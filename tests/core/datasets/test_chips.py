@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.chips import Rows
+from rtatl_core.datasets.augment import centre_crop
+from rtatl_core.datasets.chips import ChipStore, Rows, frame_pairs
+from rtatl_core.errors import RecipeError
+from rtatl_core.face.align import ChipLayout
+from tests.core.stores import write_clips, write_labelled
 
 
 def test_more_parts_than_files_may_be_open(tmp_path: Path) -> None:
@@ -25,3 +29,32 @@ def test_more_parts_than_files_may_be_open(tmp_path: Path) -> None:
         assert rows.take([0, 399])[:, 0].tolist() == [0, 199]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_pairs_stay_in_their_clip_and_gap(tmp_path: Path) -> None:
+    store = ChipStore.open(write_clips(tmp_path / "videos"))
+    pairs = frame_pairs(store, 0.2)
+    assert len(pairs) == 20
+    for a, b in pairs:
+        assert store.clips[a] == store.clips[b]
+        assert store.times[b] - store.times[a] == pytest.approx(0.2, abs=0.05)
+
+
+def test_store_round_trip_and_its_central_chip(tmp_path: Path) -> None:
+    store = ChipStore.open(write_labelled(tmp_path / "labelled"))
+    assert store.chips.shape == (60, 144, 144, 3)
+    assert store.intensity is not None
+    assert np.isnan(store.intensity[1, 1])
+    assert store.intensity[0, 1] == 1.0
+    assert centre_crop(store.chips[0], store.layout).shape == (112, 112, 3)
+
+
+def test_damaged_store_is_named(tmp_path: Path) -> None:
+    folder = write_clips(tmp_path / "clips")
+    np.save(folder / "parts" / "all" / "geometry.npy", np.zeros((3, 468, 3), np.float16))
+    with pytest.raises(RecipeError, match="damaged"):
+        ChipStore.open(folder)
+    (folder / "meta.json").unlink()
+    with pytest.raises(RecipeError, match="not prepared to the end"):
+        ChipStore.open(folder)
+    assert ChipLayout(112, 16).canvas == 144

@@ -42,14 +42,6 @@ def run(videos: Path, out: Path, **options: object) -> dict[str, Outcome]:
     return {outcome.input.stem: outcome for outcome in outcomes}
 
 
-def test_folders_are_searched_and_files_taken_as_they_are(videos: Path, tmp_path: Path) -> None:
-    notes = videos / "notes.txt"
-    found = find_inputs([videos, notes, videos / "anna.mp4"])
-    assert [one.path.name for one in found] == ["anna.mp4", "ben.MP4", "notes.txt"]
-    with pytest.raises(InputError, match=r"holds no video or photo; name such files"):
-        find_inputs([tmp_path])
-
-
 def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -> None:
     first = run(videos, tmp_path, jobs=1)
     assert all(outcome.frames == 8 and not outcome.skipped for outcome in first.values())
@@ -175,12 +167,6 @@ def test_what_nobody_foresaw_is_named_and_the_rest_goes_on(
     assert str(outcomes["anna"].error).endswith(
         "anna.mp4 was given up (ValueError: a point is missing); please report this"
     )
-
-
-def test_hidden_files_are_no_videos(videos: Path, tmp_path: Path) -> None:
-    shutil.copytree(videos, tmp_path / "disk")
-    (tmp_path / "disk" / "._anna.mp4").write_bytes(b"\0\5\x16\7")  # what macOS leaves on other systems' disks
-    assert [one.path.name for one in find_inputs([tmp_path / "disk"])] == ["anna.mp4", "ben.MP4"]
 
 
 def test_what_was_cut_off_is_marked_and_analysed_again(videos: Path, tmp_path: Path) -> None:

@@ -16,15 +16,10 @@ import torch
 
 import rtatl_core.training.publish as publishing
 from rtatl_core.assets import asset
-from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, TrainingError
-from rtatl_core.evaluation.agreement import teacher_agreement
-from rtatl_core.face.align import ChipLayout
-from rtatl_core.face.mesh import mirror_index
-from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.tasks.base import Batch
 from rtatl_core.training.fit_calibration import Judged
@@ -347,71 +342,6 @@ def test_unusable_data_is_named(data: Path, tmp_path: Path) -> None:
         Trainer(recipe(data, "network.width=16"), tmp_path / "other").resume()
 
 
-def test_pairs_stay_in_their_clip_and_gap(data: Path) -> None:
-    store = ChipStore.open(data / "videos")
-    pairs = frame_pairs(store, 0.2)
-    assert len(pairs) == 20
-    for a, b in pairs:
-        assert store.clips[a] == store.clips[b]
-        assert store.times[b] - store.times[a] == pytest.approx(0.2, abs=0.05)
-
-
-def test_agreement_is_per_clip(data: Path) -> None:
-    store = ChipStore.open(data / "selection")
-    smile = store.teacher[:, 8]
-    shifted = np.stack([smile + 10 * (store.clips == "c1"), -smile], axis=1).astype(np.float32)
-    agreement = teacher_agreement(store, shifted, AUS)
-    assert agreement[12] == pytest.approx(1)  # an offset between people does not matter
-    assert agreement[25] == pytest.approx(-1)
-
-
-def test_store_round_trip_and_its_central_chip(data: Path) -> None:
-    store = ChipStore.open(data / "labelled")
-    assert store.chips.shape == (60, 144, 144, 3)
-    assert store.intensity is not None
-    assert np.isnan(store.intensity[1, 1])
-    assert store.intensity[0, 1] == 1.0
-    assert centre_crop(store.chips[0], store.layout).shape == (112, 112, 3)
-
-
-def test_augmentation_without_change_is_the_central_chip(data: Path) -> None:
-    store = ChipStore.open(data / "labelled")
-    made = augment(*one(store), store.layout, AugmentConfig.none(), np.random.default_rng(0))
-    assert np.abs(made.chip.astype(int) - centre_crop(store.chips[0], store.layout)).mean() < 0.5
-    np.testing.assert_allclose(made.landmarks, store.landmarks[0][:468].astype(np.float32), atol=1e-3)
-
-
-def test_flip_mirrors_picture_landmarks_and_geometry(data: Path) -> None:
-    store = ChipStore.open(data / "labelled")
-    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0)
-    plain = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(0))
-    flipped = augment(*one(store), store.layout, AugmentConfig(**(settings | {"flip": 1.0})), np.random.default_rng(0))
-    assert flipped.flipped
-    assert np.abs(flipped.chip.astype(int) - plain.chip[:, ::-1]).mean() < 1.0
-    mirror = list(mirror_index())
-    edge = (112 - 1) / 112  # pixel centres: x of the mirrored pixel
-    expected = plain.landmarks[mirror] * (-1, 1) + (edge, 0)
-    np.testing.assert_allclose(flipped.landmarks, expected, atol=1e-3)
-    np.testing.assert_allclose(flipped.geometry, plain.geometry[mirror] * (-1, 1, 1), atol=1e-6)
-
-
-def test_landmarks_move_with_the_pixels(data: Path) -> None:
-    store = ChipStore.open(data / "labelled")
-    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0) | {"rotation_rad": 0.3, "scale": 0.1, "shift": 0.05}
-    for seed in range(5):
-        made = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(seed))
-        x, y = (made.landmarks[61] * 112).astype(int)
-        assert made.chip[y, x].min() > 240  # the white mark at the mouth corner
-
-
-def one(store: ChipStore) -> tuple[np.ndarray, Float32, Float32]:
-    return (
-        np.ascontiguousarray(store.chips[0]),
-        store.landmarks[0].astype(np.float32),
-        store.geometry[0].astype(np.float32),
-    )
-
-
 def test_stored_flow_of_another_gap_is_refused(data: Path, tmp_path: Path) -> None:
     stored = write_clips(tmp_path / "stored", flow="dis", teacher=True, name="f")
     pairs = frame_pairs(ChipStore.open(stored), 0.2)
@@ -426,14 +356,3 @@ def test_stored_flow_of_another_gap_is_refused(data: Path, tmp_path: Path) -> No
         Trainer(recipe(data, gap, aside), tmp_path / "out")
     Trainer(recipe(data, gap, aside, "tasks.flow=0"), tmp_path / "out")
     Trainer(recipe(data, aside), tmp_path / "out")
-
-
-def test_damaged_store_is_named(tmp_path: Path) -> None:
-    folder = write_clips(tmp_path / "clips")
-    np.save(folder / "parts" / "all" / "geometry.npy", np.zeros((3, 468, 3), np.float16))
-    with pytest.raises(RecipeError, match="damaged"):
-        ChipStore.open(folder)
-    (folder / "meta.json").unlink()
-    with pytest.raises(RecipeError, match="not prepared to the end"):
-        ChipStore.open(folder)
-    assert ChipLayout(112, 16).canvas == 144

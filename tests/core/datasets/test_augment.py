@@ -1,0 +1,52 @@
+"""Views of a face for training: picture, landmarks and geometry change together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.face.mesh import mirror_index
+from rtatl_core.handoffs import Float32
+from tests.core.stores import write_labelled
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ChipStore:
+    return ChipStore.open(write_labelled(tmp_path_factory.mktemp("data") / "labelled"))
+
+
+def one(store: ChipStore) -> tuple[np.ndarray, Float32, Float32]:
+    return (
+        np.ascontiguousarray(store.chips[0]),
+        store.landmarks[0].astype(np.float32),
+        store.geometry[0].astype(np.float32),
+    )
+
+
+def test_augmentation_without_change_is_the_central_chip(store: ChipStore) -> None:
+    made = augment(*one(store), store.layout, AugmentConfig.none(), np.random.default_rng(0))
+    assert np.abs(made.chip.astype(int) - centre_crop(store.chips[0], store.layout)).mean() < 0.5
+    np.testing.assert_allclose(made.landmarks, store.landmarks[0][:468].astype(np.float32), atol=1e-3)
+
+
+def test_flip_mirrors_picture_landmarks_and_geometry(store: ChipStore) -> None:
+    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0)
+    plain = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(0))
+    flipped = augment(*one(store), store.layout, AugmentConfig(**(settings | {"flip": 1.0})), np.random.default_rng(0))
+    assert flipped.flipped
+    assert np.abs(flipped.chip.astype(int) - plain.chip[:, ::-1]).mean() < 1.0
+    mirror = list(mirror_index())
+    edge = (112 - 1) / 112  # pixel centres: x of the mirrored pixel
+    expected = plain.landmarks[mirror] * (-1, 1) + (edge, 0)
+    np.testing.assert_allclose(flipped.landmarks, expected, atol=1e-3)
+    np.testing.assert_allclose(flipped.geometry, plain.geometry[mirror] * (-1, 1, 1), atol=1e-6)
+
+
+def test_landmarks_move_with_the_pixels(store: ChipStore) -> None:
+    settings = dict.fromkeys(AugmentConfig.__slots__, 0.0) | {"rotation_rad": 0.3, "scale": 0.1, "shift": 0.05}
+    for seed in range(5):
+        made = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(seed))
+        x, y = (made.landmarks[61] * 112).astype(int)
+        assert made.chip[y, x].min() > 240  # the white mark at the mouth corner
