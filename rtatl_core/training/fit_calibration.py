@@ -184,40 +184,46 @@ def fit_calibration(
     judged: Sequence[Judged] | None = None,
     seen: Sequence[Seen | None] = (),
 ) -> Calibration:
-    """Per-AU gain, offset and boost.
+    """Per-AU offset, gain and boost (``_offset``, ``_gain``, ``_boost``); neutral for AUs without a coded face.
 
     raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. real: raw output on each clip of real video, (m, n_aus).
-    judged: raw output on real faces that a teacher or raters judge. The offset is what the network says at rest: the
-    median of the resting faces; without enough of them the ``REST_QUANTILE`` of a clip, in the median over clips;
-    without clips, of labelled faces that do not show the AU. The gain undoes the shrinking of uncertain regression:
-    spread of the labels over spread of the output (or more where real faces that clearly show the AU would read under
-    three quarters of what they should), at least 1, at most what lets ``FALSE_ALARMS`` of the faces without it read 1;
-    more would amplify what is noise. The boost lets faces that clearly show it read what they should in the median:
-    real ones where enough are known, elsewhere labelled ones of ``CLEAR_LABEL`` or more the mean of their labels, but
-    no more than lets real ones that raters saw (``seen``) read their rating.
+    judged: raw output on real faces that a teacher or raters judge; seen: on faces on which raters saw the AU.
     """
     offset = np.zeros(raw.shape[1], np.float32)
     gain, boost = np.ones_like(offset), np.ones_like(offset)
     for j, labelled in enumerate(_columns(raw, truth)):
-        calm, absent, clear, reads = judged[j] if judged is not None else Judged()
-        if len(calm) >= FEW_RESTING:
-            offset[j] = np.median(calm)
-        elif real:
-            offset[j] = np.median([np.quantile(clip[:, j], REST_QUANTILE) for clip in real])
-        else:
-            offset[j] = labelled.at_rest
-        offset[j] = offset[j].clip(*OFFSET_LIMITS)  # first, for gain and boost start from it
         if not len(labelled.raw):
-            offset[j] = 0.0
             continue
-        most = CAUTIOUS_GAIN
-        if len(absent) >= FEW_RESTING:
-            most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS)) - offset[j]))
-        gain[j] = max(1.0, min(_wanted(labelled, clear - offset[j], reads), most))
-        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear - offset[j], reads)
+        faces = judged[j] if judged is not None else Judged()
+        offset[j] = _offset(labelled, faces, [clip[:, j] for clip in real])
+        clear = faces.clear - offset[j]
+        gain[j] = _gain(labelled, faces.absent - offset[j], clear, faces.reads)
+        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear, faces.reads)
         if not len(clear) and seen and (shown := seen[j]) is not None:
             boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
     return Calibration(gain=gain, offset=offset, boost=boost)
+
+
+def _offset(labelled: _Labelled, faces: Judged, clips: Sequence[Float32]) -> float:
+    """What the network says at rest, within ``OFFSET_LIMITS``: the median of the resting faces; without enough of
+    them the ``REST_QUANTILE`` of a clip, in the median over clips; without clips, the median of labelled faces that do
+    not show the AU."""
+    if len(faces.resting) >= FEW_RESTING:
+        at_rest = np.median(faces.resting)
+    elif clips:
+        at_rest = np.median([np.quantile(clip, REST_QUANTILE) for clip in clips])
+    else:
+        at_rest = np.float64(labelled.at_rest)
+    return float(at_rest.clip(*OFFSET_LIMITS))
+
+
+def _gain(labelled: _Labelled, absent: Float32, clear: Float32, reads: float) -> float:
+    """What undoes the shrinking of uncertain regression (``_wanted``), at least 1, at most what lets ``FALSE_ALARMS``
+    of the faces without the AU read 1; more would amplify what is noise. absent, clear: over the offset."""
+    most = CAUTIOUS_GAIN
+    if len(absent) >= FEW_RESTING:
+        most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS))))
+    return max(1.0, min(_wanted(labelled, clear, reads), most))
 
 
 def fit_own(
@@ -281,8 +287,8 @@ def _gain_to_one(highest: float) -> float:
 
 
 def _wanted(labelled: _Labelled, clear: Float32, reads: float) -> float:
-    """The gain that undoes shrinking. clear: of real faces that clearly show the AU, over the offset; reads: what they
-    should read."""
+    """The gain that undoes shrinking: spread of the labels over spread of the output, or more where real faces that
+    clearly show the AU (clear, over the offset) would read under three quarters of what they should (reads)."""
     wanted = float(labelled.truth.std()) / max(float(labelled.raw.std()), 1e-6)
     if len(clear):
         wanted = max(wanted, 0.75 * reads / (MAX_INTENSITY * max(float(np.median(clear)), 1e-6)))
@@ -290,8 +296,9 @@ def _wanted(labelled: _Labelled, clear: Float32, reads: float) -> float:
 
 
 def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32, should_read: float) -> float:
-    """shown, clear: output of labelled and of real faces that clearly show the AU, over the offset; the latter should
-    read ``should_read``."""
+    """What lets faces that clearly show the AU read what they should in the median: real ones (clear) ``should_read``
+    where enough are known, elsewhere labelled ones (shown) of ``CLEAR_LABEL`` or more the mean of their labels. Both
+    over the offset."""
     if len(clear):
         shown = clear
     else:
