@@ -23,7 +23,7 @@ import numpy as np
 from rtatl_core.assets import asset
 from rtatl_core.errors import SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
-from rtatl_core.photos import PHOTO_SUFFIXES, PhotoReader
+from rtatl_core.photos import PhotoReader, is_photo
 from rtatl_core.video import VideoReader
 
 Kind = Literal["camera", "file", "stream", "demo"]
@@ -159,10 +159,10 @@ class VideoFile:
     def __init__(self, spec: SourceSpec) -> None:
         self.spec = spec
         path = Path(spec.target)
-        is_photo = path.suffix.lower() in PHOTO_SUFFIXES
-        self._reader = PhotoReader([path], fps=CAMERA_FPS) if is_photo else VideoReader(path)
+        still = is_photo(path)
+        self._reader = PhotoReader([path], fps=CAMERA_FPS) if still else VideoReader(path)
         self.size = self._reader.size
-        self.fps = None if is_photo else self._reader.fps
+        self.fps = None if still else self._reader.fps
         self.frame_count = self._reader.frame_count
         self.warning: str | None = None
 

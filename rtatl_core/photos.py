@@ -14,12 +14,15 @@ import numpy as np
 from rtatl_core.errors import SourceError
 from rtatl_core.handoffs import FramePacket, UInt8
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 """Endings by which photos are found in folders."""
+UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".gif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"})
+"""Endings of pictures that are not read."""
 
 
 def read_photo(path: Path) -> UInt8 | None:
-    """(height, width, 3) BGR, upright as its EXIF says; None for a file that cannot be read or is no picture."""
+    """(height, width, 3) BGR, upright as the EXIF of a JPEG, PNG or TIFF says; of several pictures in a file the first.
+    None for a file that cannot be read or is no picture."""
     try:
         data = np.fromfile(path, np.uint8)  # not by its name: OpenCV knows no Unicode in names on Windows
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
@@ -38,13 +41,21 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=parts)
 
 
+def is_photo(file: Path) -> bool:
+    """By its ending; of a file with an ending that says nothing by what it begins with."""
+    suffix = file.suffix.lower()
+    return suffix in PHOTO_SUFFIXES or suffix in UNREAD_SUFFIXES or (not suffix and cv2.haveImageReader(str(file)))
+
+
 def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Files with one of the endings, to the bottom; without hidden ones, as macOS puts beside every file on a disk that
-    is not its own."""
+    """Files with one of the endings, to the bottom; without hidden ones and those in hidden folders: thumbnails, the
+    trash, and what macOS puts beside every file on a disk that is not its own."""
     return sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+        if file.suffix.lower() in suffixes
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
     )
 
 
@@ -57,13 +68,14 @@ class PhotoReader:
     """
 
     truncated = False
-    warning = None
 
     def __init__(self, files: Sequence[Path], fps: float | None = None) -> None:
         self.files = tuple(files)
         self.path = self.files[0].parent if len(self.files) > 1 else self.files[0]
         self.fps = fps
         self.frame_count = len(self.files)
+        self.warning = _gaps([file.stem for file in self.files]) if fps else None
+        """That numbers are missing among the frames of a video."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
         self._packets = self._read()
         self._first = next(self._packets, None)
@@ -107,3 +119,16 @@ class PhotoReader:
                 yield FramePacket(image, number, timestamp, time.perf_counter(), lost)
                 lost = ()
         self.lost_at_end = lost
+
+
+def _gaps(names: Sequence[str]) -> str | None:
+    """A sentence where names are numbered, and numbers left out."""
+    parts = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
+    if len({part and part[1] for part in parts}) != 1 or parts[0] is None:
+        return None
+    numbers = [int(part[2]) for part in parts if part]
+    missing = numbers[-1] - numbers[0] + 1 - len(set(numbers))
+    if missing <= 0:
+        return None
+    what = "A number is" if missing == 1 else f"{missing} numbers are"
+    return f"{what} missing between {names[0]} and {names[-1]}; times count the pictures that are there."

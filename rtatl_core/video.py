@@ -210,7 +210,7 @@ def describe_lost(name: str, lost: Sequence[tuple[int, float]]) -> str:
 def _check_file(path: Path) -> None:
     try:
         if path.is_dir():
-            raise SourceError(f"{path} is a folder; name a video file in it.")
+            raise SourceError(f"{path} is a folder; name a file in it, or analyse all of it with: rtatl analyze")
         with path.open("rb") as file:
             if not file.read(1):
                 raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
 RATE_WINDOW_S = 2.0
 STOP_S = 8.0
 """Loading the engine cannot be interrupted and takes a few seconds."""
+LAYER_WISHES = frozenset({"want_flow", "want_patches"})
+"""Wishes that a picture at rest should show, too."""
 
 
 class AnalysisState(Enum):
@@ -65,6 +67,8 @@ class Listener:
     """One sentence about the engine for the person."""
     on_wait: Callable[[Capture], None]
     """No frame has come for a while."""
+    on_again: Callable[[Capture, AnalysedFrame], None]
+    """The last frame once more, with what was wished for since: for the picture only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,9 @@ class Analysis:
         self._finished: Capture | None = None
         self._behind: Future[None] | None = None
         self._unusable: str | None = None
+        self._seen: tuple[Capture, ObservedFrame] | None = None
+        self._again = False
+        """The frame on the screen lacks what was wished for since."""
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._state = AnalysisState.LOADING
@@ -132,6 +139,8 @@ class Analysis:
             self._wishes[name] = value
             if self._engine is not None:
                 setattr(self._engine, name, value)
+            self._again |= name in LAYER_WISHES
+        self._changed.set()
 
     def wished(self, name: str) -> Any:
         """The present value of such an attribute; None before the engine is loaded, unless it was wished for."""
@@ -186,6 +195,7 @@ class Analysis:
         if engine is not None:
             loaded.follow_on(engine)
             engine.close()
+            self._again = True
         with self._lock:  # a wish made meanwhile must not be passed over, nor an older one come after it
             self._engine = loaded
             for name, value in self._wishes.items():
@@ -226,6 +236,7 @@ class Analysis:
                 if capture is None or capture is self._finished:
                     if stopping:
                         break
+                    self._show_again(engine)
                     self._changed.wait()
                     self._changed.clear()
                     continue
@@ -236,8 +247,10 @@ class Analysis:
                         engine.reset(new_ids=True)
                     taken = capture.box.take(0.0 if stopping else 0.2)
                     if taken is not None:
+                        self._again = False
                         observed = engine.observe(taken.packet)
                         self._catch_up()
+                        self._seen = capture, observed
                         self._behind = second.submit(self._analyse, engine, capture, taken, observed)
                     elif capture.box.exhausted:
                         self._catch_up()
@@ -246,6 +259,7 @@ class Analysis:
                     elif stopping:
                         break
                     else:
+                        self._show_again(engine)
                         self._listener.on_wait(capture)
                 except Exception as error:  # the top of the loop: this frame is lost, the next may do
                     self._catch_up()
@@ -258,6 +272,23 @@ class Analysis:
         self._break(self._unusable)
         self._unusable = None
         return None
+
+    def _show_again(self, engine: Engine) -> None:
+        """While no frame comes, because of a pause, the end, or a photo: a layer that is switched on, or another
+        engine, would have to wait for the next one."""
+        with self._lock:
+            again, self._again = self._again, False
+        if not again or self._seen is None or self._seen[0] is not self._capture:
+            return
+        self._catch_up()
+        capture, observed = self._seen
+        try:
+            frame = engine.analyse(observed)
+        except Exception as error:  # the next frame may do
+            self._listener.on_warning(f"The picture could not be analysed again ({type(error).__name__}: {error}).")
+        else:
+            packet = replace(frame.packet, captured_at=time.perf_counter())  # its delay is no delay of the camera's
+            self._listener.on_again(capture, replace(frame, packet=packet))
 
     def _catch_up(self) -> None:
         """Waits until the frame before is delivered."""

@@ -88,6 +88,7 @@ class Pipeline:
                 on_engine=self._on_engine,
                 on_warning=self.warn,
                 on_wait=self._on_wait,
+                on_again=self._on_again,
             ),
         )
         self._recordings = Recordings(self._analysis, self._notices)
@@ -289,6 +290,11 @@ class Pipeline:
             recorder.put(records(frame), frame.packet.captured_at)
         self._note_delivered(capture, frame.packet)
 
+    def _on_again(self, capture: Capture, frame: AnalysedFrame) -> None:
+        with self._lock:
+            if capture is self._capture:
+                self.view.put(frame)
+
     def _on_failed_frame(self, capture: Capture, taken: Taken | None, text: str) -> None:
         log.exception("analysis")
         with self._lock:
@@ -321,7 +327,7 @@ class Pipeline:
                 return
             self._ended = capture
             if stats.state is CaptureState.ENDED and not self._faces_seen:
-                text = f"No face was found in any frame of {capture.spec.name}; choose a video that shows a face."
+                text = f"No face was found in {capture.spec.name}; faces under an eighth of its width are not seen."
                 self._tell("faces", "warning", text)
             why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
             self._recordings.end(why if stats.fault else "complete")

@@ -86,7 +86,7 @@ class EmptyState(QWidget):
         self._lead.setText(
             "Choose a camera, the demo, a video or a photo."
             if cameras
-            else "No camera is connected. Start with the demo clip or a video of your own."
+            else "No camera is connected. Start with the demo clip, a video or a photo."
         )
         self._hint.setText(
             "Drop a video or photo anywhere on this window to open it."

@@ -68,7 +68,7 @@ def _analyse(
     source: Mapping[str, Any],
     on_frame: Callable[[int], None] | None,
 ) -> Analysed:
-    source = {"target": str(reader.path.absolute()), "name": reader.path.name, **source}
+    source = {"target": str(reader.path.absolute()), "name": reader.path.absolute().name, **source}
     files = [file.name for file in reader.files] if isinstance(reader, PhotoReader) else []
     what = "photo" if files and reader.fps is None else "frame"
     frames, lost, with_face = 0, 0, 0
@@ -125,7 +125,9 @@ def _analyse(
 def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, missed: int) -> list[str]:
     """A sentence on photos without a face, or on a video without any."""
     if missed == frames:
-        return [f"No face was found in any of the {frames} {what}s of {reader.path}; its rows hold success 0."]
-    if missed and what == "photo":
-        return [f"No face was found in {missed} of the {frames} photos of {reader.path}; their rows hold success 0."]
-    return []
+        which = f"{reader.path}" if frames == 1 else f"any of the {frames} {what}s of {reader.path}"
+    elif missed and what == "photo":
+        which = f"{missed} of the {frames} photos of {reader.path}"
+    else:
+        return []
+    return [f"No face was found in {which} (faces under an eighth of its width are not seen); success is 0 there."]

@@ -89,6 +89,9 @@ def analyse_all(
     model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
     compares = card.config.reference or card.calibration.own is not None
     settings = replace(settings, personal=settings.personal and compares)
+    if cluster is not None:  # its workers were started elsewhere
+        out, inputs = out.absolute(), [one.absolute() for one in inputs]
+        settings = replace(settings, model=str(card.path.absolute()) if settings.model else None)
     for _ in recover_sessions(out):
         pass  # what an earlier run was killed at says so from now on, and is analysed again
     alone = cluster is None and min(jobs, len(inputs)) <= 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtatl_core.errors import InputError
-from rtatl_core.photos import PHOTO_SUFFIXES, files_below, in_order
+from rtatl_core.photos import PHOTO_SUFFIXES, UNREAD_SUFFIXES, files_below, in_order, is_photo
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
 
@@ -22,9 +22,13 @@ class Input:
     photos: tuple[Path, ...] = ()
     """In order; () = a video."""
 
+    def absolute(self) -> Input:
+        """The same wherever it is read."""
+        return Input(self.path.absolute(), tuple(photo.absolute() for photo in self.photos))
+
     @property
     def stem(self) -> str:
-        return self.path.name if len(self.photos) > 1 else self.path.stem
+        return self.path.absolute().name if len(self.photos) > 1 else self.path.stem
 
     @property
     def length(self) -> int:
@@ -60,12 +64,24 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
         files |= dict.fromkeys(inside)
     photos: defaultdict[Path, list[Path]] = defaultdict(list)
     for file in files:
-        if file.suffix.lower() in PHOTO_SUFFIXES:
+        if is_photo(file):
             photos[file.parent].append(file)
-    videos = [Input(file) for file in files if file.suffix.lower() not in PHOTO_SUFFIXES]
+    videos = [Input(file) for file in files if not is_photo(file)]
     return videos + [
         Input(folder if len(those) > 1 else those[0], tuple(in_order(those))) for folder, those in photos.items()
     ]
+
+
+def left_out(named: Iterable[Path]) -> str | None:
+    """A sentence on pictures in these folders that are of a kind that is not read."""
+    unread = [file for path in named if path.is_dir() for file in files_below(path, UNREAD_SUFFIXES)]
+    if not unread:
+        return None
+    kinds = ", ".join(sorted({file.suffix.lower() for file in unread}))
+    if len(unread) == 1:
+        return f"1 picture ({kinds}) cannot be read and was left out: {unread[0]}; save it as JPEG or PNG"
+    these = f"{len(unread)} pictures ({kinds})"
+    return f"{these} cannot be read and were left out, e.g. {unread[0]}; save them as JPEG or PNG"
 
 
 def session_names(inputs: Sequence[Input]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import platform
 import time
 from collections.abc import Iterator
@@ -65,10 +66,11 @@ def _finish(folder: Path, summary: dict[str, Any]) -> Recovered:
     _, columns = read_session(folder)
     numbers, first_of_frame = np.unique(columns["frame"], return_index=True)
     analysed = int(columns["analysed"][first_of_frame].sum())
-    seconds = float(np.nan_to_num(columns["timestamp"][-1])) if len(numbers) else 0.0  # photos have no time
+    seconds = float(columns["timestamp"][-1]) if len(numbers) else 0.0
+    time_s = "" if math.isnan(seconds) else f"{seconds:.6f}"  # photos have none
     with (folder / "events.csv").open("a", newline="", encoding="utf-8") as file:
         last = int(numbers[-1]) if len(numbers) else ""
-        csv.writer(file, lineterminator="\n").writerow((f"{seconds:.6f}", last, "interrupted", STATUS))
+        csv.writer(file, lineterminator="\n").writerow((time_s, last, "interrupted", STATUS))
     ids = columns["face_id"]
     summary |= {
         "status": STATUS,
@@ -81,7 +83,7 @@ def _finish(folder: Path, summary: dict[str, Any]) -> Recovered:
         },
     }
     replace_file(folder / "session.json", json.dumps(summary, indent=2) + "\n")
-    return Recovered(folder, len(columns["frame"]), seconds)
+    return Recovered(folder, len(columns["frame"]), 0.0 if math.isnan(seconds) else seconds)
 
 
 def _cut_last_line(path: Path) -> None:

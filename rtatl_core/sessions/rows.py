@@ -78,7 +78,7 @@ class RowFormat:
         both = [(*unit, side) for unit in units for side in SIDES] if self.sides else []
         columns = {
             "frame": ("number of the captured frame, from 1", ""),
-            "face_id": ("stays with a face while it is followed; empty without a face", ""),
+            "face_id": ("stays with a face while it is followed; in photos counted anew in each; empty without", ""),
             "timestamp": ("time of capture (live) or media time (file) since the first frame; empty for photos", "s"),
             "confidence": ("how fully and frontally the face was seen, 0-1", ""),
             "success": ("1: a face was found; 0: none was, or the frame was not analysed", "0/1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from rtatl_core.cli import main
 from rtatl_core.errors import SourceError
 from rtatl_core.photos import PhotoReader, in_order, read_photo
 from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
-from rtatl_core.sessions.inputs import Input, find_inputs, session_names
+from rtatl_core.sessions.inputs import Input, find_inputs, left_out, session_names
 from rtatl_core.sessions.session import read_session
 from tests.clips import cut_from_demo
 
@@ -144,7 +145,7 @@ def test_each_photo_is_a_row_and_judged_by_itself(stimuli: Path, tmp_path: Path)
     assert facts["source"]["kind"] == "photos"
     assert np.isnan(columns["timestamp"]).all()
     assert outcome.warning is not None
-    assert f"No face was found in 1 of the 5 photos of {stimuli}; their rows hold success 0." in outcome.warning
+    assert f"No face was found in 1 of the 5 photos of {stimuli} (faces under an eighth" in outcome.warning
     assert f"1 photo of {stimuli} cannot be decoded" in outcome.warning
     events = (outcome.folder / "events.csv").read_text()
     assert '\n,5,warning,"wrong.jpg cannot be read as a picture; open it elsewhere' in events
@@ -180,3 +181,39 @@ def test_the_command_names_bad_rates_and_folders_without_a_picture(
     assert main(["analyze", str(tmp_path / "bad.jpg"), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
     assert "bad.jpg is no picture that can be read" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_odd_endings_are_photos_or_are_told(stimuli: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "phone"
+    (folder / ".thumbnails").mkdir(parents=True)
+    for name in ("a.jfif", "b.JPE", "plain", ".thumbnails/a.jpg"):
+        shutil.copy(stimuli / "wall.jpg", folder / name)
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (found,) = find_inputs([folder])
+    assert [photo.name for photo in found.photos] == ["a.jfif", "b.JPE"]
+    assert find_inputs([folder / "plain"]) == [Input(folder / "plain", (folder / "plain",))]
+    assert left_out([stimuli]) is None
+    arguments = ["analyze", str(folder), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert f"1 picture (.heic) cannot be read and was left out: {folder / 'IMG_1.HEIC'}; save it as JPEG or PNG" in said
+    assert main([arguments[0], str(folder / "IMG_1.HEIC"), *arguments[2:]]) == 2
+    assert "IMG_1.HEIC is no picture that can be read; open it elsewhere, or save it as JPEG" in capsys.readouterr().err
+
+
+def test_numbers_that_are_missing_among_frames_are_told(tmp_path: Path) -> None:
+    for number in (1, 2, 5, 12):
+        write(tmp_path / f"f_{number}.png", np.full((8, 8, 3), number, np.uint8))
+    files = in_order(tmp_path.iterdir())
+    said = PhotoReader(files, fps=30).warning
+    assert said == "8 numbers are missing between f_1 and f_12; times count the pictures that are there."
+    assert PhotoReader(files).warning is None
+    assert PhotoReader(files[:2], fps=30).warning is None
+    assert PhotoReader([*files, write(tmp_path / "last.png", np.zeros((8, 8, 3), np.uint8))], fps=30).warning is None
+
+
+def test_the_folder_one_stands_in_has_a_name_too(stimuli: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stimuli)
+    found = find_inputs([Path()])
+    assert session_names(found) == ["stimuli"]
+    assert found[0].absolute().path == stimuli

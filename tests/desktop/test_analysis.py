@@ -28,6 +28,7 @@ class Running:
         self.broken: list[str] = []
         self.engines: list[EngineFacts] = []
         self.warnings: list[str] = []
+        self.again: list[AnalysedFrame] = []
         listener = Listener(
             on_frame=lambda capture, frame: self.frames.append(frame),
             on_failed_frame=lambda capture, taken, text: self.failed.append((taken, text)),
@@ -36,6 +37,7 @@ class Running:
             on_engine=self.engines.append,
             on_warning=self.warnings.append,
             on_wait=lambda capture: None,
+            on_again=lambda capture, frame: self.again.append(frame),
         )
         self.analysis = Analysis(make_engine, listener)
 
@@ -260,3 +262,38 @@ def test_what_an_engine_says_of_itself_is_passed_on(start: Any) -> None:
     running.until(lambda: running.ended)
     assert running.warnings == ["The memory of cuda:0 is full."]
     assert len(running.engines) == 2
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "paused"])
+def test_a_layer_that_is_switched_on_while_no_frame_comes_shows_on_the_last_one(
+    start: Callable[[Callable[[], Any]], Running], ended: bool
+) -> None:
+    running = start(FakeEngine)
+    capture = still([1, 2, 3])
+    capture.box._ended = ended
+    running.analysis.follow(capture)
+    running.until(lambda: len(running.frames) == 3 and (running.ended or not ended))
+    assert running.frames[-1].faces[0].prediction.flow is None
+    running.analysis.wish("want_flow", True)
+    running.until(lambda: running.again)
+    (frame,) = running.again
+    assert frame.packet.number == 3
+    assert frame.faces[0].prediction.flow is not None
+    assert time.perf_counter() - frame.packet.captured_at < 3
+    running.analysis.replace_engine(lambda: FakeEngine(aus=(4,)))
+    running.until(lambda: len(running.again) == 2)
+    assert running.again[1].aus == (4,)
+    assert len(running.frames) == 3, "nothing is delivered twice"
+    assert running.analysis.stats().analysed == 3
+
+
+def test_a_picture_that_cannot_be_shown_again_is_told(start: Callable[[Callable[[], Any]], Running]) -> None:
+    fails: dict[int, Exception] = {99: RuntimeError()}
+    running = start(lambda: FakeEngine(fails=fails))
+    running.analysis.follow(still([1]))
+    running.until(lambda: running.ended)
+    fails[1] = RuntimeError("no memory")
+    running.analysis.wish("want_patches", True)
+    running.until(lambda: running.warnings)
+    assert running.warnings == ["The picture could not be analysed again (RuntimeError: no memory)."]
+    assert not running.failed

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from rtatl_core.calibration import Calibration
 from rtatl_core.cli import main
@@ -96,6 +98,7 @@ def test_what_a_person_stops_says_so(videos: Path, tmp_path: Path, monkeypatch: 
 @pytest.mark.slow
 def test_what_another_graph_analysed_is_analysed_again(videos: Path, tmp_path: Path) -> None:
     lifted = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))  # nothing is clipped
+    torch.manual_seed(0)
     network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16), flow=False)
     save_model(tmp_path / "tiny", network, lifted, {"name": "tiny", "trained_on": "nothing", "trust": {}})
     model = tmp_path / "tiny.safetensors"
@@ -119,13 +122,18 @@ def test_what_another_graph_analysed_is_analysed_again(videos: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_processes_and_clusters_give_the_files_of_one_process(videos: Path, tmp_path: Path) -> None:
+def test_processes_and_clusters_give_the_files_of_one_process(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from distributed import LocalCluster
 
     alone = run(videos, tmp_path / "alone", jobs=1)
     several = run(videos, tmp_path / "several", jobs=2)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        spread = run(videos, tmp_path / "spread", cluster=cluster.scheduler_address)
+        monkeypatch.chdir(tmp_path)  # workers stand elsewhere than whoever names a folder
+        spread = run(Path(os.path.relpath(videos)), Path("spread"), cluster=cluster.scheduler_address)
+        again = run(Path(os.path.relpath(videos)), Path("spread"), cluster=cluster.scheduler_address)
+    assert all(outcome.skipped for outcome in again.values())
     assert set(alone) == set(several) == set(spread) == {"anna", "ben"}
     for name, outcome in alone.items():
         assert frames_of(several[name]) == frames_of(spread[name]) == frames_of(outcome)
