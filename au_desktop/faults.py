@@ -17,6 +17,8 @@ from typing import Any
 from au_desktop import settings as settings_file
 
 log = logging.getLogger("au_desktop")
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Ctrl-C, what a system sends when it shuts down, and what a terminal does that is closed; Windows lacks the last."""
 
 
 def log_file() -> Path:
@@ -52,8 +54,7 @@ class Hooks:
         self._before = (
             sys.excepthook,
             threading.excepthook,
-            signal.signal(signal.SIGINT, self._on_signal),
-            signal.signal(signal.SIGTERM, self._on_signal),
+            [(number, signal.signal(number, self._on_signal)) for number in _ENDS],
         )
         sys.excepthook = self._on_exception
         threading.excepthook = lambda args: self._on_exception(
@@ -61,9 +62,9 @@ class Hooks:
         )
 
     def __exit__(self, *_: object) -> None:
-        sys.excepthook, threading.excepthook, interrupt, terminate = self._before
-        signal.signal(signal.SIGINT, interrupt)
-        signal.signal(signal.SIGTERM, terminate)
+        sys.excepthook, threading.excepthook, handlers = self._before
+        for number, handler in handlers:
+            signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         # Python runs this between two ticks of the display timer, in the window's thread.

@@ -121,8 +121,12 @@ def short_clip(tmp_path: Path) -> Path:
         lambda window: window.close(),
         lambda window: os.kill(os.getpid(), signal.SIGINT),
         lambda window: os.kill(os.getpid(), signal.SIGTERM),
+        pytest.param(
+            lambda window: os.kill(os.getpid(), signal.SIGHUP),
+            marks=pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none"),
+        ),
     ],
-    ids=["by hand", "Ctrl-C", "SIGTERM"],
+    ids=["by hand", "Ctrl-C", "SIGTERM", "terminal closed"],
 )
 def test_a_run_that_ends_early_leaves_what_was_asked_for_too(
     tmp_path: Path, end: Callable[[program.MainWindow], object]
