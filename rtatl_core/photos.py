@@ -16,7 +16,7 @@ from rtatl_core.handoffs import FramePacket, UInt8
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 """Endings by which photos are found in folders."""
-UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".gif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"})
+UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"})
 """Endings of pictures that are not read."""
 
 

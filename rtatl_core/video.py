@@ -17,7 +17,7 @@ from rtatl_core.handoffs import FramePacket
 VIDEO_SUFFIXES = frozenset(
     (
         *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"),
-        *(".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mjpeg"),
+        *(".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mjpeg", ".gif"),
     )
 )
 """Endings by which videos are found in folders; a file that is named itself may have any."""

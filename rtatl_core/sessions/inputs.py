@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -46,27 +47,29 @@ class Input:
         if not self.photos:
             return _hash(self.path)
         together = "".join(f"{_hash(photo)} {photo.name}\n" for photo in self.photos)
-        return hashlib.sha256(together.encode()).hexdigest()
+        return hashlib.sha256(together.encode(errors="surrogateescape")).hexdigest()
 
 
 def find_inputs(named: Iterable[Path]) -> list[Input]:
     """Files as they are named, folders searched to the bottom, in a fixed order; photos of one folder belong together.
     Raises InputError for a folder without a video or photo."""
-    files: dict[Path, None] = {}
+    files: dict[str, Path] = {}
+    """By their absolute paths: one that is named twice counts once."""
     for path in named:
         if not path.is_dir():
-            files[path] = None
+            files.setdefault(os.path.abspath(path), path)
             continue
         inside = in_order(files_below(path, VIDEO_SUFFIXES | PHOTO_SUFFIXES))
         if not inside:
             known = ", ".join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))
             raise InputError(f"{path} holds no video or photo; name such files, or a folder with {known}")
-        files |= dict.fromkeys(inside)
+        for file in inside:
+            files.setdefault(os.path.abspath(file), file)
     photos: defaultdict[Path, list[Path]] = defaultdict(list)
-    for file in files:
+    for file in files.values():
         if is_photo(file):
             photos[file.parent].append(file)
-    videos = [Input(file) for file in files if not is_photo(file)]
+    videos = [Input(file) for file in files.values() if not is_photo(file)]
     return videos + [
         Input(folder if len(those) > 1 else those[0], tuple(in_order(those))) for folder, those in photos.items()
     ]
