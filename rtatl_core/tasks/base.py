@@ -50,9 +50,10 @@ class Batch:
 
 
 class Task(ABC):
-    def corrupt(self, batch: Batch) -> Tensor:
-        """(B, 3, S, S) the network's input; the batch itself stays intact."""
-        return batch.chips
+    def corrupt(self, batch: Batch, chips: Tensor) -> Tensor:
+        """(B, 3, S, S) the batch's chips as other tasks left them -> the network's input; the batch itself stays
+        intact."""
+        return chips
 
     @abstractmethod
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:

@@ -19,8 +19,7 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         inputs = batch.chips
         for task in self.tasks:
-            changed = task.corrupt(batch)
-            inputs = inputs if changed is batch.chips else changed
+            inputs = task.corrupt(batch, inputs)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         output = self.network(inputs, batch.centres, batch.geometry, batch.reference)
         return {name: loss for task in self.tasks for name, loss in task.losses(batch, output, self.network).items()}

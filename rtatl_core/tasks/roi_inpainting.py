@@ -40,10 +40,10 @@ class InpaintingConfig:
 class RoIInpainting(Task):
     def __init__(self, config: InpaintingConfig | None = None) -> None:
         self.config = config or InpaintingConfig()
-        self._erased: Tensor | None = None
 
-    def corrupt(self, batch: Batch) -> Tensor:
-        """Erases k ~ U{1..most} AUs in the chosen faces; remembers which for the losses of the same step."""
+    def _erased(self, batch: Batch) -> Tensor:
+        """(B, most) which AUs lose their patches: k ~ U{1..most} of them in the chosen faces, then -1. It follows from
+        the faces' seeds."""
         n = batch.centres.shape[1]
         most = min(self.config.most, n)
         erased = np.full((len(batch.seeds), most), -1)
@@ -53,18 +53,21 @@ class RoIInpainting(Task):
             if rng.random() < shares[uncoded]:
                 count = int(rng.integers(1, most + 1))
                 erased[face, :count] = rng.choice(n, count, replace=False)
-        self._erased = torch.from_numpy(erased).to(batch.chips.device)
-        return erase_regions(batch.chips, batch.centres, self._erased)
+        return torch.from_numpy(erased).to(batch.chips.device)
+
+    def corrupt(self, batch: Batch, chips: Tensor) -> Tensor:
+        return erase_regions(chips, batch.centres, self._erased(batch))
 
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
         decoder = network.inpainting
-        if decoder is None or self._erased is None:
-            raise ValueError("inpainting needs a network with its decoder, and corrupt() before losses()")
-        face, slot = torch.nonzero(self._erased >= 0, as_tuple=True)
+        if decoder is None:
+            raise ValueError("inpainting needs a network with its decoder")
+        erased = self._erased(batch)
+        face, slot = torch.nonzero(erased >= 0, as_tuple=True)
         total = global_count(torch.tensor(float(len(face)), device=batch.chips.device))
         if len(face) == 0 and not must_take_part():
             return {"inpainting": full_precision(output.tokens).sum() * 0}
-        au = self._erased[face, slot]
+        au = erased[face, slot]
         whole, centres = standardise(batch.chips)[face], batch.centres[face, au][:, None]
         target = cut_patches(whole, centres, WINDOW, decoder.side)[:, 0]
         recovered = full_precision(decoder(output.tokens[face, au]))

@@ -97,7 +97,7 @@ def test_region_mask_against_a_loop() -> None:
 def test_inpainting_erases_patches_and_leaves_the_batch_alone() -> None:
     batch = make_batch(16)
     before = batch.chips.clone()
-    changed = RoIInpainting(InpaintingConfig(coded_share=0.5)).corrupt(batch)
+    changed = RoIInpainting(InpaintingConfig(coded_share=0.5)).corrupt(batch, batch.chips)
     torch.testing.assert_close(batch.chips, before)
     touched = (changed != before).flatten(1).any(dim=1)
     assert 3 <= int(touched.sum()) <= 13
@@ -111,7 +111,7 @@ def test_coded_and_uncoded_faces_have_their_own_share() -> None:
     batch = make_batch(12)
     batch.intensity[6:], batch.occurrence[6:] = float("nan"), float("nan")
     for coded, share in ((0.0, 1.0), (1.0, 0.0)):
-        changed = RoIInpainting(InpaintingConfig(share=share, coded_share=coded)).corrupt(batch)
+        changed = RoIInpainting(InpaintingConfig(share=share, coded_share=coded)).corrupt(batch, batch.chips)
         touched = (changed != batch.chips).flatten(1).any(dim=1)
         assert touched.tolist() == [coded == 1] * 6 + [share == 1] * 6
 
@@ -126,7 +126,7 @@ def test_inpainting_loss_teaches_recovery() -> None:
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     history = []
     for _ in range(30):
-        inputs = task.corrupt(batch)
+        inputs = task.corrupt(batch, batch.chips)
         loss = task.losses(batch, network(inputs, batch.centres, batch.geometry), network)["inpainting"]
         optimiser.zero_grad()
         loss.backward()
@@ -142,7 +142,6 @@ def test_inpainting_without_decoder_is_refused() -> None:
     batch = make_batch()
     task = RoIInpainting()
     network = RTATL(CONFIG, flow=False)
-    task.corrupt(batch)
     with pytest.raises(ValueError, match="decoder"):
         task.losses(batch, network(batch.chips, batch.centres, batch.geometry), network)
 
