@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
-    from dataclasses import fields
-
     from au_desktop.launch import Launch
 
     launch = Launch(**{field.name: getattr(arguments, field.name) for field in fields(Launch)})
@@ -63,8 +62,6 @@ def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
 
 def _for_nobody(launch: Launch) -> Launch:
     """Without a screen the program shows that it works: the demo, for a while, recorded and photographed."""
-    from dataclasses import replace
-
     return replace(
         launch,
         source=launch.source or "demo",

@@ -66,7 +66,7 @@ class Engine:
         self.aus = self._predictor.aus
         self.model: dict[str, Any] = self._predictor.card.facts
         self.max_faces = max_faces
-        self.personal = personal and tracking
+        self.personal = personal
         self.tracking = tracking
         self.want_flow = False
         self.want_patches = False

@@ -14,10 +14,13 @@ import numpy as np
 from rtatl_core.errors import SourceError
 from rtatl_core.handoffs import FramePacket, UInt8
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+PHOTO_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"),
+        *(".heic", ".heif", ".avif", ".jxl"),  # most builds of OpenCV read none of these: then they are told, not lost
+    )
+)
 """Endings by which photos are found in folders."""
-UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"})
-"""Endings of pictures that are not read."""
 
 
 def read_photo(path: Path) -> UInt8 | None:
@@ -42,9 +45,8 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_photo(file: Path) -> bool:
-    """By its ending; of a file with an ending that says nothing by what it begins with."""
-    suffix = file.suffix.lower()
-    return suffix in PHOTO_SUFFIXES or suffix in UNREAD_SUFFIXES or (not suffix and cv2.haveImageReader(str(file)))
+    """By its ending; of a file without one by what it begins with."""
+    return file.suffix.lower() in PHOTO_SUFFIXES or (not file.suffix and cv2.haveImageReader(str(file)))
 
 
 def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:

@@ -43,14 +43,12 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from rtatl_core.sessions.batch import Settings, analyse_all
-    from rtatl_core.sessions.inputs import find_inputs, left_out
+    from rtatl_core.sessions.inputs import find_inputs
     from rtatl_core.temporal import SMOOTHING_S
 
     smoothing_s = SMOOTHING_S if options.smoothing is None else options.smoothing
     settings = Settings(options.model, options.device, options.faces, smoothing_s, options.personal)
     inputs = find_inputs(options.inputs)
-    if said := left_out(options.inputs):
-        print(f"rtatl: {said}", file=sys.stderr)
     failed = 0
     for outcome in analyse_all(
         inputs, options.out, settings, fps=options.fps, jobs=options.jobs, cluster=options.cluster

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtatl_core.card import file_hash
 from rtatl_core.errors import InputError
-from rtatl_core.photos import PHOTO_SUFFIXES, UNREAD_SUFFIXES, files_below, in_order, is_photo
+from rtatl_core.photos import PHOTO_SUFFIXES, files_below, in_order, is_photo
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
 
@@ -65,26 +66,16 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
             raise InputError(f"{path} holds no video or photo; name such files, or a folder with {known}")
         for file in inside:
             files.setdefault(os.path.abspath(file), file)
+    videos: list[Input] = []
     photos: defaultdict[Path, list[Path]] = defaultdict(list)
     for file in files.values():
         if is_photo(file):
             photos[file.parent].append(file)
-    videos = [Input(file) for file in files.values() if not is_photo(file)]
+        else:
+            videos.append(Input(file))
     return videos + [
         Input(folder if len(those) > 1 else those[0], tuple(in_order(those))) for folder, those in photos.items()
     ]
-
-
-def left_out(named: Iterable[Path]) -> str | None:
-    """A sentence on pictures in these folders that are of a kind that is not read."""
-    unread = [file for path in named if path.is_dir() for file in files_below(path, UNREAD_SUFFIXES)]
-    if not unread:
-        return None
-    kinds = ", ".join(sorted({file.suffix.lower() for file in unread}))
-    if len(unread) == 1:
-        return f"1 picture ({kinds}) cannot be read and was left out: {unread[0]}; save it as JPEG or PNG"
-    these = f"{len(unread)} pictures ({kinds})"
-    return f"{these} cannot be read and were left out, e.g. {unread[0]}; save them as JPEG or PNG"
 
 
 def session_names(inputs: Sequence[Input]) -> list[str]:
@@ -108,8 +99,7 @@ def session_names(inputs: Sequence[Input]) -> list[str]:
 
 def _hash(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); check the name and that you may read it"

@@ -207,6 +207,7 @@ def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
         missing = [unit for unit in units if not _is_written(unit, out)]
         if missing:
             (out / "labels.csv").unlink(missing_ok=True)
+            _forget(missing, out)
         done = work_through(partial(_write_unit, out=out), missing, jobs)
         for _ in progress(done, desc="rendering", unit="part", total=len(missing)):
             pass
@@ -281,11 +282,19 @@ def _is_written(unit: Stills | Clip, out: Path) -> bool:
     return mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint(unit)
 
 
-def _write_unit(unit: Stills | Clip, out: Path) -> None:
-    _mark(unit, out).unlink(missing_ok=True)
+def _forget(units: Sequence[Stills | Clip], out: Path) -> None:
+    """Removes what was drawn of these units before: of other material, or of a part that was not finished. Once for all
+    of them, because looking through tens of thousands of files takes a while."""
+    for unit in units:
+        _mark(unit, out).unlink(missing_ok=True)
+    stems = {unit.stem for unit in units}
     for folder in ("images", "flow"):
-        for outdated in (out / folder).glob(f"{unit.stem}-*"):
-            outdated.unlink()
+        for file in (out / folder).iterdir():
+            if "-".join(file.name.split("-", 2)[:2]) in stems:
+                file.unlink()
+
+
+def _write_unit(unit: Stills | Clip, out: Path) -> None:
     rows = []
     for taken in unit.take():
         coded = cv2.imencode(".jpg", taken.shot.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]

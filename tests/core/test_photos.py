@@ -16,7 +16,7 @@ from rtatl_core.cli import main
 from rtatl_core.errors import SourceError
 from rtatl_core.photos import PhotoReader, in_order, read_photo
 from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
-from rtatl_core.sessions.inputs import Input, find_inputs, left_out, session_names
+from rtatl_core.sessions.inputs import Input, find_inputs, session_names
 from rtatl_core.sessions.session import read_session
 from tests.clips import cut_from_demo
 
@@ -190,13 +190,16 @@ def test_odd_endings_are_photos_or_are_told(stimuli: Path, tmp_path: Path, capsy
         shutil.copy(stimuli / "wall.jpg", folder / name)
     (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     (found,) = find_inputs([folder])
-    assert [photo.name for photo in found.photos] == ["a.jfif", "b.JPE"]
+    assert [photo.name for photo in found.photos] == ["a.jfif", "b.JPE", "IMG_1.HEIC"]
     assert find_inputs([folder / "plain"]) == [Input(folder / "plain", (folder / "plain",))]
-    assert left_out([stimuli]) is None
     arguments = ["analyze", str(folder), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main(arguments) == 0
-    said = capsys.readouterr().err
-    assert f"1 picture (.heic) cannot be read and was left out: {folder / 'IMG_1.HEIC'}; save it as JPEG or PNG" in said
+    assert f"1 photo of {folder} cannot be decoded" in capsys.readouterr().err
+    (session,) = (tmp_path / "out").iterdir()
+    assert (
+        "IMG_1.HEIC cannot be read as a picture; open it elsewhere, or save it as JPEG"
+        in (session / "events.csv").read_text()
+    )
     assert main([arguments[0], str(folder / "IMG_1.HEIC"), *arguments[2:]]) == 2
     assert "IMG_1.HEIC is no picture that can be read; open it elsewhere, or save it as JPEG" in capsys.readouterr().err
 
