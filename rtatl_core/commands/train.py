@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 
 from rtatl_core.commands.options import add_settings
@@ -22,6 +23,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from rtatl_core import distributed
+    from rtatl_core.training.crossed import runs_apart
     from rtatl_core.training.publish import publish
     from rtatl_core.training.recipe import load_recipe
     from rtatl_core.training.runlog import EpochReport
@@ -39,13 +41,20 @@ def run(options: argparse.Namespace) -> int:
         )
 
     with distributed.process_group(distributed.local_device(recipe.optim.device)):
-        if not options.resume and (options.out / "last.pt").is_file():
-            raise InputError(f"{options.out} holds a run already; add --resume to go on with it, or name another --out")
-        trainer = Trainer(recipe, options.out)
-        if options.resume:
-            trainer.resume()
+        whole = Trainer(recipe, options.out)
+        apart = runs_apart(recipe, options.out)
+        begun = [path for path in (options.out, *(path for _, path in apart)) if (path / "last.pt").is_file()]
+        if begun and not options.resume:
+            raise InputError(f"{begun[0]} holds a run already; add --resume to go on with it, or name another --out")
+        if options.resume and not begun:
+            raise InputError(f"{options.out} holds no last.pt, there is nothing to resume; leave --resume out")
         try:
-            best = trainer.run(show)
+            for trainer in chain((Trainer(one, path) for one, path in apart), [whole]):
+                if apart and distributed.rank() == 0:
+                    print(f"{trainer.out}:", file=sys.stderr)
+                if trainer.out in begun:
+                    trainer.resume()
+                best = trainer.run(show)
         except KeyboardInterrupt:
             if distributed.rank() == 0:
                 flags = [part for text in options.set for part in ("--set", text)]
@@ -53,5 +62,5 @@ def run(options: argparse.Namespace) -> int:
                 print(f"rtatl: stopped and saved; go on with: {shlex.join(again)}", file=sys.stderr)
             return 130
         if distributed.rank() == 0:
-            print(publish(trainer) if trainer.data.labelled is not None else best)
+            print(publish(whole) if whole.data.labelled is not None else best)
     return 0

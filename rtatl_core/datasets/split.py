@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,11 @@ class DataConfig:
     (rtatl_core/datasets/ratings.py)."""
     selection: str = ""
     """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""
-    calibration: str = ""
-    """Folder like ``selection``, of photos or clips of people who are then left out of ``unlabelled``: what the network
-    says of them at rest sets zero and gain of each AU. Empty = the unlabelled faces do, which read better than
-    strangers."""
+    calibration: tuple[str, ...] = ()
+    """Folders like ``selection``, of photos or clips: what is said of them at rest sets zero and gain of each AU. Their
+    people are left out of training. Folders that are also in ``unlabelled`` (crossed) train all the same, and each is
+    read by a network that was trained the same way without it. Empty = the unlabelled faces calibrate, which read
+    better than strangers."""
     aside: str = ""
     """Folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the card and sets the AUs'
     trust."""
@@ -52,7 +54,27 @@ class DataConfig:
     label_share: float = 1.0
     """Share of the training faces whose codes are used; the others join the unlabelled ones (limited-label studies)."""
 
+    @property
+    def crossed(self) -> tuple[str, ...]:
+        """Folders that train and calibrate."""
+        return tuple(folder for folder in self.calibration if folder in self.unlabelled)
+
+    def without(self, folder: str) -> DataConfig:
+        """The data of a network to which a crossed folder's people are strangers."""
+        kept = [place for place, name in enumerate(self.unlabelled) if name != folder]
+        return dataclasses.replace(
+            self,
+            unlabelled=tuple(self.unlabelled[place] for place in kept),
+            repeat=tuple(self.repeat[place] for place in kept) if self.repeat else (),
+            calibration=(folder,),
+        )
+
     def __post_init__(self) -> None:
+        if self.crossed and len(self.unlabelled) == 1:
+            raise ValueError(
+                f"data.calibration names the only folder of data.unlabelled, {self.unlabelled[0]}; divide its faces "
+                "into several folders and name these in both, so that each is read by a network trained on the others"
+            )
         if not 0 < self.held_out < 1:
             raise ValueError(f"data.held_out is {self.held_out:g}; write a share between 0 and 1")
         if unknown := [au for au in self.aus if au not in ACTION_UNITS]:
@@ -71,8 +93,11 @@ class TrainingData:
     test: frozenset[str]
     """Who is in the test fold, under any name (``names_of``), and appears nowhere else."""
     selection: ChipStore | None
-    calibration: ChipStore | None
+    calibration: tuple[ChipStore, ...]
+    """Who calibrates and is not trained on."""
     aside: ChipStore | None
+    crossed: frozenset[Path] = frozenset()
+    """Folders of ``unlabelled`` that calibrate too, read by networks trained without them."""
 
     @property
     def side(self) -> int:
@@ -82,7 +107,7 @@ class TrainingData:
     @property
     def judges(self) -> list[str]:
         """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
-        judging = [Source.whole(store) for store in (self.selection, self.calibration) if store is not None]
+        judging = [Source.whole(store) for store in (self.selection, *self.calibration) if store is not None]
         return _people(*judging, *((self.validation,) if self.validation else ()))
 
     @property
@@ -100,14 +125,19 @@ def names_of(store: ChipStore, rows: NDArray[np.int64]) -> frozenset[str]:
 
 def split(config: DataConfig, seed: int) -> TrainingData:
     """Raises RecipeError when a folder cannot be used, folders do not fit together, or a side is empty."""
-    judging = [_with_teacher(folder) for folder in (config.selection, config.calibration, config.aside)]
-    unlabelled, repeats = [ChipStore.open(Path(folder)) for folder in config.unlabelled], _repeats(config)
-    coded = _coded(config)
-    _require_one_layout([coded, *unlabelled, *judging])
+    selection = [_with_teacher(config.selection)] if config.selection else []
+    calibration = [_with_teacher(folder) for folder in config.calibration if folder not in config.crossed]
+    aside = [_with_teacher(config.aside)] if config.aside else []
+    unlabelled = [
+        _with_teacher(folder) if folder in config.crossed else ChipStore.open(Path(folder))
+        for folder in config.unlabelled
+    ]
+    repeats, coded = _repeats(config), _coded(config)
+    _require_one_layout([*([coded] if coded else []), *unlabelled, *selection, *calibration, *aside])
     aus = config.aus if coded is None else coded.aus
     if config.ratings:
-        unlabelled, judging[:2] = _all_rated(config.ratings, unlabelled, judging[:2], aus)
-    elsewhere = _names(*(Source.whole(store) for store in judging if store is not None))
+        unlabelled, selection, calibration = _all_rated(config.ratings, (unlabelled, selection, calibration), aus)
+    elsewhere = _names(*(Source.whole(store) for store in (*selection, *calibration, *aside)))
     test = frozenset[str]()
     if coded is not None and config.protocol:
         chosen = test_subjects(config.protocol, config.fold, (str(name) for name in coded.subjects))
@@ -131,7 +161,17 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     for store, repeat in zip(unlabelled, repeats, strict=True):
         if len(rows := np.flatnonzero(_apart_from(store, away))):
             sources.append(Source(store, rows, labels=False, repeat=repeat))
-    return TrainingData(aus, labelled, tuple(sources), validation, test, *judging)
+    return TrainingData(
+        aus,
+        labelled,
+        tuple(sources),
+        validation,
+        test,
+        selection=next(iter(selection), None),
+        calibration=tuple(calibration),
+        aside=next(iter(aside), None),
+        crossed=frozenset(map(Path, config.crossed)),
+    )
 
 
 def _coded(config: DataConfig) -> ChipStore | None:
@@ -181,12 +221,11 @@ def _uncoded_validation(
     return max(held, key=lambda source: len(source.rows))
 
 
-def _require_one_layout(stores: Sequence[ChipStore | None]) -> None:
-    there = [store for store in stores if store is not None]
-    for other in there[1:]:
-        if other.layout != there[0].layout:
+def _require_one_layout(stores: Sequence[ChipStore]) -> None:
+    for other in stores[1:]:
+        if other.layout != stores[0].layout:
             raise RecipeError(
-                f"{other.folder} has chips of {other.layout.side} px, {there[0].folder} of {there[0].layout.side}; "
+                f"{other.folder} has chips of {other.layout.side} px, {stores[0].folder} of {stores[0].layout.side}; "
                 "prepare both with the same --side"
             )
 
@@ -223,14 +262,12 @@ def _repeats(config: DataConfig) -> tuple[int, ...]:
     return repeats
 
 
-def _all_rated(
-    file: str, unlabelled: list[ChipStore], judging: list[ChipStore | None], aus: tuple[int, ...]
-) -> tuple[list[ChipStore], list[ChipStore | None]]:
+def _all_rated(file: str, groups: Sequence[Sequence[ChipStore]], aus: tuple[int, ...]) -> Iterator[list[ChipStore]]:
     """The stores with what raters saw on them. Raises RecipeError when that is nothing, or a rated name is in several
     folders: it would be rated in all of them."""
     ratings = read_ratings(Path(file))
     folders: dict[str, Path] = {}
-    for store in [*unlabelled, *(store for store in judging if store is not None)]:
+    for store in chain(*groups):
         for image in ratings.of_image.keys() & set(store.images.tolist()):
             if folders.setdefault(image, store.folder) != store.folder:
                 raise RecipeError(
@@ -239,11 +276,8 @@ def _all_rated(
                 )
     if not folders:
         raise RecipeError(f"{file} rates nothing of the data's folders; check the names in it")
-
-    def rated(store: ChipStore) -> ChipStore:
-        return dataclasses.replace(store, rated=ratings.take(store.images, aus))
-
-    return [rated(store) for store in unlabelled], [None if store is None else rated(store) for store in judging]
+    for stores in groups:
+        yield [dataclasses.replace(store, rated=ratings.take(store.images, aus)) for store in stores]
 
 
 def only_aus(store: ChipStore, aus: tuple[int, ...]) -> ChipStore:
@@ -280,9 +314,7 @@ def _pick(rows: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]
     return np.sort(np.random.default_rng((seed, 7)).permutation(rows)[:count])
 
 
-def _with_teacher(folder: str) -> ChipStore | None:
-    if not folder:
-        return None
+def _with_teacher(folder: str) -> ChipStore:
     store = ChipStore.open(Path(folder))
     if store.teacher is None:
         raise RecipeError(f"{store.folder} has no teacher values; prepare it with --teacher")

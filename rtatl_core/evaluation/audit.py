@@ -39,7 +39,8 @@ from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.bootstrap import mean_known
-from rtatl_core.evaluation.metrics import auc, f1, pcc, rounded
+from rtatl_core.evaluation.metrics import pcc, rounded
+from rtatl_core.evaluation.rated import FEW, against_ratings
 from rtatl_core.evaluation.readings import in_time, read_store
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
@@ -47,11 +48,7 @@ from rtatl_core.photos import read_photo
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 from rtatl_core.weights import load_model
 
-FEW = 10
-"""Groups and sets of fewer faces are left out."""
 FEW_EVENTS = 5
-FEW_SEEN = 3
-"""An AU that raters saw on fewer photos has false alarms, but no hits to speak of."""
 LAGS = 3
 """Frames after a stretch that still belong to it, because smoothing lags."""
 TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
@@ -113,7 +110,7 @@ def audit(
         "pose": pose_leakage(everything, loaded.aus),
     }
     if rated is not None:
-        result["against_ratings"] = against_ratings(everything, loaded.aus, rated)
+        result["against_ratings"] = by_raters(everything, loaded.aus, rated)
     if still:
         table = _table(groups)
         if table and not any(table.keys() & set(one.store.subjects.tolist()) for one in still):
@@ -195,29 +192,14 @@ def _as_live(times: Float64, values: Float32) -> Float32:
     return np.stack([smoother(0, float(at), one).intensity for at, one in zip(times, said, strict=True)])
 
 
-def against_ratings(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> dict[str, Any]:
-    """AU -> on how many photos and frames it was seen, of how many people, and on how many it was not; false alarms
-    (share of the latter that read 1 or more); where it was seen on ``FEW_SEEN``: AUC, F1 of reading 1 or more, median
-    reading and rating of those. Where nobody could tell the AU, and where less than 1 was seen of it, it is not judged,
-    nor are AUs that fewer than ``FEW`` faces lack. Raises RecipeError when too little is rated to judge any."""
-    tables = [ratings.take(one.store.images, aus) for one in reads]
-    values, rated = np.concatenate([one.values for one in reads]), np.concatenate(tables)
-    people = np.concatenate([one.store.subjects for one in reads])
-    result = {}
-    for j, au in enumerate(aus):
-        decided = (rated[:, j] == 0) | (rated[:, j] >= 1)
-        read, seen = values[decided, j], rated[decided, j] > 0
-        if (~seen).sum() < FEW:
-            continue
-        entry: dict[str, Any] = {"seen": int(seen.sum()), "people": len(np.unique(people[decided][seen]))}
-        entry |= {"absent": int((~seen).sum()), "false_alarms": rounded((read[~seen] >= 1).mean(), 4)}
-        if seen.sum() >= FEW_SEEN:
-            entry |= {"auc": rounded(auc(read, seen), 4), "f1": rounded(f1(read >= 1, seen), 4)}
-            entry |= {
-                "reads": rounded(np.median(read[seen]), 2),
-                "rated": rounded(np.median(rated[decided, j][seen]), 2),
-            }
-        result[au_label(au)] = entry
+def by_raters(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> dict[str, Any]:
+    """``against_ratings`` of all photos and frames. Raises RecipeError when too little is rated to judge any AU."""
+    result = against_ratings(
+        np.concatenate([one.values for one in reads]),
+        np.concatenate([ratings.take(one.store.images, aus) for one in reads]),
+        np.concatenate([one.store.subjects for one in reads]),
+        aus,
+    )
     if not result:
         raise RecipeError(
             f"the ratings tell of no AU that {FEW} of these photos and frames lack it; check the names in their first "

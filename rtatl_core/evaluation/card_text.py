@@ -63,6 +63,12 @@ def card_markdown(card: Mapping[str, Any]) -> str:
     ]
     if evaluations := card.get("measured", {}).get("evaluations"):
         parts += ["## Coded faces kept aside", *_evaluations(evaluations, labels)]
+    if strangers := card.get("measured", {}).get("strangers"):
+        parts += [
+            "## Strangers",
+            f"{strangers['faces']} {strangers['what']}.",
+            against_ratings(strangers["against_ratings"]),
+        ]
     if audited := card.get("measured", {}).get("real_faces"):
         parts += [
             "## Real faces, uncoded",

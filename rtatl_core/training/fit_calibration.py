@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from rtatl_core.calibration import Calibration, Own
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, not_seen
-from rtatl_core.evaluation.readings import in_time, predict_store
+from rtatl_core.evaluation.readings import predict_store
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
@@ -50,6 +50,18 @@ FRAMES_PER_CLIP = 8
 _NONE = np.empty(0, np.float32)
 
 
+class Heard(NamedTuple):
+    """Real faces, and what a network says of them."""
+
+    source: Source
+    said: Float32
+    """(len(source.rows), n_aus) raw intensity."""
+
+    @classmethod
+    def of(cls, source: Source, network: RTATL) -> Self:
+        return cls(source, predict_store(network, source.store, source.rows).intensity)
+
+
 class Judged(NamedTuple):
     """Raw output of one AU on real faces that the teacher, or raters (data.ratings), judge."""
 
@@ -64,14 +76,12 @@ class Judged(NamedTuple):
     """What the clear ones should read in the median, 0-5."""
 
 
-def real_output(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
+def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
     """For each AU."""
-    aus = network.config.aus
     found: list[_Found] = [_Found([], [], [], [], [], []) for _ in aus]
-    for store, rows, *_ in sources:
+    for (store, rows, *_), said in heard:
         if store.teacher is None:
             continue
-        said = predict_store(network, store, rows).intensity
         few = _spread(store, rows)
         rated = np.full(said.shape, np.nan, np.float32) if store.rated is None else store.rated[rows]
         is_rated = store.is_rated[rows]
@@ -97,18 +107,17 @@ class Seen(NamedTuple):
     """Their median rating, 0-5."""
 
 
-def seen_output(network: RTATL, sources: Sequence[Source]) -> list[Seen | None]:
+def seen_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Seen | None]:
     """For each AU; None where raters saw it clearly on fewer than ``FEW_RATED`` faces."""
-    found: list[tuple[list[Float32], list[Float32]]] = [([_NONE], [_NONE]) for _ in network.config.aus]
-    for store, rows, *_ in sources:
-        few = rows[store.is_rated[rows] & _spread(store, rows)]
-        if store.rated is None or not len(few):
+    found: list[tuple[list[Float32], list[Float32]]] = [([_NONE], [_NONE]) for _ in aus]
+    for (store, rows, *_), said in heard:
+        if store.rated is None:
             continue
-        said = predict_store(network, store, few).intensity
+        few = _spread(store, rows)
         for j, (raw, ratings) in enumerate(found):
-            seen = store.rated[few, j] >= CLEAR_RATED
+            seen = few & (store.rated[rows, j] >= CLEAR_RATED)
             raw.append(said[seen, j])
-            ratings.append(store.rated[few, j][seen])
+            ratings.append(store.rated[rows, j][seen])
     pairs = [(np.concatenate(raw), np.concatenate(ratings)) for raw, ratings in found]
     return [Seen(raw, float(np.median(ratings))) if len(raw) >= FEW_RATED else None for raw, ratings in pairs]
 
@@ -152,20 +161,21 @@ class _Found(NamedTuple):
         return Judged(resting, absent)
 
 
-def own_rises(network: RTATL, sources: Sequence[Source], calibration: Calibration) -> list[float | None]:
+def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibration) -> list[float | None]:
     """How far the raw output of each AU rises, in all but ``FALSE_ALARMS`` of the frames of clips that do not show it,
     above the face's own level at rest. Such frames are those at rest there and, where the teacher knows the AU, those
     on which it sees none; whichever rise more. None where there are too few."""
-    over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in network.config.aus]
-    for store, rows, *_ in sources:
+    over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in aus]
+    for (store, rows, *_), said in heard:
         for clip in np.unique(store.clips[rows]):
             if store.teacher is None or not clip:
                 continue
-            mine = in_time(store, rows[store.clips[rows] == clip])
-            said = predict_store(network, store, mine).intensity
-            rise = said - resting_levels(store.times[mine], said, calibration.begins)
+            places = np.flatnonzero(store.clips[rows] == clip)
+            places = places[np.argsort(store.times[rows[places]], kind="stable")]
+            mine = rows[places]
+            rise = said[places] - resting_levels(store.times[mine], said[places], calibration.begins)
             settled = store.times[mine] - store.times[mine[0]] >= SETTLED_S
-            for j, au in enumerate(network.config.aus):
+            for j, au in enumerate(aus):
                 over[j][0].append(rise[settled & at_rest(store.teacher[mine], au), j])
                 over[j][1].append(rise[settled & not_seen(store.teacher[mine], au), j])
     return [_highest([np.concatenate([_NONE, *found]) for found in both]) for both in over]

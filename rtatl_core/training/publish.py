@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -17,12 +18,14 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.flow import flow_error, flow_gain
 from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
+from rtatl_core.evaluation.rated import against_ratings
 from rtatl_core.evaluation.readings import Predicted, predict_store, read_store
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import MAX_INTENSITY, OCCURS, au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.training.fit_calibration import fit_calibration, fit_own, own_rises, real_output, seen_output
+from rtatl_core.training.crossed import run_without
+from rtatl_core.training.fit_calibration import Heard, fit_calibration, fit_own, own_rises, real_output, seen_output
 from rtatl_core.training.initial import load_checkpoint
 from rtatl_core.training.trainer import Trainer
 from rtatl_core.weights import save_model
@@ -56,15 +59,13 @@ def publish(trainer: Trainer) -> Path:
         raise RecipeError(
             "a self-supervised run has no AUs to publish; name its best.pt as optim.init of another recipe"
         )
-    state = load_checkpoint(trainer.out / "best.pt")
-    decoders = {name: getattr(trainer.network, name) is not None for name in ("flow", "inpainting")}
-    network = RTATL(trainer.network.config, **decoders)
-    network.load_state_dict(state["network"])
+    network, state = _best(trainer, trainer.out)
     aus = network.config.aus
     tempered = _temper_flow(network, data.selection)
     labelled = _Labelled.of(data.validation, network)
-    calibration = _calibrated(network, labelled, data)
-    measured = _measured(network, calibration, labelled, data)
+    crossed = _crossed(trainer)
+    calibration = _calibrated(network, labelled, data, crossed)
+    measured = _measured(network, calibration, labelled, data) | _of_strangers(crossed, calibration, aus)
     by_author = recipe.card.get("trust", {})
     description = {
         "name": recipe.name,
@@ -89,22 +90,43 @@ def publish(trainer: Trainer) -> Path:
     return path.with_suffix(".safetensors")
 
 
-def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData) -> Calibration:
+class _Crossed(NamedTuple):
+    """A folder's faces that train and calibrate, and a network that trained without them."""
+
+    source: Source
+    network: RTATL
+
+
+def _best(trainer: Trainer, out: Path) -> tuple[RTATL, dict[str, Any]]:
+    """The network of ``out``'s checkpoint, which is like the trainer's, and what else is in it."""
+    state = load_checkpoint(out / "best.pt")
+    decoders = {name: getattr(trainer.network, name) is not None for name in ("flow", "inpainting")}
+    network = RTATL(trainer.network.config, **decoders)
+    network.load_state_dict(state["network"])
+    return network, state
+
+
+def _crossed(trainer: Trainer) -> list[_Crossed]:
+    sources = [source for source in trainer.data.unlabelled if source.store.folder in trainer.data.crossed]
+    return [_Crossed(one, _best(trainer, run_without(trainer.out, one.store.folder))[0]) for one in sources]
+
+
+def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData, crossed: Sequence[_Crossed]) -> Calibration:
+    aus = network.config.aus
     raw, truth = labelled.said.intensity, labelled.truth / np.float32(MAX_INTENSITY)
-    selection, calibration = ([] if one is None else [Source.whole(one)] for one in (data.selection, data.calibration))
-    clips: list[Float32] = []
-    if data.selection is not None:
-        real = predict_store(network, data.selection, selection[0].rows).intensity
-        clips = [real[data.selection.clips == clip] for clip in np.unique(data.selection.clips)]
-    judged = real_output(network, [*(calibration or data.unlabelled), *selection])
-    seen = seen_output(network, [*data.unlabelled, *calibration])
-    strangers = fit_calibration(raw, truth, clips, judged, seen)
-    rises = own_rises(network, [*data.unlabelled, *calibration, *selection], strangers)
+    selection = [] if data.selection is None else [Heard.of(Source.whole(data.selection), network)]
+    clips = [said[source.store.clips == clip] for source, said in selection for clip in np.unique(source.store.clips)]
+    strangers = [Heard.of(Source.whole(store), network) for store in data.calibration]
+    strangers += [Heard.of(source, apart) for source, apart in crossed]
+    trained = [Heard.of(one, network) for one in data.unlabelled if one.store.folder not in data.crossed]
+    seen = seen_output([*trained, *strangers], aus)
+    of_strangers = fit_calibration(raw, truth, clips, real_output([*(strangers or trained), *selection], aus), seen)
+    rises = own_rises([*trained, *strangers, *selection], aus, of_strangers)
     return dataclasses.replace(
-        strangers,
+        of_strangers,
         occurrence_from_intensity=labelled.source.store.occurrence_rule == FACS_A,
         intensity_from_occurrence=~np.isfinite(truth).any(axis=0),
-        own=fit_own(raw, truth, rises, strangers, seen),
+        own=fit_own(raw, truth, rises, of_strangers, seen),
     )
 
 
@@ -143,6 +165,25 @@ def _measured(
         if network.flow is not None:
             measured["aside_video"]["flow"] = flow_error(network, data.aside)
     return measured
+
+
+def _of_strangers(
+    crossed: Sequence[_Crossed], calibration: Calibration, aus: tuple[int, ...]
+) -> dict[str, dict[str, Any]]:
+    """The card's entry of what raters saw on the faces of crossed folders, and what networks read that were trained
+    without them."""
+    rated = [(source, network) for source, network in crossed if source.store.rated is not None]
+    if not rated:
+        return {}
+    values = np.concatenate([read_store(network, calibration, *source[:2])[0] for source, network in rated])
+    seen = np.concatenate([np.asarray(source.store.rated, np.float32)[source.rows] for source, _ in rated])
+    people = np.concatenate([source.store.subjects[source.rows] for source, _ in rated])
+    found = {
+        "what": "faces that train and set this calibration, each read by a network that was trained without it",
+        "faces": len(values),
+        "against_ratings": against_ratings(values, seen, people, aus),
+    }
+    return {"strangers": found} if found["against_ratings"] else {}
 
 
 def _temper_flow(network: RTATL, selection: ChipStore | None) -> dict[str, float]:

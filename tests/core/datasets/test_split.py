@@ -145,24 +145,24 @@ def test_ratings_reach_the_faces_that_they_name(folders: Path, tmp_path: Path) -
     config = DataConfig(
         labelled=(str(folders / "labelled"),),
         unlabelled=(str(folders / "clips"),),
-        calibration=str(strangers),
+        calibration=(str(strangers),),
         ratings=str(table),
         repeat=(3,),
     )
     with pytest.raises(RecipeError, match="no teacher values"):
         split(config, seed=0)
     told = write_clips(tmp_path / "told", name="t", teacher=True)
-    config = replace(config, calibration=str(told))
+    config = replace(config, calibration=(str(told),))
     with pytest.raises(RecipeError, match="rates nothing of"):
         split(config, seed=0)
     index = told / "parts" / "all" / "index.csv"
     index.write_text(index.read_text().replace("\n3,", "\nstranger,", 1))
     data = split(config, seed=0)
-    assert data.calibration is not None
-    assert data.calibration.rated is not None
-    shown = data.calibration.images == "stranger"
-    np.testing.assert_array_equal(data.calibration.rated[shown], [[3, np.nan]])  # of AU12 and AU25
-    assert np.isnan(data.calibration.rated[~shown]).all()
+    (calibrating,) = data.calibration
+    assert calibrating.rated is not None
+    shown = calibrating.images == "stranger"
+    np.testing.assert_array_equal(calibrating.rated[shown], [[3, np.nan]])  # of AU12 and AU25
+    assert np.isnan(calibrating.rated[~shown]).all()
     assert data.unlabelled[0].store.rated is not None
     assert np.isnan(data.unlabelled[0].store.rated).all()
     assert data.unlabelled[0].repeat == 3
@@ -286,3 +286,31 @@ def test_sides_go_with_their_au_and_are_unknown_where_a_folder_tells_none(tmp_pa
     assert swapped.sides is not None
     np.testing.assert_array_equal(swapped.sides[:, 1], store.sides[:, 0])
     assert np.isnan(swapped.sides[:, 2]).all()
+
+
+def test_who_trains_and_calibrates_is_left_out_of_one_run(folders: Path, tmp_path: Path) -> None:
+    one, two = (str(write_clips(tmp_path / name, teacher=True, name=name)) for name in "ab")
+    plain = str(folders / "clips")
+    config = DataConfig(
+        labelled=(str(folders / "labelled"),),
+        unlabelled=(plain, one, two),
+        repeat=(1, 2, 3),
+        calibration=(one, two),
+    )
+    data = split(config, seed=0)
+    assert [source.store.folder for source in data.unlabelled] == [Path(plain), Path(one), Path(two)]
+    assert data.crossed == {Path(one), Path(two)}
+    assert not data.calibration
+    assert {"a0", "b0"} <= set(data.subjects)
+    assert not {"a0", "b0"} & set(data.judges), "whoever trains is refused for that already"
+    apart = config.without(one)
+    assert (apart.unlabelled, apart.repeat, apart.calibration) == ((plain, two), (1, 3), (one,))
+    data = split(apart, seed=0)
+    assert not data.crossed
+    assert [store.folder for store in data.calibration] == [Path(one)]
+    assert not {"a0", "a1"} & set(data.subjects)
+    assert {"a0", "a1"} <= set(data.judges)
+    with pytest.raises(RecipeError, match="no teacher values"):
+        split(replace(config, calibration=(plain,)), seed=0)
+    with pytest.raises(ValueError, match=r"names the only folder of data.unlabelled"):
+        DataConfig(unlabelled=(one,), calibration=(one,))

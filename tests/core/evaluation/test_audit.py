@@ -21,10 +21,10 @@ from rtatl_core.evaluation import audit as auditing
 from rtatl_core.evaluation import audit_text
 from rtatl_core.evaluation.audit import (
     Read,
-    against_ratings,
     agreement,
     apex,
     by_group,
+    by_raters,
     clear,
     pose_leakage,
     resting,
@@ -94,7 +94,7 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     store = dataclasses.replace(read.store, images=np.array([f"p{k}" for k in range(60)]))
     values = read.values.copy()
     values[0, 1] = 1.2
-    found = against_ratings([Read(store, values)], AUS, read_ratings(ratings))
+    found = by_raters([Read(store, values)], AUS, read_ratings(ratings))
     assert found["AU12"]["seen"] == 29
     assert found["AU12"]["people"] == len(np.unique(store.subjects[:58][smiles[:58]]))
     assert found["AU12"]["absent"] == 29  # the trace and the face on which nobody could tell are left out
@@ -109,7 +109,7 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     assert "| AU43 | 1 (1) / 57 |  |  | 0% |  |" in text
     assert "over the 2 AUs seen often enough: AUC 0." in text
     with pytest.raises(RecipeError, match="no AU that 10 of these photos and frames lack"):
-        against_ratings([read], AUS, read_ratings(ratings))
+        by_raters([read], AUS, read_ratings(ratings))
 
 
 def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:

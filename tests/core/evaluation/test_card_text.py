@@ -64,6 +64,9 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
         "reads": 2.0,
         "rated": 2.5,
     }
+    card = json.loads(path.read_text())
+    card["measured"]["strangers"] = {"what": "faces of strangers", "faces": 70, "against_ratings": {"AU12": seen}}
+    path.write_text(json.dumps(card))
     words = add_audit(path, {**AUDITED, "against_ratings": {"AU01": seen}}).read_text()
     card = json.loads(path.read_text())
     assert card["trust"] == {"1": "good", "12": "experimental"}
@@ -74,6 +77,8 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     )
     assert "| AU01 | Inner brow raiser | good |" in words
     assert "| AU01 | 40 (12) / 30 | 0.97 | 0.80 | 10% | 2.0 (2.5) |" in words
+    assert "## Strangers\n\n70 faces of strangers.\n" in words
+    assert "| AU12 | 40 (12) / 30 | 0.97 |" in words
 
 
 def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:

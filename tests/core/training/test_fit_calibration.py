@@ -17,6 +17,7 @@ from rtatl_core.training.fit_calibration import (
     CAUTIOUS_GAIN,
     CLEAR_READS,
     FALSE_ALARMS,
+    Heard,
     Judged,
     Seen,
     fit_calibration,
@@ -26,6 +27,12 @@ from rtatl_core.training.fit_calibration import (
     seen_output,
 )
 from tests.core.stores import open_store, write_clips
+
+AUS = (1, 12)
+
+
+def heard(network: RTATL, source: Source) -> list[Heard]:
+    return [Heard.of(source, network)]
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +132,9 @@ def test_ratings_decide_where_a_face_was_rated(clips: ChipStore) -> None:
     rated = np.full((len(store), 2), np.nan, np.float32)
     rated[:10], rated[10:20, 0] = (0, 3), 2
     torch.manual_seed(0)
-    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    network = RTATL(RTATLConfig(aus=AUS, width=8, token=16, geometry=16))
     whole = Source(dataclasses.replace(store, rated=rated), np.arange(len(store)), labels=False)
-    one, twelve = real_output(network, [whole])
+    one, twelve = real_output(heard(network, whole), AUS)
     said = predict_store(network, store, whole.rows).intensity
     assert set(one.absent) == set(said[:10, 0]), "rated frames, where a clip has any"
     assert not set(one.absent) & set(said[10:20, 0])
@@ -135,16 +142,16 @@ def test_ratings_decide_where_a_face_was_rated(clips: ChipStore) -> None:
     rare = Source(dataclasses.replace(store, rated=np.where(rated == 3, 1, rated)), whole.rows, labels=False)
     doubtful = set(said[10:20, 1][at_rest(store.teacher[10:20], 12)])
     assert doubtful
-    assert set(real_output(network, [rare])[1].absent) == doubtful, "of an AU never seen clearly, these count"
+    assert set(real_output(heard(network, rare), AUS)[1].absent) == doubtful, "of an AU never seen clearly, these count"
     assert set(one.clear) == set(said[10:20, 0])
     assert one.reads == 2
     assert twelve.reads == 3
-    shown = seen_output(network, [whole])
+    shown = seen_output(heard(network, whole), AUS)
     assert shown[0] is not None
     assert set(shown[0].raw) == set(said[10:20, 0])
     assert shown[0].rating == 2
-    assert seen_output(network, [whole._replace(rows=np.arange(16))])[0] is None, "six faces are too few"
-    unrated = real_output(network, [whole._replace(store=store)])
+    assert seen_output(heard(network, whole._replace(rows=np.arange(16))), AUS)[0] is None, "six faces are too few"
+    unrated = real_output(heard(network, whole._replace(store=store)), AUS)
     assert np.array_equal(unrated[0].absent, unrated[0].resting)
 
 
@@ -156,16 +163,16 @@ def test_a_clip_counts_as_a_few_of_its_rated_frames(clips: ChipStore) -> None:
     rated[:20] = (0, 3)
     store = dataclasses.replace(store, rated=rated, clips=np.full(24, "one"), teacher=np.zeros_like(store.teacher))
     torch.manual_seed(0)
-    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
-    one, twelve = real_output(network, [Source(store, np.arange(24), labels=False)])
+    network = RTATL(RTATLConfig(aus=AUS, width=8, token=16, geometry=16))
+    one, twelve = real_output(heard(network, Source(store, np.arange(24), labels=False)), AUS)
     said = predict_store(network, store, np.arange(24)).intensity
     assert set(one.absent) == set(one.resting) == set(said[:20:2, 0])
     assert set(twelve.clear) == set(said[:20:2, 1])
     photos = dataclasses.replace(store, clips=np.full(24, ""))
-    one, _ = real_output(network, [Source(photos, np.arange(24), labels=False)])
+    one, _ = real_output(heard(network, Source(photos, np.arange(24), labels=False)), AUS)
     assert set(one.absent) == set(said[:, 0]), "photos count each, and unrated ones at rest as well"
     clear = dataclasses.replace(photos, teacher=np.ones_like(store.teacher), rated=1 - rated / 3)
-    _, twelve = real_output(network, [Source(clear, np.arange(24), labels=False)])
+    _, twelve = real_output(heard(network, Source(clear, np.arange(24), labels=False)), AUS)
     assert not len(twelve.clear), "raters saw no smile, whatever the blendshapes say"
 
 
@@ -192,10 +199,10 @@ def test_how_far_faces_rise_without_an_au(clips: ChipStore) -> None:
     store = clips
     whole = Source(store, np.arange(len(store)), labels=False)
     torch.manual_seed(0)
-    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    network = RTATL(RTATLConfig(aus=AUS, width=8, token=16, geometry=16))
     calibration = fit_calibration(*(np.random.default_rng(0).uniform(0, 1, (2, 50, 2)).astype(np.float32)), [])
-    assert own_rises(network, [whole], calibration) == [None, None], "two clips of half a second tell nothing"
+    assert own_rises(heard(network, whole), AUS, calibration) == [None, None], "two clips of half a second tell nothing"
     slow = Source(dataclasses.replace(store, times=20 * store.times), whole.rows, labels=False)
-    found = own_rises(network, [slow] * 4, calibration)[0]
+    found = own_rises(heard(network, slow) * 4, AUS, calibration)[0]
     assert found is not None
     assert np.isfinite(found)

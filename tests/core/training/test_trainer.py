@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -16,13 +17,14 @@ import torch
 
 import rtatl_core.training.publish as publishing
 from rtatl_core.assets import asset
+from rtatl_core.cli import main
 from rtatl_core.datasets.chips import ChipStore, frame_pairs
-from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, TrainingError
-from rtatl_core.models.rtatl import RTATL
+from rtatl_core.evaluation.readings import predict_store
 from rtatl_core.tasks.base import Batch
-from rtatl_core.training.fit_calibration import Judged
+from rtatl_core.training.crossed import runs_apart
+from rtatl_core.training.fit_calibration import Heard, Judged
 from rtatl_core.training.publish import publish
 from rtatl_core.training.recipe import Recipe, load_recipe
 from rtatl_core.training.trainer import Trainer
@@ -86,21 +88,74 @@ def test_faces_of_calibration_are_judged_in_place_of_trained_ones(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(recipe(data, f"data.calibration={(data / 'selection').as_posix()}", "optim.epochs=1"), tmp_path)
-    people = set(trainer.data.calibration.subjects)  # type: ignore[union-attr]
+    people = set(trainer.data.calibration[0].subjects)
     assert not any(people & set(source.store.subjects[source.rows]) for source in trainer.data.unlabelled)
     trainer.run()
-    judged: list[Path] = []
+    judged = watch_calibration(monkeypatch)
+    publish(trainer)
+    assert [heard.source.store.folder for heard in judged] == [data / "selection", data / "selection"]
+    with pytest.raises(RecipeError, match="no teacher values"):
+        Trainer(recipe(data, f"data.calibration={write_clips(tmp_path / 'plain', name='p').as_posix()}"), tmp_path)
+
+
+def watch_calibration(monkeypatch: pytest.MonkeyPatch) -> list[Heard]:
+    """What will be asked for zero and gain."""
+    judged: list[Heard] = []
     real_output = publishing.real_output
 
-    def watch(network: RTATL, sources: Sequence[Source]) -> list[Judged]:
-        judged.extend(source.store.folder for source in sources)
-        return real_output(network, sources)
+    def watch(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
+        judged.extend(heard)
+        return real_output(heard, aus)
 
     monkeypatch.setattr(publishing, "real_output", watch)
-    publish(trainer)
-    assert judged == [data / "selection", data / "selection"]
-    with pytest.raises(RecipeError, match="no teacher values"):
-        Trainer(recipe(data, f"data.calibration={(data / 'videos').as_posix()}"), tmp_path)
+    return judged
+
+
+def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_them(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [write_clips(tmp_path / name, teacher=True, name=name) for name in ("ann", "bob")]
+    table = tmp_path / "rated.csv"
+    stores = [ChipStore.open(folder) for folder in folders]
+    for folder in folders:  # frames of one name each
+        index = folder / "parts" / "all" / "index.csv"
+        head, *lines = index.read_text().splitlines()
+        index.write_text("\n".join([head, *(f"{folder.name}{line}" for line in lines)]) + "\n")
+    names = [f"{folder.name}{image}" for folder, store in zip(folders, stores, strict=True) for image in store.images]
+    table.write_text("image,AU12\n" + "".join(f"{name},{3 * (k % 2)}\n" for k, name in enumerate(names)))
+    file = data / "recipe.toml"
+    recipe(data)
+    both = json.dumps([folder.as_posix() for folder in folders])
+    everything = json.dumps([(data / "videos").as_posix(), *(folder.as_posix() for folder in folders)])
+    settings = [f"data.calibration={both}", f"data.unlabelled={everything}", f"data.ratings={table.as_posix()}"]
+    flags = [part for one in (*settings, "optim.epochs=1", "optim.steps=2") for part in ("--set", one)]
+    judged = watch_calibration(monkeypatch)
+    out = tmp_path / "run"
+    assert main(["train", str(file), "--out", str(out), *flags]) == 0
+    assert f"{out / 'without-ann'}:" in capsys.readouterr().err
+    networks = {name: Trainer(load_recipe(file, tuple(settings)), tmp_path / "x").network for name in ("ann", "bob")}
+    for heard in judged[:2]:
+        name = heard.source.store.folder.name
+        state = torch.load(out / f"without-{name}" / "best.pt", weights_only=True)
+        assert f"{name}0" not in state["subjects"]
+        networks[name].load_state_dict(state["network"])
+        said = predict_store(networks[name], heard.source.store, heard.source.rows).intensity
+        np.testing.assert_allclose(heard.said, said, atol=1e-6)
+    assert [heard.source.store.folder.name for heard in judged] == ["ann", "bob", "selection"]
+    card = json.loads((out / "tiny.json").read_text())
+    assert {"ann0", "bob0"} <= set(card["training"]["subjects"])
+    assert card["measured"]["strangers"]["faces"] == 48
+    assert card["measured"]["strangers"]["against_ratings"]["AU12"]["seen"] == 24
+    before = card["calibration"]
+    (out / "last.pt").unlink()  # as if the whole run had been interrupted before it began
+    assert main(["train", str(file), "--out", str(out), *flags]) == 2
+    assert "without-ann holds a run already; add --resume" in capsys.readouterr().err
+    assert main(["train", str(file), "--out", str(out), *flags, "--resume"]) == 0
+    assert json.loads((out / "tiny.json").read_text())["calibration"] == before
+    shutil.copytree(folders[0], tmp_path / "y" / "ann")
+    same = json.dumps([folders[0].as_posix(), (tmp_path / "y" / "ann").as_posix()])
+    with pytest.raises(RecipeError, match="have the same name"):
+        runs_apart(recipe(data, f"data.calibration={same}", f"data.unlabelled={same}"), out)
 
 
 def test_sides_need_data_that_tell_them(data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Readings beside what raters saw on the same faces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.evaluation.metrics import auc, f1, rounded
+from rtatl_core.facs import au_label
+from rtatl_core.handoffs import Float32
+
+FEW = 10
+"""What fewer faces tell is left out."""
+FEW_SEEN = 3
+"""An AU that raters saw on fewer faces has false alarms, but no hits to speak of."""
+
+
+def against_ratings(
+    values: Float32, rated: Float32, people: NDArray[np.str_], aus: tuple[int, ...]
+) -> dict[str, dict[str, Any]]:
+    """AU -> on how many faces it was seen, of how many people, and on how many it was not; false alarms (share of the
+    latter that read 1 or more); where it was seen on ``FEW_SEEN``: AUC, F1 of reading 1 or more, median reading and
+    rating of those. Where nobody could tell the AU, and where less than 1 was seen of it, it is not judged, nor are AUs
+    that fewer than ``FEW`` faces lack.
+
+    values: (n, n_aus) on 0-5; rated: (n, n_aus) on 0-5, NaN = nobody can tell; people: (n,) who is seen.
+    """
+    result = {}
+    for j, au in enumerate(aus):
+        decided = (rated[:, j] == 0) | (rated[:, j] >= 1)
+        read, seen = values[decided, j], rated[decided, j] > 0
+        if (~seen).sum() < FEW:
+            continue
+        entry: dict[str, Any] = {"seen": int(seen.sum()), "people": len(np.unique(people[decided][seen]))}
+        entry |= {"absent": int((~seen).sum()), "false_alarms": rounded((read[~seen] >= 1).mean(), 4)}
+        if seen.sum() >= FEW_SEEN:
+            entry |= {"auc": rounded(auc(read, seen), 4), "f1": rounded(f1(read >= 1, seen), 4)}
+            entry |= {
+                "reads": rounded(np.median(read[seen]), 2),
+                "rated": rounded(np.median(rated[decided, j][seen]), 2),
+            }
+        result[au_label(au)] = entry
+    return result
