@@ -26,7 +26,7 @@ class Own(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Raw network output (1 = FACS 5) -> intensity 0-5, per AU: v = 5 * gain * (raw - offset), what is over 1 (FACS A)
-    stretched by ``boost``, then clipped. Gain and offset decide where an AU begins, boost how far it reaches."""
+    multiplied by ``boost``, then clipped. Gain and offset decide where an AU begins, boost how far it reaches."""
 
     gain: Float32
     offset: Float32
@@ -38,7 +38,7 @@ class Calibration:
     """(n_aus,) or () AUs whose intensity was never coded in training: shown is 5 times the probability that the
     occurrence head gives."""
     boost: Float32 = field(default_factory=lambda: np.ones((), np.float32))
-    """(n_aus,) or (), 1 or more."""
+    """(n_aus,) or (); under 1 where smiles, say, would read more than raters see."""
     own: Own | None = None
     """People at rest differ more from each other than from themselves, so a rise over their own rest says more than the
     same output of a stranger."""

@@ -28,12 +28,13 @@ FEW_CLEAR = 15
 """Fewer real faces that clearly show an AU say nothing; labelled ones do then."""
 CLEAR_READS = 4.0
 """What a real face that clearly shows an AU should read."""
-CLEAR_RATED, FEW_RATED = 2.0, 8
-"""Rating from which on a face clearly shows an AU, and how many such faces say something; they should read
-their rating."""
+SHOWN_RATED, CLEAR_RATED, FEW_RATED = 1.0, 2.0, 8
+"""Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something: half of those
+that show it should read 1 or more, clear ones their rating in the median."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
-MAX_BOOST = 3.0
+MIN_BOOST, MAX_BOOST = 0.4, 3.0
+"""Only real faces draw in what reads too much."""
 MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
@@ -74,6 +75,8 @@ class Judged(NamedTuple):
     """On faces that clearly show it; empty where too few are known."""
     reads: float = CLEAR_READS
     """What the clear ones should read in the median, 0-5."""
+    shown: Float32 = _NONE
+    """On faces on which raters saw it, clearly or not; empty where too few are known."""
 
 
 def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
@@ -93,7 +96,7 @@ def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
             found[j].undecided.append(said[calm & is_rated & np.isnan(rated[:, j]), j])
             if au in CLEAR:
                 found[j].taught.append(said[clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0), j])
-            seen = few & (rated[:, j] >= CLEAR_RATED)
+            seen = few & (rated[:, j] >= SHOWN_RATED)
             found[j].seen.append(said[seen, j])
             found[j].ratings.append(rated[seen, j])
     return [one.judged() for one in found]
@@ -146,19 +149,19 @@ class _Found(NamedTuple):
     taught: list[Float32]
     """Clear by the teacher."""
     seen: list[Float32]
-    """Clear to raters."""
+    """With a rating of ``SHOWN_RATED`` or more."""
     ratings: list[Float32]
     """How strong raters saw it on the faces of ``seen``."""
 
     def judged(self) -> Judged:
         resting, absent, undecided, taught, seen, ratings = (np.concatenate([_NONE, *part]) for part in self)
-        if len(seen) < FEW_RATED:
+        is_clear = ratings >= CLEAR_RATED
+        if is_clear.sum() < FEW_RATED:
             resting, absent = (np.concatenate([part, undecided]) for part in (resting, absent))
-        if len(taught) >= FEW_CLEAR:
-            return Judged(resting, absent, taught)
-        if len(seen) >= FEW_RATED:
-            return Judged(resting, absent, seen, float(np.median(ratings)))
-        return Judged(resting, absent)
+        found = Judged(resting, absent, shown=seen if len(seen) >= FEW_RATED else _NONE)
+        if is_clear.sum() >= FEW_RATED:
+            return found._replace(clear=seen[is_clear], reads=float(np.median(ratings[is_clear])))
+        return found._replace(clear=taught) if len(taught) >= FEW_CLEAR else found
 
 
 def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibration) -> list[float | None]:
@@ -207,7 +210,7 @@ def fit_calibration(
         faces = judged[j] if judged is not None else Judged()
         offset[j] = _offset(labelled, faces, [clip[:, j] for clip in real])
         clear = faces.clear - offset[j]
-        gain[j] = _gain(labelled, faces.absent - offset[j], clear, faces.reads)
+        gain[j] = _gain(labelled, faces.absent - offset[j], faces.shown - offset[j], clear, faces.reads)
         boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear, faces.reads)
         if not len(clear) and seen and (shown := seen[j]) is not None:
             boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
@@ -227,13 +230,15 @@ def _offset(labelled: _Labelled, faces: Judged, clips: Sequence[Float32]) -> flo
     return float(at_rest.clip(*OFFSET_LIMITS))
 
 
-def _gain(labelled: _Labelled, absent: Float32, clear: Float32, reads: float) -> float:
-    """What undoes the shrinking of uncertain regression (``_wanted``), at least 1, at most what lets ``FALSE_ALARMS``
-    of the faces without the AU read 1; more would amplify what is noise. absent, clear: over the offset."""
+def _gain(labelled: _Labelled, absent: Float32, shown: Float32, clear: Float32, reads: float) -> float:
+    """What undoes the shrinking of uncertain regression (``_wanted``), or lets half of the faces on which raters saw
+    the AU read 1; at least 1, at most what lets ``FALSE_ALARMS`` of the faces without the AU read 1: more would amplify
+    what is noise. absent, shown, clear: over the offset."""
     most = CAUTIOUS_GAIN
     if len(absent) >= FEW_RESTING:
         most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS))))
-    return max(1.0, min(_wanted(labelled, clear, reads), most))
+    begins = _gain_to_one(float(np.median(shown))) if len(shown) else 0.0
+    return max(1.0, min(max(_wanted(labelled, clear, reads), begins), most))
 
 
 def fit_own(
@@ -309,14 +314,15 @@ def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32, sho
     """What lets faces that clearly show the AU read what they should in the median: real ones (clear) ``should_read``
     where enough are known, elsewhere labelled ones (shown) of ``CLEAR_LABEL`` or more the mean of their labels. Both
     over the offset."""
+    least = 1.0
     if len(clear):
-        shown = clear
+        shown, least = clear, MIN_BOOST
     else:
         should_read = MAX_INTENSITY * float(labelled.truth[labelled.truth >= CLEAR_LABEL].sum()) / max(1, len(shown))
     if len(shown) < FEW_LABELLED:
         return 1.0
     reads = MAX_INTENSITY * gain * float(np.median(shown))
-    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST))
+    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), least, MAX_BOOST))
 
 
 def _most(gain: float, shown: Float32, rating: float) -> float:

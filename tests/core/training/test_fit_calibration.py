@@ -126,6 +126,27 @@ def test_what_raters_saw_bounds_what_renders_call_for() -> None:
     assert 1 <= own[1].boost[0] < own[0].boost[0]
 
 
+def test_faint_expressions_that_raters_saw_read_1_and_smiles_no_more_than_their_rating() -> None:
+    """Rendered faces ask for a gain of 1. Faces rated 1 say .07, faces at rest hardly .05; smiles rated 3 say .9."""
+    rng = np.random.default_rng(6)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    calm = rng.normal(0, 0.015, 300).astype(np.float32)
+    faint, smiles = rng.normal(0.07, 0.01, 31).astype(np.float32), rng.normal(0.9, 0.01, 31).astype(np.float32)
+
+    def read(judged: Judged, said: np.ndarray) -> np.ndarray:
+        calibration = fit_calibration(truth, truth, [], [judged])
+        return calibration.read(said[:, None], np.zeros((len(said), 1), np.float32))[0][:, 0]
+
+    assert np.median(read(Judged(calm, calm), faint)) < 0.5
+    assert np.median(read(Judged(calm, calm, shown=faint), faint)) == pytest.approx(1, abs=0.05)
+    near = (calm + 0.04 * (np.arange(300) % 20 == 0)).astype(np.float32)
+    held = Judged(near, near, shown=faint)
+    assert np.median(read(held, faint)) < 1, "more false alarms than that are not paid for it"
+    assert (read(held, near) >= 1).mean() <= FALSE_ALARMS
+    assert np.median(read(Judged(calm, calm), smiles)) > 4
+    assert np.median(read(Judged(calm, calm, smiles, reads=3.0, shown=smiles), smiles)) == pytest.approx(3, abs=0.05)
+
+
 def test_ratings_decide_where_a_face_was_rated(clips: ChipStore) -> None:
     store = clips
     assert store.teacher is not None
@@ -143,8 +164,11 @@ def test_ratings_decide_where_a_face_was_rated(clips: ChipStore) -> None:
     doubtful = set(said[10:20, 1][at_rest(store.teacher[10:20], 12)])
     assert doubtful
     assert set(real_output(heard(network, rare), AUS)[1].absent) == doubtful, "of an AU never seen clearly, these count"
-    assert set(one.clear) == set(said[10:20, 0])
+    assert set(one.clear) == set(one.shown) == set(said[10:20, 0])
     assert one.reads == 2
+    faint = real_output(heard(network, rare), AUS)[1]
+    assert set(faint.shown) == set(said[:10, 1]), "seen, but not clearly"
+    assert not len(faint.clear)
     assert twelve.reads == 3
     shown = seen_output(heard(network, whole), AUS)
     assert shown[0] is not None
