@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import rtatl_core
 from au_desktop.settings import LAYERS, MOST_FACES
@@ -51,6 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _lacking(str(error).partition(":")[0])
     return app.run(_launch(arguments, headless), on_started=give_way)  # painting gives way to analysing
+
+
+def start() -> NoReturn:
+    """The command, as installed. A thread that does not end, because it still loads a model or reads from a silent
+    camera, would be ended inside native code, which aborts the whole process: the program leaves past it."""
+    code = main()
+    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def _launch(arguments: argparse.Namespace, headless: bool) -> Launch:
@@ -135,4 +147,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    start()
