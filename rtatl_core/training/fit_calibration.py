@@ -20,8 +20,8 @@ from rtatl_core.reference import resting_levels
 
 REST_QUANTILE = 0.2
 """Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
-FALSE_ALARMS = 0.02
-"""Share of real resting faces that may read 1 (FACS A) or more: what limits the gain."""
+FALSE_ALARMS = 0.03
+"""Share of real faces without an AU that may read 1 (FACS A) or more: what limits the gain."""
 FEW_RESTING = 20
 """Fewer real resting faces than this limit no gain by themselves."""
 FEW_CLEAR = 15
@@ -39,9 +39,9 @@ MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
 OFFSET_LIMITS = (-0.05, 0.35)
-OWN_REST = 0.28
-"""What all but ``FALSE_ALARMS`` of a person's frames without an AU may read above their own rest, before the margin is
-taken off; far less than 1, because few people were measured."""
+OWN_REST, OWN_FALSE_ALARMS = 0.28, 0.02
+"""What all but so many of a person's frames without an AU may read above their own rest, before the margin is taken
+off; far less than 1, because few people were measured."""
 SETTLED_S = 1.0
 """A face seen for less has not shown how it rests."""
 
@@ -165,8 +165,8 @@ class _Found(NamedTuple):
 
 
 def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibration) -> list[float | None]:
-    """How far the raw output of each AU rises, in all but ``FALSE_ALARMS`` of the frames of clips that do not show it,
-    above the face's own level at rest. Such frames are those at rest there and, where the teacher knows the AU, those
+    """How far the raw output of each AU rises above the face's own level at rest, in all but ``OWN_FALSE_ALARMS`` of the
+    frames of clips that do not show it. Such frames are those at rest there and, where the teacher knows the AU, those
     on which it sees none; whichever rise more. None where there are too few."""
     over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in aus]
     for (store, rows, *_), said in heard:
@@ -187,7 +187,7 @@ def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibra
 def _highest(both: Sequence[Float32]) -> float | None:
     if min(map(len, both)) < FEW_RESTING:
         return None
-    return max(float(np.quantile(values, 1 - FALSE_ALARMS)) for values in both)
+    return max(float(np.quantile(values, 1 - OWN_FALSE_ALARMS)) for values in both)
 
 
 def fit_calibration(

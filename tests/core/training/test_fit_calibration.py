@@ -215,7 +215,7 @@ def test_a_persons_own_rest_allows_a_higher_gain_than_strangers_do() -> None:
     rest, shown = np.full((1, 3), 0.1, np.float32), np.full((1, 3), 0.1 + 0.25 * 0.8, np.float32)
     whole = dataclasses.replace(strangers, own=own)
     read = whole.of_person(shown, rest).read(shown, np.zeros_like(shown))[0][0]
-    assert read[0] == pytest.approx(4, abs=0.3)
+    assert read[0] == pytest.approx(4, abs=0.5)
     assert whole.of_person(rest, rest).read(rest, np.zeros_like(rest))[0][0, 0] < 0.5
 
 
