@@ -55,6 +55,11 @@ class SourceSpec:
         """Newest frame wins and a loss is waited out; otherwise every frame waits its turn."""
         return self.kind in ("camera", "stream")
 
+    @property
+    def still(self) -> bool:
+        """A photo: one picture that has no time."""
+        return self.kind == "file" and is_photo(Path(self.target))
+
 
 DEMO = SourceSpec("demo", "demo", "Demo clip")
 
@@ -159,10 +164,9 @@ class VideoFile:
     def __init__(self, spec: SourceSpec) -> None:
         self.spec = spec
         path = Path(spec.target)
-        still = is_photo(path)
-        self._reader = PhotoReader([path], fps=CAMERA_FPS) if still else VideoReader(path)
+        self._reader = PhotoReader([path], fps=CAMERA_FPS) if spec.still else VideoReader(path)
         self.size = self._reader.size
-        self.fps = None if still else self._reader.fps
+        self.fps = None if spec.still else self._reader.fps
         self.frame_count = self._reader.frame_count
         self.warning: str | None = None
 
