@@ -83,7 +83,8 @@ def test_of_photos_too(tmp_path: Path) -> None:
     window, line = tmp_path / "window", tmp_path / "line"
     window.mkdir()
     line.mkdir()
-    live = run(window, "au_desktop", "--source", str(photo), "--record", str(window))
+    stats = str(window / "stats.json")  # a script, which ends with its source
+    live = run(window, "au_desktop", "--source", str(photo), "--record", str(window), "--stats", stats)
     batch = run(line, "rtatl_core", "analyze", str(photo), "--out", str(line))
     (meta, seen), (other, analysed) = read_session(live), read_session(batch)
     for told in ("source", "model", "settings", "status", "counts", "columns"):
