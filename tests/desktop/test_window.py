@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, QSize, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
+from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
@@ -576,20 +576,6 @@ def test_a_lost_camera_is_told_and_taken_back(make_desk: MakeDesk) -> None:
     assert desk.window.stage.banner.severity == "warning"
     assert "Fake camera" in desk.window.stage.banner.text
     wait_until(lambda: not desk.window.stage.banner.isVisible())
-
-
-def test_a_dropped_file_is_opened(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    desk = make_desk()
-    wanted: list[SourceSpec] = []
-    monkeypatch.setattr(desk.pipeline, "set_source", wanted.append)
-    mime = QMimeData()
-    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "clip.mp4"))])
-    action, none = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
-    entered = QDragEnterEvent(QPoint(300, 300), action, mime, LEFT, none)
-    QApplication.sendEvent(desk.window, entered)
-    assert entered.isAccepted()
-    QApplication.sendEvent(desk.window, QDropEvent(QPointF(300, 300), action, mime, LEFT, none))
-    assert [spec.target for spec in wanted] == [str(tmp_path / "clip.mp4")]
 
 
 def test_loading_is_shown_quietly(make_desk: MakeDesk) -> None:
