@@ -92,6 +92,8 @@ class Analysis:
     def __init__(self, make_engine: Callable[[], Engine], listener: Listener) -> None:
         self.ready = threading.Event()
         """Set once the engine is loaded."""
+        self.loading = False
+        """While an engine is made: the frames taken from the box so far are delivered, the others wait there."""
         self.facts: EngineFacts | None = None
         self._make_next: Callable[[], Engine] | None = make_engine
         self._listener = listener
@@ -188,11 +190,14 @@ class Analysis:
             return engine
         if engine is None:
             self._state = AnalysisState.LOADING
+        self.loading = True
         try:
             loaded = make()
         except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading
             self._refuse(error, keeps_on=engine is not None)
             return engine
+        finally:
+            self.loading = False
         if engine is not None:
             loaded.follow_on(engine)
             engine.close()
