@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -58,7 +59,13 @@ class SourceSpec:
     @property
     def still(self) -> bool:
         """A photo: one picture that has no time."""
-        return self.kind == "file" and is_photo(Path(self.target))
+        return self.kind == "file" and _is_photo(self.target)
+
+
+@lru_cache(maxsize=8)
+def _is_photo(target: str) -> bool:
+    """Asked whenever the window shows its state; of a file without an ending its first bytes must be read."""
+    return is_photo(Path(target))
 
 
 DEMO = SourceSpec("demo", "demo", "Demo clip")

@@ -1,4 +1,4 @@
-"""A photo in the window: recorded, it leaves the session that ``rtatl analyze`` leaves of it."""
+"""A photo in the window: it has no rates; recorded, it leaves the session that ``rtatl analyze`` leaves of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 import cv2
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.sessions.inputs import Input
 from rtatl_core.sessions.session import read_session
-from tests.desktop.conftest import until
+from tests.desktop.conftest import MakeDesk, until, wait_until
 from tests.desktop.fakes import AUS, FakeEngine, picture
 
 
@@ -52,3 +54,12 @@ def test_its_recording_is_that_of_a_photo(make_pipeline: Any, tmp_path: Path, ph
     assert all(row[f"AU{AUS[0]:02}_r"] for row in rows)
     with (folder / "events.csv").open(encoding="utf-8") as file:
         assert {row["timestamp"] for row in csv.DictReader(file)} == {""}
+
+
+def test_the_window_calls_it_a_photo(make_desk: MakeDesk, photo: Path) -> None:
+    desk = make_desk(open_source=open_source)
+    desk.window.open_file(str(photo))
+    wait_until(lambda: desk.window.top.run.label == "Look again")
+    wait_until(lambda: desk.window.line.text == "Photo  320 \N{MULTIPLICATION SIGN} 240   CPU")
+    QTest.mouseClick(desk.window.top.run, Qt.MouseButton.LeftButton)
+    wait_until(lambda: desk.window.top.run.label == "Look again")

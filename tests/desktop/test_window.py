@@ -20,7 +20,7 @@ from au_desktop.ui.au_rows import grade
 from au_desktop.ui.controls import clock, readable_size
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.options import Options
-from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look
+from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look, Theme
 from au_desktop.ui.trace_plot import LANE, LANE_MIN
 from rtatl_core.assets import asset
 from rtatl_core.errors import SourceError
@@ -266,9 +266,9 @@ def test_trust_is_shown_and_explained(make_desk: MakeDesk) -> None:
     for row, word in enumerate(("Usable", "Experimental", "Good")):
         assert word in panel.rows.describe(row)
     assert panel._legend.isVisible()
-    assert panel._legend.text() == "Dashed: usable, dotted: experimental"
+    assert panel._legend.text() == "Trust: plain good, dashed usable, dotted experimental"
     panel.set_aus((2, 4), {"2": "experimental", "4": "experimental"})
-    assert panel._legend.text() == "All: experimental, not yet proven on real faces"
+    assert panel._legend.text() == "Trust: all experimental, not yet proven on real faces"
     panel.set_aus((12,), {"12": "good"})
     assert not panel._legend.isVisible()
 
@@ -313,6 +313,7 @@ def test_space_pauses_and_goes_on(make_desk: MakeDesk) -> None:
     press(desk, Qt.Key.Key_Space)
     wait_until(lambda: desk.window.top.run.label == "Resume")
     assert "Paused" in desk.window.line.text
+    assert "frames/s" not in desk.window.line.text, "rates would tell of a moment ago"
     QTest.mouseClick(desk.window.top.run, LEFT)
     wait_until(lambda: desk.window.top.run.label == "Pause")
 
@@ -347,6 +348,7 @@ def test_record_and_stop_leaves_a_readable_session(make_desk: MakeDesk) -> None:
     press(desk, Qt.Key.Key_R)
     wait_until(lambda: desk.bridge.status.recording is not None and desk.bridge.status.recording.rows > 5)
     assert button.accessibleName().startswith("Stop recording, 0:0")
+    assert button._running.startswith("Stop   0:0"), "who sees it knows what a click does"
     folder = desk.bridge.status.recording.folder
     QTest.mouseClick(button, LEFT)
     banner = desk.window.stage.banner
@@ -427,6 +429,17 @@ def test_the_banner_leaves_the_top_of_the_picture_free(make_desk: MakeDesk) -> N
         QApplication.processEvents()
         assert stage._pages.geometry().contains(stage.banner.geometry())
         assert stage.banner.y() > stage._pages.height() / 2
+
+
+def test_a_message_in_a_low_window_covers_no_way_in(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    desk.window.resize(900, 600)
+    wait_until(stage.empty.isVisible)
+    stage.banner.show_message("error", "Something long enough to need three lines in a narrow window. " * 3)
+    QApplication.processEvents()
+    for button in (stage.empty.demo, stage.empty.file):
+        assert button.mapTo(stage, button.rect().bottomLeft()).y() < stage.banner.y()
 
 
 def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp_path: Path) -> None:
@@ -803,6 +816,25 @@ def test_readable_figures() -> None:
         "2.50 GB",
     ]
     assert [grade(v) for v in (0.2, 1.0, 2.6, 5.0)] == ["absent", "A trace", "C marked", "E maximum"]
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
+    """4.5 to 1 is what WCAG 2.2 asks of text (level AA)."""
+
+    def luminance(colour: str) -> float:
+        parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((luminance(one), luminance(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    for ink in (theme.text, theme.dim, theme.faint):
+        for behind in (theme.stage, theme.window, theme.surface, theme.raised):
+            assert contrast(ink, behind) >= 4.5, (ink, behind)
+    assert contrast(theme.on_accent, theme.accent) >= 4.5
 
 
 def test_every_au_has_its_own_colour() -> None:
