@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -54,6 +55,17 @@ class SourceSpec:
     def live(self) -> bool:
         """Newest frame wins and a loss is waited out; otherwise every frame waits its turn."""
         return self.kind in ("camera", "stream")
+
+    @property
+    def still(self) -> bool:
+        """A photo: one picture that has no time."""
+        return self.kind == "file" and _is_photo(self.target)
+
+
+@lru_cache(maxsize=8)
+def _is_photo(target: str) -> bool:
+    """Asked whenever the window shows its state; of a file without an ending its first bytes must be read."""
+    return is_photo(Path(target))
 
 
 DEMO = SourceSpec("demo", "demo", "Demo clip")
@@ -159,10 +171,9 @@ class VideoFile:
     def __init__(self, spec: SourceSpec) -> None:
         self.spec = spec
         path = Path(spec.target)
-        still = is_photo(path)
-        self._reader = PhotoReader([path], fps=CAMERA_FPS) if still else VideoReader(path)
+        self._reader = PhotoReader([path], fps=CAMERA_FPS) if spec.still else VideoReader(path)
         self.size = self._reader.size
-        self.fps = None if still else self._reader.fps
+        self.fps = None if spec.still else self._reader.fps
         self.frame_count = self._reader.frame_count
         self.warning: str | None = None
 

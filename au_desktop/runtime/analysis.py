@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import AUError, WeightsError
-from rtatl_core.handoffs import AnalysedFrame, Float32, ObservedFrame
+from rtatl_core.handoffs import AnalysedFrame, Float32, FramePacket, ObservedFrame
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 
 if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
@@ -92,6 +92,8 @@ class Analysis:
     def __init__(self, make_engine: Callable[[], Engine], listener: Listener) -> None:
         self.ready = threading.Event()
         """Set once the engine is loaded."""
+        self.loading = False
+        """While an engine is made: the frames taken from the box so far are delivered, the others wait there."""
         self.facts: EngineFacts | None = None
         self._make_next: Callable[[], Engine] | None = make_engine
         self._listener = listener
@@ -102,7 +104,8 @@ class Analysis:
         self._finished: Capture | None = None
         self._behind: Future[None] | None = None
         self._unusable: str | None = None
-        self._seen: tuple[Capture, ObservedFrame] | None = None
+        self._seen: tuple[Capture, ObservedFrame | FramePacket] | None = None
+        """The frame on the screen; without its faces where the engine that found them is gone."""
         self._again = False
         """The frame on the screen lacks what was wished for since."""
         self._stop = threading.Event()
@@ -187,14 +190,19 @@ class Analysis:
             return engine
         if engine is None:
             self._state = AnalysisState.LOADING
+        self.loading = True
         try:
             loaded = make()
         except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading
             self._refuse(error, keeps_on=engine is not None)
             return engine
+        finally:
+            self.loading = False
         if engine is not None:
             loaded.follow_on(engine)
             engine.close()
+            if self._seen is not None and isinstance(self._seen[1], ObservedFrame):
+                self._seen = self._seen[0], self._seen[1].packet
             self._again = True
         with self._lock:  # a wish made meanwhile must not be passed over, nor an older one come after it
             self._engine = loaded
@@ -275,14 +283,16 @@ class Analysis:
 
     def _show_again(self, engine: Engine) -> None:
         """While no frame comes, because of a pause, the end, or a photo: a layer that is switched on, or another
-        engine, would have to wait for the next one."""
+        engine, would have to wait for the next one. Another engine looks for the faces anew: it may follow more."""
         with self._lock:
             again, self._again = self._again, False
         if not again or self._seen is None or self._seen[0] is not self._capture:
             return
         self._catch_up()
-        capture, observed = self._seen
+        capture, seen = self._seen
         try:
+            observed = engine.observe(seen) if isinstance(seen, FramePacket) else seen
+            self._seen = capture, observed
             frame = engine.analyse(observed)
         except Exception as error:  # the next frame may do
             self._listener.on_warning(f"The picture could not be analysed again ({type(error).__name__}: {error}).")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,7 +38,8 @@ log = logging.getLogger(__name__)
 NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
 CATCH_UP_S = 5.0
-"""So long a recording that is to end waits for frames that were captured already; a model may be loading."""
+"""So long a recording that is to end waits for frames that were captured already."""
+_LOOK_EVERY_S = 0.02
 SILENT_S = 3.0
 """After this time without a picture of a live source, too."""
 
@@ -309,10 +311,23 @@ class Pipeline:
             self._note_delivered(capture, packet)
 
     def _catch_up(self, capture: Capture) -> None:
-        """Waits until the frames captured so far went to the recording that runs. Called under the lock, which is given
-        up meanwhile."""
+        """Waits until the frames captured so far went to the recording that runs. While another model is loaded, which
+        takes seconds, those that wait for it are given up instead: nobody should wait at a window that is dead. Called
+        under the lock, which is given up meanwhile."""
         captured = capture.stats().captured
-        self._delivered.wait_for(lambda: self._last_number >= captured or self._recordings.running is None, CATCH_UP_S)
+
+        def is_done() -> bool:
+            return self._last_number >= captured or self._recordings.running is None
+
+        until = time.monotonic() + CATCH_UP_S
+        while not is_done() and not self._analysis.loading and time.monotonic() < until:
+            self._delivered.wait(_LOOK_EVERY_S)
+        recorder = self._recordings.running
+        if recorder is None or not self._analysis.loading:
+            return
+        if lost := capture.box.give_up():
+            recorder.put(tuple(FrameRecord(*frame) for frame in lost), time.perf_counter())
+            self._last_number = lost[-1][0]
 
     def _note_delivered(self, capture: Capture, packet: FramePacket) -> None:
         with self._lock:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts
-from au_desktop.runtime.capture import Capture
+from au_desktop.runtime.capture import Capture, CaptureStats
 from au_desktop.runtime.status import Notices
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
+from rtatl_core.sessions.inputs import Input
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,11 @@ class Recordings:
         """Makes the session folder in ``root`` and records from the next frame on. Raises SessionError."""
         folder = make_folder(root, _stem(capture.spec))
         self.last = Recorder(
-            folder, lambda started: self._open(capture, folder, started), self.stopped_because, live=capture.spec.live
+            folder,
+            lambda started: self._open(capture, folder, started),
+            self.stopped_because,
+            live=capture.spec.live,
+            timed=not capture.spec.still,
         )
         if capture.paused:
             self.last.pause()
@@ -105,7 +110,7 @@ class Recordings:
         if recorder is None:
             return
         if now.columns == before.columns:
-            recorder.engine(now.model, self._settings())
+            recorder.engine(now.model, self._settings(capture.spec))
             return
         self.note("engine", f"{now.model['name']} has other AUs; the recording goes on in another folder")
         recorder.finish()
@@ -120,25 +125,36 @@ class Recordings:
 
     def _open(self, capture: Capture, folder: Path, started: ClockPair) -> SessionWriter:
         """Called by the recorder when the first frame is there, so the engine is loaded and the source is open."""
-        spec, stats, facts = capture.spec, capture.stats(), self._analysis.facts
-        # Of a stream the name only: its address may hold a password.
-        source = {
-            "kind": spec.kind,
-            "name": spec.name,
-            "target": spec.target if spec.kind == "file" else spec.name,
-            "size": stats.size,
-            "fps": stats.fps,
-        }
+        spec, facts = capture.spec, self._analysis.facts
         model = facts.model if facts else {}
-        return SessionWriter(folder, None, facts.aus if facts else (), source, model, self._settings(), started)
+        files = [spec.name] if spec.still else []
+        about = _about(spec, capture.stats())
+        return SessionWriter(
+            folder, None, facts.aus if facts else (), about, model, self._settings(spec), started, files
+        )
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, spec: SourceSpec) -> dict[str, Any]:
         facts = self._analysis.facts
         settings = dict(facts.settings) if facts else {}
-        settings["smoothing_s"] = self._analysis.wished("smoothing_s")
-        if facts and facts.model.get("network", {}).get("reference"):
-            settings["personal"] = self._analysis.wished("personal")
+        compares = bool(facts and facts.model.get("network", {}).get("reference"))
+        if spec.still:  # nothing came before it that it could be smoothed or compared with
+            settings |= {"smoothing_s": 0.0, "tracking": False}
+        else:
+            settings["smoothing_s"] = self._analysis.wished("smoothing_s")
+        if compares:
+            settings["personal"] = not spec.still and self._analysis.wished("personal")
         return settings
+
+
+def _about(spec: SourceSpec, stats: CaptureStats) -> dict[str, Any]:
+    """What session.json tells of the source; of a photo what ``rtatl analyze`` tells."""
+    if spec.still:
+        photo = Path(spec.target)
+        content = Input(photo, (photo,)).content_hash()
+        return {"kind": "photos", "name": spec.name, "target": spec.target, "sha256": content}
+    # Of a stream the name only: its address may hold a password.
+    target = spec.target if spec.kind == "file" else spec.name
+    return {"kind": spec.kind, "name": spec.name, "target": target, "size": stats.size, "fps": stats.fps}
 
 
 def _stem(spec: SourceSpec) -> str:

@@ -7,6 +7,7 @@ costs no rows.
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -59,7 +60,8 @@ class Recorder:
 
     The files are made by `open_writer` when the first frame comes, because only then all columns and the
     clock are known. Recordings of a live source begin at frame 1 and 0 s; those of a file keep the file's
-    numbers and times. `on_fault(text)` is called in the recorder's thread when the recording had to stop.
+    numbers and times, unless it is not `timed`: photos have no times. `on_fault(text)` is called in the
+    recorder's thread when the recording had to stop.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Recorder:
         on_fault: Callable[[str], None],
         *,
         live: bool,
+        timed: bool = True,
         room: int = ROOM,
     ) -> None:
         self.folder = folder
         self.live = live
+        self.timed = timed
         self.took_ms = Recent(STAGE_SAMPLES)
         """To write each frame's rows."""
         self.got_frames = False
@@ -227,6 +231,8 @@ class Recorder:
         self._writer.event(event.kind, event.label, timestamp, frame)
 
     def _rebased(self, record: FrameRecord) -> FrameRecord:
+        if not self.timed:
+            return replace(record, timestamp=math.nan)
         if not self.live or self._first is None:
             return record
         number, timestamp = record.number - self._first.number + 1, record.timestamp - self._first.timestamp

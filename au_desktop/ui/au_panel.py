@@ -92,11 +92,11 @@ class AUPanel(QWidget):
         trust = trust or {}
         self.rows.set_aus(aus, {au: trust[str(au)] for au in aus if str(au) in trust})
         levels = set(self.rows.trust.values())
-        marks = {"usable": "dashed: usable", "experimental": "dotted: experimental"}
-        said = ", ".join(mark for level, mark in marks.items() if level in levels)
+        marks = {"good": "plain good", "usable": "dashed usable", "experimental": "dotted experimental"}
+        said = ", ".join(mark for level, mark in marks.items() if level in levels) if levels != {"good"} else ""
         if levels == {"experimental"}:
-            said = "all: experimental, not yet proven on real faces"
-        self._legend.setText(said[:1].upper() + said[1:])
+            said = "all experimental, not yet proven on real faces"
+        self._legend.setText(f"Trust: {said}" if said else "")
         self._legend.setToolTip("<br>".join(TRUST_MEANS.values()))
         self._legend.setVisible(bool(said))
         self.show_face(None)

@@ -171,8 +171,9 @@ class AURows(QWidget):
         with QPainter(self) as painter:
             painter.drawPixmap(0, 0, self._base)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._paint_marks(painter)
+            self._paint_hover(painter)
             self._paint_values(painter)
+            self._paint_focus(painter)
         if self._painted is not None:
             self._painted(1000 * (time.perf_counter() - started))
 
@@ -221,14 +222,18 @@ class AURows(QWidget):
                 painter.drawRoundedRect(QRectF(x0, middle - _BAR_H / 2, x1 - x0, _BAR_H), 3, 3)
         return base
 
-    def _paint_marks(self, painter: QPainter) -> None:
+    def _paint_hover(self, painter: QPainter) -> None:
         if self._hovered >= 0:
             wash = self._look.colour("text")
             wash.setAlphaF(0.045)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(wash)
             painter.drawRoundedRect(QRectF(self.row_rect(self._hovered)).adjusted(8, 1, -8, -1), 6, 6)
+
+    def _paint_focus(self, painter: QPainter) -> None:
+        """Over the values, whose ticks would cut it."""
         if self.hasFocus():
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(self._look.colour("accent"), 1.2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(self.row_rect(self._current)).adjusted(8, 1, -8, -1), 6, 6)
@@ -349,7 +354,7 @@ class AURows(QWidget):
         lines = [f"<b>AU{number} {unit.name}</b>", unit.muscle, unit.look] if unit else [f"<b>AU{number}</b>"]
         if self._intensity is not None and self._occurrence is not None:
             value, presence = float(self._intensity[row]), float(self._occurrence[row])
-            lines.append(f"{value:.1f} of 5, {grade(value)}; present {presence:.0%}")
+            lines.append(f"{value:.1f} of 5, {grade(value)}; present with a probability of {presence:.0%}")
             if self._sides is not None:
                 left, right = self._sides[row].tolist()
                 lines.append(f"subject's left {left:.1f}, right {right:.1f}")

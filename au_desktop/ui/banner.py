@@ -22,6 +22,7 @@ class Banner(QWidget):
     def __init__(self, look: Look, parent: QWidget, place: QWidget) -> None:
         """``place``: the child of ``parent`` over which it appears."""
         super().__init__(parent)
+        self.setObjectName("Banner")
         self._look = look
         self._place = place
         self._severity = "info"

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QIcon, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
@@ -142,7 +142,7 @@ class Segmented(QWidget):
 
 
 class RecordButton(Button):
-    """ "Record" with a red dot; while recording the button shows elapsed time and size, and the dot pulses unless the
+    """ "Record" with a red dot; while recording "Stop" with elapsed time, size and a square, which pulses unless the
     recording is paused."""
 
     PULSE_MS = 80
@@ -155,8 +155,9 @@ class RecordButton(Button):
         self._running = ""
 
     def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False) -> None:
-        self._running = f"{clock(elapsed_s)}   {readable_size(size)}"
-        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{self._running}")
+        told = f"{clock(elapsed_s)}   {readable_size(size)}"
+        self._running = f"Stop   {told}"
+        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{told}")
         self.setToolTip("Stop recording and close the files (R)")
         if paused:
             self._timer.stop()
@@ -210,7 +211,11 @@ class RecordButton(Button):
                 dot.setAlphaF(0.45 + 0.55 * (0.5 + 0.5 * math.cos(2 * math.pi * (time.monotonic() % 1.4) / 1.4)))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(dot)
-            painter.drawEllipse(QPointF(19, self.height() / 2), 5.5, 5.5)
+            sign = QRectF(13.5, self.height() / 2 - 5.5, 11, 11)
+            if self._running:
+                painter.drawRoundedRect(sign, 2, 2)
+            else:
+                painter.drawEllipse(sign)
 
             painter.setPen(self._look.colour("text" if self.isEnabled() else "faint"))
             painter.setFont(font(13, QFont.Weight.Medium))

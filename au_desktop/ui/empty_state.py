@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPen, QShowEvent
+from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from au_desktop.sources import SourceSpec
@@ -17,6 +17,7 @@ from au_desktop.ui.icons import pixmap
 from au_desktop.ui.theme import Look
 
 MOST_CAMERAS = 3
+LOW = 380
 
 
 class EmptyState(QWidget):
@@ -100,6 +101,10 @@ class EmptyState(QWidget):
             button.clicked.connect(lambda _on=False, spec=camera: self.camera_wanted.emit(spec))
             self._cameras.addWidget(button)
         self._cameras.addStretch()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a low window the picture makes room, so that a message at the foot covers no button."""
+        self._picture.setVisible(self.height() >= LOW)
 
     def _restyle(self) -> None:
         self._picture.setPixmap(pixmap("app", self._look.colour("accent"), 84))

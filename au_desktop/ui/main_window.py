@@ -21,6 +21,7 @@ from au_desktop.runtime.pipeline import Notice, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import DEMO, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
+from au_desktop.ui.drops import local_paths, understood
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import layout_of, restore_layout
 from au_desktop.ui.options import Options
@@ -376,22 +377,19 @@ class MainWindow(QMainWindow):
     # -- the window itself -------------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped_file(event):
+        if local_paths(event.mimeData()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        path = _dropped_file(event)
-        if path:
-            event.acceptProposedAction()
-            self.open_file(path)
+        event.acceptProposedAction()
+        drop = understood(local_paths(event.mimeData()))
+        if drop.file is not None:
+            self.open_file(str(drop.file))
+        if drop.told:
+            self.stage.banner.show_message("warning" if drop.file is None else "info", drop.told)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit()
         self._camera_watch.stop()
         self._change(**layout_of(self, self._left, self._body))
         super().closeEvent(event)
-
-
-def _dropped_file(event: QDropEvent) -> str:
-    urls = event.mimeData().urls()
-    return urls[0].toLocalFile() if len(urls) == 1 and urls[0].isLocalFile() else ""

@@ -138,10 +138,10 @@ class Options(QFrame):
         smoothing.addWidget(self._smoothing_text)
         end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
-            ("Smoothing", "Time constant; raw values are recorded as well", smoothing),
+            ("Smoothing", "Steadier values, a little later; raw ones are recorded too", smoothing),
             ("Own face", "Compare each face with the same person so far", self.personal),
             ("Faces", "How many faces are followed at once", self.faces),
-            ("Model", "Which weights the numbers come from", self.model),
+            ("Model", "Which network the numbers come from", self.model),
             *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
         )

@@ -33,6 +33,8 @@ _DECODERS = {
 }
 """Layers that not every model can show: the key of its card that says so, and what a person is told."""
 
+LEAST_HEIGHT = 320
+"""Of the picture, in the lowest window, too: there the curves are scrolled."""
 _NO_FACE = "No face in the picture"
 _EDGE, _GAP = 14, 4
 """Pixels around and between the chips."""
@@ -49,6 +51,7 @@ class Stage(QWidget):
         self.waiting = Waiting(look)
         self._pages = QStackedWidget()
         self._pages.setObjectName("Stage")
+        self._pages.setMinimumHeight(LEAST_HEIGHT)
         for page in (self.waiting, self.empty, self.video):
             self._pages.addWidget(page)
         self.banner = Banner(look, self, self._pages)

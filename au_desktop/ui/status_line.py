@@ -56,16 +56,16 @@ class StatusLine(QWidget):
         name, colour = _STATES[status.state]
         if status.state is State.LIVE and status.source is not None and not status.source.live:
             name = "Playing"
+        still = status.source is not None and status.source.still
+        if still and status.state is State.FINISHED:
+            name = "Photo"
         self._state = (name, colour)
-        running = status.source is not None and status.analysed > 0
         self._left = []
-        if running:
+        if status.analysed and status.state not in (State.PAUSED, State.FINISHED):  # else they would tell of before
             delay = "\N{EN DASH}" if delay_ms is None else f"{delay_ms:.0f}"
-            self._left = [
-                (f"{status.fps:.1f}", "frames/s", "text"),
-                (delay, "ms to screen", "text"),
-                (f"{status.dropped}", "dropped", "warning" if status.dropped else "text"),
-            ]
+            self._left = [(f"{status.fps:.1f}", "frames/s", "text"), (delay, "ms to screen", "text")]
+        if status.analysed and not still:
+            self._left.append((f"{status.dropped}", "dropped", "warning" if status.dropped else "text"))
             if status.position_s is not None and status.duration_s:
                 self._left.append((clock(status.position_s), f"of {clock(status.duration_s)}", "text"))
         size = status.source_size

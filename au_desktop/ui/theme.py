@@ -56,7 +56,7 @@ DARK = Theme(
     track="#2A323A",
     text="#EAEEF1",
     dim="#A3AEB8",
-    faint="#76828D",
+    faint="#87939E",
     accent="#3CC9B6",
     accent_soft="#16383A",
     on_accent="#06211E",
@@ -76,8 +76,8 @@ LIGHT = Theme(
     line="#DDE2E7",
     track="#E6EAEE",
     text="#161B20",
-    dim="#55616C",
-    faint="#7A8691",
+    dim="#48535D",
+    faint="#5D6873",
     accent="#0B8476",
     accent_soft="#D8F0EC",
     on_accent="#FFFFFF",
@@ -305,6 +305,8 @@ QMenu::separator {{ height: 1px; background: {t.line}; margin: 6px 4px; }}
 QMenu::indicator {{ width: 0; }}
 
 #Popover {{ background: {t.raised}; border: 1px solid {t.hover}; }}
+#Popover QPushButton[kind=""], #Banner QPushButton[kind=""] {{ background: {t.hover}; }}
+#Popover QPushButton[kind=""]:hover, #Banner QPushButton[kind=""]:hover {{ background: {t.line}; }}
 QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.track}; }}
 QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.accent}; }}
 QSlider::handle:horizontal {{

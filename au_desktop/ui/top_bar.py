@@ -178,6 +178,8 @@ class TopBar(QWidget):
             State.FINISHED: ("Play again", "replay"),
             State.FAILED: ("Try again", "replay"),
         }.get(status.state, ("Start", "play"))
+        if status.state is State.FINISHED and status.source is not None and status.source.still:
+            text = "Look again"
         self.run.set_label(text)
         self.run.setAccessibleName(text)
         self.run.set_icon(icon_name)

@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from au_desktop import app as program
 from au_desktop.app import qt_application
 from au_desktop.bridge import Bridge
 from au_desktop.runtime.pipeline import Pipeline, Status
@@ -36,6 +37,11 @@ def look(qapp: QApplication) -> Iterator[Look]:
     made = Look(qapp, "dark")
     yield made
     made.detach()
+
+
+@pytest.fixture
+def no_camera(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "list_cameras", lambda: ())
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,12 @@ class FakeEngine:
         return own | {"device": self.device, "runtime": "fake"}
 
     def observe(self, packet: FramePacket) -> ObservedFrame:
-        return ObservedFrame(packet, (), {})
+        found = range(0 if self._blind(packet) else self._faces)
+        return ObservedFrame(packet, tuple(make_face(packet, i, len(found)).observation for i in found), {})
 
     def analyse(self, observed: ObservedFrame, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
-        return self.process(observed.packet, dropped)
+        frame = self.process(observed.packet, dropped)
+        return replace(frame, faces=frame.faces[: len(observed.observations)])
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         self.thread = threading.current_thread()

@@ -287,6 +287,25 @@ def test_a_layer_that_is_switched_on_while_no_frame_comes_shows_on_the_last_one(
     assert running.analysis.stats().analysed == 3
 
 
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "paused"])
+def test_another_number_of_faces_acts_on_a_picture_at_rest(
+    start: Callable[[Callable[[], Any]], Running], ended: bool
+) -> None:
+    running = start(FakeEngine)
+    capture = still([1])
+    capture.box._ended = ended
+    running.analysis.follow(capture)
+    running.until(lambda: running.frames and (running.ended or not ended))
+    assert len(running.frames[0].faces) == 1
+    running.analysis.replace_engine(lambda: FakeEngine(faces=3))
+    running.until(lambda: running.again)
+    assert len(running.again[0].faces) == 3
+    running.analysis.wish("want_flow", True)
+    running.until(lambda: len(running.again) == 2)
+    assert [face.prediction.flow is None for face in running.again[1].faces] == [False] * 3
+    assert len(running.frames) == 1, "nothing is delivered twice"
+
+
 def test_a_picture_that_cannot_be_shown_again_is_told(start: Callable[[Callable[[], Any]], Running]) -> None:
     fails: dict[int, Exception] = {99: RuntimeError()}
     running = start(lambda: FakeEngine(fails=fails))

@@ -148,29 +148,44 @@ def test_a_recording_ends_after_the_frames_that_were_captured_already(make: Any,
     assert pipeline.status().recording is None
 
 
-@pytest.mark.parametrize("aus", [AUS, (4, 12)], ids=["the same AUs", "other AUs"])
-def test_a_recording_that_ends_while_a_model_is_loaded_has_the_rows_of_that_time(
-    make: Any, tmp_path: Path, aus: tuple[int, ...]
+@pytest.mark.parametrize("source", [CAMERA, FILE], ids=["camera", "file"])
+@pytest.mark.parametrize("by", ["stop", "another source"])
+def test_a_recording_that_ends_while_a_model_is_loaded_waits_for_nothing_and_has_all_rows(
+    make: Any, tmp_path: Path, source: Any, by: str
 ) -> None:
-    def load() -> FakeEngine:
-        time.sleep(0.5)
-        return FakeEngine(aus=aus)
+    loading, loaded = threading.Event(), threading.Event()
 
-    pipeline = make()
-    pipeline.set_source(CAMERA)
-    pipeline.start_recording(tmp_path)
+    def load() -> FakeEngine:
+        loading.set()
+        loaded.wait(20)
+        return FakeEngine(aus=(4, 12))
+
+    pipeline = make(open_source=camera_opener(frames=1000, fps=100))
+    pipeline.set_source(source)
+    folder = pipeline.start_recording(tmp_path)
     pipeline.start()
-    until(pipeline, lambda status: status.analysed > 3)
-    pipeline.set_engine(load)
-    time.sleep(0.2)
-    captured = pipeline.status().captured
-    folder = pipeline.stop_recording()
-    assert pipeline.status().recording is None
-    sessions = [read_session(session) for session in sorted(tmp_path.iterdir())]
-    assert folder in tmp_path.iterdir()
-    assert len(sessions) == (1 if aus == AUS else 2)
-    assert sum(len(columns["frame"]) for _, columns in sessions) >= captured
-    assert {facts["status"] for facts, _ in sessions} == {"complete"}
+    try:
+        until(pipeline, lambda status: status.analysed > 3)
+        pipeline.set_engine(load)
+        assert loading.wait(5)
+        before = pipeline.status()
+        until(pipeline, lambda status: status.captured > before.analysed)
+        captured = pipeline.status().captured
+        if by == "stop":
+            assert pipeline.stop_recording() == folder
+        else:
+            pipeline.set_source(FILE)
+        assert not loaded.is_set()
+        until(pipeline, lambda status: status.recording is None)
+    finally:
+        loaded.set()
+    pipeline.close()
+    assert list(tmp_path.iterdir()) == [folder]
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert columns["frame"].tolist() == list(range(1, len(columns["frame"]) + 1))
+    assert len(columns["frame"]) >= captured
+    assert columns["analysed"][-1] == 0
 
 
 def test_an_engine_that_breaks_does_not_hold_up_the_end_of_a_recording(make: Any, tmp_path: Path) -> None:
@@ -178,7 +193,7 @@ def test_an_engine_that_breaks_does_not_hold_up_the_end_of_a_recording(make: Any
 
     class Engine(FakeEngine):
         def process(self, packet: Any, dropped: Any = ()) -> Any:
-            if packet.number == 10:
+            if packet.number >= 10:  # on a busy machine that very one may be dropped
                 time.sleep(0.3)
                 raise slow
             return super().process(packet, dropped)

@@ -143,3 +143,16 @@ def test_take_waits_no_longer_than_it_may() -> None:
     began = time.monotonic()
     assert FrameBox(live=True).take(0.05) is None
     assert 0.04 < time.monotonic() - began < 1
+
+
+def test_giving_up_empties_the_box_and_forgets_no_frame() -> None:
+    box = FrameBox(live=False, room=3)
+    box.put(packet(1))
+    box.put(replace(packet(3), lost=((2, 0.2),)))
+    assert box.give_up() == ((1, 0.1), (2, 0.2), (3, 0.3))
+    assert box.dropped == 3
+    assert box.give_up() == ()
+    box.put(packet(4))
+    taken = box.take(0)
+    assert taken is not None
+    assert (taken.packet.number, taken.dropped) == (4, ())

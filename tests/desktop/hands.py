@@ -1,0 +1,28 @@
+"""What a person does to a window under test."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from au_desktop.runtime.pipeline import State
+from tests.desktop.conftest import Desk, wait_until
+from tests.desktop.fakes import CAMERA
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def live(desk: Desk) -> Desk:
+    """Starts the fake camera and waits for its first picture."""
+    desk.window.open_source(CAMERA)
+    wait_until(lambda: desk.bridge.latest is not None and desk.bridge.status.state is State.LIVE)
+    return desk
+
+
+def press(desk: Desk, key: Qt.Key) -> None:
+    QTest.keyClick(desk.window, key)
+
+
+def click_row(desk: Desk, au: int) -> None:
+    rows = desk.window.panel.rows
+    QTest.mouseClick(rows, LEFT, pos=rows.row_rect(rows.aus.index(au)).center())

@@ -1,0 +1,175 @@
+"""The program in scripts: what its flags leave behind, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QRect
+from PySide6.QtGui import QImage
+
+from au_desktop import app as program
+from au_desktop import settings as settings_file
+from au_desktop.launch import Launch
+from au_desktop.settings import Settings
+from rtatl_core.errors import WeightsError
+from rtatl_core.sessions.session import read_session
+from tests.desktop.fakes import FakeEngine
+from tests.desktop.running import fake, is_live, once, run
+
+pytestmark = pytest.mark.usefixtures("no_camera")
+
+
+def test_a_scripted_run_leaves_all_that_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    launch = Launch(
+        source="demo",
+        duration=1.5,
+        record=tmp_path / "sessions",
+        screenshot=tmp_path / "window.png",
+        stats=tmp_path / "stats.json",
+        theme="light",
+        size=(1024, 700),
+    )
+    assert run(launch) == 0
+    image = QImage(str(launch.screenshot))
+    assert (image.width(), image.height()) == (1024, 700)
+
+    stats = json.loads(launch.stats.read_text())
+    assert set(stats) == {
+        "frames_captured",
+        "frames_analysed",
+        "frames_dropped",
+        "fps",
+        "delay_ms",
+        "stages",
+        "rss_mb",
+        "cpu_percent",
+        "model",
+        "device",
+        "source",
+        "duration_s",
+    }
+    assert set(stats["delay_ms"]) == {"median", "p95", "max"}
+    assert {"capture", "observe", "predict", "record", "paint_video", "paint_curves", "paint_panel"} <= set(
+        stats["stages"]
+    )
+    assert 0 < stats["stages"]["record"]["median_ms"] < 50
+    assert 0 < stats["stages"]["capture"]["median_ms"] < 50
+    assert {"median_ms", "p95_ms"} == set(stats["stages"]["paint_video"])
+    assert {"start", "end", "max"} == set(stats["rss_mb"])
+    assert stats["frames_analysed"] > 10
+    assert stats["frames_dropped"] == 0
+    assert (stats["model"], stats["source"]) == ("fake-1", "Demo clip")
+    assert 1.4 < stats["duration_s"] < 8  # a busy machine closes late
+
+    (folder,) = (tmp_path / "sessions").iterdir()
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert len(columns["frame"]) > 10
+    printed = capsys.readouterr().out
+    assert f"Session: {folder}" in printed
+    assert f"Screenshot: {launch.screenshot}" in printed
+    assert not (settings_file.folder() / "settings.json").exists(), "a script leaves the person's settings alone"
+
+
+def test_a_scripted_file_ends_the_program_at_its_end(tmp_path: Path, short_clip: Path) -> None:
+    assert run(Launch(source=str(short_clip), stats=tmp_path / "stats.json")) == 0
+    assert json.loads((tmp_path / "stats.json").read_text())["frames_analysed"] == 10
+
+
+@pytest.fixture
+def short_clip(tmp_path: Path) -> Path:
+    import cv2
+
+    from tests.desktop.fakes import picture
+
+    path = tmp_path / "short.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (320, 240))
+    for number in range(10):
+        writer.write(picture(number=number))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda window: window.close(),
+        lambda window: os.kill(os.getpid(), signal.SIGINT),
+        lambda window: os.kill(os.getpid(), signal.SIGTERM),
+        pytest.param(
+            lambda window: os.kill(os.getpid(), signal.SIGHUP),
+            marks=pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none"),
+        ),
+    ],
+    ids=["by hand", "Ctrl-C", "SIGTERM", "terminal closed"],
+)
+def test_a_run_that_ends_early_leaves_what_was_asked_for_too(
+    tmp_path: Path, end: Callable[[program.MainWindow], object]
+) -> None:
+    launch = Launch(source="demo", duration=60, screenshot=tmp_path / "a.png", stats=tmp_path / "a.json")
+    shown: list[QImage] = []
+
+    def act(window: program.MainWindow) -> None:
+        shown.append(window.grab().toImage())
+        end(window)
+
+    once(lambda window: is_live(window) and window._bridge.latest is not None, act)
+    assert run(launch) == 0
+    assert json.loads(launch.stats.read_text())["frames_analysed"] > 0
+    bar = QRect(0, 0, shown[0].width(), 50)  # what does not change from frame to frame
+    left = QImage(str(launch.screenshot)).copy(bar).convertToFormat(QImage.Format.Format_RGB32)
+    assert left == shown[0].copy(bar).convertToFormat(QImage.Format.Format_RGB32), "as it was seen last"
+
+
+def test_a_missing_file_is_refused_before_any_window(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(Launch(source=str(tmp_path / "nothing.mp4"), duration=5)) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("au-desktop: ")
+    assert "nothing.mp4" in told
+
+
+def test_an_unusable_file_ends_a_script_with_its_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.write_bytes(b"")
+    assert run(Launch(source=str(empty), duration=10)) == 2
+    assert "empty.mp4" in capsys.readouterr().err
+
+
+def test_unusable_weights_end_a_script_with_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(settings: Settings) -> FakeEngine:
+        raise WeightsError("The weights nowhere.safetensors are missing; install the program again.")
+
+    assert run(Launch(source="demo", duration=10), refuse) == 2
+    assert "nowhere.safetensors are missing" in capsys.readouterr().err
+
+
+def test_a_recording_folder_that_cannot_be_made_ends_a_script(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run(Launch(source="demo", duration=10, record=tmp_path / "file")) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_script_that_records_without_a_camera_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(Launch(record=tmp_path / "sessions", duration=10)) == 2
+    assert capsys.readouterr().err == (
+        "au-desktop: No camera was found, so nothing is recorded; name a source, for example: --source demo.\n"
+    )
+    assert not (tmp_path / "sessions").exists()
+
+
+def test_a_script_that_recorded_no_frame_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def slow(settings: Settings) -> FakeEngine:
+        time.sleep(1.5)
+        return fake(settings)
+
+    assert run(Launch(source="demo", record=tmp_path, duration=0.3), slow) == 2
+    (folder,) = tmp_path.glob("demo_*")
+    assert capsys.readouterr().err == f"au-desktop: no frame came while it recorded; {folder} holds no rows.\n"

@@ -1,0 +1,71 @@
+"""The command line of the window."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from au_desktop import __main__ as command
+from au_desktop import app as program
+from au_desktop import settings as settings_file
+from au_desktop.launch import Launch
+from rtatl_core import system
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--size", "wide"], ["--duration", "-1"], ["--faces", "0"], ["--theme", "pink"], ["--unknown"]]
+)
+def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments)
+    assert stopped.value.code == 2
+    assert "au-desktop: error" in capsys.readouterr().err
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
+    launches: list[Launch] = []
+    monkeypatch.setattr(program, "run", lambda launch, on_started: launches.append(launch) or 0)
+    return launches
+
+
+def test_flags_reach_the_program(launched: list[Launch], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AU_DESKTOP_HOME", "elsewhere")
+    flags = ["--source", "demo", "--faces", "3", "--size", "1280x800", "--duration", "2", "--settings", str(tmp_path)]
+    assert command.main(flags) == 0
+    assert launched == [Launch(source="demo", faces=3, size=(1280, 800), duration=2.0)]
+    assert settings_file.folder() == tmp_path
+
+
+def test_without_a_screen_the_demo_is_recorded_offscreen(
+    launched: list[Launch], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "")
+    assert command.main([]) == 0
+    assert os.environ["QT_QPA_PLATFORM"] == "offscreen"
+    (launch,) = launched
+    assert (launch.source, launch.duration, launch.record) == ("demo", 20.0, Path("sessions"))
+    assert launch.screenshot == Path("sessions/au-desktop.png")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_missing_library_is_named_with_its_package(
+    launched: list[Launch], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+    monkeypatch.setattr(system, "_can_load", lambda name: name != "libxcb-icccm.so.4")
+    assert command.main([]) == 2
+    told = capsys.readouterr().err
+    assert "lacks libxcb-icccm.so.4;" in told
+    assert "apt-get install" in told
+    assert "libxcb-icccm4" in told
+    assert launched == []

@@ -1,0 +1,70 @@
+"""Colours, figures and the icon."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from au_desktop.settings import Settings
+from au_desktop.ui.au_rows import grade
+from au_desktop.ui.controls import clock, readable_size
+from au_desktop.ui.icons import app_icon
+from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Theme
+from rtatl_core.facs import ACTION_UNITS
+
+
+def test_readable_figures() -> None:
+    assert [clock(s) for s in (0, 65.4, 3665)] == ["0:00", "1:05", "1:01:05"]
+    assert [readable_size(n) for n in (0, 820_000, 3_400_000, 2_500_000_000)] == [
+        "0 kB",
+        "820 kB",
+        "3.4 MB",
+        "2.50 GB",
+    ]
+    assert [grade(v) for v in (0.2, 1.0, 2.6, 5.0)] == ["absent", "A trace", "C marked", "E maximum"]
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
+    """4.5 to 1 is what WCAG 2.2 asks of text (level AA)."""
+
+    def luminance(colour: str) -> float:
+        parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((luminance(one), luminance(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    for ink in (theme.text, theme.dim, theme.faint):
+        for behind in (theme.stage, theme.window, theme.surface, theme.raised):
+            assert contrast(ink, behind) >= 4.5, (ink, behind)
+    assert contrast(theme.on_accent, theme.accent) >= 4.5
+
+
+def test_every_au_has_its_own_colour() -> None:
+    assert set(AU_COLOURS) == set(ACTION_UNITS)
+    for column in range(2):
+        assert len({pair[column] for pair in AU_COLOURS.values()}) == len(AU_COLOURS)
+
+
+def test_default_curves_differ_for_colour_blind_eyes() -> None:
+    """Machado et al. 2009, severity 1, in linear RGB: the six default AUs stay apart for red- and green-blind eyes."""
+    machado = {
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    }
+    colours = [AU_COLOURS[au][0] for au in Settings().curve_aus]
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+    for matrix in machado.values():
+        seen = (np.clip(rgb**2.2 @ np.array(matrix).T, 0, 1)) ** (1 / 2.2)
+        distance = np.linalg.norm(seen[:, None] - seen[None], axis=2) + 9 * np.eye(len(seen))
+        assert distance.min() > 0.15
+
+
+def test_the_app_icon_is_drawn(qapp: QApplication) -> None:
+    image = app_icon().pixmap(64, 64).toImage()
+    assert image.pixelColor(32, 20).alpha() == 255
+    assert image.pixelColor(0, 0).alpha() == 0

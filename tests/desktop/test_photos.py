@@ -1,0 +1,65 @@
+"""A photo in the window: it has no rates; recorded, it leaves the session that ``rtatl analyze`` leaves of it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from au_desktop.runtime.pipeline import State
+from au_desktop.sources import open_source, parse_source
+from rtatl_core.sessions.inputs import Input
+from rtatl_core.sessions.session import read_session
+from tests.desktop.conftest import MakeDesk, until, wait_until
+from tests.desktop.fakes import AUS, FakeEngine, picture
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "smile, left.png"
+    assert cv2.imwrite(str(path), picture())
+    return path
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["from the start", "of the picture at rest"])
+def test_its_recording_is_that_of_a_photo(make_pipeline: Any, tmp_path: Path, photo: Path, again: bool) -> None:
+    pipeline = make_pipeline(lambda: FakeEngine(faces=2, max_faces=2), open_source=open_source)
+    pipeline.set_source(parse_source(str(photo)))
+    if again:
+        pipeline.start()
+        until(pipeline, lambda status: status.state is State.FINISHED)
+    folder = pipeline.start_recording(tmp_path / "sessions")
+    if not again:
+        pipeline.start()
+    until(pipeline, lambda status: status.recording is None)
+    pipeline.close()
+
+    facts, _ = read_session(folder)
+    assert folder.name.startswith("smile, left_")
+    assert facts["status"] == "complete"
+    content = Input(photo, (photo,)).content_hash()
+    assert facts["source"] == {"kind": "photos", "name": photo.name, "target": str(photo), "sha256": content}
+    settings = facts["settings"]
+    assert (settings["smoothing_s"], settings["personal"], settings["tracking"]) == (0, False, False)
+    assert settings["max_faces"] == 2
+    with (folder / "frames.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    told = [(row["frame"], row["face_id"], row["timestamp"], row["success"], row["file"]) for row in rows]
+    assert told == [("1", face, "", "1", photo.name) for face in ("0", "1")]
+    assert all(row[f"AU{AUS[0]:02}_r"] for row in rows)
+    with (folder / "events.csv").open(encoding="utf-8") as file:
+        assert {row["timestamp"] for row in csv.DictReader(file)} == {""}
+
+
+def test_the_window_calls_it_a_photo(make_desk: MakeDesk, photo: Path) -> None:
+    desk = make_desk(open_source=open_source)
+    desk.window.open_file(str(photo))
+    wait_until(lambda: desk.window.top.run.label == "Look again")
+    wait_until(lambda: desk.window.line.text == "Photo  320 \N{MULTIPLICATION SIGN} 240   CPU")
+    QTest.mouseClick(desk.window.top.run, Qt.MouseButton.LeftButton)
+    wait_until(lambda: desk.window.top.run.label == "Look again")

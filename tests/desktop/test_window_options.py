@@ -1,0 +1,162 @@
+"""The settings pop-up, the theme, and what a restart finds again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+
+from au_desktop.settings import MOST_FACES, Settings
+from au_desktop.ui.options import Options
+from au_desktop.ui.theme import DARK, LIGHT, Look
+from rtatl_core.assets import asset
+from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.fakes import CAMERA
+from tests.desktop.hands import LEFT, click_row, live, press
+
+
+def test_options_act_at_once(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    options = desk.window.options
+    assert options.isVisible()
+    options.smoothing.setValue(20)
+    wait_until(lambda: desk.window.settings.smoothing_s == pytest.approx(0.2))
+    QTest.mouseClick(options.personal, LEFT)
+    assert desk.window.settings.personal is False
+    assert desk.pipeline._analysis.wished("personal") is False
+    wanted: list[Settings] = []
+    desk.window.engine_wanted.connect(wanted.append)
+    QTest.mouseClick(options.faces.button(2), LEFT)
+    QTest.mouseClick(options.faces.button(2), LEFT)  # the same again takes no other engine
+    assert [settings.max_faces for settings in wanted] == [3]
+    assert desk.window.settings.max_faces == 3
+    options.close()
+
+
+def test_a_smoothing_that_is_passed_by_is_not_noted(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows > 2)
+    folder = desk.bridge.status.recording.folder
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    slider = desk.window.options.smoothing
+    for _ in range(12):
+        QTest.keyClick(slider, Qt.Key.Key_Right)
+    wait_until(lambda: desk.window.settings.smoothing_s == pytest.approx(slider.value() / 100))
+    slider.setSliderDown(True)
+    for value in (40, 41, 42):
+        slider.setSliderPosition(value)
+        desk.window._set_mirror(False)  # settings that are shown anew leave the hand its slider
+        QTest.qWait(30)
+    slider.setSliderDown(False)
+    assert desk.window.settings.smoothing_s == pytest.approx(0.42)
+    slider.setValue(10)
+    desk.window.options.close()
+    assert desk.window.settings.smoothing_s == pytest.approx(0.1), "closing is choosing"
+    press(desk, Qt.Key.Key_R)
+    noted = [line for line in (folder / "events.csv").read_text().splitlines() if "smoothing_s" in line]
+    assert [line.rpartition("= ")[2].strip('"') for line in noted] == ["0.21", "0.42", "0.1"]
+
+
+def test_as_many_faces_can_be_chosen_as_a_flag_may_ask_for(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(max_faces=6)))
+    faces = desk.window.options.faces
+    assert faces.button(5).isChecked()
+    assert faces.button(MOST_FACES - 1).text() == str(MOST_FACES)
+    plain = faces.grab().toImage()
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: not faces.isEnabled())
+    assert "while a recording goes on" in faces.toolTip()
+    assert faces.grab().toImage() != plain
+    press(desk, Qt.Key.Key_R)
+    wait_until(faces.isEnabled)
+    assert faces.toolTip() == ""
+
+
+def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = live(make_desk())
+    wanted: list[Settings] = []
+    desk.window.engine_wanted.connect(wanted.append)
+    options = desk.window.options
+    options.model.chosen.emit(str(tmp_path / "none.safetensors"))
+    assert not wanted
+    assert "none.json is missing; name a .safetensors file" in desk.window.stage.banner.text
+    weights = asset("models/rtatl-synth.safetensors")
+    options.model.chosen.emit(str(weights))
+    assert [settings.model for settings in wanted] == [str(weights)]
+    assert options.model.text() == "rtatl-synth"
+
+
+def test_a_device_is_offered_only_where_there_is_a_choice(look: Look) -> None:
+    parent = QWidget()
+    none, some = Options(look, parent), Options(look, parent, devices=("auto", "cpu", "cuda"))
+    chosen: list[str] = []
+    some.device_chosen.connect(chosen.append)
+    some.show_settings(Settings(device="cpu"))
+    assert some.device.button(1).isChecked()
+    some.device.button(2).click()
+    assert chosen == ["cuda"]
+    assert none.device.parent() is None
+
+
+def test_the_theme_goes_round(make_desk: MakeDesk) -> None:
+    desk = make_desk(Settings(theme="dark"))
+    dark = desk.window.grab().toImage()
+    press(desk, Qt.Key.Key_T)
+    assert desk.window.settings.theme == "light"
+    light = desk.window.grab().toImage()
+    assert light.pixelColor(4, 4).name().upper() == LIGHT.surface
+    assert dark.pixelColor(4, 4).name().upper() == DARK.surface
+    QTest.mouseClick(desk.window.top.theme, LEFT)
+    assert desk.window.settings.theme == "system"
+
+
+def test_layout_and_choices_survive_a_restart(make_desk: MakeDesk) -> None:
+    first = make_desk()
+    first.window.resize(900, 700)  # an offscreen screen is 800 pixels high
+    first.window._body.setSizes([500, 399])
+    press(first, Qt.Key.Key_2)
+    click_row(first, 9)
+    QApplication.processEvents()
+    width = first.window.panel.width()
+    first.window.close()
+    second = make_desk(first.window.settings)
+    QApplication.processEvents()
+    assert second.window.size() == QSize(900, 700)
+    assert second.window.panel.width() == width
+    assert second.window.stage.layers == {"box", "landmarks", "regions"}
+    assert 9 in second.window.traces.lanes
+
+
+def test_edited_geometry_does_no_harm(make_desk: MakeDesk) -> None:
+    desk = make_desk(Settings(window_geometry="not base64!", window_state="neither.this"))
+    assert desk.window.size() == QSize(1280, 800)
+
+
+def test_every_control_has_a_name_and_a_tip(make_desk: MakeDesk) -> None:
+    desk = make_desk(cameras=(CAMERA,))
+    wait_until(desk.window.stage.empty.isVisible)
+    for button in desk.window.findChildren(QAbstractButton):
+        if button is desk.window.stage.banner._button:
+            continue  # gets its name together with its message
+        assert button.accessibleName(), button
+    tips = {key: desk.window.stage.chips[name].toolTip() for name, key in (("box", "(1)"), ("pose", "(5)"))}
+    assert all(tip.endswith(key) for key, tip in tips.items())
+
+
+def test_the_model_is_named(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    wait_until(lambda: desk.bridge.status.model_name)
+    assert desk.window.top.model.toolTip() == "Model fake-1, trained on nothing: arithmetic"
+
+
+def test_full_screen_and_back(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    press(desk, Qt.Key.Key_F11)
+    assert desk.window.isFullScreen()
+    press(desk, Qt.Key.Key_Escape)
+    assert not desk.window.isFullScreen()

@@ -1,0 +1,156 @@
+"""The picture: its layers, the faces in it, the mirror."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from au_desktop.runtime.pipeline import State
+from au_desktop.settings import Settings
+from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.hands import LEFT, live, press
+
+
+def test_layers_are_switched_by_chip_and_by_key(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    assert stage.layers == {"box", "regions"}
+    QTest.mouseClick(stage.chips["landmarks"], LEFT)
+    press(desk, Qt.Key.Key_1)
+    press(desk, Qt.Key.Key_4)
+    assert stage.layers == {"landmarks", "regions", "flow"}
+    assert desk.window.settings.layers == ("landmarks", "regions", "flow")
+
+
+def test_a_layer_changes_the_picture(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=())))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    bare = desk.window.stage.video.grab().toImage()
+    press(desk, Qt.Key.Key_1)
+    assert desk.window.stage.video.grab().toImage() != bare
+    press(desk, Qt.Key.Key_1)
+    assert desk.window.stage.video.grab().toImage() == bare
+
+
+def test_the_engine_predicts_flow_only_while_it_is_shown(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=())))
+    assert desk.bridge.latest is not None
+    assert desk.bridge.latest.faces[0].prediction.flow is None
+    press(desk, Qt.Key.Key_4)
+    wait_until(lambda: desk.bridge.latest.faces[0].prediction.flow is not None)
+
+
+def test_patches_are_recovered_only_while_they_are_shown(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=())))
+    assert desk.bridge.latest.faces[0].prediction.patches is None
+    press(desk, Qt.Key.Key_6)
+    wait_until(lambda: desk.bridge.latest.faces[0].prediction.patches is not None)
+    assert desk.window.settings.layers == ("recovered",)
+    QTest.mouseClick(desk.window.stage.chips["recovered"], LEFT)
+    wait_until(lambda: desk.bridge.latest.faces[0].prediction.patches is None)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_recovered_patches_are_painted_in_place(make_desk: MakeDesk, mirror: bool) -> None:
+    """The fake's patches are red towards the right of the face and green downwards; a mirror turns red round."""
+    desk = live(make_desk(Settings(layers=("recovered",), mirror=mirror)))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    video = desk.window.stage.video
+    shown = video.grab().toImage()
+    face = desk.bridge.latest.faces[0]
+    radius = 0.07 * face.aligned.chip.shape[0] / np.hypot(*face.aligned.matrix[:, 0])
+    for centre in face.regions[-1]:  # painted last, over the brow
+        points = [centre + np.array(step) * radius / 2 for step in ((-1, -1), (1, -1), (-1, 1))]
+        at = [video._to_screen(point).tolist() for point in points]
+        first, right, down = (shown.pixelColor(round(x), round(y)) for x, y in at)
+        assert (at[1][0] < at[0][0]) == mirror
+        assert right.red() > first.red() + 60
+        assert down.green() > first.green() + 60
+        assert abs(first.blue() - 60) < 12
+
+
+@pytest.mark.parametrize(("layer", "lacks"), [("flow", "flow"), ("recovered", "inpainting")])
+def test_a_layer_that_the_model_lacks_is_refused_and_says_why(make_desk: MakeDesk, layer: str, lacks: str) -> None:
+    desk = live(make_desk(Settings(layers=("box", layer)), engine={lacks: False}))
+    chips = desk.window.stage.chips
+    wait_until(lambda: not chips[layer].isEnabled())
+    assert chips[layer].toolTip() == f"This model carries no {lacks} decoder; train with tasks.{lacks} > 0"
+    assert [name for name, chip in chips.items() if not chip.isEnabled()] == [layer]
+    press(desk, Qt.Key(Qt.Key.Key_1 + list(chips).index(layer)))
+    press(desk, Qt.Key.Key_2)
+    assert desk.window.settings.layers == tuple(name for name in chips if name in ("box", "landmarks", layer)), (
+        "the choice is kept for a model that has the decoder"
+    )
+    desk.window.stage.show_model({lacks: True})
+    assert chips[layer].isEnabled()
+    assert chips[layer].toolTip().endswith(f"({list(chips).index(layer) + 1})")
+
+
+def test_chips_give_up_their_names_before_they_are_cut_off(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    chips = desk.window.stage.chips.values()
+    for width, named in ((1280, True), (900, False), (1280, True)):
+        desk.window.resize(width, 700)
+        QApplication.processEvents()
+        assert all(bool(chip.label) == named for chip in chips)
+        assert all(chip.width() >= chip.sizeHint().width() for chip in chips)
+        assert all(chip.accessibleName() for chip in chips)
+
+
+def test_faces_of_like_size_do_not_take_turns(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(engine={"faces": 2}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    frame = desk.bridge.latest
+    assert desk.window.panel._face.text() == "Face 0"
+    desk.window._settle(replace(frame, faces=frame.faces[::-1]))
+    assert desk.window.panel._face.text() == "Face 0"
+    desk.window._settle(replace(frame, faces=frame.faces[1:]))
+    assert desk.window.stage.video._selected == 1
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_click_selects_the_face_under_it(make_desk: MakeDesk, mirror: bool) -> None:
+    desk = live(make_desk(Settings(max_faces=2, mirror=mirror), engine={"faces": 2}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    video = desk.window.stage.video
+    centre = desk.bridge.latest.faces[1].observation.landmarks[:, :2].mean(axis=0)
+    x, y = video._to_screen(centre).tolist()
+    assert (x > video.width() / 2) != mirror, "the second face stands on the right, mirrored on the left"
+    QTest.mouseClick(video, LEFT, pos=QPoint(round(x), round(y)))
+    assert desk.window.panel._face.text() == "Face 1"
+
+
+def test_a_camera_is_mirrored_pixel_by_pixel(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(layers=(), mirror=True)))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    video = desk.window.stage.video
+    mirrored = video.grab().toImage()
+    desk.window.options.mirror.click()
+    plain = video.grab().toImage()
+    assert plain != mirrored
+    inner = video._target.adjusted(20, 20, -20, -20).toRect()
+    difference = np.abs(grey(plain.copy(inner))[:, ::-1].astype(int) - grey(mirrored.copy(inner)))
+    assert np.median(difference) <= 2
+
+
+def grey(image: QImage) -> np.ndarray:
+    flat = image.convertToFormat(QImage.Format.Format_Grayscale8)
+    rows = np.frombuffer(flat.constBits(), np.uint8).reshape(flat.height(), flat.bytesPerLine())
+    return rows[:, : flat.width()].copy()
+
+
+def test_a_picture_without_a_face_leaves_the_panel_empty(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(engine={"faces": 0}))
+    assert desk.window.panel.rows._intensity is None
+    assert desk.window.stage._faces.text() == "No face in the picture"

@@ -1,0 +1,192 @@
+"""Pause, record and stop in the window, and what its banner and status line say."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from au_desktop.runtime.pipeline import State
+from au_desktop.settings import Settings
+from rtatl_core.sessions.session import read_session
+from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.fakes import FakeEngine, camera_opener
+from tests.desktop.hands import LEFT, live, press
+
+
+def test_space_pauses_and_goes_on(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    assert desk.window.top.run.label == "Pause"
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.window.top.run.label == "Resume")
+    assert "Paused" in desk.window.line.text
+    assert "frames/s" not in desk.window.line.text, "rates would tell of a moment ago"
+    QTest.mouseClick(desk.window.top.run, LEFT)
+    wait_until(lambda: desk.window.top.run.label == "Pause")
+
+
+def test_a_pause_of_a_source_that_is_lost_can_be_taken_back(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = live(make_desk())
+    lost = replace(desk.pipeline.status(), state=State.RECONNECTING, paused=True)
+    desk.window.top.show_status(lost)
+    assert desk.window.top.run.label == "Resume"
+    asked: list[str] = []
+    monkeypatch.setattr(desk.pipeline, "status", lambda: lost)
+    monkeypatch.setattr(desk.pipeline, "resume", lambda: asked.append("resume"))
+    desk.window.toggle_run()
+    assert asked == ["resume"]
+
+
+def test_space_on_a_focused_button_presses_the_button(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    chip = desk.window.stage.chips["pose"]
+    chip.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(chip, Qt.Key.Key_Space)
+    assert chip.isChecked()
+    QTest.qWait(150)
+    assert desk.bridge.status.state is State.LIVE
+
+
+def test_record_and_stop_leaves_a_readable_session(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    button = desk.window.top.record
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.bridge.status.recording is not None and desk.bridge.status.recording.rows > 5)
+    assert button.accessibleName().startswith("Stop recording, 0:0")
+    assert button._running.startswith("Stop   0:0"), "who sees it knows what a click does"
+    folder = desk.bridge.status.recording.folder
+    QTest.mouseClick(button, LEFT)
+    banner = desk.window.stage.banner
+    assert folder.name in banner.text
+    wait_until(lambda: button.accessibleName() == "Record")
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert len(columns["AU12_r"]) > 5
+    QTest.mouseClick(banner._button, LEFT)
+    assert desk.opened == [folder]
+    assert not banner.isVisible()
+
+
+def test_a_recording_made_in_a_pause_says_that_no_frame_came(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    QTest.qWait(100)  # what was on its way has come
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.window.top.record.accessibleName().startswith("Stop recording, paused, 0:00"))
+    assert not desk.window.top.record._timer.isActive()
+    folder = desk.bridge.status.recording.folder
+    press(desk, Qt.Key.Key_R)
+    banner = desk.window.stage.banner
+    assert (banner.severity, banner.text) == (
+        "warning",
+        f"No frame came while it recorded; {folder.name} holds no rows.",
+    )
+
+
+def test_a_video_is_recorded_from_its_middle_or_from_its_beginning(make_desk: MakeDesk) -> None:
+    desk = make_desk(open_source=camera_opener(frames=60, fps=30.0))
+    banner = desk.window.stage.banner
+    desk.window.open_file("clip.mp4")
+    wait_until(lambda: (desk.bridge.status.position_s or 0) > 0.2)
+    press(desk, Qt.Key.Key_R)
+    assert banner.text.startswith("Recording from 0:00.")
+    assert banner._button.label == "Start from the beginning"
+    wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows > 2)
+    first = desk.bridge.status.recording.folder
+    QTest.mouseClick(banner._button, LEFT)
+    assert banner.text == f"Recording from the beginning; what came before is kept in {first.name}"
+    wait_until(lambda: desk.window.top.run.label == "Play again")
+    wait_until(lambda: "is saved in" in banner.text)
+    second = desk.bridge.status.notice.folder
+    assert read_session(second)[1]["frame"].tolist() == list(range(1, 61))
+    QTest.mouseClick(banner._button, LEFT)
+    assert desk.opened == [second]
+    assert desk.window.top.record.isEnabled()
+    QTest.mouseClick(desk.window.top.record, LEFT)
+    wait_until(lambda: desk.window.top.run.label == "Pause")
+    assert not banner.isVisible(), "it begins at the beginning, as one expects"
+    wait_until(lambda: desk.bridge.status.state is State.FINISHED)
+    third = desk.bridge.status.notice.folder
+    assert read_session(third)[1]["frame"].tolist() == list(range(1, 61))
+
+
+def test_an_information_is_told_once(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    banner = desk.window.stage.banner
+    desk.pipeline.announce("A recording that was cut off is complete.")
+    wait_until(banner.isVisible)
+    QTest.mouseClick(banner._close, LEFT)
+    desk.pipeline.warn("The memory of cuda:0 is full.")
+    wait_until(banner.isVisible)
+    desk.pipeline.set_engine(FakeEngine)
+    wait_until(lambda: not banner.isVisible())
+    QTest.qWait(200)
+    assert not banner.isVisible()
+
+
+def test_the_banner_leaves_the_top_of_the_picture_free(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    for size in ((1280, 800), (900, 600)):
+        desk.window.resize(*size)
+        stage.banner.show_message("warning", "Something long enough to need two lines in a narrow window. " * 2)
+        QApplication.processEvents()
+        assert stage._pages.geometry().contains(stage.banner.geometry())
+        assert stage.banner.y() > stage._pages.height() / 2
+
+
+def test_a_message_in_a_low_window_covers_no_way_in(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    desk.window.resize(900, 600)
+    wait_until(stage.empty.isVisible)
+    stage.banner.show_message("error", "Something long enough to need three lines in a narrow window. " * 3)
+    QApplication.processEvents()
+    assert stage._pages.height() >= 320, "the picture keeps its place"
+    for button in (stage.empty.demo, stage.empty.file):
+        assert button.mapTo(stage, button.rect().bottomLeft()).y() < stage.banner.y()
+
+
+def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    desk = live(make_desk(Settings(record_root=str(blocked))))
+    QTest.mouseClick(desk.window.top.record, LEFT)
+    wait_until(desk.window.stage.banner.isVisible)
+    assert desk.window.stage.banner.severity == "error"
+    assert str(blocked) in desk.window.stage.banner.text
+    wait_until(lambda: desk.bridge.status.recording is None)
+
+
+def test_nothing_to_record_is_said(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    wait_until(lambda: desk.bridge.status.state is State.EMPTY)
+    assert not desk.window.top.record.isEnabled()
+    press(desk, Qt.Key.Key_R)
+    assert "choose a camera or a video" in desk.window.stage.banner.text
+
+
+def test_a_file_that_ended_plays_again(make_desk: MakeDesk) -> None:
+    desk = make_desk(open_source=camera_opener(frames=8, fps=60.0))
+    desk.window.open_file("clip.mp4")
+    wait_until(lambda: desk.window.top.run.label == "Play again")
+    assert "Ended" in desk.window.line.text
+    opened = threading.Event()
+    desk.bridge.add_view(lambda frame: opened.set())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(opened.is_set)
+
+
+def test_the_status_line_has_the_numbers(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    wait_until(lambda: "ms to screen" in desk.window.line.text and "CPU" in desk.window.line.text)
+    for expected in ("Live", "frames/s", "0 dropped", "320 \N{MULTIPLICATION SIGN} 240"):
+        assert expected in desk.window.line.text

@@ -1,0 +1,139 @@
+"""The empty state and the source menu: how a person comes to a picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import QEvent
+from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication
+
+from au_desktop.runtime.pipeline import State
+from au_desktop.sources import DEMO, FrameSource, SourceSpec
+from rtatl_core.errors import SourceError
+from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.fakes import CAMERA, camera_opener, file_spec
+from tests.desktop.hands import LEFT, live
+
+
+def test_empty_state_offers_demo_and_file(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = make_desk()
+    wait_until(desk.window.stage.empty.isVisible)
+    wanted: list[SourceSpec] = []
+    monkeypatch.setattr(desk.pipeline, "set_source", wanted.append)
+    monkeypatch.setattr(
+        "au_desktop.ui.main_window.QFileDialog.getOpenFileName", lambda *_args: ("/films/smile.mp4", "")
+    )
+    QTest.mouseClick(desk.window.stage.empty.demo, LEFT)
+    QTest.mouseClick(desk.window.stage.empty.file, LEFT)
+    assert [(spec.kind, spec.name) for spec in wanted] == [("demo", "Demo clip"), ("file", "smile.mp4")]
+
+
+def test_empty_state_starts_a_camera_by_name(make_desk: MakeDesk) -> None:
+    desk = make_desk(cameras=(CAMERA,))
+    wait_until(desk.window.stage.empty.isVisible)
+    buttons = desk.window.stage.empty.findChildren(QAbstractButton)
+    (button,) = (b for b in buttons if b.accessibleName() == CAMERA.name)
+    QTest.mouseClick(button, LEFT)
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
+    assert desk.window.settings.camera == CAMERA.name
+    assert desk.window.windowTitle().startswith(CAMERA.name)
+
+
+def test_looking_for_cameras_leaves_the_buttons_of_those_known_alone(make_desk: MakeDesk) -> None:
+    cameras = [CAMERA]
+    desk = make_desk(cameras=cameras)
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+
+    def buttons() -> list[QAbstractButton]:
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        return [b for b in empty.findChildren(QAbstractButton) if b not in (empty.demo, empty.file)]
+
+    (button,) = buttons()
+    button.setFocus()
+    QTest.mousePress(button, LEFT)
+    desk.window._look_for_cameras()
+    assert buttons() == [button]
+    assert button.hasFocus()
+    cameras.append(SourceSpec("camera", "1", "Another camera"))
+    desk.window._look_for_cameras()
+    assert [b.accessibleName() for b in buttons()] == [CAMERA.name, "Another camera"]
+    (button, _) = buttons()
+    QTest.mousePress(button, LEFT)
+    desk.window._look_for_cameras()
+    QTest.mouseRelease(button, LEFT)
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
+
+
+def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
+    cameras: list[SourceSpec] = []
+    desk = make_desk(cameras=cameras)
+    menu = desk.window.top.source.menu_of_sources
+    desk.window.top.source.fill_menu()
+    assert "No camera found" in [action.text() for action in menu.actions()]
+    cameras.append(CAMERA)
+    QTest.mouseClick(desk.window.top.source, LEFT)
+    (action,) = (action for action in menu.actions() if action.text() == CAMERA.name)
+    action.trigger()
+    menu.close()
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
+
+
+def test_the_source_menu_marks_what_plays(make_desk: MakeDesk) -> None:
+    button = make_desk(cameras=(CAMERA,)).window.top.source
+
+    def looks() -> dict[str, QImage]:
+        button.fill_menu()
+        return {action.text(): action.icon().pixmap(16).toImage() for action in button.menu_of_sources.actions()}
+
+    def marked() -> list[str]:
+        return [text for text, image in looks().items() if image != plain[text]]
+
+    plain = looks()
+    button.show_source(replace(CAMERA, target="3"))  # plugged in elsewhere meanwhile
+    assert marked() == [CAMERA.name]
+    button.show_source(DEMO)
+    assert marked() == ["Demo"]
+    button.show_source(file_spec("Demo clip"))
+    assert marked() == []
+
+
+def test_a_source_that_cannot_be_opened_shows_why(make_desk: MakeDesk) -> None:
+    def refuse(spec: SourceSpec) -> FrameSource:
+        raise SourceError(f"{spec.name} is in use by another program; close that program.")
+
+    desk = make_desk(open_source=refuse)
+    desk.window.open_source(CAMERA)
+    banner = desk.window.stage.banner
+    wait_until(banner.isVisible)
+    assert (banner.severity, banner.text) == (
+        "error",
+        "Fake camera is in use by another program; close that program.",
+    )
+    wait_until(lambda: desk.window.top.run.label == "Try again")
+    assert desk.window.stage.empty.isVisible()
+    QTest.mouseClick(banner._close, LEFT)
+    assert not banner.isVisible()
+
+
+def test_a_lost_camera_is_told_and_taken_back(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(open_source=camera_opener(fps=60.0, lost_after=15)))
+    wait_until(lambda: desk.window.stage.banner.isVisible())
+    assert desk.window.stage.banner.severity == "warning"
+    assert "Fake camera" in desk.window.stage.banner.text
+    wait_until(lambda: not desk.window.stage.banner.isVisible())
+
+
+def test_loading_is_shown_quietly(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.pipeline.set_source(None)
+    wait_until(lambda: desk.bridge.status.state is State.EMPTY)
+    desk.window.stage.show_status(
+        type("Loading", (), {"state": State.LOADING, "source": CAMERA})(),  # type: ignore[arg-type]
+        has_picture=False,
+    )
+    assert desk.window.stage.waiting.isVisible()
+    assert desk.window.stage.waiting.text == "Loading the model\N{HORIZONTAL ELLIPSIS}"
