@@ -165,9 +165,9 @@ class _Found(NamedTuple):
 
 
 def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibration) -> list[float | None]:
-    """How far the raw output of each AU rises above the face's own level at rest, in all but ``OWN_FALSE_ALARMS`` of the
-    frames of clips that do not show it. Such frames are those at rest there and, where the teacher knows the AU, those
-    on which it sees none; whichever rise more. None where there are too few."""
+    """How far the raw output of each AU rises above the face's own level at rest, in all but ``OWN_FALSE_ALARMS`` of
+    the frames of clips that do not show it. Such frames are those at rest there and, where the teacher knows the AU,
+    those on which it sees none; whichever rise more. None where there are too few."""
     over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in aus]
     for (store, rows, *_), said in heard:
         for clip in np.unique(store.clips[rows]):
