@@ -206,6 +206,11 @@ class Pipeline:
             self._recordings.stopped_because(text)
         return recorder.folder
 
+    def mark(self) -> int | None:
+        """Notes a marker in the recording at this moment; its number, None when nothing is recorded."""
+        recorder = self._recordings.running
+        return recorder.mark() if recorder else None
+
     @property
     def recorded(self) -> bool:
         """Whether any frame came to the recording that runs or ran last."""

@@ -84,6 +84,7 @@ class Recorder:
         self._open_writer = open_writer
         self._on_fault = on_fault
         self._queue: queue.Queue[_Rows | _Event | _Engine | None] = queue.Queue(room)
+        self._markers = 0
         self._started_at = time.perf_counter()
         self._paused_at: float | None = None
         self._paused_s = 0.0
@@ -143,6 +144,12 @@ class Recorder:
         """Notes something that happens now."""
         with contextlib.suppress(queue.Full):  # full for minutes: the recording is about to stop anyway
             self._queue.put_nowait(_Event(kind, label, time.perf_counter()))
+
+    def mark(self) -> int:
+        """Notes a marker at this moment; returns its number, from 1 on."""
+        self._markers += 1
+        self.event("marker", str(self._markers))
+        return self._markers
 
     def engine(self, model: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         """What is handed over from now on comes from another engine with the same AUs."""

@@ -158,7 +158,7 @@ class RecordButton(Button):
         told = f"{clock(elapsed_s)}   {readable_size(size)}"
         self._running = f"Stop   {told}"
         self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{told}")
-        self.setToolTip("Stop recording and close the files (R)")
+        self.setToolTip("Stop recording and close the files (R); M sets a marker")
         if paused:
             self._timer.stop()
         elif not self._timer.isActive():

@@ -161,6 +161,7 @@ class MainWindow(QMainWindow):
         keys: dict[str, Callable[[], object]] = {
             "Space": self.toggle_run,
             "R": self.recording.toggle,
+            "M": self.recording.mark,
             "O": self.choose_file,
             "T": self.next_theme,
             "F11": self.toggle_full_screen,

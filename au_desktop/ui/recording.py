@@ -1,4 +1,4 @@
-"""What the record button, its key and the folder button do, and what the banner says of it."""
+"""What the record button, the keys of recording and the folder button do, and what the banner says of it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ class RecordControl:
             self.tell("info", f"Recorded to {folder.name}", folder)
         else:
             self.tell("warning", f"No frame came while it recorded; {folder.name} holds no rows.")
+
+    def mark(self) -> None:
+        """A person saw something worth finding again in the rows."""
+        number = self._pipeline.mark()
+        if number is None:
+            self.tell("info", "Nothing is recorded yet; press R, then M sets a marker.")
+        else:
+            self.tell("info", f"Marker {number} is set")
 
     def tell(self, severity: str, text: str, folder: Path | None = None) -> None:
         """``folder``: of a recording, which a button opens."""

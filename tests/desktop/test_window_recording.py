@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -190,3 +191,26 @@ def test_the_status_line_has_the_numbers(make_desk: MakeDesk) -> None:
     wait_until(lambda: "ms to screen" in desk.window.line.text and "CPU" in desk.window.line.text)
     for expected in ("Live", "frames/s", "0 dropped", "320 \N{MULTIPLICATION SIGN} 240"):
         assert expected in desk.window.line.text
+
+
+def test_a_key_marks_moments_of_a_recording(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_M)
+    assert desk.window.stage.banner.text == "Nothing is recorded yet; press R, then M sets a marker."
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > 3)
+    press(desk, Qt.Key.Key_M)
+    assert desk.window.stage.banner.text == "Marker 1 is set"
+    recording = desk.pipeline.status().recording
+    assert recording is not None
+    wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > recording.rows + 3)
+    press(desk, Qt.Key.Key_M)
+    press(desk, Qt.Key.Key_R)
+    with (recording.folder / "events.csv").open(encoding="utf-8", newline="") as file:
+        markers = [event for event in csv.DictReader(file) if event["kind"] == "marker"]
+    assert [marker["label"] for marker in markers] == ["1", "2"]
+    first, second = (float(marker["timestamp"]) for marker in markers)
+    _, columns = read_session(recording.folder)
+    assert 0 < first < second < columns["timestamp"].max() + 0.5
+    marked = columns["timestamp"][columns["frame"] == float(markers[0]["frame"])]
+    assert marked == pytest.approx(first, abs=0.3)
