@@ -131,16 +131,17 @@ class _FarFaces:
             faces = _besides(near, self._mesh(image))[:wanted]
         if wanted > 0 and not faces and (self.followed or not 0 <= timestamp - self._looked_at < LOOK_S):
             self._looked_at = timestamp
-            faces = _besides(near, self._look(image))[:wanted]
+            faces = self._look(image, near)[:wanted]
         if not faces:
             self.forget()
         self.followed = faces
         return faces
 
-    def _look(self, image: UInt8) -> list[Float32]:
+    def _look(self, image: UInt8, near: list[Float32]) -> list[Float32]:
+        """Twice where somebody is: the detector's places are rough, and landmarks settle with the second look."""
         if self._mesh is None:
             self._mesh = _FarFaceMesh(self._max_faces)
-        return self._mesh(image) and self._mesh(image)  # the detector's places are rough: the second look settles
+        return _besides(near, self._mesh(image)) and _besides(near, self._mesh(image))
 
     def forget(self) -> None:
         """None is followed any more."""
