@@ -347,7 +347,7 @@ class Pipeline:
                 return
             self._ended = capture
             if stats.state is CaptureState.ENDED and not self._faces_seen:
-                text = f"No face was found in {capture.spec.name}; faces under an eighth of the picture are not seen."
+                text = f"No face was found in {capture.spec.name}; faces under a twentieth of it are hardly seen."
                 self._tell("faces", "warning", text)
             why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
             self._recordings.end(why if stats.fault else "complete")

@@ -175,6 +175,7 @@ def _prepare_unit(unit: Unit, out: Path, plan: Plan) -> None:
     try:
         with ExitStack() as stack:
             teacher = stack.enter_context(Teacher(plan.teacher)) if plan.teacher else None
+            # without far faces: what was prepared before stays as it is, and 50 pixels teach little
             mesh = stack.enter_context(FaceMesh(tracking=unit.tracking))
             part = stack.enter_context(PartWriter(unfinished, plan, fingerprint(unit)))
             for frame in unit.frames():

@@ -2,7 +2,8 @@
 download).
 
 FaceMesh follows faces from frame to frame by itself but gives them no identity; ``FaceTracker`` adds one by
-matching each face with the nearest face of the last second.
+matching each face with the nearest face of the last second. Faces that are too small for it are found by another one
+(far.py), which is loaded when it is needed first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtatl_core.face.far import far_face_mesh
 from rtatl_core.face.pose import head_pose
 from rtatl_core.handoffs import LANDMARKS, FaceObservation, Float32, FramePacket, HeadPose, UInt8
 
@@ -54,25 +56,35 @@ def _as_array(landmarks: Any) -> NDArray[np.void]:
 
 class FaceMesh:
     """MediaPipe FaceMesh, one per thread. ``tracking`` False treats each image on its own (photos, shuffled
-    frames)."""
+    frames). It hardly finds faces narrower than a ninth of the picture."""
 
     def __init__(self, max_faces: int = 1, *, tracking: bool = True, min_confidence: float = 0.5) -> None:
+        self._mesh = self._load(max_faces, tracking, min_confidence)
+        self.forget()  # and the first picture would take four times as long as others
+
+    def _load(self, max_faces: int, tracking: bool, min_confidence: float) -> Any:
         with _no_plots():
             from mediapipe.python.solutions.face_mesh import FaceMesh as MediaPipeFaceMesh
 
-        self._mesh = MediaPipeFaceMesh(
+        return MediaPipeFaceMesh(
             static_image_mode=not tracking,
             max_num_faces=max_faces,
             refine_landmarks=True,
             min_detection_confidence=min_confidence,
             min_tracking_confidence=min_confidence,
         )
-        self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # the first picture would take four times as long as others
+
+    def forget(self) -> None:
+        """No face is followed any more: in a black picture all are lost."""
+        self._mesh.process(np.zeros((64, 64, 3), np.uint8))
+        self.follows = False
+        """Whether the last picture showed a face."""
 
     def __call__(self, image: UInt8) -> list[Float32]:
         """BGR image -> one (478, 3) array of pixels per face, z on the scale of x."""
         height, width = image.shape[:2]
         found = self._mesh.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).multi_face_landmarks or []
+        self.follows = bool(found)
         scale = np.array([width, height, width], np.float32)
         return [np.stack([read[axis] for axis in "xyz"], axis=1) * scale for read in map(_as_array, found)]
 
@@ -86,6 +98,65 @@ class FaceMesh:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _FarFaceMesh(FaceMesh):
+    """The same for faces down to a twenty-fifth of the picture; it follows what it found."""
+
+    def _load(self, max_faces: int, tracking: bool, min_confidence: float) -> Any:
+        with _no_plots():
+            return far_face_mesh(max_faces, min_confidence)
+
+
+LOOK_S = 0.25
+"""How long nobody looks for further faces after a look that found none: it takes twice as long as FaceMesh's own."""
+
+
+class _FarFaces:
+    """The faces that FaceMesh leaves out because they are small. Nothing is loaded before one is wanted."""
+
+    def __init__(self, max_faces: int) -> None:
+        self.followed: list[Float32] = []
+        """Those of the last picture."""
+        self._max_faces = max_faces
+        self._mesh: _FarFaceMesh | None = None
+        self._looked_at = -math.inf
+
+    def __call__(self, image: UInt8, timestamp: float, near: list[Float32]) -> list[Float32]:
+        """At most as many as are wanted besides ``near``. Those that are followed are looked for in every picture,
+        others every LOOK_S, or at once where all were lost."""
+        wanted = self._max_faces - len(near)
+        faces: list[Float32] = []
+        if wanted > 0 and self.followed and self._mesh is not None:
+            faces = _besides(near, self._mesh(image))[:wanted]
+        if wanted > 0 and not faces and (self.followed or not 0 <= timestamp - self._looked_at < LOOK_S):
+            self._looked_at = timestamp
+            faces = self._look(image, near)[:wanted]
+        if not faces:
+            self.forget()
+        self.followed = faces
+        return faces
+
+    def _look(self, image: UInt8, near: list[Float32]) -> list[Float32]:
+        """Twice where somebody is: the detector's places are rough, and landmarks settle with the second look."""
+        if self._mesh is None:
+            self._mesh = _FarFaceMesh(self._max_faces)
+        return _besides(near, self._mesh(image)) and _besides(near, self._mesh(image))
+
+    def forget(self) -> None:
+        """None is followed any more."""
+        if self._mesh is not None and self._mesh.follows:
+            self._mesh.forget()
+        self.followed = []
+
+    def reset(self) -> None:
+        """Looks at the next picture as if it were the first."""
+        self.forget()
+        self._looked_at = -math.inf
+
+    def close(self) -> None:
+        if self._mesh is not None:
+            self._mesh.close()
 
 
 LONGEST_STEP_S = 0.25
@@ -156,6 +227,7 @@ class Observer:
 
     def __init__(self, max_faces: int = 1, *, tracking: bool = True) -> None:
         self._mesh = FaceMesh(max_faces, tracking=tracking)
+        self._far = _FarFaces(max_faces)
         self._max_faces, self._tracking = max_faces, tracking
         self.tracker = FaceTracker()
         """Another observer of the same source may go on with it."""
@@ -163,7 +235,12 @@ class Observer:
 
     def __call__(self, packet: FramePacket) -> tuple[FaceObservation, ...]:
         self._used = True
-        faces = [face for face in self._mesh(packet.image) if _extent(face) > 1.0]
+        if not self._tracking:
+            self._far.reset()
+        near = self._near(packet.image)
+        if len(_besides(self._far.followed, near)) < len(near):  # handed over: a first look is rougher than a followed
+            near = self._near(packet.image)
+        faces = [*near, *self._far(packet.image, packet.timestamp, near)]
         faces.sort(key=_extent, reverse=True)
         boxes = np.array([box_of(face) for face in faces], np.float32).reshape(-1, 4)
         ids = self.tracker.assign(boxes, packet.timestamp) if self._tracking else list(range(len(faces)))
@@ -182,17 +259,34 @@ class Observer:
             )
         return tuple(observations)
 
+    def _near(self, image: UInt8) -> list[Float32]:
+        return [face for face in self._mesh(image) if _extent(face) > 1.0]
+
     def reset(self, *, new_ids: bool = False) -> None:
         """Forget the followed faces, in MediaPipe too: results depend only on the frames after this call."""
         self.tracker.forget(new_ids=new_ids)
         if not self._used or not self._tracking:
             return
         self._used = False
+        self._far.reset()
         self._mesh.close()
         self._mesh = FaceMesh(self._max_faces, tracking=self._tracking)
 
     def close(self) -> None:
         self._mesh.close()
+        self._far.close()
+
+
+def _besides(known: list[Float32], faces: list[Float32]) -> list[Float32]:
+    """``faces`` that are neither known nor found twice: the middle of the box lies in no other one's."""
+    boxes, others = [box_of(face) for face in known], []
+    for face in faces:
+        x0, y0, x1, y1 = box_of(face)
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        if min(x1 - x0, y1 - y0) > 1.0 and not any(a < x < c and b < y < d for a, b, c, d in boxes):
+            boxes.append((x0, y0, x1, y1))
+            others.append(face)
+    return others
 
 
 def _extent(landmarks: Float32) -> float:

@@ -130,4 +130,4 @@ def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, mis
         which = f"{missed} of the {frames} photos of {reader.path}"
     else:
         return []
-    return [f"No face was found in {which} (faces under an eighth of the picture are not seen); success is 0 there."]
+    return [f"No face was found in {which} (faces under a twentieth of it are hardly seen); success is 0 there."]

@@ -145,7 +145,7 @@ def test_each_photo_is_a_row_and_judged_by_itself(stimuli: Path, tmp_path: Path)
     assert facts["source"]["kind"] == "photos"
     assert np.isnan(columns["timestamp"]).all()
     assert outcome.warning is not None
-    assert f"No face was found in 1 of the 5 photos of {stimuli} (faces under an eighth" in outcome.warning
+    assert f"No face was found in 1 of the 5 photos of {stimuli} (faces under a twentieth" in outcome.warning
     assert f"1 photo of {stimuli} cannot be decoded" in outcome.warning
     events = (outcome.folder / "events.csv").read_text()
     assert '\n,5,warning,"wrong.jpg cannot be read as a picture; open it elsewhere' in events

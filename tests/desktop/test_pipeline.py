@@ -500,7 +500,7 @@ def test_a_file_without_any_face_ends_with_a_warning(make: Any) -> None:
     pipeline.set_source(FILE)
     status = until(pipeline, lambda status: status.state is State.FINISHED and status.notice)
     assert status.notice.severity == "warning"
-    assert status.notice.text.startswith("No face was found in fake.mp4; faces under an eighth")
+    assert status.notice.text.startswith("No face was found in fake.mp4; faces under a twentieth")
 
 
 def test_layers_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_path: Path) -> None:
