@@ -18,8 +18,8 @@ import numpy as np
 from rtatl_core.assets import asset
 from rtatl_core.calibration import Calibration, Own
 from rtatl_core.errors import WeightsError
+from rtatl_core.face.find import BACKEND
 from rtatl_core.face.mesh import MESH_POINTS
-from rtatl_core.face.observe import BACKEND
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
 from rtatl_core.models.config import RTATLConfig

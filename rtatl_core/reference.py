@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from rtatl_core.face.mesh import MESH_POINTS
+from rtatl_core.face.track import PATIENCE_S
 from rtatl_core.handoffs import Float32, Float64
 
 KNOWN_AFTER_S = 0.75
@@ -23,7 +24,6 @@ MEMORY_S = 60.0
 """Before that time has passed every moment counts the same; then older ones fade."""
 _LONGEST_FRAME_S = 0.1
 """What one frame counts for at most, so that a pause does not give its last frame the weight of all."""
-_FORGOTTEN_AFTER_S = 10.0
 FALLS_S, RETURNS_S, RISES_S = 0.5, 20.0, 60.0
 """Time constants with which a level at rest follows what reads lower, what reads higher but no higher than strangers at
 rest may, and what reads higher still."""
@@ -113,7 +113,7 @@ def _remembered(faces: dict[int, Seen], now: float) -> dict[int, Seen]:
     """Without those long gone, once there are many."""
     if len(faces) <= 32:
         return faces
-    return {face_id: face for face_id, face in faces.items() if now - face.last <= _FORGOTTEN_AFTER_S}
+    return {face_id: face for face_id, face in faces.items() if now - face.last <= PATIENCE_S}
 
 
 def resting_levels(times: Float64, raw: Float32, begins: Float32) -> Float32:

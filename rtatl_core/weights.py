@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from rtatl_core.calibration import Calibration, Own
 from rtatl_core.card import CARD_FORMAT, OCCURRENCE_RULES, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import WeightsError
-from rtatl_core.face.observe import BACKEND
+from rtatl_core.face.find import BACKEND
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
 

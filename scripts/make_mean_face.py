@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from rtatl_core.face.find import FaceMesh
 from rtatl_core.face.mesh import EYE_OUTER, MESH_POINTS, RIGID
-from rtatl_core.face.observe import FaceMesh
 from rtatl_core.face.similarity import fit_similarity
 
 

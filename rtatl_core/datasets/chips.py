@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.align import ChipLayout
-from rtatl_core.face.observe import BACKEND
+from rtatl_core.face.find import BACKEND
 from rtatl_core.handoffs import Float32
 
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")

@@ -27,7 +27,7 @@ from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import NO_FACE, Frame, PartWriter, Plan
 from rtatl_core.datasets.teacher import Teacher
 from rtatl_core.errors import RecipeError
-from rtatl_core.face.observe import FaceMesh
+from rtatl_core.face.find import FaceMesh
 from rtatl_core.facs import au_label
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress

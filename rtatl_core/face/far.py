@@ -6,8 +6,13 @@ picture. The other one finds them down to a twenty-fifth. Landmarks and followin
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
+
+from rtatl_core.face.find import FaceMesh, besides, extent, no_plots
+from rtatl_core.face.track import PATIENCE_S
+from rtatl_core.handoffs import Float32, UInt8
 
 _ROI = """
 node {
@@ -29,7 +34,7 @@ node {
 the detector tells, and of tiny faces it tells them wrong, while the place is right."""
 
 
-def far_face_mesh(max_faces: int, min_confidence: float) -> Any:
+def _far_face_mesh(max_faces: int, min_confidence: float) -> Any:
     """To be used like MediaPipe's FaceMesh that follows faces and refines their landmarks."""
     import mediapipe
     from google.protobuf import text_format
@@ -57,3 +62,71 @@ def far_face_mesh(max_faces: int, min_confidence: float) -> Any:
         },
         outputs=["multi_face_landmarks"],
     )
+
+
+class FarFaceMesh(FaceMesh):
+    """The same for faces down to a twenty-fifth of the picture; it follows what it found."""
+
+    def _load(self, max_faces: int, tracking: bool, min_confidence: float) -> Any:
+        with no_plots():
+            return _far_face_mesh(max_faces, min_confidence)
+
+
+LOOK_S = 0.25
+"""How long nobody looks for further faces after a look that found none: it takes twice as long as FaceMesh's own."""
+SHRINKS = 0.5
+"""Where one face is wanted, one of less than so much of the size of the last near one is somebody else, behind it or on
+the wall, unless that one was not seen for ``PATIENCE_S``."""
+
+
+class FarFaces:
+    """The faces that FaceMesh leaves out because they are small. Nothing is loaded before one is wanted."""
+
+    def __init__(self, max_faces: int) -> None:
+        self.followed: list[Float32] = []
+        """Those of the last picture."""
+        self._max_faces = max_faces
+        self._mesh: FarFaceMesh | None = None
+        self._looked_at = self._near_at = -math.inf
+        self._near_size = 0.0
+
+    def __call__(self, image: UInt8, timestamp: float, near: list[Float32]) -> list[Float32]:
+        """At most as many as are wanted besides ``near``. Those that are followed are looked for in every picture,
+        others every LOOK_S, or at once where all were lost."""
+        if near:
+            self._near_at, self._near_size = timestamp, max(map(extent, near))
+        wanted = self._max_faces - len(near)
+        faces: list[Float32] = []
+        if wanted > 0 and self.followed:
+            faces = self._seen(image, timestamp, near)[:wanted]
+        if wanted > 0 and not faces and (self.followed or not 0 <= timestamp - self._looked_at < LOOK_S):
+            self._looked_at = timestamp
+            # twice where somebody is: the detector's places are rough, and landmarks settle with the second look
+            faces = self._seen(image, timestamp, near) and self._seen(image, timestamp, near)[:wanted]
+        if not faces:
+            self.forget()
+        self.followed = faces
+        return faces
+
+    def _seen(self, image: UInt8, timestamp: float, near: list[Float32]) -> list[Float32]:
+        if self._mesh is None:
+            self._mesh = FarFaceMesh(self._max_faces)
+        faces = besides(near, self._mesh(image))
+        if self._max_faces > 1 or not 0 <= timestamp - self._near_at < PATIENCE_S:
+            return faces
+        return [face for face in faces if extent(face) >= SHRINKS * self._near_size]
+
+    def forget(self) -> None:
+        """None is followed any more."""
+        if self._mesh is not None and self._mesh.follows:
+            self._mesh.forget()
+        self.followed = []
+
+    def reset(self) -> None:
+        """Looks at the next picture as if it were the first."""
+        self.forget()
+        self._looked_at = self._near_at = -math.inf
+
+    def close(self) -> None:
+        if self._mesh is not None:
+            self._mesh.close()

@@ -19,8 +19,8 @@ from importlib import resources
 import numpy as np
 
 from rtatl_core.face.align import frontal_geometry
+from rtatl_core.face.find import FaceMesh
 from rtatl_core.face.mesh import OUTER_EYE_MM, mean_face
-from rtatl_core.face.observe import FaceMesh
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
 from rtatl_core.synthetic.rig import Rig, full, neutral_action

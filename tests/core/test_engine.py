@@ -118,16 +118,16 @@ def test_another_engine_within_a_source_goes_on_with_the_ids(engine: Engine) -> 
 
     engine.reset(new_ids=True)
     assert face_id(engine, packets[0].image, 0.0) == 0
-    for i in range(1, 12):
+    for i in range(1, 55):
         assert face_id(engine, black, 0.2 * i) is None
-    assert face_id(engine, packets[1].image, 2.4) == 1
+    assert face_id(engine, packets[1].image, 11.0) == 1
     other = Engine(device="cpu")
     try:
         other.follow_on(engine)
-        assert face_id(other, packets[2].image, 4.0) == 1, "the same person, while it was loaded"
-        for i in range(1, 12):
-            assert face_id(other, black, 4 + 0.2 * i) is None
-        assert face_id(other, packets[1].image, 6.4) == 2
+        assert face_id(other, packets[2].image, 13.0) == 1, "the same person, while it was loaded"
+        for i in range(1, 55):
+            assert face_id(other, black, 13 + 0.2 * i) is None
+        assert face_id(other, packets[1].image, 24.0) == 2
     finally:
         other.close()
 

@@ -11,11 +11,13 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.face.align import ANCHORS, ChipLayout, align_face, frontal_geometry
+from rtatl_core.face.find import FaceMesh
 from rtatl_core.face.mesh import EYE_INNER, EYE_OUTER, OUTER_EYE_MM, mean_face, mirror_index
-from rtatl_core.face.observe import FaceMesh, FaceTracker, Observer, confidence_of
+from rtatl_core.face.observe import Observer, confidence_of
 from rtatl_core.face.pose import camera_matrix, euler_from_matrix, head_pose, matrix_from_euler
 from rtatl_core.face.regions import REGION_AUS, WINDOW, au_regions
 from rtatl_core.face.similarity import fit_similarity
+from rtatl_core.face.track import FaceTracker
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import LANDMARKS, Float32, FramePacket
 
@@ -189,6 +191,17 @@ def test_ids_are_never_used_again() -> None:
     assert tracker.assign(np.array([box(400, 300)], np.float32), 0.0) == [3]
 
 
+def test_who_turns_away_for_some_seconds_is_the_same() -> None:
+    tracker = FaceTracker()
+    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    for tenth in range(1, 80):
+        assert tracker.assign(np.zeros((0, 4), np.float32), tenth / 10) == []
+    assert tracker.assign(np.array([box(10, 0)], np.float32), 8.0) == [0]
+    for tenth in range(81, 190):
+        assert tracker.assign(np.zeros((0, 4), np.float32), tenth / 10) == []
+    assert tracker.assign(np.array([box(10, 0)], np.float32), 19.0) == [1]
+
+
 def test_ids_stay_over_time_without_frames() -> None:
     tracker = FaceTracker(patience=1.0)
     assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
@@ -259,10 +272,24 @@ def test_a_mirrored_picture_mirrors_the_observation(demo_frame: np.ndarray) -> N
     np.testing.assert_allclose(a.rotation_rad * (1, -1, -1), b.rotation_rad, atol=0.05)
 
 
+def test_mediapipe_keeps_silent_and_others_are_heard() -> None:
+    code = (
+        "import sys\n"
+        "from rtatl_core.assets import asset\n"
+        "from rtatl_core.face.find import FaceMesh\n"
+        "import cv2\n"
+        "for tracking in (True, False):\n"
+        "    assert FaceMesh(tracking=tracking)(cv2.imread(str(asset('atlas/AU06.jpg')))[:, :224])\n"
+        "print('heard', file=sys.stderr)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert said.stderr == "heard\n"
+
+
 def test_loading_mediapipe_loads_no_plots_and_leaves_matplotlib_usable() -> None:
     code = (
         "import sys\n"
-        "from rtatl_core.face.observe import FaceMesh\n"
+        "from rtatl_core.face.find import FaceMesh\n"
         "FaceMesh().close()\n"
         "assert 'matplotlib' not in sys.modules, 'a second at every start'\n"
         "import matplotlib.pyplot\n"

@@ -1,0 +1,141 @@
+"""A picture -> landmarks, by MediaPipe's FaceMesh (bundled in its wheel, no download)."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from types import ModuleType, TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.assets import asset
+from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
+
+BACKEND = "mediapipe-facemesh-refined"
+"""Stored with every model and session: landmarks of different backends differ by 1-2 % of the eye
+distance."""
+
+
+@contextlib.contextmanager
+def no_plots() -> Iterator[None]:
+    """MediaPipe's drawing helpers, which nobody here calls, import matplotlib.pyplot: a second at every start, and a
+    package of its own in every build."""
+    absent = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+    sys.modules.update({name: ModuleType(name) for name in absent})
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
+_stderr = threading.Lock()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """MediaPipe's native code tells of itself on stderr, whatever it is set to: four lines for every video, among which
+    those that are meant for the person are lost."""
+    with _stderr, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # programs without a console have no stderr
+            kept = os.dup(2)
+            stack.callback(os.close, kept)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            stack.callback(os.close, nowhere)
+            os.dup2(nowhere, 2)
+            stack.callback(os.dup2, kept, 2)
+        yield
+
+
+_LANDMARK = np.dtype([("", "V3"), ("x", "<f4"), ("", "V1"), ("y", "<f4"), ("", "V1"), ("z", "<f4")])
+"""A landmark in the bytes of MediaPipe's message: its length, then three floats, each behind its tag."""
+
+
+def _as_array(landmarks: Any) -> NDArray[np.void]:
+    """(478,) of _LANDMARK. Read in one go: 1,434 numbers one by one would take 0.3 ms of a frame."""
+    return np.frombuffer(landmarks.SerializeToString(), _LANDMARK, count=LANDMARKS)
+
+
+def _somebody() -> UInt8:
+    """(224, 224, 3) a rendered face."""
+    picture = cv2.imread(str(asset("atlas/AU12.jpg")))
+    assert picture is not None
+    return np.asarray(picture[:, :224], np.uint8)
+
+
+class FaceMesh:
+    """MediaPipe FaceMesh, one per thread. ``tracking`` False treats each image on its own (photos, shuffled
+    frames). It hardly finds faces narrower than a ninth of the picture."""
+
+    def __init__(self, max_faces: int = 1, *, tracking: bool = True, min_confidence: float = 0.5) -> None:
+        with _silence():
+            self._mesh = self._load(max_faces, tracking, min_confidence)
+            self(_somebody())  # or the first picture would take four times as long as others
+            self.forget()
+
+    def _load(self, max_faces: int, tracking: bool, min_confidence: float) -> Any:
+        with no_plots():
+            from mediapipe.python.solutions.face_mesh import FaceMesh as MediaPipeFaceMesh
+
+        return MediaPipeFaceMesh(
+            static_image_mode=not tracking,
+            max_num_faces=max_faces,
+            refine_landmarks=True,
+            min_detection_confidence=min_confidence,
+            min_tracking_confidence=min_confidence,
+        )
+
+    def forget(self) -> None:
+        """No face is followed any more: in a black picture all are lost."""
+        self._mesh.process(np.zeros((64, 64, 3), np.uint8))
+        self.follows = False
+        """Whether the last picture showed a face."""
+
+    def __call__(self, image: UInt8) -> list[Float32]:
+        """BGR image -> one (478, 3) array of pixels per face, z on the scale of x."""
+        height, width = image.shape[:2]
+        found = self._mesh.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).multi_face_landmarks or []
+        self.follows = bool(found)
+        scale = np.array([width, height, width], np.float32)
+        return [np.stack([read[axis] for axis in "xyz"], axis=1) * scale for read in map(_as_array, found)]
+
+    def close(self) -> None:
+        self._mesh.close()
+
+    def __enter__(self) -> FaceMesh:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def extent(landmarks: Float32) -> float:
+    x0, y0, x1, y1 = box_of(landmarks)
+    return math.sqrt((x1 - x0) * (y1 - y0))
+
+
+def box_of(landmarks: Float32) -> tuple[float, float, float, float]:
+    """Hull of the landmarks: x0, y0, x1, y1 in pixels."""
+    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def besides(known: list[Float32], faces: list[Float32]) -> list[Float32]:
+    """``faces`` that are neither known nor found twice: the middle of the box lies in no other one's."""
+    boxes, others = [box_of(face) for face in known], []
+    for face in faces:
+        x0, y0, x1, y1 = box_of(face)
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        if min(x1 - x0, y1 - y0) > 1.0 and not any(a < x < c and b < y < d for a, b, c, d in boxes):
+            boxes.append((x0, y0, x1, y1))
+            others.append(face)
+    return others

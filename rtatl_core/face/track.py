@@ -1,0 +1,73 @@
+"""Faces found in one picture after the other -> ids that stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtatl_core.handoffs import Float32
+
+PATIENCE_S = 10.0
+"""So long a person may turn away, drink or leave the picture and is still the same to whoever compares a face with its
+own past (reference.py, which forgets after as long)."""
+LONGEST_STEP_S = 0.25
+"""What the time between two frames counts for at most when a face is waited for."""
+
+
+@dataclass(slots=True)
+class _Track:
+    face_id: int
+    centre: Float32
+    size: float
+    last_seen: float
+    """In seconds watched."""
+
+
+class FaceTracker:
+    """Gives faces ids that stay. A face belongs to the track whose last place is nearest, if that is within
+    ``reach`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face
+    with a new id. Time without frames (a pause, another model is loaded) hardly counts: nobody left in it that
+    anybody saw leave."""
+
+    def __init__(self, *, reach: float = 0.7, patience: float = PATIENCE_S) -> None:
+        self._reach, self._patience = reach, patience
+        self._tracks: list[_Track] = []
+        self._next_id = 0
+        self._last = self._watched = 0.0
+        """Timestamp of the last frame, and the seconds watched until then."""
+
+    def assign(self, boxes: Float32, timestamp: float) -> list[int]:
+        """boxes: (n, 4) x0, y0, x1, y1 of every frame, n may be 0 -> n ids. Nearest pairs are matched first; no id is
+        given twice in a frame."""
+        self._watched += min(max(timestamp - self._last, 0.0), LONGEST_STEP_S)
+        self._last, now = timestamp, self._watched
+        self._tracks = [t for t in self._tracks if now - t.last_seen <= self._patience]
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+        pairs = sorted(
+            (float(np.linalg.norm(centres[i] - track.centre)) / max(float(sizes[i]), track.size), i, k)
+            for i in range(len(boxes))
+            for k, track in enumerate(self._tracks)
+        )
+        ids: dict[int, int] = {}
+        taken: set[int] = set()
+        for distance, i, k in pairs:
+            if distance > self._reach or i in ids or k in taken:
+                continue
+            track = self._tracks[k]
+            track.centre, track.size, track.last_seen = centres[i], float(sizes[i]), now
+            ids[i] = track.face_id
+            taken.add(k)
+        for i in range(len(boxes)):
+            if i not in ids:
+                self._tracks.append(_Track(self._next_id, centres[i], float(sizes[i]), now))
+                ids[i] = self._next_id
+                self._next_id += 1
+        return [ids[i] for i in range(len(boxes))]
+
+    def forget(self, *, new_ids: bool = False) -> None:
+        """Start anew with a new source; ids go on, unless ``new_ids`` begins at 0 again."""
+        self._tracks.clear()
+        if new_ids:
+            self._next_id = 0
