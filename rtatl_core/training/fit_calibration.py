@@ -33,8 +33,8 @@ SHOWN_RATED, CLEAR_RATED, FEW_RATED = 1.0, 2.0, 8
 that show it should read 1 or more, clear ones their rating in the median."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
-MIN_BOOST, MAX_BOOST = 0.4, 3.0
-"""Only real faces draw in what reads too much."""
+MIN_BOOST, MAX_BOOST = 0.7, 3.0
+"""Under 1 only where raters saw less than is read (``_most``)."""
 MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
@@ -159,9 +159,11 @@ class _Found(NamedTuple):
         if is_clear.sum() < FEW_RATED:
             resting, absent = (np.concatenate([part, undecided]) for part in (resting, absent))
         found = Judged(resting, absent, shown=seen if len(seen) >= FEW_RATED else _NONE)
+        if len(taught) >= FEW_CLEAR:
+            return found._replace(clear=taught)
         if is_clear.sum() >= FEW_RATED:
             return found._replace(clear=seen[is_clear], reads=float(np.median(ratings[is_clear])))
-        return found._replace(clear=taught) if len(taught) >= FEW_CLEAR else found
+        return found
 
 
 def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibration) -> list[float | None]:
@@ -212,7 +214,7 @@ def fit_calibration(
         clear = faces.clear - offset[j]
         gain[j] = _gain(labelled, faces.absent - offset[j], faces.shown - offset[j], clear, faces.reads)
         boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear, faces.reads)
-        if not len(clear) and seen and (shown := seen[j]) is not None:
+        if seen and (shown := seen[j]) is not None:
             boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
     return Calibration(gain=gain, offset=offset, boost=boost)
 
@@ -314,18 +316,17 @@ def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32, sho
     """What lets faces that clearly show the AU read what they should in the median: real ones (clear) ``should_read``
     where enough are known, elsewhere labelled ones (shown) of ``CLEAR_LABEL`` or more the mean of their labels. Both
     over the offset."""
-    least = 1.0
     if len(clear):
-        shown, least = clear, MIN_BOOST
+        shown = clear
     else:
         should_read = MAX_INTENSITY * float(labelled.truth[labelled.truth >= CLEAR_LABEL].sum()) / max(1, len(shown))
     if len(shown) < FEW_LABELLED:
         return 1.0
     reads = MAX_INTENSITY * gain * float(np.median(shown))
-    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), least, MAX_BOOST))
+    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST))
 
 
 def _most(gain: float, shown: Float32, rating: float) -> float:
     """The boost with which faces so rated read their rating in the median; no limit where none reads over 1."""
     reads = MAX_INTENSITY * gain * float(np.median(shown))
-    return max(1.0, (rating - 1) / (reads - 1)) if reads > 1 else float("inf")
+    return max(MIN_BOOST, (rating - 1) / (reads - 1)) if reads > 1 else float("inf")
