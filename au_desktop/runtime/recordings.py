@@ -154,7 +154,8 @@ def _about(spec: SourceSpec, stats: CaptureStats) -> dict[str, Any]:
         return {"kind": "photos", "name": spec.name, "target": spec.target, "sha256": content}
     # Of a stream the name only: its address may hold a password.
     target = spec.target if spec.kind == "file" else spec.name
-    return {"kind": spec.kind, "name": spec.name, "target": target, "size": stats.size, "fps": stats.fps}
+    about = {"kind": spec.kind, "name": spec.name, "target": target, "size": stats.size, "fps": stats.fps}
+    return about | ({"start_s": stats.start_s} if spec.kind == "file" else {})
 
 
 def _stem(spec: SourceSpec) -> str:

@@ -79,7 +79,11 @@ class RowFormat:
         columns = {
             "frame": ("number of the captured frame, from 1", ""),
             "face_id": ("stays with a face while it is followed; in photos counted anew in each; empty without", ""),
-            "timestamp": ("time of capture (live) or media time (file) since the first frame; empty for photos", "s"),
+            "timestamp": (
+                "since the first frame: time of capture (live), or of the file (+ source.start_s: since its start); "
+                "empty for photos",
+                "s",
+            ),
             "confidence": ("how fully and frontally the face was seen, 0-1", ""),
             "success": ("1: a face was found; 0: none was, or the frame was not analysed", "0/1"),
             "pose_Tx": ("midpoint between the eyes, + to the right of the picture", "mm"),

@@ -18,7 +18,7 @@ from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.errors import SessionError, SourceError, WeightsError
 from rtatl_core.sessions.session import SessionWriter, read_session
-from tests.clips import write_clip
+from tests.clips import begin_later, write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import AUS, CAMERA, FakeEngine, FakeSource, camera_opener, file_spec, intensities
 from tests.desktop.mjpeg import MjpegCamera
@@ -77,6 +77,7 @@ def test_a_finished_file_plays_again_and_a_paused_one_goes_on(make: Any) -> None
 def test_every_frame_of_a_file_is_recorded_even_when_analysis_is_slow(make: Any, tmp_path: Path) -> None:
     """A real file, recorded from before the engine is there, as `--record` does; the recording ends with the file."""
     clip = write_clip(tmp_path / "clip.mp4", frames=30, fps=100)
+    begin_later(clip, 0.5)
     pipeline = make(lambda: FakeEngine(work_s=0.015), open_source=open_source)
     pipeline.set_source(parse_source(str(clip)))
     folder = pipeline.start_recording(tmp_path / "sessions")
@@ -99,6 +100,7 @@ def test_every_frame_of_a_file_is_recorded_even_when_analysis_is_slow(make: Any,
         "target": str(clip),
         "size": [96, 64],
         "fps": pytest.approx(100),
+        "start_s": pytest.approx(0.5),
     }
     assert meta["model"]["name"] == "fake-1"
     assert meta["settings"] == {
