@@ -39,7 +39,8 @@ def analyse_video(
     that of the file if not given; ``source``: more to tell of the file in session.json; ``on_frame`` gets the number of
     each frame that is done. Raises SourceError and SessionError."""
     with VideoReader(path) as reader:
-        about = {"kind": "file", "size": reader.size, "fps": reader.fps, "start_s": reader.start_s, **(source or {})}
+        about = {"kind": "file", "size": reader.size, "fps": reader.fps}
+        about |= {"duration_s": reader.duration_s, "start_s": reader.start_s, **(source or {})}
         return _analyse(reader, out, engine, name or path.stem, about, on_frame)
 
 

@@ -186,8 +186,9 @@ class SessionWriter:
             self._write_interim_summary()
 
     def close(self, status: str = "complete", warning: str | None = None) -> None:
-        """Ends the session as "complete", "cut off" (a file that ends too early) or "stopped: <reason>"; the files are
-        closed whatever the disk says. ``warning``: what session.json tells of the whole."""
+        """Ends the session as "complete", "cut off" (a file that ends too early), "stopped: <reason>", or with the part
+        of a file that was recorded; the files are closed whatever the disk says. ``warning``: what session.json tells
+        of the whole."""
         if warning:
             self._head["warning"] = warning
         with self._events, self._frames:

@@ -35,7 +35,7 @@ def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.Cap
     assert folder.name.startswith("one second_20")
     meta, columns = read_session(folder)
     assert meta["status"] == "complete"
-    assert meta["source"]["start_s"] == 0
+    assert (meta["source"]["start_s"], meta["source"]["duration_s"]) == (0, 1)
     assert meta["model"]["name"]
     assert meta["model"]["trained_on"] == "synthetic faces and AI-rated photos"
     assert meta["settings"]["smoothing_s"] == SMOOTHING_S  # as in the window
