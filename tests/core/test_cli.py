@@ -69,7 +69,7 @@ def test_a_damaged_frame_keeps_its_row_and_the_rest_is_analysed(
     arguments = ["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main(arguments) == 0
     (folder,) = (tmp_path / "out").iterdir()
-    warning = f"1 frame of {path} cannot be decoded, so rows of it are empty; copy the file again."
+    warning = f"1 frame of {path} cannot be decoded, so its row is empty; copy the file again."
     assert warning in capsys.readouterr().err
     meta, columns = read_session(folder)
     assert (meta["status"], meta["warning"]) == ("complete", warning)
