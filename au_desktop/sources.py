@@ -81,6 +81,8 @@ class FrameSource(Protocol):
     fps: float | None
     frame_count: int | None
     """None: unknown, or it never ends."""
+    start_s: float | None
+    """Of a video file: when its first frame is shown; see ``VideoReader``."""
     warning: str | None
     """After the end: that the file was cut off, for the person."""
 
@@ -175,6 +177,7 @@ class VideoFile:
         self.size = self._reader.size
         self.fps = None if spec.still else self._reader.fps
         self.frame_count = self._reader.frame_count
+        self.start_s = self._reader.start_s if isinstance(self._reader, VideoReader) else None
         self.warning: str | None = None
 
     def read(self) -> FramePacket | None:
@@ -191,6 +194,7 @@ class LoopedFile:
 
     live = False
     frame_count: int | None = None
+    start_s: float | None = None
     warning: str | None = None
 
     def __init__(self, spec: SourceSpec, path: Path) -> None:
@@ -227,6 +231,7 @@ class FileAsCamera:
 
     live = True
     frame_count: int | None = None
+    start_s: float | None = None
     warning: str | None = None
 
     def __init__(self, spec: SourceSpec, clip: LoopedFile, fps: float) -> None:
@@ -258,6 +263,7 @@ class LiveSource:
 
     live = True
     frame_count: int | None = None
+    start_s: float | None = None
     warning: str | None = None
 
     def __init__(self, spec: SourceSpec, capture: cv2.VideoCapture, size: tuple[int, int]) -> None:

@@ -31,6 +31,8 @@ _MOST_TRIES = 10_000
 _REORDERED = 16
 """Frames may lie so much later in the container than they are shown."""
 _SAME_S = 0.0005
+_MOST_START_S = 60.0
+"""A file whose first picture lies later than this counts from some clock of its own, not from its beginning."""
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it complains line by line; the reader says it in a sentence
 
@@ -83,6 +85,9 @@ class VideoReader:
             raise SourceError(f"{self.path} holds no picture that can be decoded; copy or record it again.")
         self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
         """Width and height in pixels, upright."""
+        self.start_s = self._begins_at(self._first.timestamp)
+        """Seconds of the file at which frame 1 is shown, to the nearest frame: mostly 0, more where the sound begins
+        first. Players count from the file's beginning, timestamps from frame 1. None where it cannot be known."""
 
     @property
     def duration_s(self) -> float | None:
@@ -143,6 +148,14 @@ class VideoReader:
         lost = self._advance(failed, said)
         self._lost += len(lost)
         return FramePacket(np.asarray(image, np.uint8), self._number, self._last_s, time.perf_counter(), lost)
+
+    def _begins_at(self, timestamp: float) -> float | None:
+        """The file's own time less the timestamp, of the frame that was just read."""
+        frames = self._capture.get(cv2.CAP_PROP_PTS)  # since the file's zero, in steps of 1 / fps
+        if frames == 0:
+            return 0.0
+        start_s = frames / self.fps - timestamp if self.fps else -1.0
+        return max(0.0, start_s) if -1 < start_s <= _MOST_START_S and _counts_from_zero(self.path) else None
 
     def _advance(self, failed: int, said: float) -> tuple[tuple[int, float], ...]:
         """The frame that was just read gets its number and a time later than the last; what was lost in between.
@@ -218,6 +231,14 @@ def _check_file(path: Path) -> None:
         raise SourceError(f"There is no file {path}; check the name and the folder.") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be opened ({error.strerror}); check that you may read it.") from None
+
+
+def _counts_from_zero(path: Path) -> bool:
+    """Whether a time in this file is one since its beginning: MP4, MOV, Matroska and WebM. A transport or program
+    stream (.ts, .mts, .mpg) counts from any moment, and AVI has no times."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return head[4:] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide") or head[:4] == b"\x1aE\xdf\xa3"
 
 
 def _sensible(value: float, most: float) -> float | None:

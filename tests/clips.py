@@ -60,6 +60,22 @@ def rotate_in_header(path: Path) -> None:
     path.write_bytes(data)
 
 
+def begin_later(path: Path, seconds: float) -> None:
+    """Makes the pictures of an MP4 begin later than the file does, as where its sound begins first: an empty edit."""
+    data = bytearray(path.read_bytes())
+    mvhd, elst = data.index(b"mvhd"), data.index(b"elst")
+    timescale = int.from_bytes(data[mvhd + 16 : mvhd + 20], "big")
+    edits = int.from_bytes(data[elst + 8 : elst + 12], "big")
+    nothing = (round(seconds * timescale), -1, 0x10000)
+    data[elst + 8 : elst + 12] = (edits + 1).to_bytes(4, "big") + b"".join(
+        value.to_bytes(4, "big", signed=True) for value in nothing
+    )
+    for box in (b"moov", b"trak", b"edts", b"elst"):
+        size = data.index(box) - 4
+        data[size : size + 4] = (int.from_bytes(data[size : size + 4], "big") + 12).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
 def halve_first_durations(path: Path, count: int) -> None:
     """Makes an MP4 of constant frame rate a variable one: the first `count` frames are shown half as long."""
     data = bytearray(path.read_bytes())

@@ -48,6 +48,8 @@ class CaptureStats:
     duration_s: float | None
     fault: str | None = None
     """Why it FAILED, or ENDED too early."""
+    start_s: float | None = None
+    """Of a video file: when its first frame is shown."""
 
 
 class Capture:
@@ -156,7 +158,8 @@ class Capture:
         source = self._open(self.spec)
         self._alive_at = time.perf_counter()
         duration_s = source.frame_count / source.fps if source.frame_count and source.fps else None
-        self._change(state=CaptureState.RUNNING, size=source.size, fps=source.fps, duration_s=duration_s)
+        about: dict[str, Any] = {"size": source.size, "fps": source.fps, "start_s": source.start_s}
+        self._change(state=CaptureState.RUNNING, duration_s=duration_s, **about)
         return source
 
     def _reconnected(self, lost: SourceLost) -> FrameSource | None:

@@ -51,6 +51,7 @@ class Recordings:
             self.stopped_because,
             live=capture.spec.live,
             timed=not capture.spec.still,
+            length_s=(lambda: capture.stats().duration_s) if _is_video(capture.spec) else None,
         )
         if capture.paused:
             self.last.pause()
@@ -73,9 +74,9 @@ class Recordings:
             recorder.resume()
             recorder.event("resume", "resumed")
 
-    def end(self, status: str = "complete") -> None:
+    def end(self, status: str = "") -> None:
         """The source is gone, so its recording ends; the files are closed in the recorder's thread. ``status``: see
-        ``SessionWriter.close``."""
+        ``Recorder.finish``."""
         if recorder := self.running:
             recorder.finish(status)
             folder = recorder.folder
@@ -154,7 +155,13 @@ def _about(spec: SourceSpec, stats: CaptureStats) -> dict[str, Any]:
         return {"kind": "photos", "name": spec.name, "target": spec.target, "sha256": content}
     # Of a stream the name only: its address may hold a password.
     target = spec.target if spec.kind == "file" else spec.name
-    return {"kind": spec.kind, "name": spec.name, "target": target, "size": stats.size, "fps": stats.fps}
+    about = {"kind": spec.kind, "name": spec.name, "target": target, "size": stats.size, "fps": stats.fps}
+    return about | ({"duration_s": stats.duration_s, "start_s": stats.start_s} if _is_video(spec) else {})
+
+
+def _is_video(spec: SourceSpec) -> bool:
+    """A file with a beginning and an end."""
+    return spec.kind == "file" and not spec.still
 
 
 def _stem(spec: SourceSpec) -> str:

@@ -23,6 +23,7 @@ from rtatl_core.sessions.session import ClockPair, SessionWriter
 
 ROOM = 20_000
 """Frames that may wait for the disk: eleven minutes at 30 per second, about 30 MB."""
+EMPTY = "empty: no frame came"
 STOP_S = 5.0
 CLOCK_STEP_S = 0.5
 _TICK_S = 0.5
@@ -72,8 +73,10 @@ class Recorder:
         *,
         live: bool,
         timed: bool = True,
+        length_s: Callable[[], float | None] | None = None,
         room: int = ROOM,
     ) -> None:
+        """`length_s`: how long the source is, of one that has an end; None when it does not say."""
         self.folder = folder
         self.live = live
         self.timed = timed
@@ -83,12 +86,15 @@ class Recorder:
         """Whether any frame was handed over."""
         self._open_writer = open_writer
         self._on_fault = on_fault
+        self._length_s = length_s
         self._queue: queue.Queue[_Rows | _Event | _Engine | None] = queue.Queue(room)
         self._markers = 0
         self._started_at = time.perf_counter()
         self._paused_at: float | None = None
         self._paused_s = 0.0
         self._ending: str | None = None
+        """Status of the session once it ends; "" where it depends on how far the recording came."""
+        self._finished_at: float | None = None
         self._writer: SessionWriter | None = None
         self._early: list[_Event] = []
         self._coming: _Engine | None = None
@@ -156,10 +162,11 @@ class Recorder:
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(_Engine(model, settings))
 
-    def finish(self, status: str = "complete") -> None:
-        """Write what waits, then close the files with this status; returns at once."""
+    def finish(self, status: str = "") -> None:
+        """Write what waits, then close the files with this status; returns at once. Without one it was somebody's wish:
+        the session is complete, or says which part of a file it holds."""
         if self.active:
-            self.event("recording_stop", status)
+            self._finished_at = time.perf_counter()
             self._ending = status
             with contextlib.suppress(queue.Full):
                 self._queue.put_nowait(None)
@@ -174,7 +181,7 @@ class Recorder:
         try:
             while self.active or not self._queue.empty():
                 self._serve()
-            self._close(self._ending or "complete")
+            self._close()
         except SessionError as error:
             self._stop_because(str(error))
         except Exception as error:  # the top of the loop
@@ -245,9 +252,25 @@ class Recorder:
         number, timestamp = record.number - self._first.number + 1, record.timestamp - self._first.timestamp
         return replace(record, number=number, timestamp=timestamp)
 
-    def _close(self, status: str) -> None:
+    def _close(self) -> None:
         writer = self._writer or self._open(self._started_at)  # no frame ever came: leave a valid, empty session
+        status = self._status()
+        if self._finished_at is not None:
+            self._note(_Event("recording_stop", status, self._finished_at))
         writer.close(status)
+
+    def _status(self) -> str:
+        """What is told of the end; of a file that was not recorded from its beginning to its end, which part was."""
+        status, first, last = self._ending, self._first, self._last
+        if first is None or last is None:
+            return status if status and status != "complete" else EMPTY
+        if self._length_s is None or status not in ("", "complete"):
+            return status or "complete"
+        part = [f"begun at {first.timestamp:.1f} s"] if first.number > 1 else []
+        part += [f"stopped at {last.timestamp:.1f} s"] if not status else []
+        length_s = self._length_s()
+        of = f" of {length_s:.1f} s" if length_s else ""
+        return f"{', '.join(part)}{of}" if part else "complete"
 
     def _stop_because(self, text: str) -> None:
         if self._ending is None:

@@ -33,8 +33,9 @@ class CodedVideo:
 
     def frames(self) -> Iterator[Frame]:
         """Raises RecipeError at the end when there are codes beyond it."""
-        number, time_s = 0, 0.0
+        number, time_s, first_s = 0, 0.0, 0.0
         for count, frame in enumerate(Video(self.name, self.path).frames(), start=1):
+            first_s = frame.time if count == 1 else first_s
             if frame.image is None:
                 yield frame
                 continue
@@ -50,11 +51,11 @@ class CodedVideo:
                 lost=NOT_CODED,
             )
         if number:
-            self._require_within(number, time_s)
+            self._require_within(number, first_s, time_s)
 
-    def _require_within(self, frames: int, time_s: float) -> None:
-        """``time_s``: of the last frame. Codes after the end would leave zeros without a word."""
-        step_s = time_s / (frames - 1) if frames > 1 and time_s > 0 else 0.04
+    def _require_within(self, frames: int, first_s: float, time_s: float) -> None:
+        """Times of the first and the last frame. Codes after the end would leave zeros without a word."""
+        step_s = (time_s - first_s) / (frames - 1) if frames > 1 and time_s > first_s else 0.04
         end_s = time_s + step_s
         last_frame, last_s = self.coding.last()
         coded = f"{self.coding.source} codes {self.path.name} up to"

@@ -26,22 +26,18 @@ class Video:
         return True
 
     def frames(self) -> Iterator[Frame]:
+        """Their times are those of the file, as players tell them, also where the pictures begin later."""
         try:
             reader = VideoReader(self.path)
         except SourceError:
             yield Frame(self.name, self.name, None)
             return
         with reader:
+            start_s = reader.start_s or 0.0
             for packet in reader:
-                for _, time in packet.lost:  # damaged ones count, too
-                    yield Frame(f"{self.name}@{time:.3f}", self.name, None, clip=self.name, time=time)
-                yield Frame(
-                    name=f"{self.name}@{packet.timestamp:.3f}",
-                    subject=self.name,
-                    image=packet.image,
-                    clip=self.name,
-                    time=packet.timestamp,
-                )
+                shown = [(start_s + time, None) for _, time in packet.lost]  # damaged ones count, too
+                for time, image in (*shown, (start_s + packet.timestamp, packet.image)):
+                    yield Frame(f"{self.name}@{time:.3f}", self.name, image, clip=self.name, time=time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
 from rtatl_core.video import VideoReader
 
+_NAMED = 3
+"""So many files that cannot be read are named in a sentence; events.csv names all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
@@ -39,7 +42,8 @@ def analyse_video(
     that of the file if not given; ``source``: more to tell of the file in session.json; ``on_frame`` gets the number of
     each frame that is done. Raises SourceError and SessionError."""
     with VideoReader(path) as reader:
-        about = {"kind": "file", "size": reader.size, "fps": reader.fps, **(source or {})}
+        about = {"kind": "file", "size": reader.size, "fps": reader.fps}
+        about |= {"duration_s": reader.duration_s, "start_s": reader.start_s, **(source or {})}
         return _analyse(reader, out, engine, name or path.stem, about, on_frame)
 
 
@@ -71,7 +75,8 @@ def _analyse(
     source = {"target": str(reader.path.absolute()), "name": reader.path.absolute().name, **source}
     files = [file.name for file in reader.files] if isinstance(reader, PhotoReader) else []
     what = "photo" if files and reader.fps is None else "frame"
-    frames, lost, with_face = 0, 0, 0
+    frames, with_face = 0, 0
+    lost: list[int] = []
     writer: SessionWriter | None = None
     with closing(engine.ahead(reader)) as results:
         engine.reset(new_ids=True)
@@ -81,7 +86,7 @@ def _analyse(
                     clock = ClockPair.at(packet.captured_at)
                     writer = SessionWriter(out, name, engine.aus, source, engine.model, engine.settings, clock, files)
                 frames += 1 + len(packet.lost)
-                lost += len(packet.lost)
+                lost += [number for number, _ in packet.lost]
                 if packet.lost:
                     number, timestamp = packet.lost[0]
                     writer.event("warning", reader.describe_lost(packet.lost), timestamp, number)
@@ -100,13 +105,14 @@ def _analyse(
                     on_frame(packet.number)
             assert writer is not None  # a reader that opened has a first frame
             if reader.lost_at_end:
-                frames, lost = frames + len(reader.lost_at_end), lost + len(reader.lost_at_end)
+                frames += len(reader.lost_at_end)
                 for number, timestamp in reader.lost_at_end:
+                    lost.append(number)
                     writer.write(FrameRecord(number, timestamp))
                 number, timestamp = reader.lost_at_end[0]
                 writer.event("warning", reader.describe_lost(reader.lost_at_end), timestamp, number)
             warnings = [reader.warning] if reader.warning else []
-            warnings += _without_face(reader, what, frames, frames - lost - with_face)
+            warnings += _without_face(reader, what, frames, frames - len(lost) - with_face)
             for said in warnings:
                 writer.event("warning", said, packet.timestamp, packet.number)
         except BaseException as error:
@@ -114,12 +120,22 @@ def _analyse(
                 writer.close(f"stopped: {str(error) or type(error).__name__}")
             raise
     if lost:  # each has its event
-        these = f"1 {what}" if lost == 1 else f"{lost} {what}s"
-        again = "them" if files else "the file"
-        warnings.append(f"{these} of {reader.path} cannot be decoded, so rows of it are empty; copy {again} again.")
+        warnings.append(_undecoded(reader.path, [files[number - 1] for number in lost] if files else len(lost)))
     warning = " ".join(warnings) or None
     writer.close("cut off" if reader.truncated else "complete", warning)
     return Analysed(writer.folder, frames, warning)
+
+
+def _undecoded(path: Path, lost: Sequence[str] | int) -> str:
+    """A sentence on pictures that could not be had. ``lost``: their files, or how many frames of the one file."""
+    if isinstance(lost, int):
+        count, these, again = lost, f"{lost} frame{'s' if lost > 1 else ''}", "copy the file again"
+    else:
+        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        count, these = len(lost), ", ".join(lost[:_NAMED]) + more
+        again = f"copy {'it' if count == 1 else 'them'} again, or save as JPEG or PNG"
+    rows = "its row is" if count == 1 else "their rows are"
+    return f"{these} of {path} cannot be decoded, so {rows} empty; {again}."
 
 
 def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, missed: int) -> list[str]:

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -65,8 +66,9 @@ class Outcome:
     error: str | None = None
 
 
-Done = Mapping[str, tuple[Path, str | None]]
-"""Identity of an analysis (``_identity``) -> its session folder, and what was wrong with the input."""
+Done = Mapping[str, Mapping[str, tuple[Path, str | None]]]
+"""Identity of an analysis (``_identity``) -> what the inputs that have it were called -> session folder, and what was
+wrong with the input."""
 
 
 def analyse_all(
@@ -179,7 +181,7 @@ def _analyse_one(
     try:
         content = one.content_hash()
         if before := done.get(_identity(content, model, settings, fps if one.photos else None)):
-            return Outcome(one, before[0], skipped=True, warning=before[1])
+            return _as_before(one, before)
         engine = _own.get(settings, threads)
         source = {"sha256": content}
         if one.photos:
@@ -191,6 +193,18 @@ def _analyse_one(
     except Exception as error:  # nobody foresaw it; the other inputs go on
         return Outcome(one, error=f"{one.path} was given up ({type(error).__name__}: {error}); please report this")
     return Outcome(one, analysed.folder, analysed.frames, warning=analysed.warning)
+
+
+def _as_before(one: Input, before: Mapping[str, tuple[Path, str | None]]) -> Outcome:
+    """What is told of an input that was analysed before, under its name or another."""
+    name = one.path.absolute().name
+    if name in before:
+        folder, warning = before[name]
+    else:  # a copy, or renamed since: whoever waits for a session of this name must know
+        called, (folder, warning) = next(iter(before.items()))
+        same = f"{one.path} has the content of {called}, analysed before in {folder}."
+        warning = f"{same} {warning}" if warning else same
+    return Outcome(one, folder, skipped=True, warning=warning)
 
 
 def _model(facts: Mapping[str, Any], *, graphs_run: bool) -> str:
@@ -209,7 +223,7 @@ def _identity(content: str, model: str, settings: Settings, fps: float | None) -
 
 def _done_before(out: Path) -> Done:
     """The sessions in ``out`` that hold all there is to be had from their input."""
-    found: dict[str, tuple[Path, str | None]] = {}
+    found: defaultdict[str, dict[str, tuple[Path, str | None]]] = defaultdict(dict)
     for file in sorted(out.glob("*/session.json")):
         try:
             session: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -217,6 +231,7 @@ def _done_before(out: Path) -> Done:
             model = _model(session["model"], graphs_run=said["runtime"] != "torch")
             source = session["source"]
             content, fps = source["sha256"], source["fps"] if source["kind"] == "frames" else None
+            name = str(source["name"])
             settings = Settings(
                 faces=said["max_faces"],
                 smoothing_s=said["smoothing_s"],
@@ -226,8 +241,8 @@ def _done_before(out: Path) -> Done:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a live recording, or a session of another program
         if status in ("complete", "cut off"):
-            found[_identity(content, model, settings, fps)] = file.parent, session.get("warning")
-    return found
+            found[_identity(content, model, settings, fps)][name] = file.parent, session.get("warning")
+    return dict(found)
 
 
 def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Input, str]], address: str) -> Iterator[Outcome]:

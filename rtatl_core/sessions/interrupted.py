@@ -71,7 +71,7 @@ def _finish(folder: Path, summary: dict[str, Any]) -> Recovered:
     with (folder / "events.csv").open("a", newline="", encoding="utf-8") as file:
         last = int(numbers[-1]) if len(numbers) else ""
         csv.writer(file, lineterminator="\n").writerow((time_s, last, "interrupted", STATUS))
-    ids = columns["face_id"]
+    ids = columns["face_id"][np.isfinite(columns["face_id"])]
     summary |= {
         "status": STATUS,
         "counts": {
@@ -79,7 +79,7 @@ def _finish(folder: Path, summary: dict[str, Any]) -> Recovered:
             "analysed": analysed,
             "dropped": len(numbers) - analysed,
             "rows": len(columns["frame"]),
-            "faces": len(np.unique(ids[np.isfinite(ids)])),
+            "faces": len(ids) if math.isnan(seconds) else len(np.unique(ids)),  # of photos all are different
         },
     }
     replace_file(folder / "session.json", json.dumps(summary, indent=2) + "\n")

@@ -17,6 +17,7 @@ from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, Float64
 
 SIDES = ("left", "right")
 """Of the subject."""
+_CARD = "not for every AU does its difference from the other side mean something, see the model's card"
 FILE = "file"
 """The column that holds words, if there is one."""
 
@@ -79,8 +80,16 @@ class RowFormat:
         columns = {
             "frame": ("number of the captured frame, from 1", ""),
             "face_id": ("stays with a face while it is followed; in photos counted anew in each; empty without", ""),
-            "timestamp": ("time of capture (live) or media time (file) since the first frame; empty for photos", "s"),
-            "confidence": ("how fully and frontally the face was seen, 0-1", ""),
+            "timestamp": (
+                "since the first frame: time of capture (live), or of the file (+ source.start_s: since its start); "
+                "empty for photos",
+                "s",
+            ),
+            "confidence": (
+                "how much of the face lies in the picture, times how frontal it is (cos yaw cos pitch), 0-1; what "
+                "covers a face does not lower it, and thresholds of OpenFace's confidence do not hold",
+                "",
+            ),
             "success": ("1: a face was found; 0: none was, or the frame was not analysed", "0/1"),
             "pose_Tx": ("midpoint between the eyes, + to the right of the picture", "mm"),
             "pose_Ty": ("midpoint between the eyes, + down", "mm"),
@@ -92,7 +101,7 @@ class RowFormat:
             **{f"{label}_c": (f"{name}: present (probability >= {OCCURS})", "0/1") for label, name in units},
             **{f"{label}_raw": (f"{name}: intensity before smoothing", "0-5") for label, name in units},
             **{
-                f"{label}_{side}": (f"{name}: intensity of the subject's {side} after smoothing", "0-5")
+                f"{label}_{side}": (f"{name}: intensity of the subject's {side} after smoothing; {_CARD}", "0-5")
                 for label, name, side in both
             },
             "face_x0": ("left edge of the face in the picture", "px"),

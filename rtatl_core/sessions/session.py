@@ -107,7 +107,8 @@ class SessionWriter:
         self._first: int | None = None
         """Number of the first frame written."""
         self._captured = self._analysed = 0
-        self._face_ids: set[int] = set()
+        self._faces: set[tuple[int, int]] = set()
+        """Their ids; those of photos, which have no time, are counted anew in each."""
         sides = bool(model.get("network", {}).get("sides", False))
         self._format = RowFormat(tuple(aus), sides, tuple(files))
         self._head: dict[str, Any] = {
@@ -150,7 +151,8 @@ class SessionWriter:
         self.rows += len(rows)
         self._captured += 1
         self._analysed += record.analysed
-        self._face_ids.update(face.face_id for face in record.faces)
+        photo = record.number if math.isnan(record.timestamp) else 0
+        self._faces.update((photo, face.face_id) for face in record.faces)
         self.tick()
 
     def event(self, kind: str, label: str, timestamp: float, frame: int | None) -> None:
@@ -186,8 +188,9 @@ class SessionWriter:
             self._write_interim_summary()
 
     def close(self, status: str = "complete", warning: str | None = None) -> None:
-        """Ends the session as "complete", "cut off" (a file that ends too early) or "stopped: <reason>"; the files are
-        closed whatever the disk says. ``warning``: what session.json tells of the whole."""
+        """Ends the session as "complete", "cut off" (a file that ends too early), "stopped: <reason>", or with the part
+        of a file that was recorded; the files are closed whatever the disk says. ``warning``: what session.json tells
+        of the whole."""
         if warning:
             self._head["warning"] = warning
         with self._events, self._frames:
@@ -220,7 +223,7 @@ class SessionWriter:
             "analysed": self._analysed,
             "dropped": self._captured - self._analysed,
             "rows": self.rows,
-            "faces": len(self._face_ids),
+            "faces": len(self._faces),
         }
         summary = {**self._head, "status": status, "counts": counts, "columns": self._format.columns}
         text = json.dumps(summary, indent=2, default=str, allow_nan=False) + "\n"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -35,6 +37,7 @@ def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.Cap
     assert folder.name.startswith("one second_20")
     meta, columns = read_session(folder)
     assert meta["status"] == "complete"
+    assert (meta["source"]["start_s"], meta["source"]["duration_s"]) == (0, 1)
     assert meta["model"]["name"]
     assert meta["model"]["trained_on"] == "synthetic faces and AI-rated photos"
     assert meta["settings"]["smoothing_s"] == SMOOTHING_S  # as in the window
@@ -43,6 +46,23 @@ def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.Cap
     np.testing.assert_allclose(columns["timestamp"], np.arange(25) / 25, atol=1e-3)
     assert (columns["success"] == 1).all()
     assert ((columns["AU12_r"] >= 0) & (columns["AU12_r"] <= 5)).all()
+
+
+def test_the_recipe_in_the_docs_reads_a_session(clip: Path, tmp_path: Path) -> None:
+    assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 0
+    (folder,) = tmp_path.iterdir()
+    text = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text(encoding="utf-8")
+    recipe = text.split("```python\n")[1].split("```")[0].replace(", 5.0", ", 0.2")
+    command = [sys.executable, "-X", "utf8", "-c", recipe, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    first, *aus = done.stdout.splitlines()
+    assert first == f"{folder.name}: complete, 25 rows with a face"
+    assert len(aus) == 23
+    _, columns = read_session(folder)
+    smile = columns["AU12_r"]
+    at_rest = smile[:5].mean()
+    assert f"AU12: mean {smile[5:].mean() - at_rest:+.2f}, peak {smile[5:].max() - at_rest:+.2f}" in done.stdout
 
 
 def test_inputs_that_fail_are_named_and_the_rest_goes_on(
@@ -68,7 +88,7 @@ def test_a_damaged_frame_keeps_its_row_and_the_rest_is_analysed(
     arguments = ["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main(arguments) == 0
     (folder,) = (tmp_path / "out").iterdir()
-    warning = f"1 frame of {path} cannot be decoded, so rows of it are empty; copy the file again."
+    warning = f"1 frame of {path} cannot be decoded, so its row is empty; copy the file again."
     assert warning in capsys.readouterr().err
     meta, columns = read_session(folder)
     assert (meta["status"], meta["warning"]) == ("complete", warning)

@@ -141,12 +141,15 @@ def test_each_photo_is_a_row_and_judged_by_itself(stimuli: Path, tmp_path: Path)
     assert all(row["AU12_r"] == row["AU12_raw"] for row in rows)
     assert outcome.folder is not None
     facts, columns = read_session(outcome.folder)
-    assert facts["counts"] == {"captured": 5, "analysed": 4, "dropped": 1, "rows": 5, "faces": 1}
+    assert facts["counts"] == {"captured": 5, "analysed": 4, "dropped": 1, "rows": 5, "faces": 3}
     assert facts["source"]["kind"] == "photos"
     assert np.isnan(columns["timestamp"]).all()
     assert outcome.warning is not None
     assert f"No face was found in 1 of the 5 photos of {stimuli} (faces under a twentieth" in outcome.warning
-    assert f"1 photo of {stimuli} cannot be decoded" in outcome.warning
+    assert (
+        f"wrong.jpg of {stimuli} cannot be decoded, so its row is empty; copy it again, or save as JPEG or PNG."
+        in outcome.warning
+    )
     events = (outcome.folder / "events.csv").read_text()
     assert '\n,5,warning,"wrong.jpg cannot be read as a picture; open it elsewhere' in events
     for row in rows[:3]:
@@ -194,7 +197,7 @@ def test_odd_endings_are_photos_or_are_told(stimuli: Path, tmp_path: Path, capsy
     assert find_inputs([folder / "plain"]) == [Input(folder / "plain", (folder / "plain",))]
     arguments = ["analyze", str(folder), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main(arguments) == 0
-    assert f"1 photo of {folder} cannot be decoded" in capsys.readouterr().err
+    assert f"IMG_1.HEIC of {folder} cannot be decoded, so its row is empty" in capsys.readouterr().err
     (session,) = (tmp_path / "out").iterdir()
     assert (
         "IMG_1.HEIC cannot be read as a picture; open it elsewhere, or save it as JPEG"
@@ -202,6 +205,12 @@ def test_odd_endings_are_photos_or_are_told(stimuli: Path, tmp_path: Path, capsy
     )
     assert main([arguments[0], str(folder / "IMG_1.HEIC"), *arguments[2:]]) == 2
     assert "IMG_1.HEIC is no picture that can be read; open it elsewhere, or save it as JPEG" in capsys.readouterr().err
+    for number in range(4):
+        (folder / f"empty {number}.png").touch()
+    assert main([*arguments, "--smoothing", "0"]) == 0
+    several = "empty 0.png, empty 1.png, empty 2.png and 2 more"
+    said = capsys.readouterr().err
+    assert f"{several} of {folder} cannot be decoded, so their rows are empty; copy them again" in said
 
 
 def test_numbers_that_are_missing_among_frames_are_told(tmp_path: Path) -> None:

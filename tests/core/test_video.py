@@ -11,7 +11,7 @@ import pytest
 
 from rtatl_core.errors import SourceError
 from rtatl_core.video import VideoReader
-from tests.clips import damage_frame, halve_first_durations, number_of, rotate_in_header, write_clip
+from tests.clips import begin_later, damage_frame, halve_first_durations, number_of, rotate_in_header, write_clip
 
 
 def test_every_frame_comes_once_in_order_with_its_media_time(tmp_path: Path) -> None:
@@ -49,6 +49,22 @@ def test_rotation_of_a_phone_is_obeyed(tmp_path: Path) -> None:
     assert packet.image.shape == (96, 64, 3)
 
 
+def test_pictures_that_begin_later_than_the_file_are_told(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=20, fps=25)
+    with VideoReader(path) as reader:
+        assert reader.start_s == 0
+    begin_later(path, 0.4)
+    with VideoReader(path) as reader:
+        assert reader.start_s == pytest.approx(0.4)
+        assert [packet.timestamp for packet in reader] == pytest.approx([n / 25 for n in range(20)])
+    damage_frame(path, 1)
+    with VideoReader(path) as reader:
+        assert reader.start_s == pytest.approx(0.4), "of frame 1, although it is lost"
+        packet = reader.read()
+    assert packet is not None
+    assert (packet.number, packet.timestamp) == (2, pytest.approx(0.04))
+
+
 class _Timeless:
     """A cv2.VideoCapture whose container has no times, or times that stand still or jump back."""
 
@@ -64,7 +80,7 @@ class _Timeless:
     def get(self, key: int) -> float:
         if key == cv2.CAP_PROP_POS_MSEC:
             return self._times[self._read - 1]
-        return {cv2.CAP_PROP_FPS: 50.0}.get(key, float("nan"))
+        return {cv2.CAP_PROP_FPS: 50.0, cv2.CAP_PROP_PTS: 0.05 * sum(self._times[:1])}.get(key, float("nan"))
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         self._read += 1
@@ -93,6 +109,7 @@ def test_times_begin_at_zero_and_always_grow(
     with VideoReader(tmp_path / "clip.mp4") as reader:
         assert reader.frame_count is None
         assert reader.duration_s is None
+        assert reader.start_s == (None if container_ms[0] else 0), "this file may count from any moment"
         assert [packet.timestamp for packet in reader] == pytest.approx(expected_s)
 
 

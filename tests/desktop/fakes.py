@@ -232,6 +232,7 @@ class FakeSource:
     """
 
     warning: str | None = None
+    start_s: float | None = None
 
     def __init__(
         self,

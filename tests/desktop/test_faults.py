@@ -384,6 +384,13 @@ def interrupted(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+def test_faces_of_interrupted_photos_are_counted_in_each(tmp_path: Path) -> None:
+    frames = interrupted(tmp_path) / "a" / "frames.csv"
+    frames.write_text("frame,face_id,timestamp,analysed\n1,0,,1\n2,0,,1\n3,,,1\n")
+    assert len(list(recover_sessions(tmp_path))) == 1
+    assert read_session(tmp_path / "a")[0]["counts"]["faces"] == 2
+
+
 def test_an_interrupted_session_is_finished_with_what_is_whole(tmp_path: Path) -> None:
     (found,) = recover_sessions(interrupted(tmp_path))
     assert (found.folder, found.rows, found.seconds) == (tmp_path / "a", 3, 0.04)

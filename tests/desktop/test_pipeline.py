@@ -18,7 +18,7 @@ from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.errors import SessionError, SourceError, WeightsError
 from rtatl_core.sessions.session import SessionWriter, read_session
-from tests.clips import write_clip
+from tests.clips import begin_later, write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import AUS, CAMERA, FakeEngine, FakeSource, camera_opener, file_spec, intensities
 from tests.desktop.mjpeg import MjpegCamera
@@ -77,6 +77,7 @@ def test_a_finished_file_plays_again_and_a_paused_one_goes_on(make: Any) -> None
 def test_every_frame_of_a_file_is_recorded_even_when_analysis_is_slow(make: Any, tmp_path: Path) -> None:
     """A real file, recorded from before the engine is there, as `--record` does; the recording ends with the file."""
     clip = write_clip(tmp_path / "clip.mp4", frames=30, fps=100)
+    begin_later(clip, 0.5)
     pipeline = make(lambda: FakeEngine(work_s=0.015), open_source=open_source)
     pipeline.set_source(parse_source(str(clip)))
     folder = pipeline.start_recording(tmp_path / "sessions")
@@ -99,6 +100,8 @@ def test_every_frame_of_a_file_is_recorded_even_when_analysis_is_slow(make: Any,
         "target": str(clip),
         "size": [96, 64],
         "fps": pytest.approx(100),
+        "duration_s": pytest.approx(0.3),
+        "start_s": pytest.approx(0.5),
     }
     assert meta["model"]["name"] == "fake-1"
     assert meta["settings"] == {
@@ -182,7 +185,8 @@ def test_a_recording_that_ends_while_a_model_is_loaded_waits_for_nothing_and_has
     pipeline.close()
     assert list(tmp_path.iterdir()) == [folder]
     facts, columns = read_session(folder)
-    assert facts["status"] == "complete"
+    stopped = f"stopped at {columns['timestamp'][-1]:.1f} s of 10.0 s"
+    assert facts["status"] == ("complete" if source is CAMERA else stopped)
     assert columns["frame"].tolist() == list(range(1, len(columns["frame"]) + 1))
     assert len(columns["frame"]) >= captured
     assert columns["analysed"][-1] == 0
@@ -244,9 +248,9 @@ def test_closing_waits_for_the_rows_of_earlier_recordings_on_a_slow_disk(
     opener = threading.Timer(0.3, answers.set)
     opener.start()
     assert pipeline.close() == second
-    for folder in (first, second):
+    for folder, status in ((first, "complete"), (second, "stopped at ")):
         meta, columns = read_session(folder)
-        assert meta["status"] == "complete"
+        assert meta["status"].startswith(status)
         assert len(columns["frame"]) > 5
     opener.join()
 
@@ -307,9 +311,31 @@ def test_a_file_is_recorded_anew_from_its_middle(make: Any, tmp_path: Path) -> N
     assert second != first
     until(pipeline, is_state(State.FINISHED))
     pipeline.close()
-    assert read_session(first)[1]["frame"][0] > 5
-    assert read_session(first)[0]["status"] == "complete"
-    assert read_session(second)[1]["frame"].tolist() == list(range(1, 31))
+    facts, columns = read_session(first)
+    assert columns["frame"][0] > 5
+    begun, stopped = columns["timestamp"][[0, -1]]
+    assert facts["status"] == f"begun at {begun:.1f} s, stopped at {stopped:.1f} s of 0.6 s"
+    assert facts["source"]["duration_s"] == pytest.approx(0.6)
+    assert f'recording_stop,"{facts["status"]}"' in (first / "events.csv").read_text()
+    facts, columns = read_session(second)
+    assert columns["frame"].tolist() == list(range(1, 31))
+    assert facts["status"] == "complete"
+
+
+def test_a_recording_of_a_part_of_a_file_says_which(make: Any, tmp_path: Path) -> None:
+    pipeline = make(open_source=camera_opener(frames=60, fps=100))
+    pipeline.set_source(FILE)
+    first = pipeline.start_recording(tmp_path)
+    pipeline.start()
+    until(pipeline, lambda status: status.recording.rows > 12)
+    pipeline.stop_recording()
+    second = pipeline.start_recording(tmp_path)
+    until(pipeline, is_state(State.FINISHED))
+    pipeline.close()
+    facts, columns = read_session(first)
+    assert facts["status"] == f"stopped at {columns['timestamp'][-1]:.1f} s of 0.6 s"
+    facts, columns = read_session(second)
+    assert facts["status"] == f"begun at {columns['timestamp'][0]:.1f} s of 0.6 s"
 
 
 def test_what_was_said_of_a_recording_goes_with_its_source(make: Any, tmp_path: Path) -> None:
@@ -354,6 +380,8 @@ def test_a_recording_to_which_no_frame_came_says_so(make: Any, tmp_path: Path) -
     pipeline.set_source(FILE)
     assert not pipeline.recorded
     assert pipeline.status().notice.text == f"No frame came while it recorded; {folder} holds no rows."
+    pipeline.close()
+    assert read_session(folder)[0]["status"] == "empty: no frame came"
 
 
 def test_a_recording_that_fails_is_told_and_the_picture_goes_on(

@@ -61,6 +61,7 @@ def test_a_file_keeps_its_own_numbers_and_times(tmp_path: Path) -> None:
     assert columns["frame"].tolist() == list(range(5, 15))
     assert columns["timestamp"].tolist() == pytest.approx([number / 25 for number in range(5, 15)])
     assert meta["status"] == "complete"
+    assert recording.events()[-1][2:] == ["recording_stop", "complete"]
     assert recording.recorder.status().rows == 10
     assert recording.faults == []
 
@@ -104,7 +105,7 @@ def test_events_stand_beside_the_rows_with_their_time(tmp_path: Path) -> None:
 
 def test_a_recording_without_any_frame_is_still_a_session(tmp_path: Path) -> None:
     meta, columns = Recording(tmp_path, live=True).finish()
-    assert meta["status"] == "complete"
+    assert meta["status"] == "empty: no frame came"
     assert meta["counts"]["rows"] == len(columns["frame"]) == 0
 
 

@@ -21,7 +21,7 @@ from rtatl_core.datasets.videos import Video, find_photos, find_videos
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
 from rtatl_core.sessions.inputs import find_inputs
-from tests.clips import damage_frame, number_of, write_clip
+from tests.clips import begin_later, damage_frame, number_of, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -556,3 +556,13 @@ def test_a_damaged_frame_does_not_shift_the_codes_of_the_next_ones(tmp_path: Pat
     assert [None if f.image is None else number_of(f.image) for f in frames] == [1, 2, None, 4, 5, 6]
     assert [None if f.intensity is None else f.intensity[0] for f in frames] == [1, 2, None, 4, 0, 1]
     assert frames[2].lost == UNREADABLE
+
+
+def test_codes_count_from_the_start_of_the_file_also_where_its_pictures_begin_later(tmp_path: Path) -> None:
+    begin_later(write_clip(tmp_path / "late.mp4", frames=20), 0.4)
+    (tmp_path / "codes.csv").write_text("video,au,onset,offset\nlate.mp4,12,0.6,0.8\nlate.mp4,12,1.16,1.6\n")
+    (unit,) = coded.find_coded(tmp_path)[1]
+    frames = list(unit.frames())
+    assert [round(frame.time, 2) for frame in frames[:2]] == [0.4, 0.44]
+    present = [number for number, f in enumerate(frames, 1) if f.occurrence is not None and f.occurrence[0]]
+    assert present == [6, 7, 8, 9, 10, 20]

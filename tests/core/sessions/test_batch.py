@@ -52,6 +52,15 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     (again,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu"), quiet=True)
     assert again.skipped
     assert again.folder == first["anna"].folder
+    assert again.warning == f"{copy} has the content of anna.mp4, analysed before in {again.folder}."
+    assert run(videos, tmp_path)["anna"].warning is None
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    shutil.copy(first["anna"].folder / "session.json", twin)  # type: ignore[operator]
+    facts = json.loads((twin / "session.json").read_text())
+    (twin / "session.json").write_text(json.dumps(facts | {"source": facts["source"] | {"name": "twin.mp4"}}))
+    assert run(videos, tmp_path)["anna"].warning is None, "each goes by its own name"
+    shutil.rmtree(twin)
     (other,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
     assert not other.skipped, "other settings give other numbers"
     before = first["anna"].folder / "session.json"  # type: ignore[operator]

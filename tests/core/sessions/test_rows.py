@@ -91,6 +91,8 @@ def test_a_file_without_header_is_refused(text: str) -> None:
 
 def test_models_that_tell_sides_have_two_more_columns_per_au() -> None:
     columns = list(SIDED.columns)
+    assert "what covers a face does not lower it" in SIDED.columns["confidence"]["description"]
+    assert "see the model's card" in SIDED.columns["AU12_left"]["description"], "of some it means nothing"
     assert columns[17:21] == ["AU01_left", "AU01_right", "AU12_left", "AU12_right"]
     told = face()
     sided = FaceRecord(
