@@ -126,8 +126,8 @@ def test_what_raters_saw_bounds_what_renders_call_for() -> None:
     assert 1 <= own[1].boost[0] < own[0].boost[0]
 
 
-def test_faint_expressions_that_raters_saw_read_1_and_smiles_no_more_than_their_rating() -> None:
-    """Rendered faces ask for a gain of 1. Faces rated 1 say .07, faces at rest hardly .05; smiles rated 3 say .9."""
+def test_faint_expressions_that_raters_saw_read_1_and_smiles_hardly_more_than_their_rating() -> None:
+    """Rendered faces ask for a gain of 1. Faces rated 1 say .07, faces at rest hardly .05; smiles say .9."""
     rng = np.random.default_rng(6)
     truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
     calm = rng.normal(0, 0.015, 300).astype(np.float32)
@@ -146,7 +146,8 @@ def test_faint_expressions_that_raters_saw_read_1_and_smiles_no_more_than_their_
     assert np.median(read(Judged(calm, calm), smiles)) > 4
     taught = Judged(calm, calm, smiles)
     assert np.median(read(taught, smiles)) > 4, "blendshapes only say that it is clear"
-    assert np.median(read(taught, smiles, Seen(smiles, 3.0))) == pytest.approx(3, abs=0.05)
+    assert np.median(read(taught, smiles, Seen(smiles, 3.5))) == pytest.approx(3.5, abs=0.05)
+    assert 3 < np.median(read(taught, smiles, Seen(smiles, 2.0))) < 3.5, "by a few faces no more than that"
 
 
 def test_ratings_decide_where_a_face_was_rated(clips: ChipStore) -> None:
