@@ -113,7 +113,8 @@ class VideoReader:
         packet, self._first = self._first, None
         packet = packet or self._decode()
         if packet is None and self._number and self.duration_s:
-            end_s = self._last_s + 1 / (self.fps or 25)
+            # what a late first picture leaves out counts in Matroska's length, which is that of the file
+            end_s = self._last_s + 1 / (self.fps or 25) + (self.start_s or 0.0)
             self.truncated = end_s < self.duration_s - _CUT_OFF_S and self._number < (self.frame_count or 0)
         return packet
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from itertools import chain
 from pathlib import Path
 
 from rtatl_core.commands.options import add_settings
@@ -42,18 +41,19 @@ def run(options: argparse.Namespace) -> int:
 
     with distributed.process_group(distributed.local_device(recipe.optim.device)):
         whole = Trainer(recipe, options.out)
-        apart = runs_apart(recipe, options.out)
-        begun = [path for path in (options.out, *(path for _, path in apart)) if (path / "last.pt").is_file()]
+        trainers = [*(Trainer(one, out) for one, out in runs_apart(recipe, options.out)), whole]
+        begun = [trainer for trainer in trainers if (trainer.out / "last.pt").is_file()]
         if begun and not options.resume:
-            raise InputError(f"{begun[0]} holds a run already; add --resume to go on with it, or name another --out")
+            at = begun[0].out
+            raise InputError(f"{at} holds a run already; add --resume to go on with it, or name another --out")
         if options.resume and not begun:
             raise InputError(f"{options.out} holds no last.pt, there is nothing to resume; leave --resume out")
+        for trainer in begun:  # all before any trains: what cannot go on says so now
+            trainer.resume()
         try:
-            for trainer in chain((Trainer(one, path) for one, path in apart), [whole]):
-                if apart and distributed.rank() == 0:
+            for trainer in trainers:
+                if len(trainers) > 1 and distributed.rank() == 0:
                     print(f"{trainer.out}:", file=sys.stderr)
-                if trainer.out in begun:
-                    trainer.resume()
                 best = trainer.run(show)
         except KeyboardInterrupt:
             if distributed.rank() == 0:

@@ -56,17 +56,24 @@ class DataConfig:
 
     @property
     def crossed(self) -> tuple[str, ...]:
-        """Folders that train and calibrate."""
-        return tuple(folder for folder in self.calibration if folder in self.unlabelled)
+        """Folders that train and calibrate, as ``unlabelled`` spells them."""
+        calibrating = set(map(_place, self.calibration))
+        return tuple(folder for folder in self.unlabelled if _place(folder) in calibrating)
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """Folders that calibrate and do not train."""
+        training = set(map(_place, self.unlabelled))
+        return tuple(folder for folder in self.calibration if _place(folder) not in training)
 
     def without(self, folder: str) -> DataConfig:
-        """The data of a network to which a crossed folder's people are strangers."""
+        """The data of a network to which the people of this crossed folder are strangers too."""
         kept = [place for place, name in enumerate(self.unlabelled) if name != folder]
         return dataclasses.replace(
             self,
             unlabelled=tuple(self.unlabelled[place] for place in kept),
             repeat=tuple(self.repeat[place] for place in kept) if self.repeat else (),
-            calibration=(folder,),
+            calibration=(*self.strangers, folder),
         )
 
     def __post_init__(self) -> None:
@@ -111,6 +118,11 @@ class TrainingData:
         return _people(*judging, *((self.validation,) if self.validation else ()))
 
     @property
+    def strangers(self) -> frozenset[str]:
+        """Who calibrates and is not trained on, under any name."""
+        return _names(*map(Source.whole, self.calibration))
+
+    @property
     def subjects(self) -> list[str]:
         """Everybody whose face is trained on, coded or not."""
         return _people(*((self.labelled,) if self.labelled else ()), *self.unlabelled)
@@ -126,7 +138,7 @@ def names_of(store: ChipStore, rows: NDArray[np.int64]) -> frozenset[str]:
 def split(config: DataConfig, seed: int) -> TrainingData:
     """Raises RecipeError when a folder cannot be used, folders do not fit together, or a side is empty."""
     selection = [_with_teacher(config.selection)] if config.selection else []
-    calibration = [_with_teacher(folder) for folder in config.calibration if folder not in config.crossed]
+    calibration = [_with_teacher(folder) for folder in config.strangers]
     aside = [_with_teacher(config.aside)] if config.aside else []
     unlabelled = [
         _with_teacher(folder) if folder in config.crossed else ChipStore.open(Path(folder))
@@ -228,6 +240,10 @@ def _require_one_layout(stores: Sequence[ChipStore]) -> None:
                 f"{other.folder} has chips of {other.layout.side} px, {stores[0].folder} of {stores[0].layout.side}; "
                 "prepare both with the same --side"
             )
+
+
+def _place(folder: str) -> Path:
+    return Path(folder).resolve()
 
 
 def _names(*sources: Source) -> frozenset[str]:

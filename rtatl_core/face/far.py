@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rtatl_core.face.find import FaceMesh, besides, extent, no_plots
-from rtatl_core.face.track import PATIENCE_S
+from rtatl_core.face.track import ALIKE, PATIENCE_S
 from rtatl_core.handoffs import Float32, UInt8
 
 _ROI = """
@@ -74,9 +74,6 @@ class FarFaceMesh(FaceMesh):
 
 LOOK_S = 0.25
 """How long nobody looks for further faces after a look that found none: it takes twice as long as FaceMesh's own."""
-SHRINKS = 0.5
-"""Where one face is wanted, one of less than so much of the size of the last near one is somebody else, behind it or on
-the wall, unless that one was not seen for ``PATIENCE_S``."""
 
 
 class FarFaces:
@@ -114,7 +111,8 @@ class FarFaces:
         faces = besides(near, self._mesh(image))
         if self._max_faces > 1 or not 0 <= timestamp - self._near_at < PATIENCE_S:
             return faces
-        return [face for face in faces if extent(face) >= SHRINKS * self._near_size]
+        # where one face is wanted, a much smaller one is somebody behind the last near one, or on the wall
+        return [face for face in faces if extent(face) >= ALIKE * self._near_size]
 
     def forget(self) -> None:
         """None is followed any more."""

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from types import ModuleType, TracebackType
@@ -42,16 +43,26 @@ _stderr = threading.Lock()
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """MediaPipe's native code tells of itself on stderr, whatever it is set to: four lines for every video, among which
-    those that are meant for the person are lost."""
+    those that are meant for the person are lost. What other threads say in that tenth of a second is lost too, unless
+    loading fails: then all of it is told."""
     with _stderr, contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # programs without a console have no stderr
+        aside = stack.enter_context(tempfile.TemporaryFile())
+        try:
             kept = os.dup(2)
-            stack.callback(os.close, kept)
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            stack.callback(os.close, nowhere)
-            os.dup2(nowhere, 2)
-            stack.callback(os.dup2, kept, 2)
-        yield
+        except OSError:  # programs without a console have no stderr
+            yield
+            return
+        stack.callback(os.close, kept)
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            aside.seek(0)
+            os.write(2, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
 
 
 _LANDMARK = np.dtype([("", "V3"), ("x", "<f4"), ("", "V1"), ("y", "<f4"), ("", "V1"), ("z", "<f4")])

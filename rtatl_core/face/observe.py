@@ -33,8 +33,9 @@ class Observer:
         if not self._tracking:
             self._far.reset()
         near = self._near(packet.image)
-        if len(besides(self._far.followed, near)) < len(near):  # handed over: a first look is rougher than a followed
-            near = self._near(packet.image)
+        followed = self._far.followed
+        if followed and len(besides(followed, near)) < len(near):
+            near = self._near(packet.image)  # handed over: a first look is rougher than that of who is followed
         faces = [*near, *self._far(packet.image, packet.timestamp, near)]
         faces.sort(key=extent, reverse=True)
         boxes = np.array([box_of(face) for face in faces], np.float32).reshape(-1, 4)
@@ -64,8 +65,7 @@ class Observer:
             return
         self._used = False
         self._far.reset()
-        self._mesh.close()
-        self._mesh = FaceMesh(self._max_faces, tracking=self._tracking)
+        self._mesh.forget()
 
     def close(self) -> None:
         self._mesh.close()

@@ -11,6 +11,9 @@ from rtatl_core.handoffs import Float32
 PATIENCE_S = 10.0
 """So long a person may turn away, drink or leave the picture and is still the same to whoever compares a face with its
 own past (reference.py, which forgets after as long)."""
+ALIKE, MAY_CHANGE_S = 0.5, 1.0
+"""A face that was not seen for so long comes back at least that share as large, or that many times as large at most:
+else somebody far away would be who sat there before."""
 LONGEST_STEP_S = 0.25
 """What the time between two frames counts for at most when a face is waited for."""
 
@@ -26,9 +29,9 @@ class _Track:
 
 class FaceTracker:
     """Gives faces ids that stay. A face belongs to the track whose last place is nearest, if that is within
-    ``reach`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face
-    with a new id. Time without frames (a pause, another model is loaded) hardly counts: nobody left in it that
-    anybody saw leave."""
+    ``reach`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face with a
+    new id, and so it is when it comes back at another size (``ALIKE``). Time without frames (a pause, another model
+    is loaded) hardly counts: nobody left in it that anybody saw leave."""
 
     def __init__(self, *, reach: float = 0.7, patience: float = PATIENCE_S) -> None:
         self._reach, self._patience = reach, patience
@@ -49,6 +52,7 @@ class FaceTracker:
             (float(np.linalg.norm(centres[i] - track.centre)) / max(float(sizes[i]), track.size), i, k)
             for i in range(len(boxes))
             for k, track in enumerate(self._tracks)
+            if now - track.last_seen <= MAY_CHANGE_S or ALIKE <= float(sizes[i]) / track.size <= 1 / ALIKE
         )
         ids: dict[int, int] = {}
         taken: set[int] = set()

@@ -12,8 +12,10 @@ from rtatl_core.training.recipe import Recipe
 
 
 def runs_apart(recipe: Recipe, out: Path) -> list[tuple[Recipe, Path]]:
-    """A run, and where it is kept, for each crossed folder: that of the recipe without it. Raises RecipeError when two
-    folders have one name."""
+    """A run, and where it is kept, for each crossed folder: that of the recipe without it. None where nothing is
+    labelled, and thus calibrated. Raises RecipeError when two folders have one name."""
+    if not recipe.data.labelled:
+        return []
     runs = [
         (dataclasses.replace(recipe, data=recipe.data.without(folder)), run_without(out, Path(folder)))
         for folder in recipe.data.crossed

@@ -239,7 +239,7 @@ def _gain(labelled: _Labelled, absent: Float32, shown: Float32, clear: Float32, 
     most = CAUTIOUS_GAIN
     if len(absent) >= FEW_RESTING:
         most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS))))
-    begins = _gain_to_one(float(np.median(shown))) if len(shown) else 0.0
+    begins = _gain_to_one(float(np.median(shown))) if len(shown) and np.median(shown) > 0 else 0.0
     return max(1.0, min(max(_wanted(labelled, clear, reads), begins), most))
 
 

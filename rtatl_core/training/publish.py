@@ -118,7 +118,11 @@ def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData, crossed
     clips = [said[source.store.clips == clip] for source, said in selection for clip in np.unique(source.store.clips)]
     strangers = [Heard.of(Source.whole(store), network) for store in data.calibration]
     strangers += [Heard.of(source, apart) for source, apart in crossed]
-    trained = [Heard.of(one, network) for one in data.unlabelled if one.store.folder not in data.crossed]
+    trained = [
+        Heard.of(one, network)
+        for one in data.unlabelled
+        if one.store.folder not in data.crossed and (one.store.teacher is not None or one.store.is_rated.any())
+    ]
     seen = seen_output([*trained, *strangers], aus)
     of_strangers = fit_calibration(raw, truth, clips, real_output([*(strangers or trained), *selection], aus), seen)
     rises = own_rises([*trained, *strangers, *selection], aus, of_strangers)
@@ -172,14 +176,15 @@ def _of_strangers(
 ) -> dict[str, dict[str, Any]]:
     """The card's entry of what raters saw on the faces of crossed folders, and what networks read that were trained
     without them."""
-    rated = [(source, network) for source, network in crossed if source.store.rated is not None]
+    rated = [(one.store, one.rows[one.store.is_rated[one.rows]], network) for one, network in crossed]
+    rated = [one for one in rated if len(one[1])]
     if not rated:
         return {}
-    values = np.concatenate([read_store(network, calibration, *source[:2])[0] for source, network in rated])
-    seen = np.concatenate([np.asarray(source.store.rated, np.float32)[source.rows] for source, _ in rated])
-    people = np.concatenate([source.store.subjects[source.rows] for source, _ in rated])
+    values = np.concatenate([read_store(network, calibration, store, rows)[0] for store, rows, network in rated])
+    seen = np.concatenate([np.asarray(store.rated, np.float32)[rows] for store, rows, _ in rated])
+    people = np.concatenate([store.subjects[rows] for store, rows, _ in rated])
     found = {
-        "what": "faces that train and set this calibration, each read by a network that was trained without it",
+        "what": "rated faces that train and set this calibration, each read by a network that was trained without it",
         "faces": len(values),
         "against_ratings": against_ratings(values, seen, people, aus),
     }

@@ -82,7 +82,9 @@ class Trainer:
         if optim.init_backbone:
             start_backbone(self.network, optim.init_backbone)
         before = start_from(self.network, Path(optim.init)) if optim.init else []
-        require_apart(before, self.data.test, trained=f"in the training of {optim.init}", tested="in the test fold")
+        begun = f"in the training of {optim.init}"
+        require_apart(before, self.data.test, trained=begun, tested="in the test fold")
+        require_apart(before, self.data.strangers, trained=begun, tested="in data.calibration")
         self.subjects = sorted({*self.data.subjects, *before})
         """Everybody trained on, by this run and the one it started from (``names_of``)."""
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -239,3 +239,21 @@ def test_a_video_of_no_duration_is_named(tmp_path: Path) -> None:
     (tmp_path / "none.avi").write_bytes(whole[: whole.index(b"movi") + 4])
     with pytest.raises(SourceError, match=r"none\.avi"):
         VideoReader(tmp_path / "none.avi")
+
+
+def test_a_whole_video_that_begins_late_is_not_cut_off(tmp_path: Path) -> None:
+    """Matroska tells the length of the file, not the number of its pictures; here the first two seconds are void."""
+    clip = write_clip(tmp_path / "late.mkv", 300)
+    data = bytearray(clip.read_bytes())
+    cluster = b"\x1f\x43\xb6\x75"
+    first = data.index(cluster)
+    second = data.index(cluster, first + 4)
+    void = second - first - 9
+    data[first:second] = b"\xec\x01" + void.to_bytes(7, "big") + bytes(void)
+    clip.write_bytes(data)
+    with VideoReader(clip) as reader:
+        frames = sum(1 for _ in reader)
+    assert frames < 270
+    assert reader.start_s == pytest.approx((300 - frames) / 25)
+    assert reader.duration_s == pytest.approx(12)
+    assert not reader.truncated

@@ -310,6 +310,10 @@ def test_who_trains_and_calibrates_is_left_out_of_one_run(folders: Path, tmp_pat
     assert [store.folder for store in data.calibration] == [Path(one)]
     assert not {"a0", "a1"} & set(data.subjects)
     assert {"a0", "a1"} <= set(data.judges)
+    assert replace(config, calibration=(f"{one}/", str(Path(two) / ".." / "b"))).crossed == (one, two)
+    both = replace(config, unlabelled=(plain, one), repeat=(), calibration=(one, two))
+    assert (both.crossed, both.strangers) == ((one,), (two,))
+    assert both.without(one).calibration == (two, one), "whoever is a stranger to all is one here too"
     with pytest.raises(RecipeError, match="no teacher values"):
         split(replace(config, calibration=(plain,)), seed=0)
     with pytest.raises(ValueError, match=r"names the only folder of data.unlabelled"):

@@ -202,6 +202,20 @@ def test_who_turns_away_for_some_seconds_is_the_same() -> None:
     assert tracker.assign(np.array([box(10, 0)], np.float32), 19.0) == [1]
 
 
+def test_who_comes_back_at_another_size_is_somebody_else() -> None:
+    tracker = FaceTracker()
+    nobody = np.zeros((0, 4), np.float32)
+    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    half = np.array([[30, 30, 75, 75]], np.float32)
+    assert tracker.assign(half, 0.5) == [0], "just now: it leans back"
+    for tenth in range(6, 40):
+        tracker.assign(nobody, tenth / 10)
+    assert tracker.assign(np.array([[0, 0, 100, 100]], np.float32), 4.0) == [1]
+    for tenth in range(41, 60):
+        tracker.assign(nobody, tenth / 10)
+    assert tracker.assign(np.array([[0, 0, 70, 70]], np.float32), 6.0) == [1]
+
+
 def test_ids_stay_over_time_without_frames() -> None:
     tracker = FaceTracker(patience=1.0)
     assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]

@@ -143,6 +143,8 @@ def test_faint_expressions_that_raters_saw_read_1_and_smiles_hardly_more_than_th
     held = Judged(near, near, shown=faint)
     assert np.median(read(held, faint)) < 1, "more false alarms than that are not paid for it"
     assert (read(held, near) >= 1).mean() <= FALSE_ALARMS
+    told_nothing = Judged(calm, calm, shown=-np.abs(calm[:31]))
+    assert np.array_equal(read(told_nothing, faint), read(Judged(calm, calm), faint)), "no gain would make these read 1"
     assert np.median(read(Judged(calm, calm), smiles)) > 4
     taught = Judged(calm, calm, smiles)
     assert np.median(read(taught, smiles)) > 4, "blendshapes only say that it is clear"

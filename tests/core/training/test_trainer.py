@@ -122,7 +122,8 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
         head, *lines = index.read_text().splitlines()
         index.write_text("\n".join([head, *(f"{folder.name}{line}" for line in lines)]) + "\n")
     names = [f"{folder.name}{image}" for folder, store in zip(folders, stores, strict=True) for image in store.images]
-    table.write_text("image,AU12\n" + "".join(f"{name},{3 * (k % 2)}\n" for k, name in enumerate(names)))
+    rated = names[4:]
+    table.write_text("image,AU12\n" + "".join(f"{name},{3 * (k % 2)}\n" for k, name in enumerate(rated)))
     file = data / "recipe.toml"
     recipe(data)
     both = json.dumps([folder.as_posix() for folder in folders])
@@ -144,14 +145,23 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     assert [heard.source.store.folder.name for heard in judged] == ["ann", "bob", "selection"]
     card = json.loads((out / "tiny.json").read_text())
     assert {"ann0", "bob0"} <= set(card["training"]["subjects"])
-    assert card["measured"]["strangers"]["faces"] == 48
-    assert card["measured"]["strangers"]["against_ratings"]["AU12"]["seen"] == 24
+    assert card["measured"]["strangers"]["faces"] == len(rated) == 44
+    assert card["measured"]["strangers"]["against_ratings"]["AU12"]["seen"] == 22
     before = card["calibration"]
     (out / "last.pt").unlink()  # as if the whole run had been interrupted before it began
     assert main(["train", str(file), "--out", str(out), *flags]) == 2
     assert "without-ann holds a run already; add --resume" in capsys.readouterr().err
+    trained = (out / "without-ann" / "best.pt").stat().st_mtime_ns
     assert main(["train", str(file), "--out", str(out), *flags, "--resume"]) == 0
+    assert (out / "without-ann" / "best.pt").stat().st_mtime_ns == trained, "what is done is not done again"
     assert json.loads((out / "tiny.json").read_text())["calibration"] == before
+    (out / "without-bob" / "last.pt").unlink()
+    other = [*flags, "--set", "optim.seed=5", "--resume"]
+    assert main(["train", str(file), "--out", str(out), *other]) == 2
+    assert not (out / "without-bob" / "last.pt").exists(), "refused before anything is trained"
+    init = f"optim.init={(out / 'best.pt').as_posix()}"
+    with pytest.raises(RecipeError, match=r"ann0.* in data.calibration"):
+        Trainer(runs_apart(load_recipe(file, (*settings, init)), out)[0][0], tmp_path / "x")
     shutil.copytree(folders[0], tmp_path / "y" / "ann")
     same = json.dumps([folders[0].as_posix(), (tmp_path / "y" / "ann").as_posix()])
     with pytest.raises(RecipeError, match="have the same name"):
