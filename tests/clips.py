@@ -23,14 +23,26 @@ def write_clip(
     return path
 
 
-def cut_from_demo(path: Path, frames: int, size: tuple[int, int] = (640, 480), *, skip: int = 0) -> Path:
-    """Frames with a face, from the beginning of the demo clip."""
+def cut_from_demo(
+    path: Path,
+    frames: int,
+    size: tuple[int, int] = (640, 480),
+    *,
+    skip: int = 0,
+    onto: tuple[int, int] | None = None,
+) -> Path:
+    """Frames with a face, from the beginning of the demo clip; ``onto``: in the middle of a grey picture of that size,
+    so that the face is far away."""
+    width, height = onto or size
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
     source = cv2.VideoCapture(str(asset("demo.mp4")))
     for _ in range(skip):
         source.grab()
-    writer = cv2.VideoWriter(str(path.with_suffix(".mp4")), cv2.VideoWriter.fourcc(*"mp4v"), 25, size)
+    writer = cv2.VideoWriter(str(path.with_suffix(".mp4")), cv2.VideoWriter.fourcc(*"mp4v"), 25, (width, height))
     for _ in range(frames):
-        writer.write(cv2.resize(source.read()[1], size))
+        picture = np.full((height, width, 3), 90, np.uint8)
+        picture[top : top + size[1], left : left + size[0]] = cv2.resize(source.read()[1], size)
+        writer.write(picture)
     writer.release()
     source.release()
     return path.with_suffix(".mp4").rename(path)

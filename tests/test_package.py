@@ -11,6 +11,9 @@ from types import ModuleType
 
 import pytest
 
+from rtatl_core.sessions.session import read_session
+from tests.clips import cut_from_demo
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -99,3 +102,14 @@ def test_the_package_is_built_and_works_in_an_emptied_environment(tmp_path: Path
         )
         assert gpu.returncode == 2
         assert "needs torch, which is not in the package" in gpu.stderr
+    far = cut_from_demo(tmp_path / "far.mp4", 75, (128, 96), onto=(640, 480))
+    told = subprocess.run(
+        [program, "--source", far, "--record", tmp_path / "sessions", "--duration", "8"],
+        env={"HOME": str(tmp_path), "QT_QPA_PLATFORM": "offscreen"},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr[-3000:]
+    (session,) = (tmp_path / "sessions").iterdir()
+    _, columns = read_session(session)
+    assert columns["success"].mean() > 0.9, "the detector of far faces is in the package"
