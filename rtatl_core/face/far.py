@@ -89,14 +89,15 @@ class FarFaces:
 
     def __call__(self, image: UInt8, timestamp: float, near: list[Float32]) -> list[Float32]:
         """At most as many as are wanted besides ``near``. Those that are followed are looked for in every picture,
-        others every LOOK_S, or at once where all were lost."""
+        others every LOOK_S, or at once where all were lost; nobody while a near face is missing for a moment only."""
         if near:
             self._near_at, self._near_size = timestamp, max(map(extent, near))
         wanted = self._max_faces - len(near)
         faces: list[Float32] = []
         if wanted > 0 and self.followed:
             faces = self._seen(image, timestamp, near)[:wanted]
-        if wanted > 0 and not faces and (self.followed or not 0 <= timestamp - self._looked_at < LOOK_S):
+        last = self._looked_at if near else max(self._looked_at, self._near_at)
+        if wanted > 0 and not faces and (self.followed or not 0 <= timestamp - last < LOOK_S):
             self._looked_at = timestamp
             # twice where somebody is: the detector's places are rough, and landmarks settle with the second look
             faces = self._seen(image, timestamp, near) and self._seen(image, timestamp, near)[:wanted]

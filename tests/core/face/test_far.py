@@ -98,6 +98,7 @@ def test_near_faces_are_as_before_and_load_nothing(follow: Observer, clip: list[
     with FaceMesh() as mesh:
         for (seen,), frame in zip(run(follow, clip[:5]), clip[:5], strict=True):
             np.testing.assert_array_equal(seen.landmarks, mesh(frame)[0])
+    assert not follow(FramePacket(room(), 6, 5 / FPS, 0.0)), "a frame without the face, as while it turns quickly"
     assert not loads
 
 
