@@ -21,7 +21,7 @@ from au_desktop.runtime.recordings import Recordings
 from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
 from au_desktop.sinks.history import History
-from au_desktop.sinks.recorder import RecordingStatus
+from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
@@ -195,12 +195,9 @@ class Pipeline:
         """Ends the recording: waits until the frames captured so far have their rows, and until its files are closed.
         Its folder, or None when nothing was recording."""
         with self._lock:
-            recorder, capture = self._recordings.running, self._capture
-            if recorder is None or capture is None:
-                return None
-            self._catch_up(capture)
-            recorder = self._recordings.running or recorder  # another model may have gone on in another folder
-            recorder.finish()
+            recorder = self._finish_recording()
+        if recorder is None:
+            return None
         if not recorder.join():
             text = f"The disk with {recorder.folder} does not answer; check it before you unplug it."
             self._recordings.stopped_because(text)
@@ -262,9 +259,9 @@ class Pipeline:
         )
 
     def close(self) -> Path | None:
-        """Ends capture, analysis and recorders in this order, each with a deadline, so that every captured
-        frame still gets its row. What does not end in time is left behind and logged. Returns the folder of the
-        recording that ran, None if none did."""
+        """Ends capture, recording and analysis in this order, each with a deadline, so that every captured frame still
+        gets its row. What does not end in time is left behind and logged. Returns the folder of the recording that ran,
+        None if none did."""
         with self._lock:
             capture, before = self._capture, self._before
         self._starter.shutdown()
@@ -273,9 +270,12 @@ class Pipeline:
                 late.stop()
                 if not late.join():
                     log.warning("%s did not stop in time", late.spec.name)
+        with self._lock:
+            recorder = self._finish_recording()
         if not self._analysis.stop():
             log.warning("the analysis did not stop in time")
-        return self._recordings.close()
+        self._recordings.close()
+        return recorder.folder if recorder is not None else None
 
     def _on_frame(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:
@@ -314,6 +314,17 @@ class Pipeline:
             lost = (*taken.dropped, (packet.number, packet.timestamp))
             recorder.put(tuple(FrameRecord(number, timestamp) for number, timestamp in lost), packet.captured_at)
             self._note_delivered(capture, packet)
+
+    def _finish_recording(self) -> Recorder | None:
+        """Ends the recording that runs after the frames captured so far; returns it, None if none did. Its files are
+        closed in the recorder's thread. Called under the lock."""
+        recorder, capture = self._recordings.running, self._capture
+        if recorder is None or capture is None:
+            return None
+        self._catch_up(capture)
+        recorder = self._recordings.running or recorder  # another model may have gone on in another folder
+        recorder.finish("complete" if capture.stats().at_end else "")
+        return recorder
 
     def _catch_up(self, capture: Capture) -> None:
         """Waits until the frames captured so far went to the recording that runs. While another model is loaded, which

@@ -89,16 +89,11 @@ class Recordings:
             else:
                 self._notices.post("recording", "warning", f"No frame came while it recorded; {folder} holds no rows.")
 
-    def close(self) -> Path | None:
-        """Ends the one that runs and waits until the files of all are closed, of each with a deadline. Returns the
-        folder of the one that ran, None if none did."""
-        recorder = self.running
-        if recorder is not None:
-            recorder.finish()
+    def close(self) -> None:
+        """Waits until the files of all that ended are closed, of each with a deadline."""
         for made in self._made:
             if not made.join():
                 log.warning("the disk with %s does not answer", made.folder)
-        return recorder.folder if recorder is not None else None
 
     def stopped_because(self, text: str) -> None:
         """Called in any thread."""
