@@ -204,7 +204,7 @@ class Pipeline:
         return recorder.folder
 
     def mark(self) -> int | None:
-        """Notes a marker in the recording at this moment; its number, None when nothing is recorded."""
+        """Notes a marker now; its number, None when nothing is recorded. Raises SessionError before the first frame."""
         recorder = self._recordings.running
         return recorder.mark() if recorder else None
 

@@ -152,7 +152,10 @@ class Recorder:
             self._queue.put_nowait(_Event(kind, label, time.perf_counter()))
 
     def mark(self) -> int:
-        """Notes a marker at this moment; returns its number, from 1 on."""
+        """Notes a marker at this moment; returns its number, from 1 on. Raises SessionError before the first frame,
+        because there is no row yet that it could stand beside."""
+        if not self.got_frames:
+            raise SessionError("No frame has come yet; set it once the picture runs.")
         self._markers += 1
         self.event("marker", str(self._markers))
         return self._markers

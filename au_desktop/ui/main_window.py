@@ -87,7 +87,7 @@ class MainWindow(QMainWindow):
         self.line = StatusLine(look)
         self.options = Options(look, self, devices=devices())
         self.recording = RecordControl(
-            bridge.pipeline, self.stage.banner, lambda: Path(self.settings.record_root), open_folder
+            bridge.pipeline, self.stage.banner, self.line.say, lambda: Path(self.settings.record_root), open_folder
         )
         self._lay_out()
         self._connect()
