@@ -239,7 +239,7 @@ class Pipeline:
 
     def announce(self, text: str) -> None:
         """A sentence for the person about something outside the source."""
-        self._notices.post("news", "info", text)
+        self._notices.announce(text)
 
     def warn(self, text: str) -> None:
         """A sentence for the person about the engine, kept in the recording too."""
