@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
-from au_desktop.runtime.recordings import Recordings
+from au_desktop.runtime.recordings import Recordings, without_results
 from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
 from au_desktop.sinks.history import History
@@ -26,7 +26,7 @@ from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.machine.meter import stage_figures
-from rtatl_core.sessions.rows import FrameRecord, records
+from rtatl_core.sessions.rows import records
 
 if TYPE_CHECKING:
     from rtatl_core.engine import Engine
@@ -310,10 +310,8 @@ class Pipeline:
             recorder = self._recordings.last
             self._tell("frames", "warning", text)
         if recorder is not None and taken is not None:
-            packet = taken.packet
-            lost = (*taken.dropped, (packet.number, packet.timestamp))
-            recorder.put(tuple(FrameRecord(number, timestamp) for number, timestamp in lost), packet.captured_at)
-            self._note_delivered(capture, packet)
+            recorder.put(*without_results(taken))
+            self._note_delivered(capture, taken.packet)
 
     def _finish_recording(self) -> Recorder | None:
         """Ends the recording that runs after the frames captured so far; returns it, None if none did. Its files are
@@ -327,9 +325,9 @@ class Pipeline:
         return recorder
 
     def _catch_up(self, capture: Capture) -> None:
-        """Waits until the frames captured so far went to the recording that runs. While another model is loaded, which
-        takes seconds, those that wait for it are given up instead: nobody should wait at a window that is dead. Called
-        under the lock, which is given up meanwhile."""
+        """Waits until the frames captured so far went to the recording that runs, which ends then. While a model is
+        loaded, which takes seconds, those that wait for it get rows without results instead: nobody should wait at a
+        window that is dead. Called under the lock, which is given up meanwhile."""
         captured = capture.stats().captured
 
         def is_done() -> bool:
@@ -339,11 +337,8 @@ class Pipeline:
         while not is_done() and not self._analysis.loading and time.monotonic() < until:
             self._delivered.wait(_LOOK_EVERY_S)
         recorder = self._recordings.running
-        if recorder is None or not self._analysis.loading:
-            return
-        if lost := capture.box.give_up():
-            recorder.put(tuple(FrameRecord(*frame) for frame in lost), time.perf_counter())
-            self._last_number = lost[-1][0]
+        if recorder is not None and self._analysis.loading and (taken := capture.box.waiting()):
+            recorder.put(*without_results(taken))
 
     def _note_delivered(self, capture: Capture, packet: FramePacket) -> None:
         with self._lock:
@@ -357,9 +352,9 @@ class Pipeline:
             if capture is not self._capture or stats.state not in (CaptureState.ENDED, CaptureState.FAILED):
                 return
             self._ended = capture
-            if stats.state is CaptureState.ENDED and not self._faces_seen:
-                text = f"No face was found in {capture.spec.name}; faces under a twentieth of it are hardly seen."
-                self._tell("faces", "warning", text)
+            if stats.state is CaptureState.ENDED and not self._faces_seen and self._analysis.stats().analysed:
+                text = "faces narrower than a twentieth of the picture are hardly found."
+                self._tell("faces", "warning", f"No face was found in {capture.spec.name}; {text}")
             why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
             self._recordings.end(why if stats.fault else "complete")
 

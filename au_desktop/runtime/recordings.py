@@ -13,11 +13,13 @@ from typing import Any
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts
 from au_desktop.runtime.capture import Capture, CaptureStats
+from au_desktop.runtime.slots import Taken
 from au_desktop.runtime.status import Notices
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
 from rtatl_core.sessions.inputs import Input
+from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
 log = logging.getLogger(__name__)
@@ -140,6 +142,12 @@ class Recordings:
         if compares:
             settings["personal"] = not spec.still and self._analysis.wished("personal")
         return settings
+
+
+def without_results(taken: Taken) -> tuple[tuple[FrameRecord, ...], float]:
+    """For ``Recorder.put``: the records of frames that were captured but not analysed, and when the last was."""
+    frames = (*taken.dropped, (taken.packet.number, taken.packet.timestamp))
+    return tuple(FrameRecord(number, timestamp) for number, timestamp in frames), taken.packet.captured_at
 
 
 def _about(spec: SourceSpec, stats: CaptureStats) -> dict[str, Any]:

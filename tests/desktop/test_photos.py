@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,38 @@ def test_its_recording_is_that_of_a_photo(make_pipeline: Any, tmp_path: Path, ph
     assert all(row[f"AU{AUS[0]:02}_r"] for row in rows)
     with (folder / "events.csv").open(encoding="utf-8") as file:
         assert {row["timestamp"] for row in csv.DictReader(file)} == {""}
+
+
+def test_it_is_shown_though_its_recording_ended_while_a_model_was_loaded(
+    make_pipeline: Any, tmp_path: Path, photo: Path
+) -> None:
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load() -> FakeEngine:
+        loading.set()
+        loaded.wait(20)
+        return FakeEngine()
+
+    pipeline = make_pipeline(open_source=open_source)
+    pipeline.start()
+    pipeline.set_source(parse_source(str(photo)))
+    until(pipeline, lambda status: status.state is State.FINISHED)
+    pipeline.set_engine(load)
+    assert loading.wait(5)
+    try:
+        folder = pipeline.start_recording(tmp_path / "sessions")
+        until(pipeline, lambda status: status.captured == 1)
+        pipeline.view.take_nowait()
+        assert pipeline.stop_recording() == folder
+    finally:
+        loaded.set()
+    status = until(pipeline, lambda status: status.state is State.FINISHED)
+    assert pipeline.view.take_nowait() is not None
+    assert (status.analysed, status.dropped) == (1, 0)
+    assert status.notice is None or "No face" not in status.notice.text
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert columns["analysed"].tolist() == [0]
 
 
 def test_the_window_calls_it_a_photo(make_desk: MakeDesk, photo: Path) -> None:

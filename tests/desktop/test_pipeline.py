@@ -546,7 +546,16 @@ def test_a_file_without_any_face_ends_with_a_warning(make: Any) -> None:
     pipeline.set_source(FILE)
     status = until(pipeline, lambda status: status.state is State.FINISHED and status.notice)
     assert status.notice.severity == "warning"
-    assert status.notice.text.startswith("No face was found in fake.mp4; faces under a twentieth")
+    assert status.notice.text.startswith("No face was found in fake.mp4; faces narrower than a twentieth")
+
+
+def test_a_file_of_which_nothing_was_analysed_is_not_called_faceless(make: Any) -> None:
+    fails = dict.fromkeys((1, 2), RuntimeError("surprise"))
+    pipeline = make(lambda: FakeEngine(fails=fails), open_source=camera_opener(frames=2, fps=100))
+    pipeline.start()
+    pipeline.set_source(FILE)
+    status = until(pipeline, lambda status: status.state is State.FINISHED and status.notice)
+    assert "surprise" in status.notice.text
 
 
 def test_layers_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_path: Path) -> None:
