@@ -341,7 +341,7 @@ def test_a_file_is_recorded_anew_from_its_middle(make: Any, tmp_path: Path) -> N
 
 
 def test_a_recording_of_a_part_of_a_file_says_which(make: Any, tmp_path: Path) -> None:
-    pipeline = make(open_source=camera_opener(frames=60, fps=100))
+    pipeline = make(open_source=camera_opener(frames=300, fps=100))
     pipeline.set_source(FILE)
     first = pipeline.start_recording(tmp_path)
     pipeline.start()
@@ -351,9 +351,9 @@ def test_a_recording_of_a_part_of_a_file_says_which(make: Any, tmp_path: Path) -
     until(pipeline, is_state(State.FINISHED))
     pipeline.close()
     facts, columns = read_session(first)
-    assert facts["status"] == f"stopped at {columns['timestamp'][-1]:.1f} s of 0.6 s"
+    assert facts["status"] == f"stopped at {columns['timestamp'][-1]:.1f} s of 3.0 s"
     facts, columns = read_session(second)
-    assert facts["status"] == f"begun at {columns['timestamp'][0]:.1f} s of 0.6 s"
+    assert facts["status"] == f"begun at {columns['timestamp'][0]:.1f} s of 3.0 s"
 
 
 def test_what_was_said_of_a_recording_goes_with_its_source(make: Any, tmp_path: Path) -> None:
