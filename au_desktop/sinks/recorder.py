@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rtatl_core.errors import SessionError
+from rtatl_core.errors import AUError, SessionError
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
@@ -185,7 +185,7 @@ class Recorder:
             while self.active or not self._queue.empty():
                 self._serve()
             self._close()
-        except SessionError as error:
+        except AUError as error:
             self._stop_because(str(error))
         except Exception as error:  # the top of the loop
             self._stop_because(f"{self.folder} cannot be written ({type(error).__name__}: {error}); record elsewhere.")
@@ -281,6 +281,9 @@ class Recorder:
         if self._writer is not None:
             with contextlib.suppress(SessionError):
                 self._writer.close(self._ending)
+        else:
+            with contextlib.suppress(OSError):  # unless it holds something
+                self.folder.rmdir()
         self._on_fault(text)
 
 

@@ -89,6 +89,26 @@ def test_it_is_shown_though_its_recording_ended_while_a_model_was_loaded(
     assert columns["analysed"].tolist() == [0]
 
 
+def test_a_photo_that_is_gone_before_its_recording_is_written_is_named(
+    make_pipeline: Any, tmp_path: Path, photo: Path
+) -> None:
+    class Engine(FakeEngine):
+        def observe(self, packet: Any) -> Any:
+            photo.unlink(missing_ok=True)
+            return super().observe(packet)
+
+    pipeline = make_pipeline(Engine, open_source=open_source)
+    pipeline.set_source(parse_source(str(photo)))
+    pipeline.start_recording(tmp_path / "sessions")
+    pipeline.start()
+    status = until(pipeline, lambda status: status.notice and status.notice.severity == "error")
+    assert status.notice.text.startswith("Recording stopped: ")
+    assert str(photo) in status.notice.text
+    assert "record elsewhere" not in status.notice.text
+    pipeline.close()
+    assert list((tmp_path / "sessions").iterdir()) == []
+
+
 def test_the_window_calls_it_a_photo(make_desk: MakeDesk, photo: Path) -> None:
     desk = make_desk(open_source=open_source)
     desk.window.open_file(str(photo))
