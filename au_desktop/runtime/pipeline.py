@@ -321,7 +321,7 @@ class Pipeline:
             return None
         self._catch_up(capture)
         recorder = self._recordings.running or recorder  # another model may have gone on in another folder
-        recorder.finish("complete" if capture.stats().at_end else "")
+        recorder.finish(at_end=capture.stats().at_end)
         return recorder
 
     def _catch_up(self, capture: Capture) -> None:
@@ -356,7 +356,7 @@ class Pipeline:
                 text = "faces narrower than a twentieth of the picture are hardly found."
                 self._tell("faces", "warning", f"No face was found in {capture.spec.name}; {text}")
             why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
-            self._recordings.end(why if stats.fault else "complete")
+            self._recordings.end(why if stats.fault else "", at_end=stats.at_end)
 
     def _on_broken(self, text: str) -> None:
         with self._lock:

@@ -76,11 +76,11 @@ class Recordings:
             recorder.resume()
             recorder.event("resume", "resumed")
 
-    def end(self, status: str = "") -> None:
-        """The source is gone, so its recording ends; the files are closed in the recorder's thread. ``status``: see
+    def end(self, fault: str = "", *, at_end: bool = False) -> None:
+        """The source is gone, so its recording ends; the files are closed in the recorder's thread. See
         ``Recorder.finish``."""
         if recorder := self.running:
-            recorder.finish(status)
+            recorder.finish(fault, at_end=at_end)
             folder = recorder.folder
             if recorder.got_frames:
                 saved, standing = f"The recording is saved in {folder}.", self._notices.current()
@@ -90,6 +90,8 @@ class Recordings:
                     self._notices.post("recording", "info", saved, folder)
             else:
                 self._notices.post("recording", "warning", f"No frame came while it recorded; {folder} holds no rows.")
+            if recorder.failure:  # meanwhile, in its thread
+                self.stopped_because(recorder.failure)
 
     def close(self) -> None:
         """Waits until the files of all that ended are closed, of each with a deadline."""

@@ -12,7 +12,9 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from au_desktop.runtime import recordings
 from au_desktop.runtime.pipeline import State
+from au_desktop.sinks.recorder import Recorder
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.sessions.inputs import Input
 from rtatl_core.sessions.session import read_session
@@ -90,22 +92,31 @@ def test_it_is_shown_though_its_recording_ended_while_a_model_was_loaded(
 
 
 def test_a_photo_that_is_gone_before_its_recording_is_written_is_named(
-    make_pipeline: Any, tmp_path: Path, photo: Path
+    make_pipeline: Any, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Engine(FakeEngine):
-        def observe(self, packet: Any) -> Any:
-            photo.unlink(missing_ok=True)
-            return super().observe(packet)
+    """Told while the analysis ends the recording, which it would call saved."""
+    about, finish, finished = recordings._about, Recorder.finish, threading.Event()
 
-    pipeline = make_pipeline(Engine, open_source=open_source)
+    def late(*arguments: Any) -> dict[str, Any]:
+        finished.wait(5)
+        photo.unlink()
+        return about(*arguments)
+
+    def finish_and_wait(recorder: Recorder, *arguments: Any, **options: Any) -> None:
+        finish(recorder, *arguments, **options)
+        finished.set()
+        recorder.join()
+
+    monkeypatch.setattr(recordings, "_about", late)
+    monkeypatch.setattr(Recorder, "finish", finish_and_wait)
+    pipeline = make_pipeline(open_source=open_source)
     pipeline.set_source(parse_source(str(photo)))
     pipeline.start_recording(tmp_path / "sessions")
     pipeline.start()
-    status = until(pipeline, lambda status: status.notice and status.notice.severity == "error")
-    assert status.notice.text.startswith("Recording stopped: ")
-    assert str(photo) in status.notice.text
+    status = until(pipeline, lambda status: status.state is State.FINISHED and status.notice)
+    assert status.notice.severity == "error"
+    assert status.notice.text.startswith(f"Recording stopped: {photo} cannot be read")
     assert "record elsewhere" not in status.notice.text
-    pipeline.close()
     assert list((tmp_path / "sessions").iterdir()) == []
 
 

@@ -204,3 +204,18 @@ def test_a_folder_that_cannot_be_opened_is_a_fault(tmp_path: Path) -> None:
     assert recording.recorder.join(3)
     (fault,) = recording.faults
     assert "removed meanwhile" in fault
+
+
+def test_rows_that_are_refused_after_the_end_was_asked_for_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_after(monkeypatch, "write", 3)
+    gate = threading.Event()
+    recording = Recording(tmp_path, live=True, gate=gate)
+    for number in range(1, 10):
+        recording.put(frame(number))
+    recording.recorder.finish(at_end=True)
+    gate.set()
+    assert recording.recorder.join(3)
+    assert recording.faults == ["The disk is full; make room."]
+    assert read_session(tmp_path)[0]["status"] == "stopped: The disk is full; make room."
