@@ -7,6 +7,7 @@ code 2 when the machine lacks something.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
@@ -59,8 +60,10 @@ def start() -> NoReturn:
     camera, would be ended inside native code, which aborts the whole process: the program leaves past it."""
     code = main()
     if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # as in a packaged program, which has no console
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
         os._exit(code)
     raise SystemExit(code)
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
 
 RATE_WINDOW_S = 2.0
 STOP_S = 8.0
-"""Loading the engine cannot be interrupted and takes a few seconds."""
+LOADING_STOP_S = 1.0
+"""Loading an engine cannot be interrupted, and may take minutes."""
 LAYER_WISHES = frozenset({"want_flow", "want_patches"})
 """Wishes that a picture at rest should show, too."""
 
@@ -159,9 +160,12 @@ class Analysis:
             return {name: times.values() for name, times in self._stages.items()}
 
     def stop(self, timeout: float = STOP_S) -> bool:
-        """Analyses what lies in the box and ends; False when the thread still works after `timeout` seconds."""
+        """Analyses what lies in the box and ends; False when the thread still works after `timeout` seconds, of which
+        it gets few while it loads an engine."""
         self._stop.set()
         self._changed.set()
+        if self.loading:
+            timeout = min(timeout, LOADING_STOP_S)
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()

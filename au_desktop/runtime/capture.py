@@ -51,6 +51,11 @@ class CaptureStats:
     start_s: float | None = None
     """Of a video file: when its first frame is shown."""
 
+    @property
+    def at_end(self) -> bool:
+        """All of the source was captured."""
+        return self.state is CaptureState.ENDED and not self.fault
+
 
 class Capture:
     """One thread around one source.

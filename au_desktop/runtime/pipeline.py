@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
-from au_desktop.runtime.recordings import Recordings
+from au_desktop.runtime.recordings import Recordings, without_results
 from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
 from au_desktop.sinks.history import History
-from au_desktop.sinks.recorder import RecordingStatus
+from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.machine.meter import stage_figures
-from rtatl_core.sessions.rows import FrameRecord, records
+from rtatl_core.sessions.rows import records
 
 if TYPE_CHECKING:
     from rtatl_core.engine import Engine
@@ -195,19 +195,16 @@ class Pipeline:
         """Ends the recording: waits until the frames captured so far have their rows, and until its files are closed.
         Its folder, or None when nothing was recording."""
         with self._lock:
-            recorder, capture = self._recordings.running, self._capture
-            if recorder is None or capture is None:
-                return None
-            self._catch_up(capture)
-            recorder = self._recordings.running or recorder  # another model may have gone on in another folder
-            recorder.finish()
+            recorder = self._finish_recording()
+        if recorder is None:
+            return None
         if not recorder.join():
             text = f"The disk with {recorder.folder} does not answer; check it before you unplug it."
             self._recordings.stopped_because(text)
         return recorder.folder
 
     def mark(self) -> int | None:
-        """Notes a marker in the recording at this moment; its number, None when nothing is recorded."""
+        """Notes a marker now; its number, None when nothing is recorded. Raises SessionError before the first frame."""
         recorder = self._recordings.running
         return recorder.mark() if recorder else None
 
@@ -242,7 +239,7 @@ class Pipeline:
 
     def announce(self, text: str) -> None:
         """A sentence for the person about something outside the source."""
-        self._notices.post("news", "info", text)
+        self._notices.announce(text)
 
     def warn(self, text: str) -> None:
         """A sentence for the person about the engine, kept in the recording too."""
@@ -262,9 +259,9 @@ class Pipeline:
         )
 
     def close(self) -> Path | None:
-        """Ends capture, analysis and recorders in this order, each with a deadline, so that every captured
-        frame still gets its row. What does not end in time is left behind and logged. Returns the folder of the
-        recording that ran, None if none did."""
+        """Ends capture, recording and analysis in this order, each with a deadline, so that every captured frame still
+        gets its row. What does not end in time is left behind and logged. Returns the folder of the recording that ran,
+        None if none did."""
         with self._lock:
             capture, before = self._capture, self._before
         self._starter.shutdown()
@@ -273,9 +270,12 @@ class Pipeline:
                 late.stop()
                 if not late.join():
                     log.warning("%s did not stop in time", late.spec.name)
+        with self._lock:
+            recorder = self._finish_recording()
         if not self._analysis.stop():
             log.warning("the analysis did not stop in time")
-        return self._recordings.close()
+        self._recordings.close()
+        return recorder.folder if recorder is not None else None
 
     def _on_frame(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:
@@ -310,15 +310,24 @@ class Pipeline:
             recorder = self._recordings.last
             self._tell("frames", "warning", text)
         if recorder is not None and taken is not None:
-            packet = taken.packet
-            lost = (*taken.dropped, (packet.number, packet.timestamp))
-            recorder.put(tuple(FrameRecord(number, timestamp) for number, timestamp in lost), packet.captured_at)
-            self._note_delivered(capture, packet)
+            recorder.put(*without_results(taken))
+            self._note_delivered(capture, taken.packet)
+
+    def _finish_recording(self) -> Recorder | None:
+        """Ends the recording that runs after the frames captured so far; returns it, None if none did. Its files are
+        closed in the recorder's thread. Called under the lock."""
+        recorder, capture = self._recordings.running, self._capture
+        if recorder is None or capture is None:
+            return None
+        self._catch_up(capture)
+        recorder = self._recordings.running or recorder  # another model may have gone on in another folder
+        recorder.finish(at_end=capture.stats().at_end)
+        return recorder
 
     def _catch_up(self, capture: Capture) -> None:
-        """Waits until the frames captured so far went to the recording that runs. While another model is loaded, which
-        takes seconds, those that wait for it are given up instead: nobody should wait at a window that is dead. Called
-        under the lock, which is given up meanwhile."""
+        """Waits until the frames captured so far went to the recording that runs, which ends then. While a model is
+        loaded, which takes seconds, those that wait for it get rows without results instead: nobody should wait at a
+        window that is dead. Called under the lock, which is given up meanwhile."""
         captured = capture.stats().captured
 
         def is_done() -> bool:
@@ -328,11 +337,8 @@ class Pipeline:
         while not is_done() and not self._analysis.loading and time.monotonic() < until:
             self._delivered.wait(_LOOK_EVERY_S)
         recorder = self._recordings.running
-        if recorder is None or not self._analysis.loading:
-            return
-        if lost := capture.box.give_up():
-            recorder.put(tuple(FrameRecord(*frame) for frame in lost), time.perf_counter())
-            self._last_number = lost[-1][0]
+        if recorder is not None and self._analysis.loading and (taken := capture.box.waiting()):
+            recorder.put(*without_results(taken))
 
     def _note_delivered(self, capture: Capture, packet: FramePacket) -> None:
         with self._lock:
@@ -346,11 +352,11 @@ class Pipeline:
             if capture is not self._capture or stats.state not in (CaptureState.ENDED, CaptureState.FAILED):
                 return
             self._ended = capture
-            if stats.state is CaptureState.ENDED and not self._faces_seen:
-                text = f"No face was found in {capture.spec.name}; faces under a twentieth of it are hardly seen."
-                self._tell("faces", "warning", text)
+            if stats.state is CaptureState.ENDED and not self._faces_seen and self._analysis.stats().analysed:
+                text = "faces narrower than a twentieth of the picture are hardly found."
+                self._tell("faces", "warning", f"No face was found in {capture.spec.name}; {text}")
             why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
-            self._recordings.end(why if stats.fault else "complete")
+            self._recordings.end(why if stats.fault else "", at_end=stats.at_end)
 
     def _on_broken(self, text: str) -> None:
         with self._lock:

@@ -13,11 +13,13 @@ from typing import Any
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts
 from au_desktop.runtime.capture import Capture, CaptureStats
+from au_desktop.runtime.slots import Taken
 from au_desktop.runtime.status import Notices
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
 from rtatl_core.sessions.inputs import Input
+from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
 log = logging.getLogger(__name__)
@@ -74,11 +76,11 @@ class Recordings:
             recorder.resume()
             recorder.event("resume", "resumed")
 
-    def end(self, status: str = "") -> None:
-        """The source is gone, so its recording ends; the files are closed in the recorder's thread. ``status``: see
+    def end(self, fault: str = "", *, at_end: bool = False) -> None:
+        """The source is gone, so its recording ends; the files are closed in the recorder's thread. See
         ``Recorder.finish``."""
         if recorder := self.running:
-            recorder.finish(status)
+            recorder.finish(fault, at_end=at_end)
             folder = recorder.folder
             if recorder.got_frames:
                 saved, standing = f"The recording is saved in {folder}.", self._notices.current()
@@ -88,17 +90,14 @@ class Recordings:
                     self._notices.post("recording", "info", saved, folder)
             else:
                 self._notices.post("recording", "warning", f"No frame came while it recorded; {folder} holds no rows.")
+            if recorder.failure:  # meanwhile, in its thread
+                self.stopped_because(recorder.failure)
 
-    def close(self) -> Path | None:
-        """Ends the one that runs and waits until the files of all are closed, of each with a deadline. Returns the
-        folder of the one that ran, None if none did."""
-        recorder = self.running
-        if recorder is not None:
-            recorder.finish()
+    def close(self) -> None:
+        """Waits until the files of all that ended are closed, of each with a deadline."""
         for made in self._made:
             if not made.join():
                 log.warning("the disk with %s does not answer", made.folder)
-        return recorder.folder if recorder is not None else None
 
     def stopped_because(self, text: str) -> None:
         """Called in any thread."""
@@ -145,6 +144,12 @@ class Recordings:
         if compares:
             settings["personal"] = not spec.still and self._analysis.wished("personal")
         return settings
+
+
+def without_results(taken: Taken) -> tuple[tuple[FrameRecord, ...], float]:
+    """For ``Recorder.put``: the records of frames that were captured but not analysed, and when the last was."""
+    frames = (*taken.dropped, (taken.packet.number, taken.packet.timestamp))
+    return tuple(FrameRecord(number, timestamp) for number, timestamp in frames), taken.packet.captured_at
 
 
 def _about(spec: SourceSpec, stats: CaptureStats) -> dict[str, Any]:

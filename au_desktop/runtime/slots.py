@@ -118,18 +118,17 @@ class FrameBox:
             self._change.notify_all()
             return taken
 
-    def give_up(self) -> tuple[tuple[int, float], ...]:
-        """Empties the box; what lay in it, and what was given up or lost before, as (number, timestamp), oldest
-        first."""
+    def waiting(self) -> Taken | None:
+        """All that lies in the box, which stays there, as if only the last frame were analysed; None when it is
+        empty."""
         with self._change:
-            lost = tuple(self._given_up)
-            for packet in self._packets:
-                lost += (*packet.lost, (packet.number, packet.timestamp))
-            self._dropped += len(self._packets)
-            self._given_up.clear()
-            self._packets.clear()
-            self._change.notify_all()
-            return lost
+            if not self._packets:
+                return None
+            *earlier, last = self._packets
+            before = list(self._given_up)
+            for packet in earlier:
+                before += (*packet.lost, (packet.number, packet.timestamp))
+            return Taken(last, (*before, *last.lost))
 
     def _is_late(self, packet: FramePacket, now: float) -> bool:
         return now < self._hurries_until or now - packet.captured_at > PATIENCE_S

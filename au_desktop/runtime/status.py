@@ -88,6 +88,14 @@ class Notices:
                 self._serial += 1
                 self._by_key[key] = Notice(severity, text, self._serial, folder)
 
+    def announce(self, text: str) -> None:
+        """An information of its own; what it would hide of a recording that was saved is told with it."""
+        saved = self._by_key.get("recording")
+        if saved is not None and saved.severity == "info":
+            self.post("news", "info", f"{saved.text} {text}", saved.folder)
+        else:
+            self.post("news", "info", text)
+
     def withdraw(self, key: str) -> None:
         with self._lock:
             self._by_key.pop(key, None)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rtatl_core.errors import SessionError
+from rtatl_core.errors import AUError, SessionError
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
@@ -92,8 +92,14 @@ class Recorder:
         self._started_at = time.perf_counter()
         self._paused_at: float | None = None
         self._paused_s = 0.0
-        self._ending: str | None = None
-        """Status of the session once it ends; "" where it depends on how far the recording came."""
+        self.active = True
+        """False once it was told to finish or had to stop."""
+        self.failure = ""
+        """Why it had to stop by itself."""
+        self._fault = ""
+        """Status of a session that ends for a fault."""
+        self._at_end = False
+        """It ends with its source."""
         self._finished_at: float | None = None
         self._writer: SessionWriter | None = None
         self._early: list[_Event] = []
@@ -104,11 +110,6 @@ class Recorder:
         self._last_at = 0.0
         self._wall_ahead = _wall_ahead()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-
-    @property
-    def active(self) -> bool:
-        """False once it was told to finish or had to stop."""
-        return self._ending is None
 
     def start(self) -> None:
         self._thread.start()
@@ -133,9 +134,8 @@ class Recorder:
                 return
             except queue.Full:
                 if self.live:
-                    text = f"{self.folder} takes no more data; record to a disk that answers."
-                    self._ending = f"stopped: {text}"
-                    self._on_fault(text)
+                    self._fail(f"{self.folder} takes no more data; record to a disk that answers.")
+                    self._on_fault(self.failure)
 
     def pause(self) -> None:
         """The source stands still, and the clock with it."""
@@ -152,7 +152,10 @@ class Recorder:
             self._queue.put_nowait(_Event(kind, label, time.perf_counter()))
 
     def mark(self) -> int:
-        """Notes a marker at this moment; returns its number, from 1 on."""
+        """Notes a marker at this moment; returns its number, from 1 on. Raises SessionError before the first frame,
+        because there is no row yet that it could stand beside."""
+        if not self.got_frames:
+            raise SessionError("No frame has come yet; set it once the picture runs.")
         self._markers += 1
         self.event("marker", str(self._markers))
         return self._markers
@@ -162,12 +165,13 @@ class Recorder:
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(_Engine(model, settings))
 
-    def finish(self, status: str = "") -> None:
-        """Write what waits, then close the files with this status; returns at once. Without one it was somebody's wish:
-        the session is complete, or says which part of a file it holds."""
+    def finish(self, fault: str = "", *, at_end: bool = False) -> None:
+        """Write what waits, then close the files; returns at once. With a `fault` that is the status of the session.
+        Otherwise the source is `at_end`, or it was somebody's wish: a file was not recorded to its end then."""
         if self.active:
             self._finished_at = time.perf_counter()
-            self._ending = status
+            self._fault, self._at_end = fault, at_end
+            self.active = False
             with contextlib.suppress(queue.Full):
                 self._queue.put_nowait(None)
 
@@ -182,7 +186,7 @@ class Recorder:
             while self.active or not self._queue.empty():
                 self._serve()
             self._close()
-        except SessionError as error:
+        except AUError as error:
             self._stop_because(str(error))
         except Exception as error:  # the top of the loop
             self._stop_because(f"{self.folder} cannot be written ({type(error).__name__}: {error}); record elsewhere.")
@@ -261,24 +265,33 @@ class Recorder:
 
     def _status(self) -> str:
         """What is told of the end; of a file that was not recorded from its beginning to its end, which part was."""
-        status, first, last = self._ending, self._first, self._last
+        first, last = self._first, self._last
+        if self._fault:
+            return self._fault
         if first is None or last is None:
-            return status if status and status != "complete" else EMPTY
-        if self._length_s is None or status not in ("", "complete"):
-            return status or "complete"
+            return EMPTY
+        if self._length_s is None:
+            return "complete"
         part = [f"begun at {first.timestamp:.1f} s"] if first.number > 1 else []
-        part += [f"stopped at {last.timestamp:.1f} s"] if not status else []
+        part += [] if self._at_end else [f"stopped at {last.timestamp:.1f} s"]
         length_s = self._length_s()
         of = f" of {length_s:.1f} s" if length_s else ""
         return f"{', '.join(part)}{of}" if part else "complete"
 
     def _stop_because(self, text: str) -> None:
-        if self._ending is None:
-            self._ending = f"stopped: {text}"
+        self._fail(text)
         if self._writer is not None:
             with contextlib.suppress(SessionError):
-                self._writer.close(self._ending)
+                self._writer.close(self._fault)
+        else:
+            with contextlib.suppress(OSError):  # unless it holds something
+                self.folder.rmdir()
         self._on_fault(text)
+
+    def _fail(self, text: str) -> None:
+        self.failure = text
+        self._fault = self._fault or f"stopped: {text}"
+        self.active = False
 
 
 def _wall_ahead() -> float:

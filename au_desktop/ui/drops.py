@@ -5,8 +5,10 @@ The window shows one file at a time; ``rtatl analyze`` takes folders and many fi
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ from rtatl_core.photos import PHOTO_SUFFIXES, in_order
 from rtatl_core.video import VIDEO_SUFFIXES
 
 _KNOWN = VIDEO_SUFFIXES | PHOTO_SUFFIXES
+MOST_FOLDERS = 2
+"""A command that names more of them is not read in a message."""
 
 
 class Drop(NamedTuple):
@@ -30,25 +34,28 @@ def local_paths(data: QMimeData) -> list[Path]:
 
 def understood(paths: Sequence[Path]) -> Drop:
     """Of several files the first video or photo by its name, of folders none: which of their files is meant?"""
-    files = in_order(path for path in paths if not path.is_dir())
+    folders = [path for path in paths if path.is_dir()]
+    files = in_order(path for path in paths if path not in folders)
     first = next((file for file in files if file.suffix.lower() in _KNOWN), files[0] if files else None)
     if first is None:
-        folder = paths[0]
         return Drop(
             None,
-            f"{folder.name} is a folder, and the window shows one file at a time; drop one of its files, or have all "
-            f"of them analysed with: rtatl analyze {_quoted(folder)} --out sessions",
+            f"{folders[0].name} is a folder, and the window shows one file at a time; drop one of its files, or "
+            f"{_with_command('have all of them analysed', folders)}",
         )
     if len(paths) == 1:
         return Drop(first)
-    where = Path(os.path.commonpath([file.parent for file in paths]))
     return Drop(
         first,
-        f"Of the {len(paths)} that you dropped, {first.name} is open, for the window shows one file at a time; have "
-        f"all of a folder analysed with: rtatl analyze {_quoted(where)} --out sessions",
+        f"Of the {len(paths)} that you dropped, {first.name} is open, for the window shows one file at a time; "
+        f"{_with_command('have all of a folder analysed', [*folders, *(file.parent for file in files)])}",
     )
 
 
-def _quoted(path: Path) -> str:
-    """As a shell takes it."""
-    return f'"{path}"' if " " in str(path) else str(path)
+def _with_command(have: str, folders: Iterable[Path]) -> str:
+    """The command as the shell of this system takes it, unless it would be long."""
+    told = [str(folder) for folder in dict.fromkeys(folders)]
+    if len(told) > MOST_FOLDERS:
+        return "use rtatl analyze, which takes files and folders."
+    command = ["rtatl", "analyze", *told, "--out", "sessions"]
+    return f"{have} with: {subprocess.list2cmdline(command) if sys.platform == 'win32' else shlex.join(command)}"

@@ -87,7 +87,7 @@ class MainWindow(QMainWindow):
         self.line = StatusLine(look)
         self.options = Options(look, self, devices=devices())
         self.recording = RecordControl(
-            bridge.pipeline, self.stage.banner, lambda: Path(self.settings.record_root), open_folder
+            bridge.pipeline, self.stage.banner, self.line.say, lambda: Path(self.settings.record_root), open_folder
         )
         self._lay_out()
         self._connect()
@@ -384,10 +384,12 @@ class MainWindow(QMainWindow):
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
         drop = understood(local_paths(event.mimeData()))
-        if drop.file is not None:
-            self.open_file(str(drop.file))
-        if drop.told:
-            self.stage.banner.show_message("warning" if drop.file is None else "info", drop.told)
+        if drop.file is None:
+            self.recording.tell("warning", drop.told)
+            return
+        self.open_file(str(drop.file))
+        if drop.told:  # through the pipeline, which may have something to say of a recording that this ended
+            self._bridge.pipeline.announce(drop.told)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit()

@@ -13,11 +13,17 @@ from rtatl_core.errors import SessionError
 
 class RecordControl:
     def __init__(
-        self, pipeline: Pipeline, banner: Banner, root: Callable[[], Path], open_folder: Callable[[Path], object]
+        self,
+        pipeline: Pipeline,
+        banner: Banner,
+        say: Callable[[str], object],
+        root: Callable[[], Path],
+        open_folder: Callable[[Path], object],
     ) -> None:
-        """``root``: where session folders are made now."""
+        """``say``: shows a sentence for a moment; ``root``: where session folders are made now."""
         self._pipeline = pipeline
         self._banner = banner
+        self._say = say
         self._root = root
         self._open_folder = open_folder
 
@@ -32,12 +38,13 @@ class RecordControl:
             self.tell("warning", f"No frame came while it recorded; {folder.name} holds no rows.")
 
     def mark(self) -> None:
-        """A person saw something worth finding again in the rows."""
-        number = self._pipeline.mark()
-        if number is None:
-            self.tell("info", "Nothing is recorded yet; press R, then M sets a marker.")
+        """A person saw something worth finding again in the rows. The answer must hide no message."""
+        try:
+            number = self._pipeline.mark()
+        except SessionError as error:
+            self._say(str(error))
         else:
-            self.tell("info", f"Marker {number} is set")
+            self._say("Nothing is being recorded; press R first." if number is None else f"Marker {number} is set")
 
     def tell(self, severity: str, text: str, folder: Path | None = None) -> None:
         """``folder``: of a recording, which a button opens."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -20,6 +20,7 @@ _STATES = {
     State.FINISHED: ("Ended", "dim"),
     State.FAILED: ("Not working", "error"),
 }
+SAID_FOR_MS = 4000
 
 
 class StatusLine(QWidget):
@@ -36,6 +37,11 @@ class StatusLine(QWidget):
         self._state = ("", "faint")
         self._left: list[tuple[str, str, str]] = []
         self._right = ""
+        self._said = ""
+        self._moment = QTimer(self)
+        self._moment.setSingleShot(True)
+        self._moment.setInterval(SAID_FOR_MS)
+        self._moment.timeout.connect(lambda: self.say(""))
         self._figure_font = font(12, QFont.Weight.Medium)
         self._caption_font = font(12)
         self._advance = QFontMetricsF(self._figure_font).horizontalAdvance
@@ -49,8 +55,17 @@ class StatusLine(QWidget):
     @property
     def text(self) -> str:
         """All that is shown, as one line (for screen readers and tests)."""
-        fields = [self._state[0], *(f"{figure} {caption}" for figure, caption, _ in self._left), self._right]
+        figures = (f"{figure} {caption}" for figure, caption, _ in self._left)
+        fields = [self._state[0], *figures, self._said or self._right]
         return "  ".join(field for field in fields if field)
+
+    def say(self, text: str) -> None:
+        """Shows this sentence for a moment, where size and device stand otherwise."""
+        self._said = text
+        if text:
+            self._moment.start()
+        self.setAccessibleName(self.text)
+        self.update()
 
     def show_status(self, status: Status, delay_ms: float | None) -> None:
         name, colour = _STATES[status.state]
@@ -103,6 +118,6 @@ class StatusLine(QWidget):
                 painter.setPen(look.colour("faint"))
                 painter.drawText(QRectF(x + width + 5, 0, 140, self.height()), line, caption)
                 x += width + 5 + self._advance_caption(caption) + 24
-            painter.setPen(look.colour("faint"))
+            painter.setPen(look.colour("text" if self._said else "faint"))
             right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-            painter.drawText(QRectF(x, 0, self.width() - 20 - x, self.height()), right, self._right)
+            painter.drawText(QRectF(x, 0, self.width() - 20 - x, self.height()), right, self._said or self._right)

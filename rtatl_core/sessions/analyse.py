@@ -146,4 +146,5 @@ def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, mis
         which = f"{missed} of the {frames} photos of {reader.path}"
     else:
         return []
-    return [f"No face was found in {which} (faces under a twentieth of it are hardly seen); success is 0 there."]
+    small = "faces narrower than a twentieth of the picture are hardly found"
+    return [f"No face was found in {which} ({small}); success is 0 there."]

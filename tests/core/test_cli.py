@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -51,10 +52,7 @@ def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.Cap
 def test_the_recipe_in_the_docs_reads_a_session(clip: Path, tmp_path: Path) -> None:
     assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 0
     (folder,) = tmp_path.iterdir()
-    text = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text(encoding="utf-8")
-    recipe = text.split("```python\n")[1].split("```")[0].replace(", 5.0", ", 0.2")
-    command = [sys.executable, "-X", "utf8", "-c", recipe, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    done = follow_recipe(folder)
     assert done.returncode == 0, done.stderr
     first, *aus = done.stdout.splitlines()
     assert first == f"{folder.name}: complete, 25 rows with a face"
@@ -63,6 +61,32 @@ def test_the_recipe_in_the_docs_reads_a_session(clip: Path, tmp_path: Path) -> N
     smile = columns["AU12_r"]
     at_rest = smile[:5].mean()
     assert f"AU12: mean {smile[5:].mean() - at_rest:+.2f}, peak {smile[5:].max() - at_rest:+.2f}" in done.stdout
+
+    change_times(folder, lambda seconds: f"{seconds + 100:.6f}")  # a part of a video keeps the times of the video
+    assert follow_recipe(folder).stdout == done.stdout
+    change_times(folder, lambda seconds: f"{seconds / 100:.6f}")
+    assert follow_recipe(folder).stderr.endswith("or none after them: choose another rest_s.\n")
+    change_times(folder, lambda seconds: "")
+    told = follow_recipe(folder).stderr
+    assert told.startswith(f"{folder.name} has no timestamps, as photos have none")
+    assert len(told.splitlines()) == 1
+
+
+def follow_recipe(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What docs/sessions.md says, with a shorter rest."""
+    text = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text(encoding="utf-8")
+    recipe = text.split("```python\n")[1].split("```")[0].replace(", 5.0", ", 0.2")
+    command = [sys.executable, "-X", "utf8", "-c", recipe, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+def change_times(folder: Path, change: Callable[[float], str]) -> None:
+    with (folder / "frames.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with (folder / "frames.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row | {"timestamp": change(float(row["timestamp"]))} for row in rows)
 
 
 def test_inputs_that_fail_are_named_and_the_rest_goes_on(

@@ -145,7 +145,7 @@ def test_each_photo_is_a_row_and_judged_by_itself(stimuli: Path, tmp_path: Path)
     assert facts["source"]["kind"] == "photos"
     assert np.isnan(columns["timestamp"]).all()
     assert outcome.warning is not None
-    assert f"No face was found in 1 of the 5 photos of {stimuli} (faces under a twentieth" in outcome.warning
+    assert f"No face was found in 1 of the 5 photos of {stimuli} (faces narrower than a twentieth" in outcome.warning
     assert (
         f"wrong.jpg of {stimuli} cannot be decoded, so its row is empty; copy it again, or save as JPEG or PNG."
         in outcome.warning

@@ -26,11 +26,6 @@ def windows() -> list[program.MainWindow]:
     return [w for w in QApplication.topLevelWidgets() if isinstance(w, program.MainWindow) and w.isVisible()]
 
 
-def soon(act: Callable[[program.MainWindow], object], after_ms: int = 400) -> None:
-    """Does something to the window once it runs."""
-    QTimer.singleShot(after_ms, lambda: act(windows()[0]))
-
-
 def once(holds: Callable[[program.MainWindow], object], act: Callable[[program.MainWindow], object]) -> None:
     """Does something to the window as soon as that holds."""
     timer = QTimer(interval=20)
@@ -46,3 +41,8 @@ def once(holds: Callable[[program.MainWindow], object], act: Callable[[program.M
 
 def is_live(window: program.MainWindow) -> bool:
     return window._bridge.status.state is State.LIVE
+
+
+def tells(window: program.MainWindow) -> bool:
+    """Whether a message stands in the banner."""
+    return window.stage.banner.isVisible()

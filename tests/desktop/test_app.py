@@ -19,7 +19,7 @@ from au_desktop.launch import Flagged, Launch
 from au_desktop.settings import Settings
 from rtatl_core.sessions.session import read_session
 from tests.desktop.fakes import FakeEngine
-from tests.desktop.running import once, run, soon
+from tests.desktop.running import is_live, once, run, tells
 
 pytestmark = pytest.mark.usefixtures("no_camera")
 
@@ -63,7 +63,7 @@ def test_closing_the_window_keeps_the_choices() -> None:
         QTest.mouseClick(window.stage.chips["pose"], Qt.MouseButton.LeftButton)
         window.close()
 
-    soon(act)
+    once(lambda window: window.isActiveWindow(), act)
     assert run(Launch()) == 0
     saved, complaint = settings_file.load()
     assert complaint is None
@@ -94,7 +94,7 @@ def test_flags_hold_for_one_run_and_are_not_kept(tmp_path: Path, monkeypatch: py
         window.next_theme()
         window.close()
 
-    soon(act)
+    once(is_live, act)
     launch = Launch(
         source="demo",
         camera_fps=20.0,
@@ -127,7 +127,7 @@ def test_without_any_camera_the_empty_state_is_shown() -> None:
         seen.append(window.stage.empty.isVisible())
         window.close()
 
-    soon(act)
+    once(lambda window: window.stage.empty.isVisible(), act)
     assert run(Launch()) == 0
     assert seen == [True]
 
@@ -147,7 +147,7 @@ def test_a_disk_that_never_answers_does_not_hold_up_the_end(monkeypatch: pytest.
         closed.append(time.monotonic())
         window.close()
 
-    soon(act)
+    once(lambda window: window.stage.empty.isVisible(), act)
     try:
         assert run(Launch()) == 0
         assert time.monotonic() - closed[0] < 5
@@ -199,13 +199,13 @@ def test_more_faces_take_another_engine() -> None:
 
     def act(window: program.MainWindow) -> None:
         window.options.faces.button(1).click()
-        soon(look)
+        once(lambda window: window.stage._faces.text().startswith("2 faces"), look)
 
     def look(window: program.MainWindow) -> None:
         seen.append(window.stage._faces.text())
         window.close()
 
-    soon(act)
+    once(is_live, act)
     assert run(Launch(source="demo"), make) == 0
     assert [engine.max_faces for engine in made] == [1, 2]
     assert made[0].closed
@@ -219,13 +219,13 @@ def test_uncaught_exceptions_are_logged_and_told(capsys: pytest.CaptureFixture[s
         thread = threading.Thread(target=lambda: 1 / 0)
         thread.start()
         thread.join()
-        soon(look, 100)
+        once(tells, look)
 
     def look(window: program.MainWindow) -> None:
         seen.append(window.stage.banner.text)
         window.close()
 
-    soon(act)
+    once(lambda window: True, act)
     hook = sys.excepthook
     assert run(Launch()) == 0
     assert sys.excepthook is hook
@@ -246,7 +246,7 @@ def test_settings_that_cannot_be_used_are_told() -> None:
         seen.append(window.stage.banner.text)
         window.close()
 
-    soon(act)
+    once(tells, act)
     assert run(Launch()) == 0
     assert "settings.json" in seen[0]
     assert path.with_suffix(".json.bad").read_text() == "{"

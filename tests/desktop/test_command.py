@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,20 @@ def test_a_missing_library_is_named_with_its_package(
     assert "apt-get install" in told
     assert "libxcb-icccm4" in told
     assert launched == []
+
+
+def test_a_program_without_a_console_leaves_past_a_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    answers = threading.Event()
+    hanging = threading.Thread(target=answers.wait, args=(10,), daemon=True)
+    hanging.start()
+    monkeypatch.setattr(command, "main", lambda: 3)
+    monkeypatch.setattr(os, "_exit", left.append)
+    with monkeypatch.context() as packaged:
+        packaged.setattr(sys, "stdout", None)
+        packaged.setattr(sys, "stderr", None)
+        with pytest.raises(SystemExit):  # for this one exit does not exit
+            command.start()
+    answers.set()
+    hanging.join()
+    assert left == [3]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from au_desktop.sources import SourceSpec
-from tests.desktop.conftest import Desk, MakeDesk
+from au_desktop.ui.drops import understood
+from tests.desktop.conftest import Desk, MakeDesk, wait_until
+from tests.desktop.hands import live, press
 
 
 def drop(desk: Desk, *urls: QUrl) -> bool:
@@ -56,6 +61,7 @@ def test_of_several_files_the_first_is_opened_and_said(desk: Desk, opened: list[
     assert drop(desk, *urls(tmp_path, "10.jpg", "2.jpg", "1.txt"))
     assert opened == ["2.jpg"]
     banner = desk.window.stage.banner
+    wait_until(banner.isVisible)
     assert banner.severity == "info"
     assert banner.text.startswith("Of the 3 that you dropped, 2.jpg is open")
     assert banner.text.endswith(f"rtatl analyze {tmp_path} --out sessions")
@@ -69,7 +75,33 @@ def test_a_folder_is_not_opened_and_the_command_for_it_is_named(desk: Desk, open
     banner = desk.window.stage.banner
     assert banner.severity == "warning"
     assert banner.text.startswith("my study is a folder")
-    assert banner.text.endswith(f'rtatl analyze "{folder}" --out sessions')
+    assert banner.text.endswith(f"rtatl analyze {shlex.quote(str(folder))} --out sessions")
+
+
+def test_the_command_names_the_folders_and_their_signs_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [Path("/home/a/my $tudy/1.mp4"), Path("/mnt/b/2.mp4"), Path("/mnt/b/3.mp4")]
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert understood(paths).told.endswith(" with: rtatl analyze '/home/a/my $tudy' /mnt/b --out sessions")
+    assert understood([*paths, Path("/srv/4.mp4")]).told.endswith("; use rtatl analyze, which takes files and folders.")
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert understood(paths).told.endswith(f' with: rtatl analyze "{paths[0].parent}" {paths[1].parent} --out sessions')
+
+
+def test_a_drop_that_ends_a_recording_says_both(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > 3)
+    folder = desk.pipeline.status().recording.folder
+    assert drop(desk, *urls(tmp_path, "1.mp4", "2.mp4"))
+    banner = desk.window.stage.banner
+    wait_until(lambda: "that you dropped" in banner.text)
+    assert banner.text.startswith(f"The recording is saved in {folder}. Of the 2 that you dropped, 1.mp4 is open")
+    QTest.qWait(300)
+    assert "that you dropped" in banner.text
+    QTest.mouseClick(banner._button, Qt.MouseButton.LeftButton)
+    assert desk.opened == [folder]
+    assert drop(desk, *urls(tmp_path, "3.mp4", "4.mp4"))
+    wait_until(lambda: banner.text.startswith("Of the 2 that you dropped, 3.mp4 is open"))
 
 
 def test_what_lies_on_the_web_is_not_taken(desk: Desk, opened: list[str]) -> None:

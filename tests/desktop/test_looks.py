@@ -42,6 +42,7 @@ def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
         for behind in (theme.stage, theme.window, theme.surface, theme.raised):
             assert contrast(ink, behind) >= 4.5, (ink, behind)
     assert contrast(theme.on_accent, theme.accent) >= 4.5
+    assert contrast(theme.warning, theme.surface) >= 4.5, "the status line tells of dropped frames in it"
 
 
 def test_every_au_has_its_own_colour() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from au_desktop.runtime import recordings
 from au_desktop.runtime.pipeline import State
+from au_desktop.sinks.recorder import Recorder
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.sessions.inputs import Input
 from rtatl_core.sessions.session import read_session
@@ -54,6 +57,67 @@ def test_its_recording_is_that_of_a_photo(make_pipeline: Any, tmp_path: Path, ph
     assert all(row[f"AU{AUS[0]:02}_r"] for row in rows)
     with (folder / "events.csv").open(encoding="utf-8") as file:
         assert {row["timestamp"] for row in csv.DictReader(file)} == {""}
+
+
+def test_it_is_shown_though_its_recording_ended_while_a_model_was_loaded(
+    make_pipeline: Any, tmp_path: Path, photo: Path
+) -> None:
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load() -> FakeEngine:
+        loading.set()
+        loaded.wait(20)
+        return FakeEngine()
+
+    pipeline = make_pipeline(open_source=open_source)
+    pipeline.start()
+    pipeline.set_source(parse_source(str(photo)))
+    until(pipeline, lambda status: status.state is State.FINISHED)
+    pipeline.set_engine(load)
+    assert loading.wait(5)
+    try:
+        folder = pipeline.start_recording(tmp_path / "sessions")
+        until(pipeline, lambda status: status.captured == 1)
+        pipeline.view.take_nowait()
+        assert pipeline.stop_recording() == folder
+    finally:
+        loaded.set()
+    status = until(pipeline, lambda status: status.state is State.FINISHED)
+    assert pipeline.view.take_nowait() is not None
+    assert (status.analysed, status.dropped) == (1, 0)
+    assert status.notice is None or "No face" not in status.notice.text
+    facts, columns = read_session(folder)
+    assert facts["status"] == "complete"
+    assert columns["analysed"].tolist() == [0]
+
+
+def test_a_photo_that_is_gone_before_its_recording_is_written_is_named(
+    make_pipeline: Any, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told while the analysis ends the recording, which it would call saved."""
+    about, finish, finished = recordings._about, Recorder.finish, threading.Event()
+
+    def late(*arguments: Any) -> dict[str, Any]:
+        finished.wait(5)
+        photo.unlink()
+        return about(*arguments)
+
+    def finish_and_wait(recorder: Recorder, *arguments: Any, **options: Any) -> None:
+        finish(recorder, *arguments, **options)
+        finished.set()
+        recorder.join()
+
+    monkeypatch.setattr(recordings, "_about", late)
+    monkeypatch.setattr(Recorder, "finish", finish_and_wait)
+    pipeline = make_pipeline(open_source=open_source)
+    pipeline.set_source(parse_source(str(photo)))
+    pipeline.start_recording(tmp_path / "sessions")
+    pipeline.start()
+    status = until(pipeline, lambda status: status.state is State.FINISHED and status.notice)
+    assert status.notice.severity == "error"
+    assert status.notice.text.startswith(f"Recording stopped: {photo} cannot be read")
+    assert "record elsewhere" not in status.notice.text
+    assert list((tmp_path / "sessions").iterdir()) == []
 
 
 def test_the_window_calls_it_a_photo(make_desk: MakeDesk, photo: Path) -> None:

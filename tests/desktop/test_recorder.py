@@ -103,6 +103,18 @@ def test_events_stand_beside_the_rows_with_their_time(tmp_path: Path) -> None:
     assert [event[1] for event in events[2:]] == ["1", "1", "1"]
 
 
+def test_a_marker_needs_a_frame_and_a_refused_one_takes_no_number(tmp_path: Path) -> None:
+    recording = Recording(tmp_path, live=True)
+    for _ in range(2):
+        with pytest.raises(SessionError, match=r"^No frame has come yet; set it once the picture runs\.$"):
+            recording.recorder.mark()
+        recording.recorder.pause()
+    recording.put(frame(1, time.perf_counter()))
+    assert recording.recorder.mark() == 1
+    recording.finish()
+    assert [event[3] for event in recording.events() if event[2] == "marker"] == ["1"]
+
+
 def test_a_recording_without_any_frame_is_still_a_session(tmp_path: Path) -> None:
     meta, columns = Recording(tmp_path, live=True).finish()
     assert meta["status"] == "empty: no frame came"
@@ -192,3 +204,18 @@ def test_a_folder_that_cannot_be_opened_is_a_fault(tmp_path: Path) -> None:
     assert recording.recorder.join(3)
     (fault,) = recording.faults
     assert "removed meanwhile" in fault
+
+
+def test_rows_that_are_refused_after_the_end_was_asked_for_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_after(monkeypatch, "write", 3)
+    gate = threading.Event()
+    recording = Recording(tmp_path, live=True, gate=gate)
+    for number in range(1, 10):
+        recording.put(frame(number))
+    recording.recorder.finish(at_end=True)
+    gate.set()
+    assert recording.recorder.join(3)
+    assert recording.faults == ["The disk is full; make room."]
+    assert read_session(tmp_path)[0]["status"] == "stopped: The disk is full; make room."

@@ -145,14 +145,27 @@ def test_take_waits_no_longer_than_it_may() -> None:
     assert 0.04 < time.monotonic() - began < 1
 
 
-def test_giving_up_empties_the_box_and_forgets_no_frame() -> None:
+def test_a_look_at_what_waits_forgets_no_frame_and_takes_none() -> None:
     box = FrameBox(live=False, room=3)
+    assert box.waiting() is None
     box.put(packet(1))
     box.put(replace(packet(3), lost=((2, 0.2),)))
-    assert box.give_up() == ((1, 0.1), (2, 0.2), (3, 0.3))
-    assert box.dropped == 3
-    assert box.give_up() == ()
-    box.put(packet(4))
-    taken = box.take(0)
-    assert taken is not None
-    assert (taken.packet.number, taken.dropped) == (4, ())
+    waiting = box.waiting()
+    assert waiting is not None
+    assert (waiting.packet.number, waiting.dropped) == (3, ((1, 0.1), (2, 0.2)))
+    assert box.dropped == 1
+    first, second = box.take(0), box.take(0)
+    assert first is not None
+    assert second is not None
+    assert (first.packet.number, first.dropped) == (1, ())
+    assert (second.packet.number, second.dropped) == (3, ((2, 0.2),))
+
+
+def test_a_look_tells_of_frames_given_up_for_newer_ones() -> None:
+    box = FrameBox(live=True)
+    for number in range(1, 31):
+        box.put(live(number))
+    waiting = box.waiting()
+    assert waiting is not None
+    assert waiting.packet.number == 30
+    assert [number for number, _ in waiting.dropped] == list(range(1, 30))

@@ -195,12 +195,10 @@ def test_the_status_line_has_the_numbers(make_desk: MakeDesk) -> None:
 
 def test_a_key_marks_moments_of_a_recording(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
-    press(desk, Qt.Key.Key_M)
-    assert desk.window.stage.banner.text == "Nothing is recorded yet; press R, then M sets a marker."
     press(desk, Qt.Key.Key_R)
     wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > 3)
     press(desk, Qt.Key.Key_M)
-    assert desk.window.stage.banner.text == "Marker 1 is set"
+    assert desk.window.line.text.endswith("Marker 1 is set")
     recording = desk.pipeline.status().recording
     assert recording is not None
     wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > recording.rows + 3)
@@ -213,4 +211,32 @@ def test_a_key_marks_moments_of_a_recording(make_desk: MakeDesk) -> None:
     _, columns = read_session(recording.folder)
     assert 0 < first < second < columns["timestamp"].max() + 0.5
     marked = columns["timestamp"][columns["frame"] == float(markers[0]["frame"])]
-    assert marked == pytest.approx(first, abs=0.3)
+    assert marked == pytest.approx(first, abs=1.0)  # the moment of the key; on a busy machine pictures are late
+
+
+def test_the_answer_to_the_key_of_markers_hides_no_message(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    line, banner = desk.window.line, desk.window.stage.banner
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > 3)
+    press(desk, Qt.Key.Key_R)
+    recorded = banner.text
+    press(desk, Qt.Key.Key_M)
+    assert line.text.endswith("Nothing is being recorded; press R first.")
+    assert banner.text == recorded
+    assert banner._button.isVisible()
+
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    QTest.qWait(100)  # what was on its way has come
+    press(desk, Qt.Key.Key_R)
+    banner.show_message("error", "Something is wrong; mend it.")
+    press(desk, Qt.Key.Key_M)
+    assert line.text.endswith("No frame has come yet; set it once the picture runs.")
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > 3)
+    line._moment.setInterval(200)
+    press(desk, Qt.Key.Key_M)
+    assert line.text.endswith("Marker 1 is set")
+    assert banner.text == "Something is wrong; mend it."
+    wait_until(lambda: line.text.endswith("CPU"))
