@@ -100,6 +100,8 @@ LABEL_FLOOR = 0.8
 LABELS = 4
 LABEL_STEP_PX = 26.0
 """Screen pixels between two region labels."""
+TAG_PX = 108.0
+"""Width on the screen of a box's tag, with air."""
 FLOW_CELLS = 13
 FLOW_GAIN = 4.0
 """Arrows are drawn that many times longer than the motion, which is a few percent of the face."""
@@ -247,8 +249,9 @@ def _region_labels(face: AnalysedFace, aus: Sequence[int], width: int, scale: fl
     x0, _, x1, _ = _padded(face)
     gap = 14.0 / scale
     room = 64.0 / scale
-    on_right = x1 + gap + room <= width or x0 - gap - room < 0
-    column = x1 + gap if on_right else x0 - gap
+    right = max(x1 + gap, x0 + TAG_PX / scale)  # a face that is far away is narrower than its own tag
+    on_right = right + room <= width or x0 - gap - room < 0
+    column = right if on_right else x0 - gap
     side: Literal["left", "right"] = "right" if on_right else "left"
     # The region nearest to the column is the one the line goes to.
     anchors = [max(face.regions[i], key=lambda xy: float(xy[0]) * (1 if on_right else -1)) for i in strongest]

@@ -13,6 +13,7 @@ from au_desktop.overlay import (
     FLOW_GAIN,
     LABEL_STEP_PX,
     LABELS,
+    TAG_PX,
     Dots,
     Label,
     Patches,
@@ -107,6 +108,17 @@ def test_labels_stand_beside_the_face_and_inside_the_picture() -> None:
     (label,) = kinds(draw_list(narrow, ["regions"]), Label)
     assert label.side == "left"
     assert label.at[0] < face.observation.box[0]
+
+
+def test_labels_of_a_small_face_leave_its_tag_alone() -> None:
+    face = with_values(a_face(), {12: 3.0})
+    x0, _, x1, _ = face.observation.box
+    scale = 50 / (x1 - x0)  # 50 pixels wide on the screen
+    wide = AnalysedFrame(FramePacket(picture((420, 4000)), 1, 0.4, 0.0), (face,), AUS)
+    tag, label = kinds(draw_list(wide, ["box", "regions"], scale=scale), Label)
+    assert tag.text.startswith("Face ")
+    assert label.side == "right"
+    assert (label.at[0] - tag.at[0]) * scale >= TAG_PX - 1e-3
 
 
 def test_only_the_selected_face_has_labels() -> None:
