@@ -163,8 +163,13 @@ class Capture:
         source = self._open(self.spec)
         self._alive_at = time.perf_counter()
         duration_s = source.frame_count / source.fps if source.frame_count and source.fps else None
-        about: dict[str, Any] = {"size": source.size, "fps": source.fps, "start_s": source.start_s}
-        self._change(state=CaptureState.RUNNING, duration_s=duration_s, **about)
+        self._change(
+            state=CaptureState.RUNNING,
+            size=source.size,
+            fps=source.fps,
+            duration_s=duration_s,
+            start_s=source.start_s,
+        )
         return source
 
     def _reconnected(self, lost: SourceLost) -> FrameSource | None:

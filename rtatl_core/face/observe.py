@@ -23,7 +23,7 @@ class Observer:
     def __init__(self, max_faces: int = 1, *, tracking: bool = True) -> None:
         self._mesh = FaceMesh(max_faces, tracking=tracking)
         self._far = FarFaces(max_faces)
-        self._max_faces, self._tracking = max_faces, tracking
+        self._tracking = tracking
         self.tracker = FaceTracker()
         """Another observer of the same source may go on with it."""
         self._used = False

@@ -12,7 +12,7 @@ from rtatl_core.calibration import Calibration, Own
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, not_seen
-from rtatl_core.evaluation.readings import predict_store
+from rtatl_core.evaluation.readings import in_time, predict_store
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
@@ -55,6 +55,7 @@ class Heard(NamedTuple):
     """Real faces, and what a network says of them."""
 
     source: Source
+    """Its rows ascend."""
     said: Float32
     """(len(source.rows), n_aus) raw intensity."""
 
@@ -175,10 +176,9 @@ def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibra
         for clip in np.unique(store.clips[rows]):
             if store.teacher is None or not clip:
                 continue
-            places = np.flatnonzero(store.clips[rows] == clip)
-            places = places[np.argsort(store.times[rows[places]], kind="stable")]
-            mine = rows[places]
-            rise = said[places] - resting_levels(store.times[mine], said[places], calibration.begins)
+            mine = in_time(store, rows[store.clips[rows] == clip])
+            output = said[np.searchsorted(rows, mine)]
+            rise = output - resting_levels(store.times[mine], output, calibration.begins)
             settled = store.times[mine] - store.times[mine[0]] >= SETTLED_S
             for j, au in enumerate(aus):
                 over[j][0].append(rise[settled & at_rest(store.teacher[mine], au), j])
