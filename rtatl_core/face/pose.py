@@ -24,17 +24,24 @@ def camera_matrix(width: int, height: int) -> Float64:
 def head_pose(landmarks: Float32, width: int, height: int) -> HeadPose:
     """Pose of the mean face that projects best onto the rigid landmarks ((478, 3) pixels).
 
+    The points lie nearly in a plane, so a head seen from behind can project almost as well, and on a face or two of a
+    thousand SQPnP settles on it. Such a face is solved again by EPnP and least squares of the projection.
+
     Raises ValueError when no pose can be found (coinciding points).
     """
     rigid = list(RIGID)
     model = mean_face()[rigid].astype(np.float64)
     image = landmarks[rigid, :2].astype(np.float64)
-    found, rotation, translation = cv2.solvePnP(
-        model, image, camera_matrix(width, height), None, flags=cv2.SOLVEPNP_SQPNP
-    )
-    if not found:
-        raise ValueError("no head pose fits these landmarks")
+    camera = camera_matrix(width, height)
+    try:
+        _, rotation, translation = cv2.solvePnP(model, image, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    except cv2.error as error:
+        raise ValueError("no head pose fits these landmarks") from error
     matrix, _ = cv2.Rodrigues(rotation)
+    if matrix[2, 2] <= 0:
+        _, rotation, translation = cv2.solvePnP(model, image, camera, None, flags=cv2.SOLVEPNP_EPNP)
+        rotation, translation = cv2.solvePnPRefineLM(model, image, camera, None, rotation, translation)
+        matrix, _ = cv2.Rodrigues(rotation)
     return HeadPose(translation_mm=translation.reshape(3), rotation_rad=euler_from_matrix(matrix))
 
 

@@ -12,7 +12,7 @@ import pytest
 from rtatl_core.assets import asset
 from rtatl_core.face.align import ANCHORS, ChipLayout, align_face, frontal_geometry
 from rtatl_core.face.find import FaceMesh
-from rtatl_core.face.mesh import EYE_INNER, EYE_OUTER, OUTER_EYE_MM, mean_face, mirror_index
+from rtatl_core.face.mesh import EYE_INNER, EYE_OUTER, OUTER_EYE_MM, RIGID, mean_face, mirror_index
 from rtatl_core.face.observe import Observer, confidence_of
 from rtatl_core.face.pose import camera_matrix, euler_from_matrix, head_pose, matrix_from_euler
 from rtatl_core.face.regions import REGION_AUS, WINDOW, au_regions
@@ -77,6 +77,23 @@ def test_pose_is_recovered(angles: tuple[float, float, float]) -> None:
     np.testing.assert_allclose(pose.rotation_rad, angles, atol=1e-3)
     np.testing.assert_allclose(pose.translation_mm, translation, atol=1)
     np.testing.assert_allclose(euler_from_matrix(matrix_from_euler(np.array(angles, float))), angles, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [77, 232, 268])  # three of 1,200 such faces on which SQPnP settles on a head from behind
+def test_no_face_is_taken_for_a_head_from_behind(seed: int) -> None:
+    rigid, angles = list(RIGID), np.array([-0.15, 0.1, 0.0])
+    somebody = mean_face()[rigid] + np.random.default_rng(seed).normal(0, 6, (len(rigid), 3))
+    pixels = (somebody @ matrix_from_euler(angles).T + (0, 0, 500)) @ camera_matrix(640, 480).T
+    landmarks = np.zeros((LANDMARKS, 3), np.float32)
+    landmarks[rigid, :2] = pixels[:, :2] / pixels[:, 2:]
+    pose = head_pose(landmarks, 640, 480)
+    np.testing.assert_allclose(pose.rotation_rad, angles, atol=0.15)
+    assert pose.translation_mm[2] == pytest.approx(500, rel=0.1)
+
+
+def test_no_pose_of_points_that_coincide() -> None:
+    with pytest.raises(ValueError, match="no head pose"):
+        head_pose(np.ones((LANDMARKS, 3), np.float32), 640, 480)
 
 
 def test_pose_signs() -> None:
