@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.groups import GroupTable, read_groups
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.protocols import hold_out, test_subjects
 from rtatl_core.datasets.ratings import read_ratings
@@ -33,6 +34,9 @@ class DataConfig:
     ratings: str = ""
     """Table of AUs that raters saw on faces of ``unlabelled``, ``calibration`` and ``selection``
     (rtatl_core/datasets/ratings.py)."""
+    groups: str = ""
+    """Table of who is who among the faces of crossed folders (rtatl_core/datasets/groups.py), by which the card tells
+    numbers of strangers apart."""
     selection: str = ""
     """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""
     calibration: tuple[str, ...] = ()
@@ -105,6 +109,7 @@ class TrainingData:
     aside: ChipStore | None
     crossed: frozenset[Path] = frozenset()
     """Folders of ``unlabelled`` that calibrate too, read by networks trained without them."""
+    groups: GroupTable = field(default_factory=dict)
 
     @property
     def side(self) -> int:
@@ -183,6 +188,7 @@ def split(config: DataConfig, seed: int) -> TrainingData:
         calibration=tuple(calibration),
         aside=next(iter(aside), None),
         crossed=frozenset(map(Path, config.crossed)),
+        groups=read_groups(Path(config.groups)) if config.groups else {},
     )
 
 

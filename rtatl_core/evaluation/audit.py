@@ -12,25 +12,24 @@ pictures for the flicker test. Leaves: numbers, as JSON and as tables.
 - pose: PCC of each AU with yaw and pitch over faces at rest, each clip about its own mean, so that it is the head's
   turning that counts and not who is seen from where; an AU must not follow the head.
 - flicker: a picture repeated with a camera's noise, through the whole engine with its smoothing.
-- groups: agreement over photos and readings at rest by skin tone (individual typology angle of the cheeks: Chardon et
-  al. 1991), head turn, and the columns of the table.
+- groups: agreement over photos, readings at rest, and what raters saw, by skin tone, head turn, and the columns of the
+  table (``rtatl_core/datasets/groups.py``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.codings.table import read_rows
+from rtatl_core.datasets.groups import GroupTable, divisions, read_groups
+from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.ratings import Ratings, read_ratings
 from rtatl_core.datasets.split import names_of
@@ -40,10 +39,10 @@ from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.bootstrap import mean_known
 from rtatl_core.evaluation.metrics import pcc, rounded
-from rtatl_core.evaluation.rated import FEW, against_ratings
+from rtatl_core.evaluation.rated import FEW, against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import in_time, read_store
 from rtatl_core.facs import au_label
-from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
+from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket
 from rtatl_core.photos import read_photo
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 from rtatl_core.weights import load_model
@@ -51,13 +50,8 @@ from rtatl_core.weights import load_model
 FEW_EVENTS = 5
 LAGS = 3
 """Frames after a stretch that still belong to it, because smoothing lags."""
-TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
-"""From which individual typology angle on a skin is called so."""
-YAW_BINS = ((10.0, "frontal"), (25.0, "turned"), (180.0, "far turned"))
 GRAIN, STILL_FRAMES, STILL_RATE = 3.0, 60, 30.0
 """Grey levels of camera noise, frames and frames per second of the flicker test."""
-_CHEEKS = (50, 280)
-"""Mesh points in the middle of the cheeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +106,10 @@ def audit(
     if rated is not None:
         result["against_ratings"] = by_raters(everything, loaded.aus, rated)
     if still:
-        table = _table(groups)
+        table = read_groups(groups) if groups is not None else {}
         if table and not any(table.keys() & set(one.store.subjects.tolist()) for one in still):
             raise InputError(f"{groups} names none of the photos; its first column must hold their file names")
-        result["groups"] = by_group(still, loaded.aus, table)
+        result["groups"] = by_group(still, loaded.aus, table, rated)
     if stills:
         result["flicker"] = flicker(model, stills)
     return result
@@ -229,64 +223,39 @@ def _about_clips(one: Read, rows: NDArray[np.bool_], column: int) -> Float32:
     return table
 
 
-def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Division -> group -> faces, mean reading at rest, mean PCC with the teacher over photos (None if no
-    AU has any)."""
-    divisions: dict[str, list[NDArray[np.str_]]] = {"skin tone": [], "head turn": []}
-    names = sorted({column for row in table.values() for column in row})
-    for one in reads:
-        divisions["skin tone"].append(np.array([_tone(one.store, row) for row in range(len(one.store))]))
-        divisions["head turn"].append(np.array([_bin(abs(float(yaw)), YAW_BINS) for yaw in one.store.yaw]))
-        for name in names:
-            groups = [table.get(str(subject), {}).get(name, "") for subject in one.store.subjects]
-            divisions.setdefault(name, []).append(np.array(groups))
-    return {
-        name: {
-            str(group): described
-            for group in np.unique(np.concatenate(parts))
-            if group and (described := _describe(reads, aus, [part == group for part in parts]))
-        }
-        for name, parts in divisions.items()
-    }
+def by_group(
+    reads: Sequence[Read], aus: tuple[int, ...], table: GroupTable, ratings: Ratings | None = None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Division -> group of ``FEW`` faces or more -> faces, mean reading at rest, mean PCC with the teacher over photos
+    (None if no AU has any), and what ``against_ratings_by_group`` tells."""
+    values = np.concatenate([one.values for one in reads])
+    taught = np.concatenate([_taught(one) for one in reads])
+    divided = divisions([Source.whole(one.store) for one in reads], table)
+    by_raters = {}
+    if ratings is not None:
+        rated = np.concatenate([ratings.take(one.store.images, aus) for one in reads])
+        people = np.concatenate([one.store.subjects for one in reads])
+        by_raters = against_ratings_by_group(values, rated, people, divided, aus)
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for division, groups in divided.items():
+        result[division] = {}
+        for group in np.unique(groups).tolist():
+            chosen = groups == group
+            if group and chosen.sum() >= FEW:
+                told = by_raters.get(division, {}).get(group, {})
+                result[division][group] = _describe(values[chosen], taught[chosen], aus) | told
+    return result
 
 
-def _describe(reads: Sequence[Read], aus: tuple[int, ...], chosen: Sequence[NDArray[np.bool_]]) -> dict[str, Any]:
-    count = int(sum(rows.sum() for rows in chosen))
-    if count < FEW:
-        return {}
+def _describe(values: Float32, taught: Float32, aus: tuple[int, ...]) -> dict[str, Any]:
     rest, scores = {}, []
     for j, au in enumerate(aus):
-        pairs = list(zip(reads, chosen, strict=True))
-        calm = np.concatenate([one.values[rows & _calm(one, au), j] for one, rows in pairs])
+        calm = values[at_rest(taught, au), j]
         if len(calm) >= FEW:
             rest[au_label(au)] = rounded(calm.mean(), 2)
         if au in CLEAR:
-            truth = np.concatenate([stand_in(_taught(one)[rows], au) for one, rows in pairs])
-            readings = np.concatenate([one.values[rows, j] for one, rows in pairs])
-            scores.append(pcc(readings, truth))
-    return {"faces": count, "pcc_with_teacher": rounded(float(mean_known(np.array(scores))), 2), "at_rest": rest}
-
-
-def typology_angle(pixels: UInt8) -> float:
-    """(n, 3) RGB of skin -> individual typology angle in degrees: arctan((L* - 50) / b*); light skins are positive."""
-    lab = cv2.cvtColor((pixels.reshape(1, -1, 3) / np.float32(255)).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
-    lightness, yellow = np.median(lab[:, 0]), np.median(lab[:, 2])
-    return float(np.degrees(np.arctan2(lightness - 50, max(float(yellow), 1.0))))
-
-
-def _tone(store: ChipStore, row: int) -> str:
-    chip = centre_crop(store.chips[row], store.layout)
-    side, reach = store.layout.side, max(2, store.layout.side // 28)
-    patches = []
-    for point in _CHEEKS:
-        x, y = (store.landmarks[row][point].astype(np.float32) * side).astype(int).clip(reach, side - reach - 1)
-        patches.append(chip[y - reach : y + reach + 1, x - reach : x + reach + 1].reshape(-1, 3))
-    angle = typology_angle(np.concatenate(patches))
-    return next(name for least, name in TONES if angle >= least)
-
-
-def _bin(value: float, bins: Sequence[tuple[float, str]]) -> str:
-    return next(name for most, name in bins if value <= most)
+            scores.append(pcc(values[:, j], stand_in(taught, au)))
+    return {"faces": len(values), "pcc_with_teacher": rounded(float(mean_known(np.array(scores))), 2), "at_rest": rest}
 
 
 def flicker(model: str | Path | None, pictures: Sequence[Path]) -> dict[str, Any]:
@@ -321,16 +290,6 @@ def flicker(model: str | Path | None, pictures: Sequence[Path]) -> dict[str, Any
         "mean_step": rounded(step.mean(), 4),
         "noise_floor": {au_label(au): rounded(2 * value, 4) for au, value in zip(engine.aus, spread, strict=True)},
     }
-
-
-def _table(path: Path | None) -> dict[str, dict[str, str]]:
-    """First column (a file's name) -> the other columns."""
-    if path is None:
-        return {}
-    rows = [row.cells for row in read_rows(path)]
-    if len(rows) < 2:
-        raise InputError(f"{path} is no table of photos; it needs a heading, then the file's name and its groups")
-    return {row[0]: dict(zip(rows[0][1:], row[1:], strict=False)) for row in rows[1:]}
 
 
 def write(result: dict[str, Any], out: Path) -> Path:

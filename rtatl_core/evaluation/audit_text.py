@@ -105,6 +105,7 @@ def summary(result: Mapping[str, Any]) -> str:
 
 
 def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
+    """What blendshapes say of each group, and what raters do."""
     rows = []
     for division, found in divisions.items():
         for name, entry in found.items():
@@ -120,4 +121,26 @@ def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
                     f"{highest[0]} {highest[1]:.2f}" if highest else "",
                 ]
             )
-    return table(["division", "group", "faces", "agreement over photos", "mean reading at rest", "highest"], rows)
+    text = table(["division", "group", "faces", "agreement over photos", "mean reading at rest", "highest"], rows)
+    if any("rated" in entry for found in divisions.values() for entry in found.values()):
+        text += f"\n\n{rated_groups(divisions)}"
+    return text
+
+
+def rated_groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:
+    """What raters say of each group."""
+    rows = [
+        [
+            division,
+            name,
+            str(entry["rated"]),
+            f"{entry['auc']:.2f} ({entry['judged']})" if "auc" in entry else "",
+            f"{entry['f1']:.2f}" if "f1" in entry else "",
+            f"{entry['false_alarms']:.1%}" if "false_alarms" in entry else "",
+        ]
+        for division, found in divisions.items()
+        for name, entry in found.items()
+        if "rated" in entry
+    ]
+    text = table(["division", "group", "rated faces", "AUC (AUs)", "F1", "false alarms"], rows)
+    return f"{text}\n\nMeans over the AUs that all groups of a division show often enough, to be comparable."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtatl_core.evaluation.audit_text import against_ratings, groups, per_au, summary
+from rtatl_core.evaluation.audit_text import against_ratings, groups, per_au, rated_groups, summary
 from rtatl_core.evaluation.metrics import rounded
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import ACTION_UNITS, au_label
@@ -69,6 +69,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
             f"{strangers['faces']} {strangers['what']}.",
             against_ratings(strangers["against_ratings"]),
         ]
+        if "groups" in strangers:
+            parts += ["### Strangers by group", rated_groups(strangers["groups"])]
     if audited := card.get("measured", {}).get("real_faces"):
         parts += [
             "## Real faces, uncoded",

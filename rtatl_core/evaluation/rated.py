@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,4 +43,34 @@ def against_ratings(
                 "rated": rounded(np.median(rated[decided, j][seen]), 2),
             }
         result[au_label(au)] = entry
+    return result
+
+
+def against_ratings_by_group(
+    values: Float32,
+    rated: Float32,
+    people: NDArray[np.str_],
+    divided: Mapping[str, NDArray[np.str_]],
+    aus: tuple[int, ...],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Division -> group of ``FEW`` rated faces or more -> how many they are, and means over AUs of false alarms, AUC
+    and F1 as above. A mean is over those AUs that all groups of the division have, so that groups can be compared;
+    ``judged``: over how many AUs AUC and F1 are.
+
+    values, rated, people: as above; divided: division -> (n,) group, "" = not known.
+    """
+    is_rated = np.isfinite(rated).any(axis=1)
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for division, groups in divided.items():
+        chosen = {str(group): is_rated & (groups == group) for group in np.unique(groups) if group}
+        chosen = {group: rows for group, rows in chosen.items() if rows.sum() >= FEW}
+        found = {group: against_ratings(values[rows], rated[rows], people[rows], aus) for group, rows in chosen.items()}
+        result[division] = {group: {"rated": int(rows.sum())} for group, rows in chosen.items()}
+        for measure in ("false_alarms", "auc", "f1"):
+            having = [{au for au, entry in by_au.items() if measure in entry} for by_au in found.values()]
+            common = sorted(set[str].intersection(*having)) if having else []
+            for group, by_au in found.items() if common else ():
+                result[division][group][measure] = rounded(np.mean([by_au[au][measure] for au in common]), 4)
+                if measure == "auc":
+                    result[division][group]["judged"] = len(common)
     return result

@@ -11,6 +11,7 @@ import numpy as np
 
 from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.groups import GroupTable, divisions
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE as FACS_A
 from rtatl_core.datasets.split import TrainingData
@@ -18,7 +19,7 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.flow import flow_error, flow_gain
 from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
-from rtatl_core.evaluation.rated import against_ratings
+from rtatl_core.evaluation.rated import against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import Predicted, predict_store, read_store
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import MAX_INTENSITY, OCCURS, au_label
@@ -65,7 +66,7 @@ def publish(trainer: Trainer) -> Path:
     labelled = _Labelled.of(data.validation, network)
     crossed = _crossed(trainer)
     calibration = _calibrated(network, labelled, data, crossed)
-    measured = _measured(network, calibration, labelled, data) | _of_strangers(crossed, calibration, aus)
+    measured = _measured(network, calibration, labelled, data) | _of_strangers(crossed, calibration, aus, data.groups)
     by_author = recipe.card.get("trust", {})
     description = {
         "name": recipe.name,
@@ -172,21 +173,26 @@ def _measured(
 
 
 def _of_strangers(
-    crossed: Sequence[_Crossed], calibration: Calibration, aus: tuple[int, ...]
+    crossed: Sequence[_Crossed], calibration: Calibration, aus: tuple[int, ...], table: GroupTable
 ) -> dict[str, dict[str, Any]]:
     """The card's entry of what raters saw on the faces of crossed folders, and what networks read that were trained
     without them."""
-    rated = [(one.store, one.rows[one.store.is_rated[one.rows]], network) for one, network in crossed]
-    rated = [one for one in rated if len(one[1])]
+    rated = [
+        (one._replace(rows=rows), network)
+        for one, network in crossed
+        if len(rows := one.rows[one.store.is_rated[one.rows]])
+    ]
     if not rated:
         return {}
-    values = np.concatenate([read_store(network, calibration, store, rows)[0] for store, rows, network in rated])
-    seen = np.concatenate([np.asarray(store.rated, np.float32)[rows] for store, rows, _ in rated])
-    people = np.concatenate([store.subjects[rows] for store, rows, _ in rated])
+    faces = [source for source, _ in rated]
+    values = np.concatenate([read_store(network, calibration, one.store, one.rows)[0] for one, network in rated])
+    seen = np.concatenate([np.asarray(one.store.rated, np.float32)[one.rows] for one in faces])
+    people = np.concatenate([one.store.subjects[one.rows] for one in faces])
     found = {
         "what": "rated faces that train and set this calibration, each read by a network that was trained without it",
         "faces": len(values),
         "against_ratings": against_ratings(values, seen, people, aus),
+        "groups": against_ratings_by_group(values, seen, people, divisions(faces, table), aus),
     }
     return {"strangers": found} if found["against_ratings"] else {}
 

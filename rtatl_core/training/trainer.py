@@ -396,6 +396,7 @@ class Trainer:
 def _what_stays(recipe: dict[str, Any]) -> dict[str, Any]:
     """What a run cannot change on its way: whom it learns from, and what."""
     told = {f"{section}.{key}": value for section in ("data", "tasks") for key, value in recipe[section].items()}
+    told.pop("data.groups", None)  # only the card is divided by them
     return told | {"optim.seed": recipe["optim"]["seed"]}
 
 

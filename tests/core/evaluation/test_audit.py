@@ -28,9 +28,9 @@ from rtatl_core.evaluation.audit import (
     clear,
     pose_leakage,
     resting,
-    typology_angle,
 )
 from rtatl_core.evaluation.metrics import pcc
+from rtatl_core.evaluation.rated import against_ratings_by_group
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
@@ -148,6 +148,34 @@ def test_groups_of_the_table_and_of_the_skin(read: Read) -> None:
     assert set(found["head turn"]) <= {"frontal", "turned", "far turned"}
 
 
+def test_what_raters_saw_by_group(read: Read) -> None:
+    """Two groups of 25 faces and one of 10 on which AU1 was never seen: AU1 is then no part of any group's AUC."""
+    groups = np.repeat(["a", "b", "c"], [25, 25, 10])
+    seen = np.arange(60) % 2 == 1
+    rated = np.stack([np.where(groups == "c", np.nan, 2 * seen), 3 * seen, np.full(60, np.nan)], axis=1)
+    values = np.stack([np.full(60, 3), np.where(groups == "b", 0.5, 1.5 * seen), np.zeros(60)], axis=1)
+    faces = (values.astype(np.float32), rated.astype(np.float32), np.arange(60).astype(str))
+    found = against_ratings_by_group(*faces, {"letter": np.where(groups == "c", "", groups)}, AUS)["letter"]
+    assert found["a"] == {"rated": 25, "false_alarms": 0.5, "auc": 0.75, "f1": 0.8243, "judged": 2}
+    assert found["b"] == {"rated": 25, "false_alarms": 0.5, "auc": 0.5, "f1": 0.3421, "judged": 2}
+    rated[50:, 1] = np.where(np.arange(10) < 4, 3, 0)  # 6 without: too few to judge by
+    alone = against_ratings_by_group(faces[0], rated.astype(np.float32), faces[2], {"letter": groups}, AUS)["letter"]
+    assert alone["c"] == {"rated": 10}
+    assert alone["a"] == {"rated": 25}, "no AU can be judged in all three"
+    text = audit_text.rated_groups({"letter": found})
+    assert "| letter | a | 25 | 0.75 (2) | 0.82 | 50.0% |" in text
+
+
+def test_raters_beside_blendshapes_in_the_groups_of_an_audit(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "rated.csv").write_text("image,AU12\n" + "".join(f"p{k},{3 * (k % 2)}\n" for k in range(60)))
+    store = dataclasses.replace(read.store, images=np.array([f"p{k}" for k in range(60)]))
+    names = {str(name): {"age": "old"} for name in np.unique(store.subjects)}
+    found = by_group([Read(store, read.values)], AUS, names, read_ratings(tmp_path / "rated.csv"))["age"]["old"]
+    assert (found["faces"], found["rated"], found["auc"], found["f1"], found["judged"]) == (60, 60, 1, 1, 1)
+    text = audit_text.groups({"age": {"old": found}})
+    assert "| age | old | 60 | 1.00 (1) | 1.00 | 0.0% |" in text
+
+
 def test_a_model_without_any_au_that_the_teacher_shows_clearly(tmp_path: Path) -> None:
     write_clips(tmp_path / "data", clips=2, teacher=True)
     network = RTATL(RTATLConfig(aus=(4, 6), width=8, token=16, geometry=16))
@@ -170,14 +198,6 @@ def test_groups_in_any_table_that_names_the_photos(tmp_path: Path, capsys: pytes
     (tmp_path / "other.csv").write_text("file,size\nsomebody.jpg,tall\n")
     assert main([*flags, str(tmp_path / "other.csv")]) == 2
     assert "other.csv names none of the photos; its first column" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("rgb", "tone"), [((235, 200, 180), "light"), ((175, 130, 100), "medium"), ((80, 52, 40), "dark")]
-)
-def test_skin_tones(rgb: tuple[int, int, int], tone: str) -> None:
-    angle = typology_angle(np.tile(np.array(rgb, np.uint8), (20, 1)))
-    assert next(name for least, name in auditing.TONES if angle >= least) == tone
 
 
 def test_folders_without_teacher_are_named(tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
         "rated": 2.5,
     }
     card = json.loads(path.read_text())
-    card["measured"]["strangers"] = {"what": "faces of strangers", "faces": 70, "against_ratings": {"AU12": seen}}
+    grouped = {"sex": {"men": {"rated": 30, "false_alarms": 0.02, "auc": 0.91, "f1": 0.7, "judged": 1}}}
+    strangers = {"what": "faces of strangers", "faces": 70, "against_ratings": {"AU12": seen}, "groups": grouped}
+    card["measured"]["strangers"] = strangers
     path.write_text(json.dumps(card))
     words = add_audit(path, {**AUDITED, "against_ratings": {"AU01": seen}}).read_text()
     card = json.loads(path.read_text())
@@ -79,6 +81,7 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     assert "| AU01 | 40 (12) / 30 | 0.97 | 0.80 | 10% | 2.0 (2.5) |" in words
     assert "## Strangers\n\n70 faces of strangers.\n" in words
     assert "| AU12 | 40 (12) / 30 | 0.97 |" in words
+    assert "| sex | men | 30 | 0.91 (1) | 0.70 | 2.0% |" in words
 
 
 def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:

@@ -79,8 +79,9 @@ def test_pose_is_recovered(angles: tuple[float, float, float]) -> None:
     np.testing.assert_allclose(euler_from_matrix(matrix_from_euler(np.array(angles, float))), angles, atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", [77, 232, 268])  # three of 1,200 such faces on which SQPnP settles on a head from behind
+@pytest.mark.parametrize("seed", [77, 232, 268])
 def test_no_face_is_taken_for_a_head_from_behind(seed: int) -> None:
+    """Three of 1,200 such faces on which SQPnP settles on one."""
     rigid, angles = list(RIGID), np.array([-0.15, 0.1, 0.0])
     somebody = mean_face()[rigid] + np.random.default_rng(seed).normal(0, 6, (len(rigid), 3))
     pixels = (somebody @ matrix_from_euler(angles).T + (0, 0, 500)) @ camera_matrix(640, 480).T

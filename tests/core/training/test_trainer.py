@@ -128,7 +128,9 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     recipe(data)
     both = json.dumps([folder.as_posix() for folder in folders])
     everything = json.dumps([(data / "videos").as_posix(), *(folder.as_posix() for folder in folders)])
+    (tmp_path / "who.csv").write_text("file,hat\nann0,hat\nbob0,none\nbob1,none\n")
     settings = [f"data.calibration={both}", f"data.unlabelled={everything}", f"data.ratings={table.as_posix()}"]
+    settings.append(f"data.groups={(tmp_path / 'who.csv').as_posix()}")
     flags = [part for one in (*settings, "optim.epochs=1", "optim.steps=2") for part in ("--set", one)]
     judged = watch_calibration(monkeypatch)
     out = tmp_path / "run"
@@ -147,6 +149,8 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     assert {"ann0", "bob0"} <= set(card["training"]["subjects"])
     assert card["measured"]["strangers"]["faces"] == len(rated) == 44
     assert card["measured"]["strangers"]["against_ratings"]["AU12"]["seen"] == 22
+    hats = card["measured"]["strangers"]["groups"]["hat"]
+    assert {group: entry["rated"] for group, entry in hats.items()} == {"none": 24}, "too few faces wear one"
     before = card["calibration"]
     (out / "last.pt").unlink()  # as if the whole run had been interrupted before it began
     assert main(["train", str(file), "--out", str(out), *flags]) == 2
@@ -155,6 +159,9 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     assert main(["train", str(file), "--out", str(out), *flags, "--resume"]) == 0
     assert (out / "without-ann" / "best.pt").stat().st_mtime_ns == trained, "what is done is not done again"
     assert json.loads((out / "tiny.json").read_text())["calibration"] == before
+    (tmp_path / "bare.csv").write_text("file\nann0\n")
+    bare = [*flags, "--set", f"data.groups={(tmp_path / 'bare.csv').as_posix()}", "--resume"]
+    assert main(["train", str(file), "--out", str(out), *bare]) == 0, "the card's groups may change on the way"
     (out / "without-bob" / "last.pt").unlink()
     other = [*flags, "--set", "optim.seed=5", "--resume"]
     assert main(["train", str(file), "--out", str(out), *other]) == 2

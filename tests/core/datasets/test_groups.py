@@ -1,0 +1,42 @@
+"""Groups that a table tells and those that a chip itself does."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtatl_core.datasets.groups import TONES, divisions, read_groups, typology_angle
+from rtatl_core.datasets.loader import Source
+from rtatl_core.errors import InputError
+from tests.core.stores import open_store, write_clips
+
+
+@pytest.mark.parametrize(
+    ("rgb", "tone"), [((235, 200, 180), "light"), ((175, 130, 100), "medium"), ((80, 52, 40), "dark")]
+)
+def test_skin_tones(rgb: tuple[int, int, int], tone: str) -> None:
+    angle = typology_angle(np.tile(np.array(rgb, np.uint8), (20, 1)))
+    assert next(name for least, name in TONES if angle >= least) == tone
+
+
+def test_each_face_has_its_group_in_every_division(tmp_path: Path) -> None:
+    store = open_store(write_clips(tmp_path / "chips", clips=2))
+    store = dataclasses.replace(store, yaw=np.linspace(-30, 30, len(store)).astype(np.float32))
+    (tmp_path / "who.csv").write_text("file,age,sex\nc0,old,\nnobody,young,men\n")
+    rows = np.array([0, 5, 23])
+    found = divisions([Source(store, rows, labels=False), Source.whole(store)], read_groups(tmp_path / "who.csv"))
+    assert set(found) == {"skin tone", "head turn", "age", "sex"}
+    assert all(len(groups) == 3 + len(store) for groups in found.values())
+    assert found["head turn"][:3].tolist() == ["far turned", "turned", "far turned"]
+    known = [*store.subjects[rows].tolist(), *store.subjects.tolist()]
+    assert found["age"].tolist() == ["old" if name == "c0" else "" for name in known]
+    assert set(found["sex"]) == {""}
+
+
+def test_a_heading_alone_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "who.csv").write_text("file,age\n")
+    with pytest.raises(InputError, match="no table of photos"):
+        read_groups(tmp_path / "who.csv")
