@@ -12,34 +12,31 @@ from rtatl_core.handoffs import AUPrediction, AUResult, Float32
 
 GAP_S = 0.5
 """A face unseen for longer starts anew."""
-
-
-SMOOTHING_S = 0.09
-"""Time constant at rest, unless a person chooses another."""
-EAGERNESS = 2.0
-"""By how much the rate of following (1/s) grows with the speed of an AU (intensity per second)."""
-SPEED_S = 0.1
-"""Time constant of that speed."""
+SMOOTHING_S = 0.1
+"""Time constant in seconds, unless a person chooses another."""
+CALM = 5
+"""So many times as long is the time constant of an AU at rest."""
+APART = 0.1
+"""Where it lies so far (on 0-5) from what the network says, what is shown follows in about the time constant."""
 
 
 @dataclass(slots=True)
 class _Face:
     seen: float
-    raw: Float32
-    """(n_aus, 1 or 3) intensity of the whole, left, right, as the network gave it last."""
     value: Float32
-    """The same as it was shown last, smoothed."""
-    speed: Float32
-    """Change of ``raw`` per second."""
+    """(n_aus, 1 or 3) intensity of the whole, left, right, as it was shown last."""
+    apart: Float32
+    """By how much the network said more than that, averaged over the time constant, so that noise cancels out."""
 
 
 class Smoother:
-    """A one-euro filter per face and AU: what is at rest follows as a first-order low-pass with the time constant
-    ``seconds``, what moves fast follows faster, so that a blink keeps its height. 0 switches it off; raw values are
-    always kept beside.
+    """A low-pass per face and AU whose rate grows with how far its output stays behind its input: a face at rest is
+    calm, a slow change arrives within the time constant of ``seconds``, and a blink keeps its height. 0 switches it
+    off; raw values are always kept beside.
 
-    Source: Casiez, Roussel, Vogel: "1 euro filter: a simple speed-based low-pass filter for noisy input", CHI 2012. The
-    sides of an AU are followed at one rate, so their mean stays the whole.
+    An exponential smoothing whose rate follows its smoothed error, in the manner of Trigg and Leach: "Exponential
+    smoothing with an adaptive response rate", Operational Research Quarterly 18, 1967; form and constants are our own
+    (docs/LOG.md). The sides of an AU are followed at one rate, so their mean stays the whole.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -51,13 +48,13 @@ class Smoother:
         if prediction.sides is not None:
             raw = np.concatenate([raw, prediction.sides], axis=1)
         face = self._faces.get(face_id)
-        if face is None or face.raw.shape != raw.shape or not 0 <= timestamp - face.seen <= GAP_S:
-            face = self._faces[face_id] = _Face(timestamp, raw, raw, np.zeros_like(raw))
+        if face is None or face.value.shape != raw.shape or not 0 <= timestamp - face.seen <= GAP_S:
+            face = self._faces[face_id] = _Face(timestamp, raw, np.zeros_like(raw))
         elif self.seconds <= 0:
             face.value = raw
         elif timestamp > face.seen:
             self._follow(face, timestamp - face.seen, raw)
-        face.seen, face.raw = timestamp, raw
+        face.seen = timestamp
         if len(self._faces) > 32:
             self._faces = {k: f for k, f in self._faces.items() if timestamp - f.seen <= GAP_S}
         return AUResult(
@@ -68,9 +65,10 @@ class Smoother:
         )
 
     def _follow(self, face: _Face, passed: float, raw: Float32) -> None:
-        face.speed = face.speed + np.float32(1 - math.exp(-passed / SPEED_S)) * ((raw - face.raw) / passed - face.speed)
-        rate = 1 / self.seconds + EAGERNESS * np.abs(face.speed).max(axis=1, keepdims=True)
-        face.value = (face.value + (1 - np.exp(-passed * rate)) * (raw - face.value)).astype(np.float32)
+        lag = raw - face.value
+        face.apart = face.apart + np.float32(1 - math.exp(-passed / self.seconds)) * (lag - face.apart)
+        rate = (1 / CALM + np.abs(face.apart).max(axis=1, keepdims=True) / APART) / self.seconds
+        face.value = (face.value + (1 - np.exp(-passed * rate)) * lag).astype(np.float32)
 
     def forget(self) -> None:
         self._faces.clear()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.handoffs import AUPrediction
-from rtatl_core.temporal import GAP_S, SMOOTHING_S, Smoother
+from rtatl_core.temporal import CALM, GAP_S, SMOOTHING_S, Smoother
 
 
 def prediction(value: float) -> AUPrediction:
@@ -14,13 +14,23 @@ def prediction(value: float) -> AUPrediction:
 
 
 @pytest.mark.parametrize("rate", [15, 30, 120])
-def test_a_small_step_covers_63_percent_in_its_time_at_any_rate(rate: int) -> None:
-    smoother = Smoother(0.2)
+def test_a_tiny_step_covers_63_percent_in_the_time_of_rest_at_any_rate(rate: int) -> None:
+    smoother = Smoother(0.1)
     smoother(0, 0.0, prediction(0))
-    for k in range(1, rate // 5 + 1):
-        result = smoother(0, k / rate, prediction(0.01))
-    assert result.intensity[0] == pytest.approx(0.01 * (1 - math.exp(-1)), rel=0.02)
-    assert result.raw_intensity[0] == np.float32(0.01)
+    for k in range(1, rate + 1):
+        result = smoother(0, k / rate * 0.1 * CALM, prediction(0.001))
+    assert result.intensity[0] == pytest.approx(0.001 * (1 - math.exp(-1)), rel=0.05)
+    assert result.raw_intensity[0] == np.float32(0.001)
+
+
+@pytest.mark.parametrize("rate", [15, 30, 60])
+@pytest.mark.parametrize("speed", [0.5, 1.0, 3.0])
+def test_what_moves_arrives_in_about_the_time_constant(rate: int, speed: float) -> None:
+    """An AU that rises steadily, by half an intensity in a second or more."""
+    smoother = Smoother(SMOOTHING_S)
+    times = np.arange(0, 1.5, 1 / rate)
+    shown = [float(smoother(0, t, prediction(speed * t)).intensity[0]) for t in times]
+    assert np.interp(0.5 * speed, shown, times) - 0.5 < 1.15 * SMOOTHING_S
 
 
 @pytest.mark.parametrize("rate", [25, 30, 60])
@@ -34,11 +44,14 @@ def test_a_blink_keeps_its_height(rate: int) -> None:
     assert abs(int(np.argmax(shown)) - int(np.argmax(lids))) <= rate / 25
 
 
-def test_noise_of_a_face_at_rest_is_halved() -> None:
+def test_a_face_at_rest_is_calm() -> None:
+    """Noise of .1 leaves .4 of itself, and a seventh of its change from frame to frame."""
     rng = np.random.default_rng(0)
     smoother = Smoother(SMOOTHING_S)
-    shown = [float(smoother(0, k / 30, prediction(1 + rng.normal(0, 0.1))).intensity[0]) for k in range(600)]
-    assert np.std(shown[30:]) < 0.056
+    noisy = 1 + rng.normal(0, 0.1, 600)
+    shown = [float(smoother(0, k / 30, prediction(value)).intensity[0]) for k, value in enumerate(noisy)]
+    assert np.std(shown[30:]) < 0.042
+    assert np.abs(np.diff(shown[30:])).mean() < np.abs(np.diff(noisy)).mean() / 7
 
 
 def test_zero_switches_it_off() -> None:
