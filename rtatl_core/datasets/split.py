@@ -40,10 +40,10 @@ class DataConfig:
     selection: str = ""
     """Folder of real video with teacher values, by which the checkpoint is chosen; empty = held-out codes choose."""
     calibration: tuple[str, ...] = ()
-    """Folders like ``selection``, of photos or clips: what is said of them at rest sets zero and gain of each AU. Their
-    people are left out of training. Folders that are also in ``unlabelled`` (crossed) train all the same, and each is
-    read by a network that was trained the same way without it. Empty = the unlabelled faces calibrate, which read
-    better than strangers."""
+    """Folders like ``selection``, of photos or clips: zero and gain of each AU are fitted to what the network says of
+    their resting faces. Their people are left out of training. Folders that are also in ``unlabelled`` (crossed) do
+    train, and each is read by a network that was trained the same way without it. Empty = fitted on the unlabelled
+    training faces, which a network reads better than strangers."""
     aside: str = ""
     """Folder like ``selection``, of other clips: nothing is chosen by it, it is measured for the card and sets the AUs'
     trust."""

@@ -21,10 +21,14 @@ FEW_SEEN = 3
 def against_ratings(
     values: Float32, rated: Float32, people: NDArray[np.str_], aus: tuple[int, ...]
 ) -> dict[str, dict[str, Any]]:
-    """AU -> on how many faces it was seen, of how many people, and on how many it was not; false alarms (share of the
-    latter that read 1 or more); where it was seen on ``FEW_SEEN``: AUC, F1 of reading 1 or more, median reading and
-    rating of those. Where nobody could tell the AU, and where less than 1 was seen of it, it is not judged, nor are AUs
-    that fewer than ``FEW`` faces lack.
+    """AU -> a dictionary of
+
+    - seen, people, absent: the number of faces on which raters saw it (1 or more), of their people, of faces without it
+    - false_alarms: the share of the latter that read 1 or more
+    - auc, f1 (of reading 1 or more), reads, rated (medians where it was seen): if it was seen on ``FEW_SEEN`` faces
+
+    Faces on which nobody could tell the AU, or on which only a trace was seen (under 1), are not judged. AUs that fewer
+    than ``FEW`` faces lack are left out.
 
     values: (n, n_aus) on 0-5; rated: (n, n_aus) on 0-5, NaN = nobody can tell; people: (n,) who is seen.
     """
