@@ -25,8 +25,8 @@ MEMORY_S = 60.0
 _LONGEST_FRAME_S = 0.1
 """What one frame counts for at most, so that a pause does not give its last frame the weight of all."""
 FALLS_S, RETURNS_S, RISES_S = 0.5, 20.0, 60.0
-"""Time constants of the level at rest, in seconds. FALLS_S: the reading is below it. RETURNS_S: above it, but within what
-strangers at rest show. RISES_S: above that too."""
+"""Time constants of the level at rest, in seconds. FALLS_S: the reading is below it. RETURNS_S: above it, but within
+what strangers at rest show. RISES_S: above that too."""
 
 
 def unknown_reference() -> Float32:

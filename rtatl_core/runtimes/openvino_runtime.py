@@ -24,13 +24,13 @@ from rtatl_core.system import has_amx
 SWITCH = "AU_DESKTOP_OPENVINO"
 """Environment variable: 0 = keep to ONNX Runtime."""
 PARTS = (({"centres"}, "f32"), ({"centres", "chips"}, "bf16"), ({"centres", "chips", "geometry", "reference"}, "f32"))
-"""The parts of the graph, in their order: the inputs each may depend on, and its precision. A node goes to the first part
-whose inputs cover everything it depends on."""
+"""The parts of the graph, in their order: the inputs each may depend on, and its precision. A node goes to the first
+part whose inputs cover everything it depends on."""
 
 
 def serves() -> bool:
-    """Whether OpenVINO is installed and faster than ONNX Runtime on this CPU. OpenVINO's own bfloat16 flag does not tell:
-    it is also set on AVX-512 CPUs, which emulate bfloat16 at a third of the speed of ONNX Runtime's float32."""
+    """Whether OpenVINO is installed and faster than ONNX Runtime on this CPU. OpenVINO's own bfloat16 flag does not
+    tell: it is also set on AVX-512 CPUs, which emulate bfloat16 at a third of the speed of ONNX Runtime's float32."""
     return os.environ.get(SWITCH) != "0" and is_installed() and has_amx()
 
 
