@@ -40,8 +40,8 @@ CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
 OFFSET_LIMITS = (-0.05, 0.35)
 OWN_REST, OWN_FALSE_ALARMS = 0.28, 0.02
-"""The gain over a person's own rest is limited so that at most OWN_FALSE_ALARMS of their frames without the AU read more
-than OWN_REST (before the margin is taken off). OWN_REST is far below 1 because few people were measured."""
+"""The gain over a person's own rest is limited so that at most OWN_FALSE_ALARMS of their frames without the AU read
+more than OWN_REST (before the margin is taken off). OWN_REST is far below 1 because few people were measured."""
 SETTLED_S = 1.0
 """A face seen for less has not shown how it rests."""
 
