@@ -63,6 +63,7 @@ def loader_rate(folder: Path, workers: int) -> float:
         steps=140,
         seed=0,
         augment=AugmentConfig(),
+        flow_to="later",
         flow_gap_s=0.2,
         want_flow=False,
         want_plain=False,

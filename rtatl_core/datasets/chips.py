@@ -31,7 +31,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,8 +45,6 @@ from rtatl_core.handoffs import Float32
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
 MOST_FILES = 10_240
 """More a process may not ask for on macOS."""
-_SAME_S = 1e-6
-"""Times that differ by less are the same."""
 _META, _PARTS = "meta.json", "parts"
 _RENDERED = ("synthetic", "rendered")
 """Kinds of folders in which subjects are no persons."""
@@ -250,56 +247,6 @@ def is_complete(folder: Path) -> bool:
 
 def part_folder(folder: Path, unit: str) -> Path:
     return folder / _PARTS / unit
-
-
-def frame_pairs(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
-    """(n, 2) rows of frames of one clip that are ``gap_s`` apart, to within a quarter of it."""
-    partner = partners(store, gap_s)
-    first = np.flatnonzero(partner >= 0)
-    return np.stack([first, partner[first]], axis=1)
-
-
-def partners(store: ChipStore, gap_s: float) -> NDArray[np.int64]:
-    """(N,) for each row the row of its clip that is ``gap_s`` later, to within a quarter of it; -1 = none. A store
-    with flow of its own says itself where that leads. Raises RecipeError when that is another gap."""
-    if store.flow is None:
-        return later_rows(store.clips, store.times, gap_s)
-    require_flow_gap(store, gap_s)
-    return store.flow_to
-
-
-def require_flow_gap(store: ChipStore, gap_s: float) -> None:
-    """Raises RecipeError when the flow that the store holds leads to frames at another distance."""
-    first = np.flatnonzero(store.flow_to >= 0)
-    if not len(first):
-        return
-    stored = float(np.median(store.times[store.flow_to[first]] - store.times[first]))
-    if abs(stored - gap_s) > gap_s / 4:
-        raise RecipeError(
-            f"{store.folder} holds flow to the frame {stored:.3g} s later, but network.flow_gap_s is {gap_s:g}; "
-            f"write network.flow_gap_s = {stored:.3g}, or use a folder without stored flow (prepared without --flow)"
-        )
-
-
-def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
-    """(N,) for each row the row of the same clip (empty = a still, has none) nearest to ``gap_s`` later, to within a
-    quarter of it; -1 = none. Of two that are equally near it is the later one."""
-    result = np.full(len(clips), -1, np.int64)
-    order = np.lexsort((times, clips))
-    bounds = np.flatnonzero(np.r_[True, clips[order][1:] != clips[order][:-1], True])
-    for start, stop in pairwise(bounds):
-        rows = order[start:stop]
-        if not clips[rows[0]]:
-            continue
-        at = times[rows]
-        wanted = at + gap_s
-        later = np.searchsorted(at, wanted - _SAME_S).clip(max=len(rows) - 1)
-        off = np.abs(at[later] - wanted)
-        before = np.abs(at[later - 1] - wanted)
-        nearest = np.where(before < off - _SAME_S, later - 1, later)
-        found = np.minimum(off, before) <= gap_s / 4 + _SAME_S
-        result[rows[found]] = rows[nearest[found]]
-    return result
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:

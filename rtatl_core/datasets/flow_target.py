@@ -17,8 +17,9 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.handoffs import Float32, Float64, UInt8
 
-LONGEST = 0.05
-"""Motions are cut at this fraction of the chip; what is longer in a few tenths of a second is mostly a false match."""
+LONGEST = {"later": 0.05, "rest": 0.15}
+"""Motions are cut at this fraction of the chip: what is longer in a few tenths of a second is mostly a false match, and
+no jaw drops further from rest."""
 CELL = 4
 """Pixels of the chip per flow vector, each way."""
 
@@ -40,26 +41,26 @@ METHODS: dict[str, Callable[[], Callable[[UInt8, UInt8], Float32]]] = {"dis": _d
 class FlowTarget:
     """Two chips -> the motion between them."""
 
-    def __init__(self, method: str = "dis") -> None:
-        """Raises RecipeError for an unknown method."""
+    def __init__(self, method: str = "dis", to: str = "later") -> None:
+        """to: which frame the second one is (flow_pairs.py). Raises RecipeError for an unknown method."""
         if method not in METHODS:
             raise RecipeError(f"flow method {method!r} is unknown; write one of {', '.join(METHODS)}")
-        self._flow = METHODS[method]()
+        self._flow, self._to = METHODS[method](), to
 
     def __call__(self, first: UInt8, second: UInt8) -> Float32:
         """RGB pictures (S, S, 3) -> (S/4, S/4, 2) in fractions of S."""
         side = first.shape[0]
         grey = [cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY) for chip in (first, second)]
         flow = cv2.resize(self._flow(grey[0], grey[1]), (side // CELL, side // CELL), interpolation=cv2.INTER_AREA)
-        return without_head(flow / side)
+        return without_head(flow / side, self._to)
 
 
-def without_head(flow: Float32) -> Float32:
+def without_head(flow: Float32, to: str = "later") -> Float32:
     """Subtract the median motion of the known (finite) cells and cut at ``LONGEST``."""
     known = np.isfinite(flow).all(axis=-1)
     if not known.any():
         return flow.astype(np.float32)
-    motion: Float32 = (flow - np.median(flow[known], axis=0)).clip(-LONGEST, LONGEST).astype(np.float32)
+    motion: Float32 = (flow - np.median(flow[known], axis=0)).clip(-LONGEST[to], LONGEST[to]).astype(np.float32)
     return motion
 
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rtatl_core.datasets.augment import AugmentConfig, augment, mirror_geometry, warp
-from rtatl_core.datasets.chips import ChipStore, partners
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.flow_pairs import partners
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
 from rtatl_core.datasets.others import Others
 from rtatl_core.datasets.teacher import weak_labels
@@ -65,6 +66,7 @@ class StepPlan:
     """Steps of an epoch."""
     seed: int
     augment: AugmentConfig
+    flow_to: str
     flow_gap_s: float
     want_flow: bool
     want_plain: bool
@@ -116,7 +118,9 @@ class Steps(Dataset[RawBatch]):
     def __init__(self, plan: StepPlan, epoch: int) -> None:
         self._plan, self._epoch = plan, epoch
         self._sources = (*((plan.labelled,) if plan.labelled else ()), *plan.unlabelled)
-        self._later = [partners(source.store, plan.flow_gap_s) for source in self._sources] if plan.want_flow else []
+        self._partners = [
+            partners(source.store, plan.flow_to, plan.flow_gap_s) for source in self._sources if plan.want_flow
+        ]
         self._others = [Others(source.store) for source in self._sources] if plan.want_reference else []
         self._pool = np.cumsum([0, *(len(source.rows) * source.repeat for source in plan.unlabelled)])
         self._order = np.empty(0, np.int64)
@@ -187,17 +191,17 @@ class Steps(Dataset[RawBatch]):
         )
 
     def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
-        """(2, S/4, S/4); NaN when there is no later frame, or nobody wants it."""
+        """(2, S/4, S/4); NaN when there is no frame for it to lead to, or nobody wants it."""
         store = self._sources[which].store
-        later = int(self._later[which][row]) if self._later else -1
+        partner = int(self._partners[which][row]) if self._partners else -1
         cells = store.layout.side // CELL
-        if later < 0:
+        if partner < 0:
             return np.full((2, cells, cells), np.nan, np.float32)
-        if store.flow is not None:
+        if store.flow is not None and self._plan.flow_to == "later":
             field = warp_flow(store.flow[row].astype(np.float32), matrix, store.layout)
         else:
-            self._flow_target = self._flow_target or FlowTarget()
-            first, second = (warp(store.chips[r], matrix, store.layout.side) for r in (row, later))
+            self._flow_target = self._flow_target or FlowTarget(to=self._plan.flow_to)
+            first, second = (warp(store.chips[r], matrix, store.layout.side) for r in (row, partner))
             field = self._flow_target(first, second)
         return np.ascontiguousarray(field.transpose(2, 0, 1))
 

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from rtatl_core.datasets.chips import INDEX, later_rows
+from rtatl_core.datasets.chips import INDEX
+from rtatl_core.datasets.flow_pairs import later_rows
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, exact_flow
 from rtatl_core.face.align import ChipLayout, align_face
 from rtatl_core.face.pose import head_pose

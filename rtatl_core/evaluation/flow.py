@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from rtatl_core.datasets.augment import centre_crop
-from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
@@ -21,7 +22,7 @@ from rtatl_core.tasks.optical_flow import end_point_error
 @torch.inference_mode()
 def flow_error(network: RTATL, store: ChipStore, most: int = 2000) -> dict[str, Any]:
     """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the chip;
-    over pairs of frames that are ``flow_gap_s`` apart (evenly spread ones if there are over ``most``), and over their
+    over the pairs of ``flow_pairs.py`` (evenly spread ones if there are over ``most``), and over their
     quarter with the strongest motion."""
     errors = [
         [float(end_point_error(guess, target)) * store.layout.side for guess in (predicted, torch.zeros_like(target))]
@@ -56,12 +57,13 @@ def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[Tensor
     if network.flow is None:
         raise ValueError("the network has no flow decoder")
     device = next(network.parameters()).device
-    target_of = FlowTarget()
+    config = network.config
+    target_of = FlowTarget(to=config.flow_to)
     crop = np.array([[1, 0, -store.layout.margin], [0, 1, -store.layout.margin]], np.float32)
-    pairs = frame_pairs(store, network.config.flow_gap_s)
+    pairs = frame_pairs(store, config.flow_to, config.flow_gap_s)
     for first, second in pairs[:: max(1, len(pairs) // most)]:
         chips = [np.ascontiguousarray(centre_crop(store.chips[int(row)], store.layout)) for row in (first, second)]
-        if store.flow is not None:
+        if store.flow is not None and config.flow_to == "later":
             field = warp_flow(store.flow[int(first)].astype(np.float32), crop, store.layout)
         else:
             field = target_of(*chips)

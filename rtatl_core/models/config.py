@@ -7,6 +7,7 @@ from typing import Any
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2", "face_mesh")
 STANDARDISATIONS = ("chip", "imagenet")
+FLOW_TO = ("later", "rest")
 _OF_FACE_MESH: dict[str, Any] = {"width": 32, "standardise": "chip"}
 """The backbone face_mesh is built in one way: a recipe may say nothing else of these keys."""
 
@@ -29,6 +30,8 @@ class NetworkConfig:
     geometry: int = 256
     """Width of the geometry stream; 0 leaves landmarks out."""
     dropout: float = 0.2
+    flow_to: str = "later"
+    """Which frame of its clip a frame's flow leads to: later (``flow_gap_s`` on) or rest (one at rest)."""
     flow_gap_s: float = 0.2
     """How far ahead the predicted flow looks, in seconds."""
     reference: bool = False
@@ -59,6 +62,8 @@ class NetworkConfig:
             raise ValueError(f"network.backbone {self.backbone!r} is unknown; known are {', '.join(BACKBONES)}")
         if self.standardise not in STANDARDISATIONS:
             raise ValueError(f"standardise {self.standardise!r} is unknown; known are {', '.join(STANDARDISATIONS)}")
+        if self.flow_to not in FLOW_TO:
+            raise ValueError(f"network.flow_to {self.flow_to!r} is unknown; known are {', '.join(FLOW_TO)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,7 @@ def self_supervised_losses(objective: Objective, source: Source, recipe: Recipe)
         steps=min(VALIDATION_STEPS, -(-len(source.rows) // 64)),
         seed=recipe.optim.seed,
         augment=AugmentConfig.none(),
+        flow_to=network.config.flow_to,
         flow_gap_s=network.config.flow_gap_s,
         want_flow=recipe.tasks.flow > 0,
         want_plain=recipe.tasks.consistency > 0,

@@ -28,7 +28,7 @@ _BY_AU_AND_OUTPUT = ("head.whole.weight", "head.whole.bias", "geometry.head.weig
 """Tensors whose first axis counts (AU, output), the outputs of an AU side by side."""
 _MAY_BE_NEW = ("flow.", "inpainting.")
 """Decoders, which a run may have without its predecessor, or the other way round."""
-_FREE = frozenset({"aus", "dropout", "geometry_noise", "flow_gap_s", "relation_heads"})
+_FREE = frozenset({"aus", "dropout", "geometry_noise", "flow_to", "flow_gap_s", "relation_heads"})
 """Keys of the configuration that change no tensor except by AU."""
 
 

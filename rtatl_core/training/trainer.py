@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rtatl_core import distributed
-from rtatl_core.datasets.chips import require_flow_gap
+from rtatl_core.datasets.flow_pairs import require_flow_gap
 from rtatl_core.datasets.loader import StepPlan, load_steps
 from rtatl_core.datasets.others import means_of_people
 from rtatl_core.datasets.protocols import require_apart
@@ -72,7 +72,7 @@ class Trainer:
                 "leave it false, or train on data that do (rtatl synth)"
             )
         for store in (self.data.selection, self.data.aside):  # read at the end only; the others as training begins
-            if weights.flow > 0 and store is not None:
+            if weights.flow > 0 and recipe.network.flow_to == "later" and store is not None:
                 require_flow_gap(store, recipe.network.flow_gap_s)
         self.choice = Choice.of(optim.choose, self.data)
         torch.manual_seed(optim.seed)
@@ -173,6 +173,7 @@ class Trainer:
             steps=steps,
             seed=optim.seed,
             augment=self.recipe.augment,
+            flow_to=self.network.config.flow_to,
             flow_gap_s=self.network.config.flow_gap_s,
             want_flow=weights.flow > 0,
             want_plain=weights.consistency > 0,

@@ -157,6 +157,7 @@ def test_a_mirrored_face_has_a_mirrored_reference(tmp_path: Path) -> None:
             steps=1,
             seed=0,
             augment=AugmentConfig(flip=flip),
+            flow_to="later",
             flow_gap_s=0.2,
             want_flow=False,
             want_plain=False,

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, require_apart, test_subjects
 from rtatl_core.datasets.split import DataConfig, only_aus, split
 from rtatl_core.errors import RecipeError
@@ -264,7 +265,7 @@ def test_clips_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> None
     store = ChipStore.open(one, two)
     assert list(store.clips) == ["one/c0"] * 12 + ["c1"] * 12 + ["two/c0"] * 12
     assert list(store.subjects) == ["c0"] * 12 + ["c1"] * 12 + ["c0"] * 12
-    pairs = frame_pairs(store, 0.2)
+    pairs = frame_pairs(store, "later", 0.2)
     assert len(pairs) == 30
     assert all(first // 12 == second // 12 for first, second in pairs)
     namesake = write_clips(tmp_path / "other" / "one", clips=1)

@@ -18,7 +18,8 @@ import torch
 import rtatl_core.training.publish as publishing
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
-from rtatl_core.datasets.chips import ChipStore, frame_pairs
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation.readings import predict_store
@@ -416,11 +417,11 @@ def test_unusable_data_is_named(data: Path, tmp_path: Path) -> None:
 
 def test_stored_flow_of_another_gap_is_refused(data: Path, tmp_path: Path) -> None:
     stored = write_clips(tmp_path / "stored", flow="dis", teacher=True, name="f")
-    pairs = frame_pairs(ChipStore.open(stored), 0.2)
-    np.testing.assert_array_equal(pairs, frame_pairs(ChipStore.open(data / "selection"), 0.2))
+    pairs = frame_pairs(ChipStore.open(stored), "later", 0.2)
+    np.testing.assert_array_equal(pairs, frame_pairs(ChipStore.open(data / "selection"), "later", 0.2))
     sentence = r"stored holds flow to the frame 0\.2 s later, but .*gap_s is 0\.4; write network\.flow_gap_s = 0\.2"
     with pytest.raises(RecipeError, match=sentence):
-        frame_pairs(ChipStore.open(stored), 0.4)
+        frame_pairs(ChipStore.open(stored), "later", 0.4)
     gap, unlabelled, aside = "network.flow_gap_s=0.4", f'data.unlabelled="{stored}"', f'data.aside="{stored}"'
     with pytest.raises(RecipeError, match=sentence):
         Trainer(recipe(data, gap, unlabelled), tmp_path / "out").run()

@@ -1,0 +1,77 @@
+"""Which frame the flow of a frame leads to."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, resting_rows
+from rtatl_core.datasets.teacher import TEACHER_SHAPES
+from tests.core.stores import open_store, write_clips, write_labelled
+
+
+def test_pairs_stay_in_their_clip_and_gap(tmp_path: Path) -> None:
+    store = ChipStore.open(write_clips(tmp_path / "videos"))
+    pairs = frame_pairs(store, "later", 0.2)
+    assert len(pairs) == 20
+    for a, b in pairs:
+        assert store.clips[a] == store.clips[b]
+        assert store.times[b] - store.times[a] == pytest.approx(0.2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("fps", "steps"),
+    [(5, 1), (6, 1), (6.25, 1), (8, 2), (10, 2), (12, 2), (12.5, 3), (24, 5), (25, 5), (29.97, 6), (30, 6), (7, None)],
+)
+def test_a_partner_is_the_frame_nearest_to_the_gap(fps: float, steps: int | None) -> None:
+    """25 and 30 fps, with which the bundled weights were trained, lead five and six frames on."""
+    times = np.round(np.arange(40) / fps, 4)
+    partner = later_rows(np.full(40, "c"), times, 0.2)
+    rows = np.arange(30)
+    assert partner[rows].tolist() == (rows + steps if steps else np.full(30, -1)).tolist()
+    assert partner[-1] == -1
+
+
+def test_partners_stay_in_their_clip_where_frames_are_missing() -> None:
+    clips = np.array(["a", "a", "a", "", "", "b", "b"])
+    times = np.array([0.0, 0.16, 0.5, 0.0, 0.2, 0.2, 0.8])
+    assert later_rows(clips, times, 0.2).tolist() == [1, -1, -1, -1, -1, -1, -1]
+
+
+def test_at_rest_is_a_calm_frame_of_the_same_clip_whose_head_is_turned_alike(tmp_path: Path) -> None:
+    store = open_store(write_clips(tmp_path / "clips", clips=2))
+    count = len(store) // 2
+    smile = np.tile(np.r_[np.zeros(4), np.linspace(0.2, 1, count - 4)], 2)
+    teacher = np.zeros((len(store), len(TEACHER_SHAPES)), np.float32)
+    teacher[:, list(TEACHER_SHAPES).index(12)] = smile
+    order = np.lexsort((store.times, store.clips))
+    yaw = np.tile(np.r_[[0.0, 10, 20, 30], np.tile([1.0, 19], count // 2 - 2)], 2)
+    placed = np.empty(len(store), np.int64)
+    placed[order] = np.arange(len(store))
+    store = dataclasses.replace(
+        store, teacher=teacher[placed], yaw=yaw[placed].astype(np.float32), pitch=np.zeros(len(store), np.float32)
+    )
+    calm = max(2, round(CALMEST * count))
+    partner = resting_rows(store)
+    assert (store.clips[partner] == store.clips).all()
+    assert (partner != np.arange(len(store))).all()
+    assert (placed[partner] % count < calm).all()
+    moving = np.flatnonzero(placed % count >= 4)
+    assert (np.abs(store.yaw[partner[moving]] - store.yaw[moving]) <= 9).all()
+    pairs = frame_pairs(store, "rest", 0.2)
+    assert pairs.tolist() == [[row, partner[row]] for row in range(len(store))]
+
+
+def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path) -> None:
+    clips = open_store(write_clips(tmp_path / "clips", clips=1))
+    calm = np.argsort(clips.times)[-2:]
+    codes = np.where(np.isin(np.arange(len(clips)), calm), 0.0, 3.0).astype(np.float32)[:, None]
+    coded = resting_rows(dataclasses.replace(clips, intensity=codes, teacher=None))
+    assert set(coded.tolist()) == set(calm.tolist())
+    assert (resting_rows(clips) >= 0).all(), "neither codes nor blendshapes: landmarks tell"
+    stills = open_store(write_labelled(tmp_path / "stills"))
+    assert (resting_rows(dataclasses.replace(stills, clips=np.full(len(stills), ""))) == -1).all()
