@@ -31,7 +31,7 @@ from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.reference import unknown_reference
-from rtatl_core.tasks.base import Batch
+from rtatl_core.tasks.base import Batch, Draw
 
 
 class Source(NamedTuple):
@@ -169,10 +169,10 @@ class Steps(Dataset[RawBatch]):
         store = source.store
         canvas = np.ascontiguousarray(store.chips[row])
         landmarks, geometry = store.landmarks[row].astype(np.float32), store.geometry[row].astype(np.float32)
-        made = augment(canvas, landmarks, geometry, store.layout, plan.augment, np.random.default_rng((seed, 0)))
+        made = augment(canvas, landmarks, geometry, store.layout, plan.augment, Draw.AUGMENTATION.by(seed))
         reference = unknown_reference()
         if self._others:
-            reference = self._others[which].draw(row, np.random.default_rng((seed, 1)))
+            reference = self._others[which].draw(row, Draw.REFERENCE.by(seed))
             reference = mirror_geometry(reference) if made.flipped else reference
         unknown = np.full(len(plan.aus), np.nan, np.float32)
         intensity, occurrence, sides = unknown, unknown, np.stack([unknown, unknown], axis=1)

@@ -9,10 +9,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import IntEnum
 
+import numpy as np
 from torch import Tensor
 
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
+
+
+class Draw(IntEnum):
+    """What is drawn for a face in a step. Each has random numbers of its own: shared ones would tie what has nothing to
+    do with each other, such as that only erased faces lack a reference."""
+
+    AUGMENTATION = 0
+    REFERENCE = 1
+    ERASING = 2
+
+    def by(self, seed: int) -> np.random.Generator:
+        """seed: of the face in this step."""
+        return np.random.default_rng((seed, int(self)))
 
 
 @dataclass(slots=True)
@@ -38,8 +53,8 @@ class Batch:
     flow: Tensor
     """(B, 2, S/4, S/4) in chip sides; NaN = unknown, everywhere where there is no next frame."""
     seeds: Tensor
-    """(B,) int64: what is random about one face in this step follows from its seed, however faces are spread over
-    processes."""
+    """(B,) int64: what is random about one face in this step follows from its seed (``Draw``), however faces are spread
+    over processes."""
     plain: Tensor | None = None
     """(B, 3, S, S) the same view before its light, colour and sharpness were changed; only if a task asks for it."""
 

@@ -20,7 +20,7 @@ from rtatl_core.face.regions import WINDOW
 from rtatl_core.models.backbone import standardise
 from rtatl_core.models.decoders import cut_patches, erase_regions
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
-from rtatl_core.tasks.base import Batch, Task
+from rtatl_core.tasks.base import Batch, Draw, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class RoIInpainting(Task):
         erased = np.full((len(batch.seeds), most), -1)
         shares = (self.config.coded_share, self.config.share)
         for face, (seed, uncoded) in enumerate(zip(batch.seeds.tolist(), batch.unlabelled.tolist(), strict=True)):
-            rng = np.random.default_rng((seed, 1))
+            rng = Draw.ERASING.by(seed)
             if rng.random() < shares[uncoded]:
                 count = int(rng.integers(1, most + 1))
                 erased[face, :count] = rng.choice(n, count, replace=False)

@@ -16,6 +16,7 @@ from rtatl_core.datasets.flow_target import LONGEST, FlowTarget, exact_flow, war
 from rtatl_core.datasets.loader import RawBatch, Source, StepPlan, Steps, load_steps
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.align import ChipLayout
+from rtatl_core.tasks.roi_inpainting import InpaintingConfig, RoIInpainting
 from tests.core.stores import AUS, write_clips, write_labelled
 
 
@@ -173,3 +174,19 @@ def test_flow_methods_agree_on_a_moving_patch(method: str) -> None:
 def test_unknown_flow_method() -> None:
     with pytest.raises(RecipeError, match="flow method 'farneback' is unknown; write one of dis, tvl1"):
         FlowTarget("farneback")
+
+
+def test_faces_lose_their_reference_and_their_patches_independently(plan: StepPlan) -> None:
+    """Single photos show intact faces without a reference: training must, too."""
+    task = RoIInpainting(InpaintingConfig(coded_share=0.5, share=0.5))
+    steps = Steps(dataclasses.replace(plan, want_reference=True, want_flow=False, steps=60), 0)
+    table = np.zeros((2, 2))
+    for k in range(len(steps)):
+        batch = steps[k].to_batch(torch.device("cpu"))
+        unknown = batch.reference.isnan().flatten(1).any(dim=1)[:8]
+        erased = (task.corrupt(batch, batch.chips) != batch.chips).flatten(1).any(dim=1)[:8]
+        for row, column in zip(unknown.tolist(), erased.tolist(), strict=True):
+            table[int(row), int(column)] += 1
+    share = table / table.sum()
+    np.testing.assert_allclose(share, np.outer(share.sum(axis=1), share.sum(axis=0)), atol=0.06)
+    assert share.min() > 0.1
