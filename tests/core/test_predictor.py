@@ -57,7 +57,9 @@ def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
         np.testing.assert_allclose(prediction.intensity, expected[0][i], atol=2e-3)
         np.testing.assert_allclose(prediction.occurrence, expected[1][i], atol=2e-3)
         assert prediction.flow is not None
-        np.testing.assert_allclose(prediction.flow, flow[i].transpose(1, 2, 0), atol=1e-4)
+        towards = -1 if model.network.config.flow_to == "rest" else 1
+        assert prediction.flow.from_rest == (towards == -1)
+        np.testing.assert_allclose(prediction.flow.motion, towards * flow[i].transpose(1, 2, 0), atol=1e-4)
 
 
 def test_a_face_is_read_alike_alone_and_in_company() -> None:
@@ -66,6 +68,24 @@ def test_a_face_is_read_alike_alone_and_in_company() -> None:
     (_, beside) = predictor.read(predictor.run([face(0), face(1)]))
     np.testing.assert_allclose(beside.intensity, alone.intensity, atol=2e-3)
     assert alone.flow is None
+
+
+def test_motion_from_rest_is_the_way_here_of_what_leads_back(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    fields = {}
+    for to in ("later", "rest"):
+        network = RTATL(RTATLConfig(aus=AUS, width=8, token=16, geometry=16, flow_to=to), flow=True)
+        assert network.flow is not None
+        torch.nn.init.constant_(network.flow.out.bias, 0.4)
+        plain = Calibration(np.ones(len(AUS), np.float32), np.zeros(len(AUS), np.float32))
+        save_model(tmp_path / to, network, plain, {"name": to, "trained_on": "nothing", "trust": {}})
+        predictor = Predictor(tmp_path / f"{to}.safetensors", "cpu")
+        (prediction,) = predictor.read(predictor.run([face(0)], want_flow=True))
+        assert prediction.flow is not None
+        assert prediction.flow.from_rest == (to == "rest")
+        fields[to] = prediction.flow.motion
+    np.testing.assert_allclose(fields["later"], 0.4 / FLOW_SCALE, atol=1e-6)
+    np.testing.assert_allclose(fields["rest"], -0.4 / FLOW_SCALE, atol=1e-6)
 
 
 @pytest.fixture
