@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from au_desktop.runtime.pipeline import Pipeline, State
+from rtatl_core.errors import WeightsError
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import until
 from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener, file_spec
@@ -199,3 +200,30 @@ def test_a_recording_without_rows_yet_goes_on_in_its_folder_whatever_model_comes
     assert "AU12_r" in columns
     assert "AU25_r" not in columns
     assert "engines" not in facts
+
+
+@pytest.mark.parametrize("source", [CAMERA, FILE], ids=["camera", "file"])
+def test_every_frame_has_its_row_when_the_weights_turn_out_unusable(
+    make_pipeline: Any, tmp_path: Path, source: Any
+) -> None:
+    class Engine(FakeEngine):
+        def process(self, packet: Any, dropped: Any = ()) -> Any:
+            if packet.number >= 10:
+                time.sleep(0.1)
+                raise WeightsError("The weights are of another shape; install them again.")
+            return super().process(packet, dropped)
+
+    pipeline: Pipeline = make_pipeline(Engine, open_source=camera_opener(frames=1000, fps=100))
+    pipeline.set_source(source)
+    folder = pipeline.start_recording(tmp_path)
+    pipeline.start()
+    status = until(pipeline, lambda status: status.state is State.FAILED)
+    assert status.notice is not None
+    assert status.notice.text.startswith("The weights are of another shape")
+    pipeline.close()
+    status = pipeline.status()
+    assert status.captured == status.analysed + status.dropped
+    facts, columns = read_session(folder)
+    assert facts["status"].startswith("stopped: The weights are")
+    assert columns["frame"].tolist() == list(range(1, status.captured + 1))
+    assert columns["analysed"].sum() == status.analysed
