@@ -6,23 +6,27 @@ another one may take its place between two frames.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from au_desktop.runtime.at_rest import PictureAtRest
 from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import Taken
 from rtatl_core.errors import AUError, WeightsError
-from rtatl_core.handoffs import AnalysedFrame, Float32, FramePacket, ObservedFrame
+from rtatl_core.handoffs import AnalysedFrame, Float32, ObservedFrame
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 
 if TYPE_CHECKING:  # torch takes a second to import: the window is shown first
     from rtatl_core.engine import Engine
+
+log = logging.getLogger(__name__)
 
 RATE_WINDOW_S = 2.0
 STOP_S = 8.0
@@ -45,7 +49,7 @@ class AnalysisStats:
     state: AnalysisState
     analysed: int
     failed: int
-    """Frames on which the engine raised; they count as dropped."""
+    """Frames on which the engine raised, or that it had to leave; they count as dropped."""
     fps: float
     """Analysed per second over the last two seconds."""
     timestamp: float | None
@@ -58,6 +62,7 @@ class Listener:
 
     on_frame: Callable[[Capture, AnalysedFrame], None]
     on_failed_frame: Callable[[Capture, Taken | None, str], None]
+    """With a sentence for the person, which is empty where that of ``on_broken`` follows."""
     on_end: Callable[[Capture], None]
     """The capture has ended and its last frame is done."""
     on_broken: Callable[[str], None]
@@ -94,7 +99,8 @@ class Analysis:
         self.ready = threading.Event()
         """Set once the engine is loaded."""
         self.loading = False
-        """While an engine is made: the frames taken from the box so far are delivered, the others wait there."""
+        """True while an engine is being loaded. Frames already taken from the box have been delivered; the rest wait in
+        it."""
         self.facts: EngineFacts | None = None
         self._make_next: Callable[[], Engine] | None = make_engine
         self._listener = listener
@@ -105,10 +111,7 @@ class Analysis:
         self._finished: Capture | None = None
         self._behind: Future[None] | None = None
         self._unusable: str | None = None
-        self._seen: tuple[Capture, ObservedFrame | FramePacket] | None = None
-        """The frame on the screen; without its faces where the engine that found them is gone."""
-        self._again = False
-        """The frame on the screen lacks what was wished for since."""
+        self._at_rest = PictureAtRest()
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._state = AnalysisState.LOADING
@@ -143,7 +146,8 @@ class Analysis:
             self._wishes[name] = value
             if self._engine is not None:
                 setattr(self._engine, name, value)
-            self._again |= name in LAYER_WISHES
+            if name in LAYER_WISHES:
+                self._at_rest.outdate()
         self._changed.set()
 
     def wished(self, name: str) -> Any:
@@ -160,8 +164,8 @@ class Analysis:
             return {name: times.values() for name, times in self._stages.items()}
 
     def stop(self, timeout: float = STOP_S) -> bool:
-        """Analyses what lies in the box and ends; False when the thread still works after `timeout` seconds, of which
-        it gets few while it loads an engine."""
+        """Analyses what lies in the box and ends. Returns False if the thread is still busy after `timeout` seconds (at
+        most LOADING_STOP_S while an engine loads)."""
         self._stop.set()
         self._changed.set()
         if self.loading:
@@ -184,7 +188,7 @@ class Analysis:
                     self._changed.clear()
         finally:
             if engine is not None:
-                engine.close()
+                _close(engine)
 
     def _exchanged(self, engine: Engine | None) -> Engine | None:
         """The engine that was asked for, or the given one if none was or it cannot be used."""
@@ -194,28 +198,36 @@ class Analysis:
             return engine
         if engine is None:
             self._state = AnalysisState.LOADING
+        loaded, facts = None, self.facts
         self.loading = True
         try:
             loaded = make()
+            self._take_over(loaded, engine)
         except Exception as error:  # whatever torch, mediapipe or a driver may raise while loading
+            with self._lock:
+                self._engine = engine
+            self.facts = facts
+            if loaded is not None:
+                _close(loaded)
             self._refuse(error, keeps_on=engine is not None)
             return engine
         finally:
             self.loading = False
         if engine is not None:
-            loaded.follow_on(engine)
-            engine.close()
-            if self._seen is not None and isinstance(self._seen[1], ObservedFrame):
-                self._seen = self._seen[0], self._seen[1].packet
-            self._again = True
-        with self._lock:  # a wish made meanwhile must not be passed over, nor an older one come after it
-            self._engine = loaded
-            for name, value in self._wishes.items():
-                setattr(loaded, name, value)
-        self._tell_facts(loaded)
+            _close(engine)
+            self._at_rest.forget_faces()
         self._state = AnalysisState.READY
         self.ready.set()
         return loaded
+
+    def _take_over(self, engine: Engine, before: Engine | None) -> None:
+        if before is not None:
+            engine.follow_on(before)
+        with self._lock:  # a wish made meanwhile must not be passed over, nor an older one come after it
+            self._engine = engine
+            for name, value in self._wishes.items():
+                setattr(engine, name, value)
+        self._tell_facts(engine)
 
     def _refuse(self, error: Exception, *, keeps_on: bool) -> None:
         cause = f"{type(error).__name__}: {error}"
@@ -236,79 +248,87 @@ class Analysis:
         self._state = AnalysisState.FAILED
 
     def _serve(self, engine: Engine) -> Engine | None:
-        """Until the end, or until another engine is wanted; None when this one turned out unusable.
-
-        Faces of a frame are looked for here, while a thread of its own still analyses the frame before.
-        """
+        """Until the end, or until another engine is wanted; None when this one turned out unusable."""
         with ThreadPoolExecutor(1, "second half of the analysis") as second:
-            self._behind = None
             while self._make_next is None and self._unusable is None:
-                stopping = self._stop.is_set()
-                capture, taken = self._capture, None
-                if capture is None or capture is self._finished:
-                    if stopping:
+                stopping, capture = self._stop.is_set(), self._capture
+                if capture is not None and capture is not self._finished:
+                    if not self._step(engine, capture, second, stopping):
                         break
-                    self._show_again(engine)
+                elif stopping:
+                    break
+                else:
+                    self._show_again(engine, capture)
                     self._changed.wait()
                     self._changed.clear()
-                    continue
-                try:
-                    if capture is not self._followed:
-                        self._catch_up()
-                        self._followed = capture
-                        engine.reset(new_ids=True)
-                    taken = capture.box.take(0.0 if stopping else 0.2)
-                    if taken is not None:
-                        self._again = False
-                        observed = engine.observe(taken.packet)
-                        self._catch_up()
-                        self._seen = capture, observed
-                        self._behind = second.submit(self._analyse, engine, capture, taken, observed)
-                    elif capture.box.exhausted:
-                        self._catch_up()
-                        self._finished = capture
-                        self._listener.on_end(capture)
-                    elif stopping:
-                        break
-                    else:
-                        self._show_again(engine)
-                        self._listener.on_wait(capture)
-                except Exception as error:  # the top of the loop: this frame is lost, the next may do
-                    self._catch_up()
-                    self._lose(capture, taken, error)
             self._catch_up()
         if self._unusable is None:
             return engine
-        engine.close()
+        _close(engine)
         self._engine = None
         self._break(self._unusable)
         self._unusable = None
         return None
 
-    def _show_again(self, engine: Engine) -> None:
-        """While no frame comes, because of a pause, the end, or a photo: a layer that is switched on, or another
-        engine, would have to wait for the next one. Another engine looks for the faces anew: it may follow more."""
-        with self._lock:
-            again, self._again = self._again, False
-        if not again or self._seen is None or self._seen[0] is not self._capture:
-            return
-        self._catch_up()
-        capture, seen = self._seen
+    def _step(self, engine: Engine, capture: Capture, second: ThreadPoolExecutor, stopping: bool) -> bool:
+        """The next frame of that capture, or what is due while none comes; False: it stops, and none is left.
+
+        Faces of a frame are looked for here, while `second`, a thread of its own, still analyses the frame before.
+        """
+        taken = None
         try:
-            observed = engine.observe(seen) if isinstance(seen, FramePacket) else seen
-            self._seen = capture, observed
-            frame = engine.analyse(observed)
+            if capture is not self._followed:
+                self._catch_up()
+                self._followed = capture
+                engine.reset(new_ids=True)
+            taken = capture.box.take(0.0 if stopping else 0.2)
+            if taken is not None:
+                self._begin_analysis(engine, capture, taken, second)
+            else:
+                self._catch_up()
+                if self._unusable is None:
+                    return self._idle(engine, capture, stopping)
+        except Exception as error:  # the top of the loop: this frame is lost, the next may do
+            self._catch_up()
+            self._lose(capture, taken, _told(error))
+        return True
+
+    def _begin_analysis(self, engine: Engine, capture: Capture, taken: Taken, second: ThreadPoolExecutor) -> None:
+        observed = engine.observe(taken.packet)
+        self._catch_up()
+        if self._unusable is None:
+            self._at_rest.is_now(capture, observed)
+            self._behind = second.submit(self._analyse, engine, capture, taken, observed)
+        else:  # as the frame before has shown
+            self._lose(capture, taken, "")
+
+    def _idle(self, engine: Engine, capture: Capture, stopping: bool) -> bool:
+        """No frame came; False: it stops, and none is left."""
+        if capture.box.exhausted:
+            self._finished = capture
+            self._listener.on_end(capture)
+        elif stopping:
+            return False
+        else:
+            self._show_again(engine, capture)
+            self._listener.on_wait(capture)
+        return True
+
+    def _show_again(self, engine: Engine, capture: Capture | None) -> None:
+        self._catch_up()
+        try:
+            frame = self._at_rest.again(engine, capture)
         except Exception as error:  # the next frame may do
             self._listener.on_warning(f"The picture could not be analysed again ({type(error).__name__}: {error}).")
         else:
-            packet = replace(frame.packet, captured_at=time.perf_counter())  # its delay is no delay of the camera's
-            self._listener.on_again(capture, replace(frame, packet=packet))
+            if frame is not None and capture is not None:
+                self._listener.on_again(capture, frame)
 
     def _catch_up(self) -> None:
         """Waits until the frame before is delivered."""
-        if self._behind is not None:
-            self._behind.result()
-            self._behind = None
+        behind, self._behind = self._behind, None
+        if behind is not None:
+            behind.result()
 
     def _analyse(self, engine: Engine, capture: Capture, taken: Taken, observed: ObservedFrame) -> None:
         try:
@@ -319,13 +339,13 @@ class Analysis:
             self._deliver(capture, frame)
         except WeightsError as error:  # some weights show only at the first frame that they do not fit
             self._unusable = str(error)
+            self._lose(capture, taken, "")
         except Exception as error:  # the top of this thread: this frame is lost, the next may do
-            self._lose(capture, taken, error)
+            self._lose(capture, taken, _told(error))
 
-    def _lose(self, capture: Capture, taken: Taken | None, error: Exception) -> None:
+    def _lose(self, capture: Capture, taken: Taken | None, text: str) -> None:
         with self._lock:
             self._failed += taken is not None and capture is self._capture
-        text = f"A frame could not be analysed ({type(error).__name__}: {error}); the next ones are tried."
         self._listener.on_failed_frame(capture, taken, text)
 
     def _deliver(self, capture: Capture, frame: AnalysedFrame) -> None:
@@ -342,3 +362,15 @@ class Analysis:
         since = time.perf_counter() - RATE_WINDOW_S
         recent = [at for at in self._done_at if at > since]
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+
+
+def _told(error: Exception) -> str:
+    return f"A frame could not be analysed ({type(error).__name__}: {error}); the next ones are tried."
+
+
+def _close(engine: Engine) -> None:
+    """An engine that is not needed any more does no harm, whatever it says."""
+    try:
+        engine.close()
+    except Exception:
+        log.exception("an engine could not be closed")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,16 +16,15 @@ from typing import TYPE_CHECKING
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts, Listener
 from au_desktop.runtime.capture import Capture, CaptureState, Report
-from au_desktop.runtime.recordings import Recordings, without_results
+from au_desktop.runtime.recordings import Recordings
 from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
 from au_desktop.sinks.history import History
-from au_desktop.sinks.recorder import Recorder, RecordingStatus
+from au_desktop.sinks.recorder import RecordingStatus
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
-from rtatl_core.handoffs import AnalysedFrame, FramePacket
+from rtatl_core.handoffs import AnalysedFrame
 from rtatl_core.machine.meter import stage_figures
-from rtatl_core.sessions.rows import records
 
 if TYPE_CHECKING:
     from rtatl_core.engine import Engine
@@ -37,9 +35,6 @@ log = logging.getLogger(__name__)
 
 NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
-CATCH_UP_S = 5.0
-"""So long a recording that is to end waits for frames that were captured already."""
-_LOOK_EVERY_S = 0.02
 SILENT_S = 3.0
 """After this time without a picture of a live source, too."""
 
@@ -67,9 +62,6 @@ class Pipeline:
         """Starts the captures, which must not inherit the low priority of the window (priority.py)."""
         self._starter.submit(int)  # its thread begins now
         self._lock = threading.RLock()
-        self._delivered = threading.Condition(self._lock)
-        self._last_number = 0
-        """Of the last frame of the present capture that went to the recorder, if there is one."""
         self._notices = Notices()
         self._capture: Capture | None = None
         self._before: Capture | None = None
@@ -77,6 +69,7 @@ class Pipeline:
         self._faces_seen = False
         self._silent = False
         self._broken = False
+        self._closed = False
         self._make_engine = make_engine
         self._facts: EngineFacts | None = None
         """Of the engine whose frames came last."""
@@ -93,7 +86,7 @@ class Pipeline:
                 on_again=self._on_again,
             ),
         )
-        self._recordings = Recordings(self._analysis, self._notices)
+        self._recordings = Recordings(self._analysis, self._notices, self._lock)
 
     def start(self) -> None:
         """Starts the analysis thread, which loads the engine."""
@@ -103,17 +96,16 @@ class Pipeline:
         """Plays another source, or none. It is opened in its own thread; faults appear as status().notice. Where the
         one before is recorded, this waits until the frames captured so far have their rows."""
         with self._lock:
+            if self._closed:
+                return
             if self._capture is not None:
-                if self._recordings.running is not None:
-                    self._catch_up(self._capture)
+                self._recordings.catch_up()
                 self._capture.stop(discard=True)
                 self._before = self._capture  # the next one lets it close its device first
             for key in ("source", "faces", "frames", "silent", "recording"):
                 self._notices.withdraw(key)
-            self._recordings.end()
             self._faces_seen = self._silent = False
             self._ended = None
-            self._last_number = 0
             self.history.clear()
             self.view.take_nowait()
             self._capture = None
@@ -127,6 +119,7 @@ class Pipeline:
                     self._retry_s,
                     self._pace,
                 )
+            self._recordings.follow(self._capture)
             self._analysis.follow(self._capture)
             if self._capture is not None and not self._broken:
                 self._starter.submit(self._capture.start).result()
@@ -178,24 +171,20 @@ class Pipeline:
         already is returned as it is. A file that has ended plays again, and is recorded from its first frame; `anew`:
         any source does, and a recording that runs ends. Raises SessionError."""
         with self._lock:
-            capture = self._capture
-            if capture is None:
-                raise SessionError("There is nothing to record yet; choose a camera or a video first.")
             if not anew and (recorder := self._recordings.running):
                 return recorder.folder
-            if self.status().state is State.FAILED:
-                raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
-            if anew or self._ended is capture:
-                self.set_source(capture.spec)
-                capture = self._capture or capture
-            self._notices.withdraw("recording")
-            return self._recordings.begin(capture, Path(root))
+            if (capture := self._capture) is not None:
+                if self.status().state is State.FAILED:
+                    raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
+                if anew or self._ended is capture or self._recordings.has_all:
+                    self.set_source(capture.spec)
+            return self._recordings.begin(Path(root))
 
     def stop_recording(self) -> Path | None:
         """Ends the recording: waits until the frames captured so far have their rows, and until its files are closed.
         Its folder, or None when nothing was recording."""
         with self._lock:
-            recorder = self._finish_recording()
+            recorder = self._recordings.finish()
         if recorder is None:
             return None
         if not recorder.join():
@@ -263,6 +252,7 @@ class Pipeline:
         gets its row. What does not end in time is left behind and logged. Returns the folder of the recording that ran,
         None if none did."""
         with self._lock:
+            self._closed = True  # an engine that is loaded just now starts no capture any more
             capture, before = self._capture, self._before
         self._starter.shutdown()
         for late in (capture, before):
@@ -271,7 +261,7 @@ class Pipeline:
                 if not late.join():
                     log.warning("%s did not stop in time", late.spec.name)
         with self._lock:
-            recorder = self._finish_recording()
+            recorder = self._recordings.finish()
         if not self._analysis.stop():
             log.warning("the analysis did not stop in time")
         self._recordings.close()
@@ -281,7 +271,6 @@ class Pipeline:
         with self._lock:
             if capture is not self._capture:
                 return
-            recorder = self._recordings.last
             if self._silent:
                 self._silent = False
                 self._notices.withdraw("silent")
@@ -293,9 +282,7 @@ class Pipeline:
             elif not self._faces_seen and frame.packet.timestamp >= NO_FACE_S:
                 text = f"No face found in {capture.spec.name}; turn towards the camera or make more light."
                 self._notices.post("faces", "info", text)
-        if recorder is not None:  # outside the lock: for a file it may wait
-            recorder.put(records(frame), frame.packet.captured_at)
-        self._note_delivered(capture, frame.packet)
+        self._recordings.deliver(capture, frame)
 
     def _on_again(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:
@@ -303,48 +290,13 @@ class Pipeline:
                 self.view.put(frame)
 
     def _on_failed_frame(self, capture: Capture, taken: Taken | None, text: str) -> None:
-        log.exception("analysis")
+        if text:
+            log.exception("analysis")
         with self._lock:
-            if capture is not self._capture:
-                return
-            recorder = self._recordings.last
-            self._tell("frames", "warning", text)
-        if recorder is not None and taken is not None:
-            recorder.put(*without_results(taken))
-            self._note_delivered(capture, taken.packet)
-
-    def _finish_recording(self) -> Recorder | None:
-        """Ends the recording that runs after the frames captured so far; returns it, None if none did. Its files are
-        closed in the recorder's thread. Called under the lock."""
-        recorder, capture = self._recordings.running, self._capture
-        if recorder is None or capture is None:
-            return None
-        self._catch_up(capture)
-        recorder = self._recordings.running or recorder  # another model may have gone on in another folder
-        recorder.finish(at_end=capture.stats().at_end)
-        return recorder
-
-    def _catch_up(self, capture: Capture) -> None:
-        """Waits until the frames captured so far went to the recording that runs, which ends then. While a model is
-        loaded, which takes seconds, those that wait for it get rows without results instead: nobody should wait at a
-        window that is dead. Called under the lock, which is given up meanwhile."""
-        captured = capture.stats().captured
-
-        def is_done() -> bool:
-            return self._last_number >= captured or self._recordings.running is None
-
-        until = time.monotonic() + CATCH_UP_S
-        while not is_done() and not self._analysis.loading and time.monotonic() < until:
-            self._delivered.wait(_LOOK_EVERY_S)
-        recorder = self._recordings.running
-        if recorder is not None and self._analysis.loading and (taken := capture.box.waiting()):
-            recorder.put(*without_results(taken))
-
-    def _note_delivered(self, capture: Capture, packet: FramePacket) -> None:
-        with self._lock:
-            if capture is self._capture:
-                self._last_number = packet.number
-                self._delivered.notify_all()
+            if text and capture is self._capture:
+                self._tell("frames", "warning", text)
+        if taken is not None:
+            self._recordings.give_up(capture, taken)
 
     def _on_end(self, capture: Capture) -> None:
         stats = capture.stats()
@@ -363,9 +315,10 @@ class Pipeline:
             self._broken = True
             self._notices.post("engine", "error", text)
             if self._capture is not None:
+                self._capture.stop()
+                self._recordings.give_up_waiting()
                 self._capture.stop(discard=True)
             self._recordings.end(f"stopped: {text}")
-            self._delivered.notify_all()  # no frame will come
 
     def _on_engine(self, facts: EngineFacts) -> None:
         with self._lock:
@@ -376,8 +329,8 @@ class Pipeline:
                 if self._capture is not None:
                     self.set_source(self._capture.spec)
                 return
-            if before is not None and self._capture is not None:
-                self._recordings.change_engine(self._capture, before, facts)
+            if before is not None:
+                self._recordings.change_engine(before, facts)
 
     def _on_wait(self, capture: Capture) -> None:
         silent_s = capture.silent_s()

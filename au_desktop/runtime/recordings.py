@@ -1,36 +1,51 @@
-"""Which session is written now: begins one, notes what happens in it, goes on in another when its columns no longer
-fit, and ends it. Knows no threads but the recorder's; the pipeline calls it under its own lock.
+"""Which session is written now, and which frames belong to it: begins one, hands it the frames captured from then on,
+notes what happens in it, goes on in another when its columns no longer fit, and ends it.
 
-Enters: the capture that is recorded, what the engine says of itself, and notes. Leaves: a Recorder to hand frames to,
+Enters: the capture that is recorded, its frames, what the engine says of itself, and notes. Leaves: session folders,
 and notices for the person.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from au_desktop.runtime.analysis import Analysis, EngineFacts
-from au_desktop.runtime.capture import Capture, CaptureStats
+from au_desktop.runtime.capture import Capture, CaptureState, CaptureStats
 from au_desktop.runtime.slots import Taken
 from au_desktop.runtime.status import Notices
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
+from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.sessions.inputs import Input
-from rtatl_core.sessions.rows import FrameRecord
+from rtatl_core.sessions.rows import FrameRecord, records
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
 log = logging.getLogger(__name__)
 
+CATCH_UP_S = 5.0
+"""So long a recording that is to end waits for frames that were captured already."""
+_LOOK_EVERY_S = 0.02
+
 
 class Recordings:
-    """One recording after another."""
+    """One recording after another. Whoever calls holds `lock`, the pipeline's, where it does not say otherwise."""
 
-    def __init__(self, analysis: Analysis, notices: Notices) -> None:
+    def __init__(self, analysis: Analysis, notices: Notices, lock: threading.RLock) -> None:
         self._analysis = analysis
         self._notices = notices
+        self._lock = lock
+        self._delivered = threading.Condition(lock)
+        self._capture: Capture | None = None
+        self._first = 1
+        """Number of the first frame that belongs to the recording."""
+        self._last_number = 0
+        """Of the last frame of this capture that came here, or has its row already."""
         self.last: Recorder | None = None
         """The one that runs, or ran last."""
         self._made: list[Recorder] = []
@@ -44,8 +59,33 @@ class Recordings:
         recorder = self.running
         return recorder.status() if recorder else None
 
-    def begin(self, capture: Capture, root: Path) -> Path:
-        """Makes the session folder in ``root`` and records from the next frame on. Raises SessionError."""
+    def follow(self, capture: Capture | None) -> None:
+        """Another source, or none; the recording of the one before ends."""
+        self.end()
+        self._capture, self._last_number = capture, 0
+
+    @property
+    def has_all(self) -> bool:
+        """The source has ended, and no frame of it is still to come: nothing more can be recorded of it."""
+        capture = self._capture
+        if capture is None or capture.stats().state is not CaptureState.ENDED:
+            return False
+        return self._last_number >= capture.box.newest
+
+    def begin(self, root: Path) -> Path:
+        """Makes the session folder in ``root`` and records from the next frame on. Raises SessionError.
+
+        Frames may wait to be analysed. Those of a live source came before, so they do not belong to the recording;
+        those of a file are still to be played. A frame that has its row in the recording before is not recorded again.
+        """
+        capture = self._capture
+        if capture is None:
+            raise SessionError("There is nothing to record yet; choose a camera or a video first.")
+        self._notices.withdraw("recording")
+        self._first = max(capture.box.newest if capture.spec.live else 0, self._last_number) + 1
+        return self._begin(capture, root)
+
+    def _begin(self, capture: Capture, root: Path) -> Path:
         folder = make_folder(root, _stem(capture.spec))
         self.last = Recorder(
             folder,
@@ -61,6 +101,67 @@ class Recordings:
         self._made.append(self.last)
         self.last.start()
         return folder
+
+    def _accepts(self, number: int) -> bool:
+        """Whether the frame was captured while it recorded."""
+        return number >= self._first
+
+    def deliver(self, capture: Capture, frame: AnalysedFrame) -> None:
+        """An analysed frame, and those dropped before it. Called without the lock: for a file it may wait."""
+        self._hand_over(capture, frame.packet, lambda: records(frame))
+
+    def give_up(self, capture: Capture, taken: Taken) -> None:
+        """A frame that could not be analysed, likewise."""
+        self._hand_over(capture, taken.packet, lambda: _without_results(taken))
+
+    def _hand_over(self, capture: Capture, packet: FramePacket, rows: Callable[[], tuple[FrameRecord, ...]]) -> None:
+        with self._lock:
+            recorder = self.running if capture is self._capture else None
+            accepted = tuple(row for row in rows() if self._accepts(row.number)) if recorder is not None else ()
+        if recorder is not None and accepted:
+            recorder.put(accepted, packet.captured_at)
+        with self._lock:
+            if capture is self._capture:
+                self._last_number = max(self._last_number, packet.number)
+                self._delivered.notify_all()
+
+    def give_up_waiting(self) -> None:
+        """The frames that wait to be analysed get rows without results."""
+        taken = self._capture.box.waiting() if self._capture is not None else None
+        if taken is not None:
+            self._put_waiting(taken)
+
+    def _put_waiting(self, taken: Taken) -> None:
+        accepted = tuple(row for row in _without_results(taken) if self._accepts(row.number))
+        if (recorder := self.running) is not None and accepted:
+            recorder.put(accepted, taken.packet.captured_at, wait=False)
+        self._last_number = taken.packet.number
+
+    def catch_up(self) -> None:
+        """Waits (at most CATCH_UP_S) until all frames captured so far are in the recording. While a model loads it does
+        not wait, so the window stays responsive; the remaining frames get rows without results. Releases the lock while
+        waiting."""
+        capture, until = self._capture, time.monotonic() + CATCH_UP_S
+        if capture is None:
+            return
+        newest = capture.box.newest
+        while self.running is not None and self._last_number < newest and time.monotonic() < until:
+            waiting = capture.box.waiting()
+            if waiting is not None and self._analysis.loading:  # asked afterwards: so none was taken meanwhile
+                self._put_waiting(waiting)
+            else:
+                self._delivered.wait(_LOOK_EVERY_S)
+
+    def finish(self) -> Recorder | None:
+        """Ends the recording that runs after the frames captured so far; returns it, None if none did. Its files are
+        closed in the recorder's thread. Like ``catch_up`` it releases the lock meanwhile."""
+        recorder, capture = self.running, self._capture
+        if recorder is None or capture is None:
+            return None
+        self.catch_up()
+        recorder = self.running or recorder  # another model may have gone on in another folder
+        recorder.finish(at_end=capture.stats().at_end)
+        return recorder
 
     def note(self, kind: str, label: str) -> None:
         if recorder := self.running:
@@ -103,19 +204,19 @@ class Recordings:
         """Called in any thread."""
         self._notices.post("recording", "error", f"Recording stopped: {text}")
 
-    def change_engine(self, capture: Capture, before: EngineFacts, now: EngineFacts) -> None:
-        """The next frames come from another engine. One with other AUs has other columns, so the recording goes on in
-        another folder."""
-        recorder = self.running
-        if recorder is None:
+    def change_engine(self, before: EngineFacts, now: EngineFacts) -> None:
+        """The next frames come from another engine. One with other AUs has other columns, so a recording that has rows
+        goes on in another folder."""
+        recorder, capture = self.running, self._capture
+        if recorder is None or capture is None:
             return
-        if now.columns == before.columns:
+        if now.columns == before.columns or not recorder.got_frames:
             recorder.engine(now.model, self._settings(capture.spec))
             return
         self.note("engine", f"{now.model['name']} has other AUs; the recording goes on in another folder")
         recorder.finish()
         try:
-            folder = self.begin(capture, recorder.folder.parent)
+            folder = self._begin(capture, recorder.folder.parent)
         except SessionError as error:
             self.stopped_because(str(error))
         else:
@@ -146,10 +247,10 @@ class Recordings:
         return settings
 
 
-def without_results(taken: Taken) -> tuple[tuple[FrameRecord, ...], float]:
-    """For ``Recorder.put``: the records of frames that were captured but not analysed, and when the last was."""
+def _without_results(taken: Taken) -> tuple[FrameRecord, ...]:
+    """Of frames that were captured but not analysed."""
     frames = (*taken.dropped, (taken.packet.number, taken.packet.timestamp))
-    return tuple(FrameRecord(number, timestamp) for number, timestamp in frames), taken.packet.captured_at
+    return tuple(FrameRecord(number, timestamp) for number, timestamp in frames)
 
 
 def _about(spec: SourceSpec, stats: CaptureStats) -> dict[str, Any]:

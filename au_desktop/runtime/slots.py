@@ -20,8 +20,8 @@ T = TypeVar("T")
 PATIENCE_S = 0.12
 """So long a live frame may wait: a moment in which the machine is busy with something else then costs no frame."""
 HURRIES_FOR_S = 1.0
-"""If that does not do, the newest wins for so long after the last frame given up: waiting would save none any more,
-and only make the picture late."""
+"""When a frame had to be dropped after all, only the newest frame is kept for this many seconds: waiting would save no
+frame and only add delay."""
 
 
 class Slot(Generic[T]):
@@ -72,13 +72,19 @@ class FrameBox:
         self._packets: deque[FramePacket] = deque()
         self._given_up: list[tuple[int, float]] = []
         self._dropped = 0
+        self._newest = 0
         self._hurries_until = -math.inf
         self._ended = False
 
     @property
     def dropped(self) -> int:
-        """Frames given up for newer ones, or lost by the source, so far."""
+        """Frames given up for newer ones, discarded, or lost by the source, so far."""
         return self._dropped
+
+    @property
+    def newest(self) -> int:
+        """Number of the last frame that was put in, 0 before the first."""
+        return self._newest
 
     @property
     def exhausted(self) -> bool:
@@ -100,6 +106,7 @@ class FrameBox:
                 self._hurries_until = packet.captured_at + HURRIES_FOR_S
             self._dropped += len(packet.lost)
             self._packets.append(packet)
+            self._newest = packet.number
             self._change.notify_all()
             return True
 
@@ -138,5 +145,6 @@ class FrameBox:
         with self._change:
             self._ended = True
             if discard:
+                self._dropped += len(self._packets)
                 self._packets.clear()
             self._change.notify_all()

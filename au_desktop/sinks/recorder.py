@@ -22,7 +22,8 @@ from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
 
 ROOM = 20_000
-"""Frames that may wait for the disk: eleven minutes at 30 per second, about 30 MB."""
+"""Frames that may wait for the disk: eleven minutes at 30 per second, about 30 MB. What happens beside them is rare and
+small, and always has room."""
 EMPTY = "empty: no frame came"
 STOP_S = 5.0
 CLOCK_STEP_S = 0.5
@@ -83,11 +84,13 @@ class Recorder:
         self.took_ms = Recent(STAGE_SAMPLES)
         """To write each frame's rows."""
         self.got_frames = False
-        """Whether any frame was handed over."""
+        """Whether any frame was taken."""
         self._open_writer = open_writer
         self._on_fault = on_fault
         self._length_s = length_s
-        self._queue: queue.Queue[_Rows | _Event | _Engine | None] = queue.Queue(room)
+        self._queue: queue.SimpleQueue[_Rows | _Event | _Engine | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(room)
+        self._lock = threading.Lock()  # around `active` and the queue: what is taken while it is active is written
         self._markers = 0
         self._started_at = time.perf_counter()
         self._paused_at: float | None = None
@@ -120,22 +123,19 @@ class Recorder:
         size, rows = (writer.bytes, writer.rows) if writer else (0, 0)
         return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None)
 
-    def put(self, records: tuple[FrameRecord, ...], captured_at: float) -> None:
+    def put(self, records: tuple[FrameRecord, ...], captured_at: float, *, wait: bool = True) -> None:
         """Hands over the records of one frame; `captured_at` is that of the last of them.
 
         A file's frame waits for room. A live one never does: should the disk hang until the queue is full, the
-        recording ends with what was written and says so.
+        recording ends with what was written and says so. Without `wait` no room is needed: for the last few frames.
         """
-        rows = _Rows(records, captured_at)
-        self.got_frames = True
         while self.active:
-            try:
-                self._queue.put(rows, timeout=0 if self.live else _TICK_S)
+            if not wait or self._room.acquire(timeout=0 if self.live else _TICK_S):
+                self.got_frames |= self._take(_Rows(records, captured_at))
                 return
-            except queue.Full:
-                if self.live:
-                    self._fail(f"{self.folder} takes no more data; record to a disk that answers.")
-                    self._on_fault(self.failure)
+            if self.live:
+                self._fail(f"{self.folder} takes no more data; record to a disk that answers.")
+                self._on_fault(self.failure)
 
     def pause(self) -> None:
         """The source stands still, and the clock with it."""
@@ -146,40 +146,46 @@ class Recorder:
             self._paused_s += time.perf_counter() - self._paused_at
             self._paused_at = None
 
-    def event(self, kind: str, label: str) -> None:
-        """Notes something that happens now."""
-        with contextlib.suppress(queue.Full):  # full for minutes: the recording is about to stop anyway
-            self._queue.put_nowait(_Event(kind, label, time.perf_counter()))
+    def event(self, kind: str, label: str) -> bool:
+        """Notes something that happens now. False: the recording has just ended, it is not noted."""
+        return self._take(_Event(kind, label, time.perf_counter()))
 
-    def mark(self) -> int:
-        """Notes a marker at this moment; returns its number, from 1 on. Raises SessionError before the first frame,
-        because there is no row yet that it could stand beside."""
+    def mark(self) -> int | None:
+        """Notes a marker at this moment; returns its number, from 1 on, None when the recording has just ended. Raises
+        SessionError before the first frame, because there is no row yet that it could stand beside."""
         if not self.got_frames:
             raise SessionError("No frame has come yet; set it once the picture runs.")
+        if not self.event("marker", str(self._markers + 1)):
+            return None
         self._markers += 1
-        self.event("marker", str(self._markers))
         return self._markers
 
     def engine(self, model: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         """What is handed over from now on comes from another engine with the same AUs."""
-        with contextlib.suppress(queue.Full):
-            self._queue.put_nowait(_Engine(model, settings))
+        self._take(_Engine(model, settings))
 
     def finish(self, fault: str = "", *, at_end: bool = False) -> None:
-        """Write what waits, then close the files; returns at once. With a `fault` that is the status of the session.
-        Otherwise the source is `at_end`, or it was somebody's wish: a file was not recorded to its end then."""
-        if self.active:
-            self._finished_at = time.perf_counter()
-            self._fault, self._at_end = fault, at_end
-            self.active = False
-            with contextlib.suppress(queue.Full):
-                self._queue.put_nowait(None)
+        """Writes what waits, then closes the files; returns at once. `fault`, if given, becomes the session's status.
+        Otherwise `at_end` says whether the source had ended; if not, the user stopped, and the status says that a file
+        was recorded only in part."""
+        with self._lock:
+            if self.active:
+                self._finished_at = time.perf_counter()
+                self._fault, self._at_end = fault, at_end
+                self.active = False
+                self._queue.put(None)
 
     def join(self, timeout: float = STOP_S) -> bool:
         """Waits until the files are closed; False when the disk has not answered by then."""
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def _take(self, item: _Rows | _Event | _Engine) -> bool:
+        with self._lock:
+            if self.active:
+                self._queue.put(item)
+            return self.active
 
     def _run(self) -> None:
         try:
@@ -198,6 +204,7 @@ class Recorder:
             item = None
         match item:
             case _Rows():
+                self._room.release()
                 began = time.perf_counter()
                 self._write(item)
                 self.took_ms.append(1000 * (time.perf_counter() - began))
@@ -289,9 +296,10 @@ class Recorder:
         self._on_fault(text)
 
     def _fail(self, text: str) -> None:
-        self.failure = text
-        self._fault = self._fault or f"stopped: {text}"
-        self.active = False
+        with self._lock:
+            self.failure = text
+            self._fault = self._fault or f"stopped: {text}"
+            self.active = False
 
 
 def _wall_ahead() -> float:

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,6 +147,9 @@ def test_weights_that_fail_at_the_first_frame_end_the_analysis(start: Any) -> No
     running.until(lambda: running.broken)
     assert running.broken == ["The weights are of another shape; install them again."]
     assert running.frames == []
+    lost = [taken.packet.number for taken, text in running.failed if taken is not None and not text]
+    assert lost in ([1], [1, 2]), "nobody is told of each, but each has its row; the second may be left in the box"
+    assert running.analysis.stats().failed == len(lost)
     running.until(lambda: engine.closed)
 
 
@@ -239,6 +243,85 @@ def test_an_engine_that_cannot_take_over_is_told_and_the_one_before_goes_on(star
     running.until(lambda: running.ended)
     assert len(running.frames) == 1
     assert not engine.closed
+
+
+class Clumsy(FakeEngine):
+    """Loads well, and then cannot take the place of another."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__(device="cuda:0")
+        self._at = at
+
+    def follow_on(self, before: FakeEngine) -> None:
+        if self._at == "follow_on":
+            raise RuntimeError("surprise")
+        super().follow_on(before)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "want_flow" and getattr(self, "_at", None) == "wish":
+            raise RuntimeError("surprise")
+        super().__setattr__(name, value)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        if self._at == "facts":
+            raise RuntimeError("surprise")
+        return super().settings
+
+
+@pytest.mark.parametrize("at", ["follow_on", "wish", "facts"])
+def test_an_engine_that_fails_after_it_was_loaded_is_closed_and_the_one_before_goes_on(start: Any, at: str) -> None:
+    first, second = FakeEngine(), Clumsy(at)
+    running = start(lambda: first)
+    running.until(lambda: running.analysis.stats().state is AnalysisState.READY)
+    running.analysis.wish("want_flow", True)
+    running.analysis.replace_engine(lambda: second)
+    running.until(lambda: running.warnings)
+    assert running.warnings == ["RuntimeError: surprise; the analysis goes on as before."]
+    assert second.closed
+    assert not first.closed
+    assert running.analysis.facts.device == "cpu"
+    running.analysis.wish("want_patches", True)
+    assert first.want_patches
+    running.analysis.follow(still([1]))
+    running.until(lambda: running.ended)
+    assert len(running.frames) == 1
+
+
+def test_an_engine_that_fails_at_its_end_does_no_harm(start: Any) -> None:
+    class Bad(FakeEngine):
+        def close(self) -> None:
+            raise RuntimeError("surprise")
+
+    second = FakeEngine()
+    running = start(Bad)
+    running.analysis.replace_engine(lambda: second)
+    running.until(lambda: len(running.engines) == 2)
+    running.analysis.follow(still([1]))
+    running.until(lambda: running.ended)
+    assert not running.warnings
+    assert not second.closed
+
+
+def test_the_listener_is_called_once_at_a_time() -> None:
+    """Also where no frame comes while the one before is still being delivered."""
+    running = Running(FakeEngine)
+    calls: list[str] = []
+
+    def deliver(capture: Capture, frame: AnalysedFrame) -> None:
+        calls.append("frame begins")
+        time.sleep(0.5)
+        calls.append("frame ends")
+
+    listener = replace(running.analysis._listener, on_frame=deliver, on_wait=lambda capture: calls.append("wait"))
+    analysis = Analysis(FakeEngine, listener)  # type: ignore[arg-type,return-value]
+    capture = still([1])
+    capture.box._ended = False
+    analysis.follow(capture)
+    analysis.start()
+    running.until(lambda: "wait" in calls)
+    assert analysis.stop(3)
+    assert calls[:3] == ["frame begins", "frame ends", "wait"]
 
 
 def test_after_unusable_weights_others_can_be_given(start: Any) -> None:

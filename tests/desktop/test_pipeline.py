@@ -490,6 +490,34 @@ def test_an_engine_that_could_not_be_had_is_tried_again(make: Any) -> None:
     assert until(pipeline, is_state(State.LIVE)).notice is None
 
 
+def test_an_engine_that_is_tried_again_while_the_program_closes_is_closed_too(make: Any) -> None:
+    """What the thread raises would fail this test: warnings are errors."""
+    tries, loading, loaded, engine = [0], threading.Event(), threading.Event(), FakeEngine()
+
+    def load() -> FakeEngine:
+        tries[0] += 1
+        if tries[0] == 1:
+            raise WeightsError("There are no weights at x.safetensors; install the program again.")
+        loading.set()
+        loaded.wait(20)
+        return engine
+
+    pipeline = make(load)
+    pipeline.set_source(CAMERA)
+    pipeline.start()
+    until(pipeline, is_state(State.FAILED))
+    pipeline.resume()
+    assert loading.wait(5)
+    try:
+        pipeline.close()
+    finally:
+        loaded.set()
+    pipeline._analysis._thread.join(5)
+    assert not pipeline._analysis._thread.is_alive()
+    assert engine.closed
+    assert "capture Fake camera" not in [thread.name for thread in threading.enumerate()]
+
+
 def test_what_was_said_of_a_refused_engine_goes_with_the_next_one(make: Any) -> None:
     def refuse() -> FakeEngine:
         raise WeightsError("The weights x.safetensors are damaged; install them again.")

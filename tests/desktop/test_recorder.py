@@ -31,12 +31,14 @@ def frame(number: int, start: float = 0.0, dropped: tuple[tuple[int, float], ...
 class Recording:
     def __init__(self, folder: Path, *, live: bool, gate: threading.Event | None = None, room: int = 1000) -> None:
         self.faults: list[str] = []
+        self.opening = threading.Event()
         self._folder = folder
         self._gate = gate
         self.recorder = Recorder(folder, self._open, self.faults.append, live=live, room=room)
         self.recorder.start()
 
     def _open(self, started: ClockPair) -> SessionWriter:
+        self.opening.set()
         if self._gate is not None:
             self._gate.wait(5)
         return SessionWriter(self._folder, None, AUS, {}, {"name": "fake"}, {}, started)
@@ -115,6 +117,22 @@ def test_a_marker_needs_a_frame_and_a_refused_one_takes_no_number(tmp_path: Path
     assert [event[3] for event in recording.events() if event[2] == "marker"] == ["1"]
 
 
+def test_a_marker_that_comes_too_late_is_not_promised(tmp_path: Path) -> None:
+    recording = Recording(tmp_path, live=True)
+    recording.put(frame(1, time.perf_counter()))
+    recording.finish()
+    assert recording.recorder.mark() is None
+    assert [event[2] for event in recording.events()] == ["recording_start", "recording_stop"]
+
+
+def test_a_frame_that_comes_too_late_makes_no_recording(tmp_path: Path) -> None:
+    recording = Recording(tmp_path, live=True)
+    meta, _ = recording.finish()
+    recording.put(frame(1, time.perf_counter()))
+    assert not recording.recorder.got_frames
+    assert meta["status"] == "empty: no frame came"
+
+
 def test_a_recording_without_any_frame_is_still_a_session(tmp_path: Path) -> None:
     meta, columns = Recording(tmp_path, live=True).finish()
     assert meta["status"] == "empty: no frame came"
@@ -163,6 +181,33 @@ def test_a_slow_disk_makes_a_file_wait_and_loses_nothing(tmp_path: Path) -> None
     opener.join()
     assert columns["frame"].tolist() == list(range(1, 41))
     assert recording.faults == []
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+def test_what_happens_while_the_disk_is_slow_and_the_queue_full_is_not_lost(tmp_path: Path, live: bool) -> None:
+    gate = threading.Event()
+    recording = Recording(tmp_path, live=live, gate=gate, room=2)
+    recorder = recording.recorder
+    recording.put(frame(1))
+    assert recording.opening.wait(3)  # the first lies with the disk
+    recording.put(frame(2))
+    recording.put(frame(3))
+    began = time.monotonic()
+    markers = [recorder.mark() for _ in range(5)]
+    recorder.engine({"name": "other"}, {"device": "cpu"})
+    recorder.put(records(frame(4)), frame(4).packet.captured_at, wait=False)
+    recorder.finish()
+    assert time.monotonic() - began < 0.3
+    gate.set()
+    assert recorder.join(3)
+    facts, columns = read_session(tmp_path)
+    assert columns["frame"].tolist() == [1, 2, 3, 4]
+    assert markers == [1, 2, 3, 4, 5]
+    assert [event[3] for event in recording.events() if event[2] == "marker"] == ["1", "2", "3", "4", "5"]
+    assert [(engine["from_frame"], engine["model"]["name"]) for engine in facts["engines"]] == [
+        (1, "fake"),
+        (4, "other"),
+    ]
 
 
 @pytest.mark.parametrize("failing", ["write", "tick"])

@@ -121,11 +121,22 @@ def test_an_ended_box_gives_out_what_it_holds_and_takes_no_more(is_live: bool) -
     assert time.monotonic() - began < 1
 
 
-def test_discarding_forgets_what_the_box_holds() -> None:
+def test_discarding_drops_what_the_box_holds() -> None:
     box = FrameBox(live=False)
     box.put(packet(1))
     box.end(discard=True)
     assert box.exhausted
+    assert box.dropped == 1
+
+
+def test_a_box_knows_the_newest_frame_it_took() -> None:
+    box = FrameBox(live=False)
+    assert box.newest == 0
+    box.put(packet(1))
+    box.take(0)
+    box.end()
+    box.put(packet(2))
+    assert box.newest == 1
 
 
 def test_ending_wakes_a_writer_that_waits_for_room() -> None:
