@@ -54,6 +54,18 @@ def test_a_face_at_rest_is_calm() -> None:
     assert np.abs(np.diff(shown[30:])).mean() < np.abs(np.diff(noisy)).mean() / 7
 
 
+def test_a_frame_that_is_looked_at_again_changes_nothing_that_follows() -> None:
+    """As when a layer is switched on while a video is paused."""
+    once, twice = Smoother(SMOOTHING_S), Smoother(SMOOTHING_S)
+    values = np.random.default_rng(0).normal(1, 0.3, 12)
+    for k, value in enumerate(values):
+        expected = once(0, k / 30, prediction(value)).intensity
+        shown = twice(0, k / 30, prediction(value)).intensity
+        assert shown == expected
+        if k == 5:
+            assert twice(0, k / 30, prediction(value + 0.02)).intensity == expected
+
+
 def test_zero_switches_it_off() -> None:
     smoother = Smoother(0)
     smoother(0, 0.0, prediction(0))
