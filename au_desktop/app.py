@@ -311,10 +311,11 @@ def _camera_to_start(settings: Settings) -> SourceSpec | None:
 
 @contextlib.contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Holds the settings in that folder. Raises InputError if another program does."""
+    """Holds the settings in that folder. Raises InputError if another program does; where no lock can be written, the
+    program goes on without."""
     lock = QLockFile(str(folder / "au-desktop.lock"))
     lock.setStaleLockTime(0)  # a lock is stale when its process is gone, not when it is old
-    if not lock.tryLock(0) and lock.error() != QLockFile.LockError.PermissionError:
+    if not lock.tryLock(0) and lock.error() == QLockFile.LockError.LockFailedError:
         raise InputError(
             f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
             "another folder."

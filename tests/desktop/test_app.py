@@ -36,6 +36,26 @@ def test_a_second_instance_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     assert "already running" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("below", ["file/x", "x"], ids=["cannot be made", "full disk"])
+def test_where_no_lock_can_be_written_the_program_goes_on_without(
+    below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("AU_DESKTOP_HOME", str(tmp_path / below))
+    if below == "x":
+
+        class Full(QLockFile):
+            def tryLock(self, timeout: int = 0) -> bool:  # noqa: N802 - Qt's name
+                return False
+
+            def error(self) -> QLockFile.LockError:
+                return QLockFile.LockError.UnknownError
+
+        monkeypatch.setattr(program, "QLockFile", Full)
+    assert run(Launch(source="demo", duration=0.3)) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_without_a_console_a_person_is_told_by_a_message_and_a_script_by_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
