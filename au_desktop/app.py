@@ -112,8 +112,8 @@ class App:
         self._session: Path | None = None
         self._first_seen: tuple[float, int] | None = None
         self._meter = ProcessMeter()
-        saved, self._complaint = settings_file.load()
-        self._flagged = Flagged(saved, launch, spec)
+        self._loaded = settings_file.load()
+        self._flagged = Flagged(self._loaded.settings, launch, spec)
         self._settings = self._flagged.settings()
         self._spec = spec
 
@@ -152,8 +152,8 @@ class App:
         self._window.show()
         self._bridge.start()
         self._sampler.start()
-        if self._complaint is not None:
-            self._window.stage.banner.show_message("warning", self._complaint)
+        if self._loaded.complaint is not None:
+            self._window.stage.banner.show_message("warning", self._loaded.complaint)
         self._recovery.start()
         self._begin()  # before the engine runs, so that a recording holds the first frame
         self._pipeline.start()
@@ -231,6 +231,8 @@ class App:
             self._save_soon.start()
 
     def _save(self) -> None:
+        if not self._loaded.may_save:
+            return
         size = self._window.width(), self._window.height()
         problem = settings_file.save(self._flagged.to_keep(self._settings, size))
         if problem is not None:

@@ -85,7 +85,7 @@ def test_closing_the_window_keeps_the_choices() -> None:
 
     once(lambda window: window.isActiveWindow(), act)
     assert run(Launch()) == 0
-    saved, complaint = settings_file.load()
+    saved, complaint, _ = settings_file.load()
     assert complaint is None
     assert saved.layers == ("box", "regions", "pose")
     assert saved.window_geometry
@@ -270,3 +270,22 @@ def test_settings_that_cannot_be_used_are_told() -> None:
     assert run(Launch()) == 0
     assert "settings.json" in seen[0]
     assert path.with_suffix(".json.bad").read_text() == "{"
+
+
+def test_settings_that_cannot_be_read_are_not_written_over() -> None:
+    path = settings_file.folder() / "settings.json"
+    path.mkdir(parents=True)  # what cannot be read, whoever runs the tests
+
+    seen: list[str] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window.stage.banner.text)
+        path.rmdir()  # a disk that is back later
+        path.write_text("set by hand")
+        window.next_theme()
+        window.close()
+
+    once(tells, act)
+    assert run(Launch()) == 0
+    assert seen[0].endswith("no changes are saved.")
+    assert path.read_text() == "set by hand"
