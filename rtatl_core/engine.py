@@ -84,7 +84,7 @@ class Engine:
 
     @property
     def device(self) -> str:
-        """Another one than asked for after its memory was full."""
+        """The device in use; differs from the one asked for if that ran out of memory."""
         return self._predictor.device
 
     @property

@@ -79,8 +79,8 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
 
 
 def session_names(inputs: Sequence[Input]) -> list[str]:
-    """Each one's name without its ending; where several are named alike, after as many of the folders around each as
-    it takes to tell them apart: P01-pre, P02-pre."""
+    """Each one's name without its ending. If names collide, just enough parent folder names are put in front to make
+    them unique: P01-pre, P02-pre."""
     alike: defaultdict[str, list[Path]] = defaultdict(list)
     for one in inputs:
         alike[one.stem].append(one.path.absolute().parent)
