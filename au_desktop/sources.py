@@ -181,7 +181,7 @@ class VideoFile:
     def read(self) -> FramePacket | None:
         packet = self._reader.read()
         self.warning = self._reader.warning
-        return packet
+        return replace(packet, still=True) if packet is not None and self.spec.still else packet
 
     def close(self) -> None:
         self._reader.close()

@@ -269,6 +269,17 @@ def test_a_file_gives_its_frames_and_its_warning(tmp_path: Path) -> None:
     cut.close()
 
 
+def test_a_photo_is_told_from_the_frame_of_a_video(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    assert cv2.imwrite(str(photo), np.zeros((48, 64, 3), np.uint8))
+    for path, still in ((photo, True), (write_clip(tmp_path / "clip.mp4"), False)):
+        source = open_source(parse_source(str(path)))
+        packet = source.read()
+        source.close()
+        assert packet is not None
+        assert packet.still is still
+
+
 def test_the_demo_plays_for_ever_with_growing_numbers_and_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
