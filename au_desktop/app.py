@@ -29,9 +29,9 @@ from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog
 from au_desktop.settings import Settings
 from au_desktop.sources import DEMO, SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
-from au_desktop.ui.controls import clock
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
+from au_desktop.words import clock
 from rtatl_core.errors import InputError, SessionError
 from rtatl_core.machine.meter import ProcessMeter
 from rtatl_core.sessions.interrupted import recover_sessions

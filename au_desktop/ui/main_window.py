@@ -35,15 +35,13 @@ from rtatl_core.card import read_card
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
-from rtatl_core.photos import PHOTO_SUFFIXES
 from rtatl_core.runtimes.choose import devices
-from rtatl_core.video import VIDEO_SUFFIXES
+from rtatl_core.sessions.inputs import INPUT_SUFFIXES
 
 CAMERAS_EVERY_MS = 2000
 """How often the empty state looks for a camera that was plugged in."""
 _STANDSTILL = (State.PAUSED, State.FINISHED)
-_KNOWN = " ".join(f"*{suffix}" for suffix in sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))
-_FILES = f"Videos and photos ({_KNOWN});;All files (*)"
+_FILES = f"Videos and photos ({' '.join(f'*{suffix}' for suffix in sorted(INPUT_SUFFIXES))});;All files (*)"
 
 
 class MainWindow(QMainWindow):
