@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def start() -> NoReturn:
-    """The command, as installed. A thread that does not end, because it still loads a model or reads from a silent
-    camera, would be ended inside native code, which aborts the whole process: the program leaves past it."""
+    """The command, as installed. A thread may still be inside native code (loading a model, reading a silent camera).
+    Interpreter shutdown would kill it there and abort the process, so we flush and call os._exit instead."""
     code = main()
     if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):

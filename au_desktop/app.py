@@ -29,9 +29,9 @@ from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.samples import SampleLog
 from au_desktop.settings import Settings
 from au_desktop.sources import DEMO, SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
-from au_desktop.ui.controls import clock
 from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
+from au_desktop.words import clock
 from rtatl_core.errors import InputError, SessionError
 from rtatl_core.machine.meter import ProcessMeter
 from rtatl_core.sessions.interrupted import recover_sessions
@@ -112,8 +112,8 @@ class App:
         self._session: Path | None = None
         self._first_seen: tuple[float, int] | None = None
         self._meter = ProcessMeter()
-        saved, self._complaint = settings_file.load()
-        self._flagged = Flagged(saved, launch, spec)
+        self._loaded = settings_file.load()
+        self._flagged = Flagged(self._loaded.settings, launch, spec)
         self._settings = self._flagged.settings()
         self._spec = spec
 
@@ -152,8 +152,8 @@ class App:
         self._window.show()
         self._bridge.start()
         self._sampler.start()
-        if self._complaint is not None:
-            self._window.stage.banner.show_message("warning", self._complaint)
+        if self._loaded.complaint is not None:
+            self._window.stage.banner.show_message("warning", self._loaded.complaint)
         self._recovery.start()
         self._begin()  # before the engine runs, so that a recording holds the first frame
         self._pipeline.start()
@@ -231,6 +231,8 @@ class App:
             self._save_soon.start()
 
     def _save(self) -> None:
+        if not self._loaded.may_save:
+            return
         size = self._window.width(), self._window.height()
         problem = settings_file.save(self._flagged.to_keep(self._settings, size))
         if problem is not None:
@@ -311,10 +313,11 @@ def _camera_to_start(settings: Settings) -> SourceSpec | None:
 
 @contextlib.contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Holds the settings in that folder. Raises InputError if another program does."""
+    """Holds the settings in that folder. Raises InputError if another program does; where no lock can be written, the
+    program goes on without."""
     lock = QLockFile(str(folder / "au-desktop.lock"))
     lock.setStaleLockTime(0)  # a lock is stale when its process is gone, not when it is old
-    if not lock.tryLock(0) and lock.error() != QLockFile.LockError.PermissionError:
+    if not lock.tryLock(0) and lock.error() == QLockFile.LockError.LockFailedError:
         raise InputError(
             f"AU Desktop is already running with the settings in {folder}; use its window, or give --settings "
             "another folder."

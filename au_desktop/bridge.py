@@ -5,7 +5,7 @@ Leaves: direct calls of the registered views with the newest frame, signals for 
 and the measured delay from capture to screen.
 
 No frame ever travels on a signal: queued signals pile up behind a slow window (measured at 720p30 with a 50
-ms repaint: a picture 3 s old after 6 s). What wakes the window carries nothing, and there is never more than one of it.
+ms repaint: a picture 3 s old after 6 s). The wake-up signal carries no data, and at most one is pending at a time.
 """
 
 from __future__ import annotations

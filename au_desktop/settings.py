@@ -9,11 +9,12 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import platformdirs
 
 from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.files import replace_file
 from rtatl_core.temporal import SMOOTHING_S
 
 VERSION = 1
@@ -86,32 +87,41 @@ def folder() -> Path:
     return Path(override) if override else Path(platformdirs.user_config_dir("au-desktop", appauthor=False))
 
 
-def load() -> tuple[Settings, str | None]:
+class Loaded(NamedTuple):
+    settings: Settings
+    complaint: str | None = None
+    """Why these are the defaults, in a sentence for the person."""
+    may_save: bool = True
+    """False where a file lies that would be lost by it."""
+
+
+def load() -> Loaded:
     """The saved settings, or the defaults together with the reason why.
 
-    A file that cannot be used is kept aside as settings.json.bad, so nothing a person set by hand is lost.
+    Nothing a person set by hand is lost: a file that cannot be used is kept aside as settings.json.bad, and one that
+    cannot be read or kept aside stays as it is.
     """
     path = folder() / "settings.json"
     try:
-        return _from_json(json.loads(path.read_text(encoding="utf-8"))), None
+        return Loaded(_from_json(json.loads(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:
-        return Settings(), None
+        return Loaded(Settings())
     except OSError as error:
-        return Settings(), f"{path} cannot be read ({error.strerror}); the defaults are used."
+        reason = f"{path} cannot be read ({error.strerror})"
     except (ValueError, TypeError) as error:  # JSON and Unicode errors are ValueErrors
-        kept = _keep_aside(path)
-        return Settings(), f"{path} cannot be used ({error}); the defaults are used{kept}."
+        reason = f"{path} cannot be used ({error})"
+        if kept := _keep_aside(path):
+            return Loaded(Settings(), f"{reason}; the defaults are used, the old file is kept as {kept}.")
+    return Loaded(Settings(), f"{reason}; the defaults are used, and no changes are saved.", may_save=False)
 
 
 def save(settings: Settings) -> str | None:
-    """Writes the settings in one step, so that a crash leaves either the old or the new file. Returns the
-    reason if that was not possible: a full disk must not keep the window from closing."""
+    """Writes the settings. Returns the reason if that was not possible: a full disk must not keep the window from
+    closing."""
     path = folder() / "settings.json"
-    temporary = path.with_suffix(".json.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, json.dumps(asdict(settings), indent=2) + "\n")
     except OSError as error:
         reason = f"The settings cannot be saved in {path.parent} ({error.strerror})"
         return f"{reason}; set AU_DESKTOP_HOME to a folder that can be written."
@@ -132,12 +142,13 @@ def _from_json(data: Any) -> Settings:
 
 
 def _keep_aside(path: Path) -> str:
+    """The file's new name; "" where it has to stay."""
     bad = path.with_suffix(".json.bad")
     try:
         path.replace(bad)
     except OSError:
         return ""
-    return f", the old file is kept as {bad.name}"
+    return bad.name
 
 
 def _is_text_or_none(value: object) -> bool:

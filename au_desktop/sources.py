@@ -6,11 +6,11 @@ faults are SourceError, or SourceLost when a live source that was working went a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.assets import asset
+from rtatl_core.cameras import BACKEND, TO_BE_ALLOWED, connected, device_file, may_open
 from rtatl_core.errors import SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.photos import PhotoReader, is_photo
@@ -34,7 +35,13 @@ MakeCapture = Callable[..., cv2.VideoCapture]
 CAMERA_SIZE = (1280, 720)
 """Asked of a camera; it delivers the nearest it can."""
 CAMERA_FPS = 30
-_BACKEND = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_MSMF, "darwin": cv2.CAP_AVFOUNDATION}.get(sys.platform, cv2.CAP_ANY)
+_CAMERA_WISHES = (
+    (cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")),  # raw, USB 2 carries 10 pictures of this size per second
+    (cv2.CAP_PROP_FRAME_WIDTH, CAMERA_SIZE[0]),
+    (cv2.CAP_PROP_FRAME_HEIGHT, CAMERA_SIZE[1]),
+    (cv2.CAP_PROP_FPS, CAMERA_FPS),
+    (cv2.CAP_PROP_BUFFERSIZE, 1),  # else a busy program analyses pictures that are several frames old
+)
 _STREAM_SCHEMES = ("http", "https", "rtsp")
 _STREAM_TIMEOUTS_MS = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 5000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 3000)
 _FAILED_READS = 3
@@ -93,20 +100,8 @@ class FrameSource(Protocol):
 
 
 def list_cameras() -> tuple[SourceSpec, ...]:
-    """The cameras of this machine by number; () when there are none. Namesakes get " (2)", " (3)", ..."""
-    # Imported here: on Windows and macOS it loads system frameworks, which the window need not wait for.
-    from cv2_enumerate_cameras import enumerate_cameras, supported_backends
-
-    if _BACKEND not in supported_backends:
-        return ()
-    seen: Counter[str] = Counter()
-    cameras = []
-    for info in sorted(enumerate_cameras(_BACKEND), key=lambda info: info.index):
-        name = info.name or f"Camera {info.index}"
-        seen[name] += 1
-        unique = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        cameras.append(SourceSpec("camera", str(info.index), unique))
-    return tuple(cameras)
+    """The cameras of this machine by number; () when there are none."""
+    return tuple(SourceSpec("camera", str(camera.number), camera.name) for camera in connected())
 
 
 def parse_source(text: str) -> SourceSpec:
@@ -125,11 +120,14 @@ def parse_source(text: str) -> SourceSpec:
         return _stream(text)
     if scheme:
         raise SourceError(f"Streams of the kind {scheme}:// are not read; use {', '.join(_STREAM_SCHEMES)}.")
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         return _camera_by_number(text)
-    path = Path(text).expanduser()
-    if path.exists() or path.suffix or "/" in text or "\\" in text:
-        found = None if path.exists() else _camera_by_name(text)
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):  # "~somebody" who has no account here
+        path = path.expanduser()
+    exists = os.path.exists(path)  # Path.exists() raises for names that are too long
+    if exists or path.suffix or "/" in text or "\\" in text:
+        found = None if exists else _camera_by_name(text)
         return found or _file(path)
     if camera := _camera_by_name(text):
         return camera
@@ -183,7 +181,7 @@ class VideoFile:
     def read(self) -> FramePacket | None:
         packet = self._reader.read()
         self.warning = self._reader.warning
-        return packet
+        return replace(packet, still=True) if packet is not None and self.spec.still else packet
 
     def close(self) -> None:
         self._reader.close()
@@ -303,28 +301,35 @@ def open_camera(
     index = _index_now(spec, cameras())
     if index is None:
         raise SourceError(f"{spec.name} is not connected; plug it in, or choose another source.")
-    capture = make_capture(index, _BACKEND)
-    if capture.isOpened():
-        # Compressed: raw, USB 2 carries pictures of this size at 10 per second only.
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, CAMERA_SIZE[0])
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, CAMERA_SIZE[1])
-        capture.set(cv2.CAP_PROP_FPS, CAMERA_FPS)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # else a busy program analyses pictures that are several frames old
-        # Some drivers open a busy camera and fail only here.
-        if size := _first_size(capture):
-            return LiveSource(spec, capture, size)
-    capture.release()
-    raise SourceError(_why_not(spec.name, index))
+    source = _opened(spec, lambda: make_capture(index, BACKEND), _CAMERA_WISHES)
+    if source is None:
+        raise SourceError(_why_not(spec.name, index))
+    return source
 
 
 def open_stream(spec: SourceSpec, make_capture: MakeCapture = cv2.VideoCapture) -> LiveSource:
     """Opens a stream by its URL. Raises SourceError."""
-    capture = make_capture(spec.target, cv2.CAP_FFMPEG, _STREAM_TIMEOUTS_MS)
-    if capture.isOpened() and (size := _first_size(capture)):
-        return LiveSource(spec, capture, size)
-    capture.release()
-    raise SourceError(f"The stream {spec.name} does not answer; check the address and that it is switched on.")
+    source = _opened(spec, lambda: make_capture(spec.target, cv2.CAP_FFMPEG, _STREAM_TIMEOUTS_MS))
+    if source is None:
+        raise SourceError(f"The stream {spec.name} does not answer; check the address and that it is switched on.")
+    return source
+
+
+def _opened(
+    spec: SourceSpec, make_capture: Callable[[], cv2.VideoCapture], wishes: Sequence[tuple[int, float]] = ()
+) -> LiveSource | None:
+    """None when no picture comes; the device is closed then. ``wishes``: (property, value) asked of it."""
+    capture = None
+    with contextlib.suppress(cv2.error):  # some drivers raise where others return False
+        capture = make_capture()
+        if capture.isOpened():
+            for wish in wishes:
+                capture.set(*wish)
+            if size := _first_size(capture):  # a busy camera may open and fail only here
+                return LiveSource(spec, capture, size)
+    if capture is not None:
+        capture.release()
+    return None
 
 
 def _first_size(capture: cv2.VideoCapture) -> tuple[int, int] | None:
@@ -348,18 +353,14 @@ def _index_now(spec: SourceSpec, cameras: Sequence[SourceSpec]) -> int | None:
 
 def _why_not(name: str, index: int) -> str:
     """One sentence on why a camera could not be opened."""
-    device = _device(index)
+    device = device_file(index)
     if sys.platform == "linux" and not device.exists():
         return f"{name} is not connected ({device} does not exist); plug it in, or choose another source."
-    if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
-        return f"{name} may not be opened; run: sudo usermod -aG video $USER, then log in again."
+    if sys.platform == "linux" and not may_open(device):
+        return f"{name} may not be opened; run: {TO_BE_ALLOWED}."
     if sys.platform == "darwin":
         return f"{name} cannot be opened; close what uses it and allow the camera in System Settings > Privacy."
     return f"{name} is in use by another program; close that program, or choose another source."
-
-
-def _device(index: int) -> Path:
-    return Path(f"/dev/video{index}")
 
 
 def _camera_by_number(number: str) -> SourceSpec:
@@ -385,13 +386,16 @@ def _camera_by_name(text: str) -> SourceSpec | None:
 
 
 def _file(path: Path) -> SourceSpec:
-    if not path.exists():
+    if not os.path.exists(path):
         raise SourceError(f"There is no file {path}; check the name and the folder.")
     return SourceSpec("file", str(path.absolute()), path.name)
 
 
 def _stream(url: str) -> SourceSpec:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as a bracket that is not closed
+        parts = urlsplit("")
     if not parts.hostname:
         raise SourceError(f"{url!r} names no computer; write it like rtsp://192.168.1.20/stream.")
     host = parts.netloc.rpartition("@")[2]  # a password in the address is for the camera, not for the screen or a file

@@ -51,7 +51,8 @@ class Calibration:
 
     def of_person(self, raw: Float32, resting: Float32) -> Calibration:
         """raw, resting: (..., n_aus) output for faces, and for the same people at rest -> the calibration of these very
-        faces: each AU is read twice, as a stranger's and as a rise over the person's rest, and the larger counts."""
+        faces: each AU is read twice, as a stranger's and as a rise over the person's rest, and the larger counts. NaN
+        where nothing is known of somebody at rest: a stranger."""
         if self.own is None:
             return self
         by_rise = replace(self, gain=self.own.gain, offset=resting + self.own.margin, boost=self.own.boost)

@@ -38,8 +38,9 @@ class Engine:
     """FramePacket -> AnalysedFrame. Built and used by one thread (but see ``analyse``); loading takes a second or two.
 
     ``want_flow``, ``want_patches``, ``smoothing_s`` and ``personal`` are plain attributes that other threads may set.
-    ``personal``: faces are compared with the person's own (reference.py), if the model can. ``tracking`` False: photos,
-    each looked at by itself. Raises WeightsError for an unusable model and InputError for an unusable device.
+    ``personal``: faces are compared with the person's own (reference.py), if the model can; those of photos never are.
+    ``tracking`` False: photos, each looked at by itself. Raises WeightsError for an unusable model and InputError for
+    an unusable device.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Engine:
 
     @property
     def device(self) -> str:
-        """Another one than asked for after its memory was full."""
+        """The device in use; differs from the one asked for if that ran out of memory."""
         return self._predictor.device
 
     @property
@@ -172,8 +173,9 @@ class Engine:
         return faces
 
     def _references(self, observed: ObservedFrame, aligned: list[AlignedFace]) -> list[Float32] | None:
-        """Kept up to date even while nobody asks, so that a switch acts at once."""
-        if not self._compares:
+        """Kept up to date even while nobody asks, so that a switch acts at once. None for a photo, as for all that is
+        not to be compared."""
+        if not self._compares or observed.packet.still:
             return None
         timestamp, pairs = observed.packet.timestamp, zip(observed.observations, aligned, strict=True)
         known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
@@ -181,7 +183,7 @@ class Engine:
 
     def _resting_levels(self, observed: ObservedFrame, raw: Float32) -> Float32 | None:
         """(n_faces, n_aus), kept up to date like the references."""
-        if self._begins is None:
+        if self._begins is None or observed.packet.still:
             return None
         timestamp, pairs = observed.packet.timestamp, zip(observed.observations, raw, strict=True)
         levels = np.stack([self._resting(seen.face_id, timestamp, said, self._begins) for seen, said in pairs])

@@ -41,11 +41,13 @@ class FramePacket:
     """1 for the first frame the source captured; counts captured frames, so a dropped one leaves a gap."""
     timestamp: float
     """Seconds since the source's first frame: the capture clock of a camera, the media time of a file; NaN of a photo,
-    which has none."""
+    which has none (0 in the window, which plays it as a video of one frame)."""
     captured_at: float
     """``time.perf_counter()`` at the moment the frame was available to the program."""
     lost: tuple[tuple[int, float], ...] = ()
     """(number, timestamp) of a file's frames just before this one that could not be decoded, oldest first."""
+    still: bool = False
+    """A photo: nothing is known of the people on it but this picture, so they are read as strangers."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

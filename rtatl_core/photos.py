@@ -118,7 +118,7 @@ class PhotoReader:
             if image is None:
                 lost += ((number, timestamp),)
             else:
-                yield FramePacket(image, number, timestamp, time.perf_counter(), lost)
+                yield FramePacket(image, number, timestamp, time.perf_counter(), lost, still=not self.fps)
                 lost = ()
         self.lost_at_end = lost
 

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -43,8 +42,8 @@ class VideoReader:
     The rotation a phone writes into its files is obeyed. Timestamps come from the container, so files with a
     variable frame rate are right, and never go backwards; without any they are counted from the frame rate.
 
-    A damaged frame is passed over: the packet after it names it in ``lost``. Only failures up to the announced end are
-    the end.
+    A damaged frame is passed over: the packet after it names it in ``lost``. If every read fails from some point up to
+    the announced last frame, the video is taken to end there.
 
     Raises SourceError when there is not a single picture to be had from `path`.
     """
@@ -70,7 +69,8 @@ class VideoReader:
         self.truncated = False
         """True once the end was reached long before the announced length: the file was cut off."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
-        """None, because failures up to the announced end are the end."""
+        """Always empty for videos: failed reads at the end count as the end, not as lost frames. (PhotoReader fills
+        it.)"""
         self._number = 0
         """Of the last frame."""
         self._lost = 0
@@ -104,10 +104,6 @@ class VideoReader:
             "frames up to there are analysed, copy the file again for the rest."
         )
 
-    def describe_lost(self, lost: Sequence[tuple[int, float]]) -> str:
-        """One sentence on frames in a row that could not be decoded."""
-        return describe_lost(self.path.name, lost)
-
     def read(self) -> FramePacket | None:
         """The next frame, or None at the end. `captured_at` is the moment it was decoded."""
         packet, self._first = self._first, None
@@ -129,9 +125,7 @@ class VideoReader:
     def __enter__(self) -> VideoReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _decode(self) -> FramePacket | None:

@@ -20,6 +20,7 @@ from rtatl_core.calibration import Calibration, Own
 from rtatl_core.card import CARD_FORMAT, OCCURRENCE_RULES, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import WeightsError
 from rtatl_core.face.find import BACKEND
+from rtatl_core.files import replace_file
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
 
@@ -80,7 +81,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
         "golden_intensity": _rounded(answer),
     }
     file.chmod(0o644)  # safetensors writes files that only their owner can read
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_file(path.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
 
 

@@ -7,13 +7,13 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from au_desktop.settings import MOST_FACES
 from rtatl_core.handoffs import AnalysedFrame
 
 RATE = 120
 """Rows kept per second of history: the fastest camera whose history is kept in full."""
 GAP_S = 0.5
 """A longer pause between two frames breaks the curve."""
-MOST_FACES = 8
 
 
 class History:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QPushB
 
 from au_desktop.ui.icons import icon
 from au_desktop.ui.theme import Look, font
+from au_desktop.words import clock, readable_size
 
 
 def is_space(event: QEvent) -> bool:
@@ -223,19 +224,3 @@ class RecordButton(Button):
             painter.drawText(
                 inside, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self._running or "Record"
             )
-
-
-def clock(seconds: float) -> str:
-    """65.4 -> "1:05", 3665 -> "1:01:05"."""
-    whole = int(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
-def readable_size(size: int) -> str:
-    """Bytes as a person reads them: 820 kB, 3.4 MB."""
-    if size < 1_000_000:
-        return f"{max(size, 0) / 1000:.0f} kB"
-    if size < 1_000_000_000:
-        return f"{size / 1e6:.1f} MB"
-    return f"{size / 1e9:.2f} GB"

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 from PySide6.QtCore import QMimeData
 
-from rtatl_core.photos import PHOTO_SUFFIXES, in_order
-from rtatl_core.video import VIDEO_SUFFIXES
+from rtatl_core.photos import in_order
+from rtatl_core.sessions.inputs import INPUT_SUFFIXES
 
-_KNOWN = VIDEO_SUFFIXES | PHOTO_SUFFIXES
 MOST_FOLDERS = 2
 """A command that names more of them is not read in a message."""
 
@@ -36,7 +35,7 @@ def understood(paths: Sequence[Path]) -> Drop:
     """Of several files the first video or photo by its name, of folders none: which of their files is meant?"""
     folders = [path for path in paths if path.is_dir()]
     files = in_order(path for path in paths if path not in folders)
-    first = next((file for file in files if file.suffix.lower() in _KNOWN), files[0] if files else None)
+    first = next((file for file in files if file.suffix.lower() in INPUT_SUFFIXES), files[0] if files else None)
     if first is None:
         return Drop(
             None,

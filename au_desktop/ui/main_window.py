@@ -35,15 +35,13 @@ from rtatl_core.card import read_card
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
-from rtatl_core.photos import PHOTO_SUFFIXES
 from rtatl_core.runtimes.choose import devices
-from rtatl_core.video import VIDEO_SUFFIXES
+from rtatl_core.sessions.inputs import INPUT_SUFFIXES
 
 CAMERAS_EVERY_MS = 2000
 """How often the empty state looks for a camera that was plugged in."""
 _STANDSTILL = (State.PAUSED, State.FINISHED)
-_KNOWN = " ".join(f"*{suffix}" for suffix in sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))
-_FILES = f"Videos and photos ({_KNOWN});;All files (*)"
+_FILES = f"Videos and photos ({' '.join(f'*{suffix}' for suffix in sorted(INPUT_SUFFIXES))});;All files (*)"
 
 
 class MainWindow(QMainWindow):
@@ -68,6 +66,8 @@ class MainWindow(QMainWindow):
         self._cameras = cameras
         self._selected: int | None = None
         self._followed: int | None = None
+        self._last_number = 0
+        """Of the frame shown last."""
         self._source: SourceSpec | None = None
         self._state: State | None = None
         self._aus = tuple(ACTION_UNITS)
@@ -290,6 +290,9 @@ class MainWindow(QMainWindow):
     # -- what the pipeline brings ------------------------------------------------------------------------
 
     def _show_frame(self, frame: AnalysedFrame) -> None:
+        begins_again, self._last_number = frame.packet.number < self._last_number, frame.packet.number
+        if begins_again and self._source is not None and self._source.live:
+            self._forget_faces()  # ids begin at 0 again; in a file that plays again they mean the same people
         face = self._follow(frame)
         self.stage.video.show_frame(frame)
         self.stage.show_faces(len(frame.faces))
@@ -341,15 +344,17 @@ class MainWindow(QMainWindow):
 
     def _show_other_source(self, spec: SourceSpec | None) -> None:
         self._bridge.forget()
-        self._selected = None
-        self._followed = None
-        self.stage.video.select(None)
+        self._forget_faces()
         self.stage.video.clear()
         self.stage.show_faces(1)
         self.panel.show_face(None)
         self.traces.clear()
         self._show_mirrored()
         self.setWindowTitle(f"{spec.name} \N{EM DASH} AU Desktop" if spec else "AU Desktop")
+
+    def _forget_faces(self) -> None:
+        self._selected = self._followed = None
+        self.stage.video.select(None)
 
     def _show_mirrored(self) -> None:
         is_camera = self._source is not None and self._source.kind == "camera"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from au_desktop.runtime.pipeline import Pipeline, State
 from au_desktop.ui.banner import Banner
-from au_desktop.ui.controls import clock
+from au_desktop.words import clock
 from rtatl_core.errors import SessionError
 
 

@@ -7,8 +7,8 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
-from au_desktop.ui.controls import clock
 from au_desktop.ui.theme import Look, font
+from au_desktop.words import clock
 
 _STATES = {
     State.LOADING: ("Loading the model", "faint"),

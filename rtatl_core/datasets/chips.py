@@ -26,7 +26,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from numpy.typing import NDArray
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.find import BACKEND
+from rtatl_core.files import replace_file
 from rtatl_core.handoffs import Float32
 
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
@@ -231,9 +231,7 @@ def write_meta(
         "origin": origin,
         "parts": sorted(parts),
     }
-    unfinished = folder / f"{_META}.unfinished"
-    unfinished.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, folder / _META)
+    replace_file(folder / _META, json.dumps(meta, indent=2) + "\n")
 
 
 def declare_incomplete(folder: Path) -> None:

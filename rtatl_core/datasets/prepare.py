@@ -29,6 +29,7 @@ from rtatl_core.datasets.teacher import Teacher
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.find import FaceMesh
 from rtatl_core.facs import au_label
+from rtatl_core.files import replace_file
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 
@@ -151,7 +152,7 @@ def _claim(out: Path, plan: Plan) -> None:
             part_folder(out, "").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecipeError(f"{out} cannot be made ({error.strerror}); name a folder that you may write") from error
-        note.write_text(json.dumps(plan.to_json(), indent=1) + "\n", encoding="utf-8")
+        replace_file(note, json.dumps(plan.to_json(), indent=1) + "\n")
     for stale in part_folder(out, "").glob("*.unfinished"):
         shutil.rmtree(stale)
 

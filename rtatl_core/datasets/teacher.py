@@ -6,7 +6,6 @@ landmarks; cheekSquint and noseSneer are near constant and are not used.
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -73,9 +72,7 @@ class Teacher:
     def __enter__(self) -> Teacher:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._landmarker.close()
 
 

@@ -11,6 +11,7 @@ from rtatl_core.evaluation.audit_text import against_ratings, groups, per_au, ra
 from rtatl_core.evaluation.metrics import rounded
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import ACTION_UNITS, au_label
+from rtatl_core.files import replace_file
 from rtatl_core.markdown import table
 
 
@@ -134,9 +135,9 @@ def _mean(values: Mapping[str, float | None]) -> float | None:
 
 
 def _write(card_path: Path, card: Mapping[str, Any]) -> Path:
-    card_path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_file(card_path, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     words = card_path.with_suffix(".md")
-    words.write_text(card_markdown(card), encoding="utf-8")
+    replace_file(words, card_markdown(card))
     return words
 
 

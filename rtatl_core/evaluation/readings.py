@@ -70,7 +70,7 @@ def read_store(
     clips = [clip for clip in np.unique(store.clips[rows]) if clip]
     needed = np.union1d(rows, np.flatnonzero(np.isin(store.clips, clips)))
     said = predict_store(network, store, needed)
-    resting = np.broadcast_to(calibration.begins, said.intensity.shape).copy()
+    resting = np.full_like(said.intensity, np.nan)  # photos are read as strangers
     for clip in clips:
         frames = in_time(store, np.flatnonzero(store.clips == clip))
         places = np.searchsorted(needed, frames)

@@ -73,7 +73,8 @@ class FarFaceMesh(FaceMesh):
 
 
 LOOK_S = 0.25
-"""How long nobody looks for further faces after a look that found none: it takes twice as long as FaceMesh's own."""
+"""Seconds before the next search after one that found no further face, because a search costs twice as much as
+FaceMesh itself."""
 
 
 class FarFaces:
@@ -88,8 +89,8 @@ class FarFaces:
         self._near_size = 0.0
 
     def __call__(self, image: UInt8, timestamp: float, near: list[Float32]) -> list[Float32]:
-        """At most as many as are wanted besides ``near``. Those that are followed are looked for in every picture,
-        others every LOOK_S, or at once where all were lost; nobody while a near face is missing for a moment only."""
+        """At most as many as are wanted besides ``near``. Followed faces are searched in every picture. New ones are
+        searched every LOOK_S, or at once when all were lost; not at all while a near face is only briefly missing."""
         if near:
             self._near_at, self._near_size = timestamp, max(map(extent, near))
         wanted = self._max_faces - len(near)

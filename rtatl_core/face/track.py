@@ -12,8 +12,8 @@ PATIENCE_S = 10.0
 """So long a person may turn away, drink or leave the picture and is still the same to whoever compares a face with its
 own past (reference.py, which forgets after as long)."""
 ALIKE, MAY_CHANGE_S = 0.5, 1.0
-"""A face that was not seen for so long comes back at least that share as large, or that many times as large at most:
-else somebody far away would be who sat there before."""
+"""After MAY_CHANGE_S unseen, a face is taken for the same person only if its size is between ALIKE and 1/ALIKE of the
+old one. Otherwise a passer-by far away would inherit the identity."""
 LONGEST_STEP_S = 0.25
 """What the time between two frames counts for at most when a face is waited for."""
 

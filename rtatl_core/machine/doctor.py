@@ -120,19 +120,15 @@ def _screen() -> Iterator[Finding]:
 
 
 def _cameras() -> Iterator[Finding]:
-    import cv2
-    from cv2_enumerate_cameras import enumerate_cameras
+    from rtatl_core.cameras import TO_BE_ALLOWED, connected, may_open
 
-    backend = {"win32": cv2.CAP_MSMF, "darwin": cv2.CAP_AVFOUNDATION}.get(sys.platform, cv2.CAP_V4L2)
-    found = [camera.name for camera in enumerate_cameras(backend)]
-    if found:
-        yield Finding("cameras", State.GOOD, ", ".join(found))
+    if found := connected():
+        yield Finding("cameras", State.GOOD, ", ".join(camera.name for camera in found))
     else:
         yield Finding("cameras", State.LACKS, "none was found", "plug one in; videos and the demo work without")
     for device in sorted(Path("/dev").glob("video*")):
-        if not os.access(device, os.R_OK | os.W_OK):
-            remedy = "sudo usermod -aG video $USER, then log in again"
-            yield Finding("cameras", State.BAD, f"{device} may not be opened", remedy)
+        if not may_open(device):
+            yield Finding("cameras", State.BAD, f"{device} may not be opened", TO_BE_ALLOWED)
             break
 
 

@@ -137,7 +137,7 @@ def _session(folder: Path, captured: int) -> dict[str, Any]:
     may have come while it ended."""
     facts, columns = read_session(folder)
     numbers = np.unique(columns["frame"]).astype(int).tolist()
-    last = max(captured, *numbers[-1:])
+    last = max([captured, *numbers[-1:]])
     return {**facts["counts"], "status": facts["status"], "unaccounted": last - len(numbers)}
 
 

@@ -20,6 +20,7 @@ from rtatl_core.assets import asset
 from rtatl_core.card import GRAPHS, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
 from rtatl_core.face.regions import erased_live
+from rtatl_core.files import replace_file
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.backbone import fold_batch_norms
 from rtatl_core.models.recovery import PatchPainter
@@ -98,7 +99,7 @@ def export_onnx(
     written = {name: path.parent / file.name for name, file in written.items()}
     facts = loaded.card.facts | {"onnx": {name: file_hash(file) for name, file in written.items()}}
     facts["onnx_parity"] = parity
-    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_file(path, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     read_card(path).graphs()
     return written["network"], parity
 

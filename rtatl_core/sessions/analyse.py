@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rtatl_core.errors import PredictionError
 from rtatl_core.photos import PhotoReader
 from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
-from rtatl_core.video import VideoReader
+from rtatl_core.video import VideoReader, describe_lost
 
 _NAMED = 3
 """So many files that cannot be read are named in a sentence; events.csv names all."""
@@ -75,6 +76,7 @@ def _analyse(
     source = {"target": str(reader.path.absolute()), "name": reader.path.absolute().name, **source}
     files = [file.name for file in reader.files] if isinstance(reader, PhotoReader) else []
     what = "photo" if files and reader.fps is None else "frame"
+    describe = reader.describe_lost if isinstance(reader, PhotoReader) else partial(describe_lost, reader.path.name)
     frames, with_face = 0, 0
     lost: list[int] = []
     writer: SessionWriter | None = None
@@ -89,13 +91,14 @@ def _analyse(
                 lost += [number for number, _ in packet.lost]
                 if packet.lost:
                     number, timestamp = packet.lost[0]
-                    writer.event("warning", reader.describe_lost(packet.lost), timestamp, number)
+                    writer.event("warning", describe(packet.lost), timestamp, number)
                 try:
                     frame = analysed.result()
                 except PredictionError as error:
                     for number, timestamp in (*packet.lost, (packet.number, packet.timestamp)):
                         writer.write(FrameRecord(number, timestamp))
                     writer.event("warning", str(error), packet.timestamp, packet.number)
+                    with_face += 1  # the network had one to look at
                 else:
                     writer.append(frame)
                     with_face += bool(frame.faces)
@@ -110,9 +113,9 @@ def _analyse(
                     lost.append(number)
                     writer.write(FrameRecord(number, timestamp))
                 number, timestamp = reader.lost_at_end[0]
-                writer.event("warning", reader.describe_lost(reader.lost_at_end), timestamp, number)
+                writer.event("warning", describe(reader.lost_at_end), timestamp, number)
             warnings = [reader.warning] if reader.warning else []
-            warnings += _without_face(reader, what, frames, frames - len(lost) - with_face)
+            warnings += _without_face(reader, what, frames, len(lost), with_face)
             for said in warnings:
                 writer.event("warning", said, packet.timestamp, packet.number)
         except BaseException as error:
@@ -138,9 +141,10 @@ def _undecoded(path: Path, lost: Sequence[str] | int) -> str:
     return f"{these} of {path} cannot be decoded, so {rows} empty; {again}."
 
 
-def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, missed: int) -> list[str]:
-    """A sentence on photos without a face, or on a video without any."""
-    if missed == frames:
+def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, lost: int, with_face: int) -> list[str]:
+    """A sentence on photos without a face, or on a video without any. ``lost``: how many frames nobody could see."""
+    missed = frames - lost - with_face
+    if not with_face:
         which = f"{reader.path}" if frames == 1 else f"any of the {frames} {what}s of {reader.path}"
     elif missed and what == "photo":
         which = f"{missed} of the {frames} photos of {reader.path}"

@@ -14,6 +14,9 @@ from rtatl_core.errors import InputError
 from rtatl_core.photos import PHOTO_SUFFIXES, files_below, in_order, is_photo
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
+INPUT_SUFFIXES = VIDEO_SUFFIXES | PHOTO_SUFFIXES
+"""Endings by which videos and photos are known; files that are named themselves may have any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -60,9 +63,9 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
         if not path.is_dir():
             files.setdefault(os.path.abspath(path), path)
             continue
-        inside = in_order(files_below(path, VIDEO_SUFFIXES | PHOTO_SUFFIXES))
+        inside = in_order(files_below(path, INPUT_SUFFIXES))
         if not inside:
-            known = ", ".join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))
+            known = ", ".join(sorted(INPUT_SUFFIXES))
             raise InputError(f"{path} holds no video or photo; name such files, or a folder with {known}")
         for file in inside:
             files.setdefault(os.path.abspath(file), file)
@@ -79,8 +82,8 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
 
 
 def session_names(inputs: Sequence[Input]) -> list[str]:
-    """Each one's name without its ending; where several are named alike, after as many of the folders around each as
-    it takes to tell them apart: P01-pre, P02-pre."""
+    """Each one's name without its ending. If names collide, just enough parent folder names are put in front to make
+    them unique: P01-pre, P02-pre."""
     alike: defaultdict[str, list[Path]] = defaultdict(list)
     for one in inputs:
         alike[one.stem].append(one.path.absolute().parent)

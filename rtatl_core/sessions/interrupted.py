@@ -17,7 +17,8 @@ import numpy as np
 import psutil
 
 from rtatl_core.errors import SessionError
-from rtatl_core.sessions.session import read_session, replace_file
+from rtatl_core.files import replace_file
+from rtatl_core.sessions.session import read_session
 
 STATUS = "interrupted: the program ended before the recording did"
 _ABANDONED_AFTER_S = 60.0

@@ -28,6 +28,7 @@ import psutil
 
 import rtatl_core
 from rtatl_core.errors import SessionError
+from rtatl_core.files import replace_file
 from rtatl_core.handoffs import AnalysedFrame, Float64
 from rtatl_core.sessions.rows import FrameRecord, RowFormat, parse, records
 
@@ -38,7 +39,6 @@ SUMMARY_S = 5.0
 """Seconds between two versions of session.json."""
 _LONGEST_NAME = 120
 """Bytes of a source's name in that of its folder; with date and number file systems allow 255."""
-_PATIENCE_S = (0.05, 0.1, 0.2, 0.4)
 _PACKAGES = ("torch", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -161,10 +161,6 @@ class SessionWriter:
         fields = ("" if math.isnan(timestamp) else f"{timestamp:.6f}", "" if frame is None else frame, kind, label)
         csv.writer(line, lineterminator="\n").writerow(fields)
         self._guarded(lambda: self._events.write(line.getvalue()))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(self._format.columns)
 
     def engine(self, model: Mapping[str, Any], settings: Mapping[str, Any], timestamp: float, frame: int) -> None:
         """From `frame` on, which is the next to be written, another model, device or number of faces analyses. Its AUs
@@ -307,26 +303,6 @@ class _Table:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Puts `text` in the place of the file in one step: a crash leaves the old one or the new one. A file that another
-    program is reading is waited for, since Windows does not let it be replaced. Raises OSError."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        for patience_s in _PATIENCE_S:
-            with contextlib.suppress(PermissionError):
-                temporary.replace(path)
-                return
-            time.sleep(patience_s)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _versions() -> dict[str, str]:

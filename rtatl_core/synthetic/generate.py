@@ -26,6 +26,7 @@ from rtatl_core.datasets.prepare import prepare
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE
 from rtatl_core.errors import InputError
 from rtatl_core.facs import MAX_INTENSITY, au_label
+from rtatl_core.files import replace_file
 from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
@@ -248,7 +249,7 @@ def _claim(out: Path, units: Sequence[Stills | Clip]) -> None:
             f"{out} was begun with {differing} {before.get(differing)!r}, now it is {plan[differing]!r}; "
             "generate into another folder, or delete this one"
         )
-    note.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    replace_file(note, json.dumps(plan, indent=1) + "\n")
 
 
 def columns() -> list[str]:

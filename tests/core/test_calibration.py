@@ -39,6 +39,8 @@ def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
     np.testing.assert_allclose(told.mean(axis=-1), read, atol=1e-5)
     assert told[0, 0, 0] - told[0, 0, 1] == pytest.approx(2 * (told[1, 0, 0] - told[1, 0, 1]), rel=0.01)
     np.testing.assert_allclose(strangers.begins, 0.4)
+    unknown = calibration.of_person(raw, np.full_like(raw, np.nan))
+    np.testing.assert_array_equal(unknown.read(raw, logits), strangers.read(raw, logits))
     weak = np.full((1, 3), 0.1, np.float32)  # reads below nothing; the third AU has no gain of its own
     likely, as_stranger = (one.read(weak, logits[:1])[1] for one in (calibration.of_person(weak, weak + 1), strangers))
     np.testing.assert_array_equal(likely, as_stranger)

@@ -13,6 +13,8 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
+from rtatl_core.errors import PredictionError
+from rtatl_core.predictor import Predictor
 from rtatl_core.sessions.session import read_session
 from rtatl_core.temporal import SMOOTHING_S
 from tests.clips import cut_from_demo, damage_frame, write_clip
@@ -152,6 +154,31 @@ def test_a_smoothing_that_is_none_is_refused(
         main(["analyze", str(clip), "--out", str(tmp_path), "--smoothing", smoothing])
     assert refused.value.code == 2
     assert "--smoothing" in capsys.readouterr().err
+
+
+def test_no_face_is_said_of_a_video_with_a_damaged_frame_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_clip(tmp_path / "wall.mp4", frames=20)
+    damage_frame(path, 10)
+    assert main(["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert "No face was found in any of the 20 frames" in said
+    assert "1 frame of" in said
+
+
+def test_a_face_that_the_network_cannot_read_is_a_face(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_number(*_: object, **__: object) -> None:
+        raise PredictionError("the network gave no number (NaN) for this frame")
+
+    monkeypatch.setattr(Predictor, "warm_up", lambda predictor: None)
+    monkeypatch.setattr(Predictor, "run", no_number)
+    assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 0
+    assert "No face was found" not in capsys.readouterr().err
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "events.csv").read_text().count("gave no number") == 25
 
 
 def test_no_face_is_said_and_rows_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,12 +106,12 @@ def test_what_cannot_be_read_is_passed_over_and_named(tmp_path: Path) -> None:
     files = in_order(tmp_path.iterdir())
     with PhotoReader(files, fps=4) as reader:
         first, third = reader
-        assert (first.number, first.timestamp, first.lost) == (1, 0.0, ())
+        assert (first.number, first.timestamp, first.lost, first.still) == (1, 0.0, (), False)
         assert (third.number, third.timestamp, third.lost) == (3, 0.5, ((2, 0.25),))
         assert reader.lost_at_end == ((4, 0.75), (5, 1.0))
         assert reader.describe_lost(reader.lost_at_end).startswith("4.png, 5.png cannot be read as a picture; ")
     with PhotoReader(files) as reader:
-        assert all(math.isnan(packet.timestamp) for packet in reader)
+        assert all(math.isnan(packet.timestamp) and packet.still for packet in reader)
     with pytest.raises(SourceError, match=r"no file in .* is a picture that can be read; open it elsewhere"):
         PhotoReader(files[3:])
     with pytest.raises(SourceError, match=r"2\.png is no picture that can be read"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
 from rtatl_core.datasets.others import ABSENT, Others, references
 from rtatl_core.engine import Engine
-from rtatl_core.evaluation.readings import read_store
+from rtatl_core.evaluation.readings import predict_store, read_store
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.reference import KNOWN_AFTER_S, MEMORY_S, PersonalReference, RestingLevel, resting_levels
@@ -241,3 +242,33 @@ def test_engine_and_store_read_a_rise_over_the_persons_own_rest_alike(tmp_path: 
     model = load_model(tmp_path / "tiny.safetensors")
     stored, _ = read_store(model.network, model.calibration, ChipStore.open(tmp_path / "chips"))
     assert np.abs(stored - said[True]).mean() < 0.02
+
+
+def test_people_on_photos_are_strangers_to_engine_and_store(tmp_path: Path) -> None:
+    """Though a rise over what strangers read at rest would read far more."""
+    torch.manual_seed(0)
+    config = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
+    own = Own(np.full(2, 4, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32))
+    calibration = Calibration(np.ones(2, np.float32), np.full(2, -1, np.float32), own=own)
+    description = {"name": "tiny", "trained_on": "nothing", "trust": {str(au): "experimental" for au in AUS}}
+    save_model(tmp_path / "tiny", RTATL(config), calibration, description)
+    with VideoReader(asset("demo.mp4")) as reader:
+        packet = reader.read()
+    assert packet is not None
+    engine = Engine(tmp_path / "tiny.safetensors", device="cpu", smoothing_s=0)
+    said = []
+    for still, personal in ((False, True), (True, True), (False, False)):
+        engine.reset()
+        engine.personal = personal
+        said.append(engine.process(replace(packet, still=still)).faces[0].prediction.intensity)
+    engine.close()
+    frame, photo, stranger = said
+    np.testing.assert_array_equal(photo, stranger)
+    assert (frame > stranger + 0.5).all()
+
+    model = load_model(tmp_path / "tiny.safetensors")
+    store = ChipStore.open(write_labelled(tmp_path / "photos", count=6))
+    raw = predict_store(model.network, store, np.arange(6))
+    as_strangers = model.calibration.read(raw.intensity, raw.occurrence)
+    for read, expected in zip(read_store(model.network, model.calibration, store), as_strangers, strict=True):
+        np.testing.assert_array_equal(read, expected)

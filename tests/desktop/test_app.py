@@ -36,6 +36,26 @@ def test_a_second_instance_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     assert "already running" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("below", ["file/x", "x"], ids=["cannot be made", "full disk"])
+def test_where_no_lock_can_be_written_the_program_goes_on_without(
+    below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("AU_DESKTOP_HOME", str(tmp_path / below))
+    if below == "x":
+
+        class Full(QLockFile):
+            def tryLock(self, timeout: int = 0) -> bool:  # noqa: N802 - Qt's name
+                return False
+
+            def error(self) -> QLockFile.LockError:
+                return QLockFile.LockError.UnknownError
+
+        monkeypatch.setattr(program, "QLockFile", Full)
+    assert run(Launch(source="demo", duration=0.3)) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_without_a_console_a_person_is_told_by_a_message_and_a_script_by_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -65,7 +85,7 @@ def test_closing_the_window_keeps_the_choices() -> None:
 
     once(lambda window: window.isActiveWindow(), act)
     assert run(Launch()) == 0
-    saved, complaint = settings_file.load()
+    saved, complaint, _ = settings_file.load()
     assert complaint is None
     assert saved.layers == ("box", "regions", "pose")
     assert saved.window_geometry
@@ -250,3 +270,22 @@ def test_settings_that_cannot_be_used_are_told() -> None:
     assert run(Launch()) == 0
     assert "settings.json" in seen[0]
     assert path.with_suffix(".json.bad").read_text() == "{"
+
+
+def test_settings_that_cannot_be_read_are_not_written_over() -> None:
+    path = settings_file.folder() / "settings.json"
+    path.mkdir(parents=True)  # what cannot be read, whoever runs the tests
+
+    seen: list[str] = []
+
+    def act(window: program.MainWindow) -> None:
+        seen.append(window.stage.banner.text)
+        path.rmdir()  # a disk that is back later
+        path.write_text("set by hand")
+        window.next_theme()
+        window.close()
+
+    once(tells, act)
+    assert run(Launch()) == 0
+    assert seen[0].endswith("no changes are saved.")
+    assert path.read_text() == "set by hand"

@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QApplication
 
 from au_desktop.settings import Settings
 from au_desktop.ui.au_rows import grade
-from au_desktop.ui.controls import clock, readable_size
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Theme
+from au_desktop.words import clock, readable_size
 from rtatl_core.facs import ACTION_UNITS
 
 

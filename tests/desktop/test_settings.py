@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from au_desktop import settings
-from au_desktop.settings import LAYERS, Settings
+from au_desktop.settings import LAYERS, Loaded, Settings
 from rtatl_core.temporal import SMOOTHING_S
 
 CHANGED = Settings(
@@ -27,28 +27,28 @@ CHANGED = Settings(
 
 def test_what_is_saved_is_loaded() -> None:
     assert settings.save(CHANGED) is None
-    assert settings.load() == (CHANGED, None)
+    assert settings.load() == Loaded(CHANGED)
     assert not list(settings.folder().glob("*.tmp"))
 
 
 def test_without_a_file_the_defaults_are_used_in_silence() -> None:
-    assert settings.load() == (Settings(), None)
+    assert settings.load() == Loaded(Settings())
 
 
 def test_settings_from_before_there_were_recovered_patches_still_load() -> None:
     path = settings.folder() / "settings.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"version": 1, "layers": ["box", "landmarks", "regions", "flow", "pose"]}))
-    loaded, reason = settings.load()
-    assert reason is None
-    assert loaded.layers == LAYERS[:5]
+    loaded = settings.load()
+    assert loaded.complaint is None
+    assert loaded.settings.layers == LAYERS[:5]
 
 
 def test_settings_from_when_the_camera_was_called_source_still_load() -> None:
     path = settings.folder() / "settings.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"version": 1, "source": "Logitech C920"}))
-    assert settings.load() == (Settings(camera="Logitech C920"), None)
+    assert settings.load() == Loaded(Settings(camera="Logitech C920"))
 
 
 def test_every_field_has_a_default_that_is_allowed() -> None:
@@ -78,14 +78,44 @@ def test_a_bad_file_is_kept_aside_and_explained(text: str, says: str) -> None:
     path = settings.folder() / "settings.json"
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    loaded, reason = settings.load()
+    loaded, reason, may_save = settings.load()
     assert loaded == Settings()
+    assert may_save
     assert reason is not None
     assert says in reason
     assert "\n" not in reason
     assert str(path) in reason
     assert path.with_suffix(".json.bad").read_text() == text
-    assert settings.load() == (Settings(), None)
+    assert settings.load() == Loaded(Settings())
+
+
+def test_a_file_that_cannot_be_read_or_kept_aside_must_not_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = settings.folder() / "settings.json"
+    path.mkdir(parents=True)
+    loaded = settings.load()
+    assert (loaded.settings, loaded.may_save) == (Settings(), False)
+    assert loaded.complaint is not None
+    assert loaded.complaint.startswith(f"{path} cannot be read (")
+    assert loaded.complaint.endswith("; the defaults are used, and no changes are saved.")
+    path.rmdir()
+    path.write_text("{")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert not settings.load().may_save
+
+
+def test_a_crash_while_they_are_saved_leaves_the_old_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.save(CHANGED)
+
+    def crash(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rtatl_core.files.os.fsync", crash)
+    assert settings.save(Settings()) is not None
+    assert settings.load() == Loaded(CHANGED)
 
 
 def test_a_folder_that_cannot_be_written_is_a_reason_not_a_crash(

@@ -31,7 +31,7 @@ BUILT_IN = SourceSpec("camera", "0", "Integrated Camera")
 
 
 @pytest.fixture
-def cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "list_cameras", lambda: (BUILT_IN, LOGITECH))
 
 
@@ -70,7 +70,7 @@ class FakeCapture:
         self.released = True
 
 
-@pytest.mark.usefixtures("cameras")
+@pytest.mark.usefixtures("two_cameras")
 @pytest.mark.parametrize(
     ("text", "spec"),
     [
@@ -96,7 +96,7 @@ def test_a_path_is_a_file(tmp_path: Path) -> None:
     assert parse_source(str(path)) == SourceSpec("file", str(path), "2")
 
 
-@pytest.mark.usefixtures("cameras")
+@pytest.mark.usefixtures("two_cameras")
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -107,6 +107,11 @@ def test_a_path_is_a_file(tmp_path: Path) -> None:
         ("clip.mp4", "There is no file clip.mp4"),
         ("ftp://host/clip.mp4", "ftp:// are not read"),
         ("rtsp://", "names no computer"),
+        ("http://[abc", r"'http://\[abc' names no computer"),
+        ("~nobodyxyz/v.mp4", "There is no file ~nobodyxyz/v.mp4"),
+        ("²", "There is no camera or file '²'"),
+        ("٢", "There is no camera or file"),
+        ("x" * 300 + ".mp4", "There is no file x"),
     ],
 )
 def test_what_fits_nothing_is_explained(text: str, says: str) -> None:
@@ -121,7 +126,7 @@ def test_listing_cameras_works_without_any() -> None:
 def test_namesakes_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2_enumerate_cameras as enumerator
 
-    infos = [enumerator.CameraInfo(index, "Webcam", "", 0, 0, sources._BACKEND) for index in (3, 1)]
+    infos = [enumerator.CameraInfo(index, "Webcam", "", 0, 0, sources.BACKEND) for index in (3, 1)]
     monkeypatch.setattr(enumerator, "enumerate_cameras", lambda _: infos)
     found = [(camera.target, camera.name) for camera in list_cameras()]
     assert found == [("1", "Webcam"), ("3", "Webcam (2)")]
@@ -167,13 +172,13 @@ def test_a_busy_camera_is_told_from_a_missing_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: FakeCapture
 ) -> None:
     device = tmp_path / "video2"
-    monkeypatch.setattr(sources, "_device", lambda index: device)
+    monkeypatch.setattr(sources, "device_file", lambda number: device)
     with pytest.raises(SourceError, match=r"Logitech C920 is not connected .*video2 does not exist"):
         open_camera(LOGITECH, lambda *_: busy, lambda: (LOGITECH,))
     device.touch()
     with pytest.raises(SourceError, match="Logitech C920 is in use by another program; close that program"):
         open_camera(LOGITECH, lambda *_: busy, lambda: (LOGITECH,))
-    monkeypatch.setattr(sources.os, "access", lambda *_: False)
+    monkeypatch.setattr(sources, "may_open", lambda device: False)
     with pytest.raises(SourceError, match="usermod -aG video"):
         open_camera(LOGITECH, lambda *_: busy, lambda: (LOGITECH,))
     assert busy.released
@@ -210,6 +215,35 @@ def test_a_driver_that_raises_is_a_loss_too() -> None:
         source.read()
 
 
+@pytest.mark.parametrize("fails_in", ["isOpened", "set", "read", "get"])
+@pytest.mark.parametrize("kind", ["camera", "stream"])
+def test_a_driver_that_raises_while_it_opens_is_released_and_tried_again(kind: str, fails_in: str) -> None:
+    """Reconnection goes on after a SourceError only."""
+    capture = FakeCapture()
+
+    def fail(*_: object) -> None:
+        raise cv2.error("the device is gone")
+
+    if (kind, fails_in) == ("stream", "set"):
+        pytest.skip("nothing is asked of a stream")
+    setattr(capture, fails_in, fail)
+    opens = {
+        "camera": lambda: open_camera(LOGITECH, lambda *_: capture, lambda: (LOGITECH,)),
+        "stream": lambda: open_stream(SourceSpec("stream", "http://cam/feed", "cam/feed"), lambda *_: capture),
+    }
+    with pytest.raises(SourceError):
+        opens[kind]()
+    assert capture.released
+
+
+def test_a_driver_that_raises_before_there_is_a_device_is_an_error_of_the_source() -> None:
+    def fail(*_: object) -> Any:
+        raise cv2.error("no such backend")
+
+    with pytest.raises(SourceError):
+        open_camera(LOGITECH, fail, lambda: (LOGITECH,))
+
+
 def test_a_stream_that_does_not_answer_is_named_without_its_password() -> None:
     spec = parse_source("rtsp://me:secret@127.0.0.1:9/live")
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:9/live does not answer") as caught:
@@ -233,6 +267,17 @@ def test_a_file_gives_its_frames_and_its_warning(tmp_path: Path) -> None:
     assert cut.warning is not None
     assert "cut off" in cut.warning
     cut.close()
+
+
+def test_a_photo_is_told_from_the_frame_of_a_video(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    assert cv2.imwrite(str(photo), np.zeros((48, 64, 3), np.uint8))
+    for path, still in ((photo, True), (write_clip(tmp_path / "clip.mp4"), False)):
+        source = open_source(parse_source(str(path)))
+        packet = source.read()
+        source.close()
+        assert packet is not None
+        assert packet.still is still
 
 
 def test_the_demo_plays_for_ever_with_growing_numbers_and_times(

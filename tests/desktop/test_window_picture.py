@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.fakes import CAMERA, camera_opener, file_spec
 from tests.desktop.hands import LEFT, live, press
 
 
@@ -128,6 +129,21 @@ def test_a_click_selects_the_face_under_it(make_desk: MakeDesk, mirror: bool) ->
     assert (x > video.width() / 2) != mirror, "the second face stands on the right, mirrored on the left"
     QTest.mouseClick(video, LEFT, pos=QPoint(round(x), round(y)))
     assert desk.window.panel._face.text() == "Face 1"
+
+
+def test_a_chosen_face_is_forgotten_with_the_people_before_a_camera_but_not_in_a_file(make_desk: MakeDesk) -> None:
+    """Ids begin at 0 again in both; in a file that plays again they mean the same people."""
+    for spec, kept in ((CAMERA, None), (file_spec(), 1)):
+        desk = make_desk(engine={"faces": 2}, open_source=camera_opener(fps=20.0))
+        desk.window.open_source(spec)
+        wait_until(lambda desk=desk: desk.bridge.latest is not None and desk.bridge.latest.packet.number > 30)
+        desk.window.select_face(1)
+        before = desk.bridge.latest
+        desk.pipeline.set_source(spec)
+        wait_until(lambda desk=desk, before=before: desk.bridge.latest is not before)
+        assert desk.bridge.latest.packet.number < before.packet.number
+        assert desk.window._selected == kept
+        wait_until(lambda desk=desk, kept=kept: desk.window.panel._face.text() == f"Face {kept or 0}")
 
 
 def test_a_camera_is_mirrored_pixel_by_pixel(make_desk: MakeDesk) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from rtatl_core.assets import asset
 from rtatl_core.card import DEFAULT_MODEL
 from rtatl_core.evaluation.card_text import add_audit, add_evaluation, card_markdown
@@ -98,6 +100,20 @@ def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:
     assert "| AU12 | 0.80 / 0.80 | 0.40 / 0.50 |" in text
     assert "| mean | 0.60 / 0.65 | 0.40 / 0.50 |" in text
     assert "(1) people kept aside: 30 faces of 5. (2) another rig: 30 faces of 5." in text
+
+
+def test_a_card_survives_a_crash_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(CARD))
+
+    def crash(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rtatl_core.files.os.fsync", crash)
+    with pytest.raises(OSError, match="No space left"):
+        add_audit(path, AUDITED)
+    assert json.loads(path.read_text()) == CARD
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_bundled_card_is_told_in_words() -> None:

@@ -75,6 +75,17 @@ def test_a_check_that_breaks_is_told_and_the_others_go_on(monkeypatch: pytest.Mo
     assert line(findings[1]).startswith("! odd")
 
 
+def test_cameras_have_the_names_they_have_in_the_window(only, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2_enumerate_cameras as enumerator
+
+    from rtatl_core.cameras import BACKEND
+
+    infos = [enumerator.CameraInfo(index, "Webcam", "", 0, 0, BACKEND) for index in (3, 1)]
+    monkeypatch.setattr(enumerator, "enumerate_cameras", lambda _: infos)
+    only("cameras")
+    assert found("cameras").words == "Webcam, Webcam (2)"
+
+
 def test_a_full_disk_is_bad_news(only, monkeypatch: pytest.MonkeyPatch) -> None:
     only("disk")
     monkeypatch.setattr(doctor, "LITTLE_DISK_GB", 1e9)

@@ -52,6 +52,13 @@ def test_a_frame_without_a_row_is_noticed(tmp_path: Path) -> None:
     assert soaking._session(writer.folder, captured=12)["unaccounted"] == 8
 
 
+def test_a_recording_without_rows_lacks_all_frames(tmp_path: Path) -> None:
+    clock = ClockPair(0.0, "2026-01-01T00:00:00.000000+00:00")
+    with SessionWriter(tmp_path, "clip", (1, 12), {}, {}, {}, clock) as writer:
+        pass
+    assert soaking._session(writer.folder, captured=7)["unaccounted"] == 7
+
+
 def test_too_little_to_judge_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="5 samples are too few"):
         judge({name: values[:5] for name, values in samples().items()})

@@ -17,6 +17,7 @@ from rtatl_core.cli import main
 from rtatl_core.errors import SourceError, WeightsError
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor
+from rtatl_core.runtimes.export import export_onnx
 from rtatl_core.runtimes.quantise import network_inputs
 from rtatl_core.weights import save_model
 from tests.clips import cut_from_demo, write_clip
@@ -46,6 +47,18 @@ def test_an_exported_model_runs_in_onnxruntime(model: Path, capsys: pytest.Captu
     }
     assert Predictor(model, "cpu").runtime == "onnxruntime"
     assert Predictor(model, "cpu", torch_only=True).runtime == "torch"
+
+
+def test_a_full_disk_leaves_the_card_as_it_was(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = model.with_suffix(".json").read_text()
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rtatl_core.files.os.fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        export_onnx(model)
+    assert model.with_suffix(".json").read_text() == before
 
 
 def test_an_int8_graph_is_smaller_and_answers_nearly_the_same(

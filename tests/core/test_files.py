@@ -1,0 +1,89 @@
+"""What a crash leaves of a file that is being replaced: the old one, whole; and who writes that way."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtatl_core.calibration import Calibration
+from rtatl_core.datasets import prepare
+from rtatl_core.datasets.chips import write_meta
+from rtatl_core.datasets.parts import Plan
+from rtatl_core.face.align import ChipLayout
+from rtatl_core.files import replace_file
+from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.weights import save_model
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    def fill() -> None:
+        def refuse(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("rtatl_core.files.os.fsync", refuse)
+
+    return fill
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, full_disk: Callable[[], None]) -> None:
+    file = tmp_path / "a.json"
+    replace_file(file, "old\n")
+    replace_file(file, "ü\n")
+    assert file.read_text(encoding="utf-8") == "ü\n"
+    full_disk()
+    with pytest.raises(OSError, match="No space left"):
+        replace_file(file, "new\n")
+    assert file.read_text(encoding="utf-8") == "ü\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_is_being_read_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    tries: list[Path] = []
+    replace = Path.replace
+
+    def busy(path: Path, target: Path) -> Path:
+        tries.append(target)
+        if len(tries) < 4:
+            raise PermissionError(errno.EACCES, "used by another process")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    monkeypatch.setattr("rtatl_core.files.time.sleep", lambda _: None)
+    replace_file(tmp_path / "a.json", "new\n")
+    assert (tmp_path / "a.json").read_text() == "new\n"
+
+
+def save_card(folder: Path, words: str) -> None:
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    save_model(folder / "tiny", network, plain, {"name": words, "trained_on": "nothing", "trust": {}})
+
+
+def declare(folder: Path, words: str) -> None:
+    write_meta(folder, parts=[words], layout=ChipLayout(), aus=(), occurrence_rule="", origin={})
+
+
+def claim(folder: Path, words: str) -> None:
+    prepare._claim(folder / words, Plan(kind="test"))
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [(save_card, "tiny.json"), (declare, "meta.json"), (claim, "second/plan.json")],
+    ids=["a model's card", "a prepared folder", "a folder being prepared"],
+)
+def test_no_file_that_others_go_by_is_left_half_written(
+    write: Callable[[Path, str], None], name: str, tmp_path: Path, full_disk: Callable[[], None]
+) -> None:
+    write(tmp_path, "first")
+    before = (tmp_path / name).read_text() if (tmp_path / name).exists() else None
+    full_disk()
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, "second")
+    assert ((tmp_path / name).read_text() if (tmp_path / name).exists() else None) == before
