@@ -46,6 +46,8 @@ from rtatl_core.handoffs import Float32
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
 MOST_FILES = 10_240
 """More a process may not ask for on macOS."""
+_SAME_S = 1e-6
+"""Times that differ by less are the same."""
 _META, _PARTS = "meta.json", "parts"
 _RENDERED = ("synthetic", "rendered")
 """Kinds of folders in which subjects are no persons."""
@@ -280,7 +282,8 @@ def require_flow_gap(store: ChipStore, gap_s: float) -> None:
 
 
 def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
-    """(N,) for each row the row of the same clip (empty = a still, has none) that is ``gap_s`` later; -1 = none."""
+    """(N,) for each row the row of the same clip (empty = a still, has none) nearest to ``gap_s`` later, to within a
+    quarter of it; -1 = none, as where the clip ends before. Of two that are equally near it is the later one."""
     result = np.full(len(clips), -1, np.int64)
     order = np.lexsort((times, clips))
     bounds = np.flatnonzero(np.r_[True, clips[order][1:] != clips[order][:-1], True])
@@ -289,10 +292,13 @@ def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float
         if not clips[rows[0]]:
             continue
         at = times[rows]
-        later = np.searchsorted(at, at + gap_s - 1e-6)
-        found = later < len(rows)
-        found[found] &= np.abs(at[later[found]] - at[found] - gap_s) <= gap_s / 4
-        result[rows[found]] = rows[later[found]]
+        later = np.searchsorted(at, at + gap_s - _SAME_S)
+        place = np.flatnonzero(later < len(rows))
+        beside = np.stack([later[place], later[place] - 1])
+        off = np.abs(at[beside] - at[place] - gap_s)
+        nearest = np.where(off[1] < off[0] - _SAME_S, beside[1], beside[0])
+        near = off.min(axis=0) <= gap_s / 4 + _SAME_S
+        result[rows[place[near]]] = rows[nearest[near]]
     return result
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.datasets.augment import centre_crop
-from rtatl_core.datasets.chips import ChipStore, Rows, frame_pairs
+from rtatl_core.datasets.chips import ChipStore, Rows, frame_pairs, later_rows
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.align import ChipLayout
 from tests.core.stores import write_clips, write_labelled
@@ -58,3 +58,22 @@ def test_damaged_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not prepared to the end"):
         ChipStore.open(folder)
     assert ChipLayout(112, 16).canvas == 144
+
+
+@pytest.mark.parametrize(
+    ("fps", "steps"),
+    [(5, 1), (6, 1), (6.25, 1), (8, 2), (10, 2), (12, 2), (12.5, 3), (24, 5), (25, 5), (29.97, 6), (30, 6), (7, None)],
+)
+def test_a_partner_is_the_frame_nearest_to_the_gap(fps: float, steps: int | None) -> None:
+    """25 and 30 fps, with which the bundled weights were trained, lead five and six frames on."""
+    times = np.round(np.arange(40) / fps, 4)
+    partner = later_rows(np.full(40, "c"), times, 0.2)
+    rows = np.arange(30)
+    assert partner[rows].tolist() == (rows + steps if steps else np.full(30, -1)).tolist()
+    assert (partner[times + 0.2 > times[-1] + 1e-6] == -1).all(), "the clip ends before"
+
+
+def test_partners_stay_in_their_clip_where_frames_are_missing() -> None:
+    clips = np.array(["a", "a", "a", "", "", "b", "b"])
+    times = np.array([0.0, 0.16, 0.5, 0.0, 0.2, 0.2, 0.8])
+    assert later_rows(clips, times, 0.2).tolist() == [1, -1, -1, -1, -1, -1, -1]
