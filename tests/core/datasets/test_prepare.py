@@ -121,17 +121,23 @@ def test_bp4d_mistakes_are_named(bp4d_tree: Path, tmp_path: Path) -> None:
     write_picture(tmp_path / "F001" / "T1" / "1.jpg", np.zeros((8, 8, 3), np.uint8))
     header = ",".join(str(n) for n in range(25))
     for rows, sentence in (
-        (f"{header}\n1,2{',0' * 23}\n", r"F001_T1.csv line 2: AU1 is 2, but occurrence codes are 0, 1 and 9"),
+        (f"{header}\n1,2{',0' * 23}\n", r"F001_T1.csv, line 2: AU1 is 2, but occurrence codes are 0, 1 and 9"),
         (f"{header}\n1,x{',0' * 23}\n", r"line 2: 'x' is no whole number"),
+        (f"{header}\n1{',0' * 24}\n1{',0' * 24}\n", r"line 3: frame 1 has two rows; keep one"),
+        (f"{header}\n1,0,5{',0' * 23}\n", r"line 2: 26 cells under 25 headings"),
+        (f"{header},1\n1{',0' * 25}\n", r"line 1: AU1 has two columns"),
+        (f"{header},²\n-1{',0' * 24}\n", r"line 2: '-1' is no whole number"),
+        ("", r"has no column for AU1"),
         ("frame,AU1\n1,0\n", r"has no column for AU1"),
     ):
-        (codes / "F001_T1.csv").write_text(rows)
+        (codes / "F001_T1.csv").write_text(rows, encoding="utf-8")
         with pytest.raises(RecipeError, match=sentence):
             bp4d.find_sequences(tmp_path)
-    (codes / "F001_T1.csv").write_text(f"{header}\n1{',0' * 24}\n")
+    (codes / "F001_T1.csv").write_bytes(f"{header},böe\n1{',0' * 24}\n".encode("cp1252"))
+    assert bp4d.find_sequences(tmp_path)[0].numbers == (1,)
     (tmp_path / "AU06").mkdir()
     (tmp_path / "AU06" / "F001_T1_AU06.csv").write_text("1,7\n")
-    with pytest.raises(RecipeError, match=r"F001_T1_AU06.csv line 1: intensity 7, but codes are 0-5 and 9"):
+    with pytest.raises(RecipeError, match=r"F001_T1_AU06.csv, line 1: intensity 7, but codes are 0-5 and 9"):
         bp4d.find_sequences(tmp_path)
 
 
@@ -213,8 +219,15 @@ def test_disfa_mistakes_are_named(disfa_tree: Path, tmp_path: Path) -> None:
     labels.mkdir()
     (tmp_path / "LeftVideoSN009_comp.avi").write_bytes(b"")
     for text, sentence in (
-        ("1,6\n", r"SN009_au1.txt line 1: intensity 6, but codes are 0-5"),
-        ("1,a\n", r"line 1: '1,a' is no row 'frame,intensity'"),
+        ("1,6\n", r"SN009_au1.txt, line 1: intensity 6, but codes are 0-5"),
+        ("1,a\n", r"line 1: 'a' is no whole number"),
+        ("1,inf\n", r"line 1: 'inf' is no whole number"),
+        ("1,0\n1,2.7\n", r"line 2: '2\.7' is no whole number"),
+        ("2.9,1\n", r"line 1: '2\.9' is no whole number"),
+        ("-1,1\n", r"line 1: '-1' is no whole number"),
+        ("1e12,1\n", r"line 1: '1e12' is no whole number from 0 to 1000000"),
+        ("1,2,7\n", r"line 1: 3 cells where 'frame,code' is expected"),
+        ("1,2\n1,3\n", r"line 2: frame 1 has two rows; keep one"),
         ("\n", "hold label files without rows|holds label files without rows"),
     ):
         (labels / "SN009_au1.txt").write_text(text)
