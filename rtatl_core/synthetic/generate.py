@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -23,9 +23,9 @@ import numpy as np
 from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import Frame, Plan
 from rtatl_core.datasets.prepare import prepare
-from rtatl_core.datasets.rendered import OCCURRENCE_RULE
+from rtatl_core.datasets.rendered import OCCURRENCE_RULE, rendered_frame
 from rtatl_core.errors import InputError
-from rtatl_core.facs import MAX_INTENSITY, au_label
+from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
@@ -68,6 +68,7 @@ class Stills:
     seed: int
     people: int = PEOPLE_PER_UNIT
     per_person: int = STILLS_PER_PERSON
+    tracking: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -77,10 +78,6 @@ class Stills:
     def stem(self) -> str:
         """What the names of its pictures begin with, and no others' in the data set."""
         return f"{self.seed}-{self.number:05d}"
-
-    @property
-    def tracking(self) -> bool:
-        return False
 
     def take(self) -> Iterator[Taken]:
         studio = _studio(self.sources)
@@ -102,7 +99,7 @@ class Stills:
                 )
 
     def frames(self) -> Iterator[Frame]:
-        return map(to_frame, self.take())
+        return map(_to_frame, self.take())
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +112,8 @@ class Clip:
     seconds: float = 4.0
     rate: float = 15.0
     gap_s: float = 0.2
+    tracking: ClassVar[bool] = False
+    """Pictures are degraded one by one, and each is found as in a photo."""
 
     @property
     def name(self) -> str:
@@ -124,10 +123,6 @@ class Clip:
     def stem(self) -> str:
         """What the names of its pictures begin with, and no others' in the data set; also what ``Taken.clip`` says."""
         return f"{self.seed}-c{self.number:05d}"
-
-    @property
-    def tracking(self) -> bool:
-        return False  # pictures are degraded one by one, and each is found as in a photo
 
     def take(self) -> Iterator[Taken]:
         studio = _studio(self.sources)
@@ -156,7 +151,7 @@ class Clip:
             )
 
     def frames(self) -> Iterator[Frame]:
-        return map(to_frame, self.take())
+        return map(_to_frame, self.take())
 
 
 @cache
@@ -165,19 +160,15 @@ def _studio(sources: Sources) -> Studio:
     return Studio(sources)
 
 
-def to_frame(taken: Taken) -> Frame:
+def _to_frame(taken: Taken) -> Frame:
     """A shot as the data sets hand frames over."""
-    sides = taken.shot.labels * np.float32(MAX_INTENSITY)
-    intensity = sides.mean(axis=1)
-    return Frame(
-        name=taken.name,
-        subject=taken.identity,
-        image=np.ascontiguousarray(taken.shot.image[..., ::-1]),
+    return rendered_frame(
+        taken.name,
+        taken.identity,
+        np.ascontiguousarray(taken.shot.image[..., ::-1]),
+        taken.shot.labels,
         clip=taken.clip,
         time=taken.time,
-        intensity=intensity,
-        occurrence=(intensity >= 1).astype(np.float32),
-        sides=sides,
         flow=taken.flow,
         flow_to=taken.flow_to,
     )
