@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -50,10 +51,7 @@ class Sequence:
     """(n, 12) 0, 1 or NaN."""
     intensity: Float32
     """(n, 12) 0-5 or NaN."""
-
-    @property
-    def tracking(self) -> bool:
-        return True
+    tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
         subject = self.name.split("_")[0]

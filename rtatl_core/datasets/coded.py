@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,10 +27,7 @@ class CodedVideo:
     name: str
     path: Path
     coding: VideoCoding
-
-    @property
-    def tracking(self) -> bool:
-        return True
+    tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
         """Raises RecipeError at the end when there are codes beyond it."""

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,10 +44,7 @@ class Subject:
     """Number of the first picture in the label files: 1, in some copies 0."""
     intensity: Float32
     """(n, 12) on 0-5, row 0 belongs to the first picture; NaN where a file or a row is missing."""
-
-    @property
-    def tracking(self) -> bool:
-        return True
+    tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
         read = 0

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -37,14 +37,12 @@ class Unit(Protocol):
     """What is prepared, and skipped when it is there already, as one: a dataclass. Units travel to worker processes, so
     they hold paths and labels rather than pictures."""
 
+    tracking: ClassVar[bool]
+    """Whether neighbouring frames follow each other in time."""
+
     @property
     def name(self) -> str:
         """Unique in the data set; the name of a folder."""
-        ...
-
-    @property
-    def tracking(self) -> bool:
-        """Whether neighbouring frames follow each other in time."""
         ...
 
     def frames(self) -> Iterator[Frame]: ...
