@@ -31,6 +31,7 @@ OCCURRENCE_RULE = "coded present in BP4D (code 1)"
 FPS = 25.0
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 _SUBJECT, _TASK = re.compile(r"[FM]\d{3}$"), re.compile(r"T\d+$")
+_NUMBER = re.compile(r"\d{1,9}")
 _SEQUENCE = re.compile(r"([FM]\d{3})_?(T\d+)")
 SHORT_ROW = "label row too short"
 
@@ -121,7 +122,7 @@ def _read_sequence(name: str, pictures: Path | None, path: Path, intensity: dict
     header, *rows = read_rows(path) or [Row(path, 1, ())]
     columns: dict[int, int] = {}
     for place, cell in enumerate(header.cells[1:], start=1):
-        if cell.isdecimal() and columns.setdefault(int(cell), place) != place:
+        if _NUMBER.fullmatch(cell) and columns.setdefault(int(cell), place) != place:
             raise header.error(f"AU{int(cell)} has two columns; is the file damaged?")
     if missing := [au for au in BP4D_AUS if au not in columns]:
         raise RecipeError(f"{path} has no column for AU{missing[0]} in its first row; it is no occurrence file")

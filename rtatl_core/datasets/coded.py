@@ -117,4 +117,4 @@ def _same_place(path: Path, wanted: tuple[str, ...]) -> bool:
 
 
 def _same_name(path: Path, wanted: tuple[str, ...]) -> bool:
-    return wanted[-1] in (path.name.lower(), path.stem.lower())
+    return bool(wanted) and wanted[-1] in (path.name.lower(), path.stem.lower())

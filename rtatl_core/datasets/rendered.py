@@ -30,7 +30,7 @@ from rtatl_core.photos import read_photo
 
 OCCURRENCE_RULE = "intensity 1 (FACS A) or more"
 ROWS_PER_UNIT = 500
-_LABEL = re.compile(r"AU(\d+)_[LR]", re.ASCII)
+_LABEL = re.compile(r"AU(\d{1,9})_[LR]", re.ASCII)
 
 
 def rendered_frame(
@@ -83,7 +83,7 @@ def find_renders(root: Path) -> tuple[tuple[int, ...], list[Renders]]:
     labels = root / "labels.csv"
     if not labels.is_file():
         raise RecipeError(f"{root} holds no labels.csv; name a folder of rendered faces (images/ and labels.csv)")
-    reader = csv.DictReader(io.StringIO(decode(labels.read_bytes()), newline=""))
+    reader = csv.DictReader(io.StringIO(decode(labels.read_bytes()), newline=""), strict=True)
     try:
         aus = _aus(labels, list(reader.fieldnames or ()))
         rows: dict[str, dict[str, str]] = {}
@@ -127,8 +127,8 @@ def _problem(row: dict[str, str], aus: tuple[int, ...]) -> str:
     if None in row or None in row.values():
         return "it has more or fewer cells than the heading"
     for column in ("image", "identity"):
-        if not row[column]:
-            return f"{column} is empty"
+        if not row[column] or "\0" in row[column]:
+            return f"{column} is {row[column]!r}"
     for column in (column for au in aus for column in _columns(au)):
         if not 0 <= _number(row[column]) <= 1:
             return f"{column} is {row[column]!r}, where 0 to 1 is expected"

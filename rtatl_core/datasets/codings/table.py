@@ -84,7 +84,7 @@ def read_rows(path: Path) -> list[Row]:
     if delimiter == "\t":
         reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:
-        reader = csv.reader(lines, delimiter=delimiter)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)  # a lone one is an error, not the rest of the file
     rows = []
     try:
         for cells in reader:
@@ -92,7 +92,8 @@ def read_rows(path: Path) -> list[Row]:
             if any(cells) and not (len(cells) <= 2 and cells[0].lower().startswith("sep=")):
                 rows.append(Row(path, reader.line_num, tuple(cells)))
     except csv.Error as error:
-        raise RecipeError(f"{path} is no table ({error}); understood are {UNDERSTOOD}") from None
+        problem = f"{path} is no table, line {reader.line_num} cannot be read ({error})"
+        raise RecipeError(f"{problem}; understood are {UNDERSTOOD}") from None
     return rows
 
 

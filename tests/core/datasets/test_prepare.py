@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -398,7 +399,7 @@ HEADING = "image,identity,clip,time,AU12_L,AU12_R"
         (f"{HEADING}\na,p,,,0\n", "line 2: it has more or fewer cells"),
         (f"{HEADING}\na,p,c,,0,0\n", "line 2: time is ''"),
         (f"{HEADING}\na,p,c,nan,0,0\n", "line 2: time is 'nan'"),
-        (f"{HEADING}\na,,,,0,0\n", "line 2: identity is empty"),
+        (f"{HEADING}\na,,,,0,0\n", "line 2: identity is ''"),
         (f"{HEADING}\na,p,,,0,0\na,p,,,1,1\n", "line 3: its image has a row already"),
     ],
 )
@@ -602,6 +603,14 @@ def test_a_video_without_codes_is_named_though_another_of_its_name_has_some(tmp_
         write_clip(tmp_path / name, frames=2)
     (tmp_path / "codes.csv").write_text("video,frame,AU12\nP02/pre.mp4,1,2\n")
     assert coded.find_coded(tmp_path)[2] == ["1 videos have no codes and are left out: P01/pre.mp4"]
+
+
+@pytest.mark.parametrize("name", [".mp4", ".", "file://"])
+def test_a_name_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
+    write_clip(tmp_path / "smile.mp4", frames=2)
+    (tmp_path / "codes.csv").write_text(f"video,frame,AU12\n{name},1,1\n")
+    with pytest.raises(RecipeError, match=rf"codes '{re.escape(name)}', and there is no such video"):
+        coded.find_coded(tmp_path)
 
 
 def test_a_coded_video_of_which_nothing_is_used_is_named(
