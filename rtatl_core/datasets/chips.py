@@ -244,10 +244,6 @@ def declare_incomplete(folder: Path) -> None:
     (folder / _META).unlink(missing_ok=True)
 
 
-def is_complete(folder: Path) -> bool:
-    return (folder / _META).is_file()
-
-
 def part_folder(folder: Path, unit: str) -> Path:
     return folder / _PARTS / unit
 

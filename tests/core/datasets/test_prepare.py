@@ -271,6 +271,15 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
         prepare(units, out, Plan(kind="videos", side=64))
     with pytest.raises(RecipeError, match="not empty and not a folder"):
         prepare(units, tmp_path / "videos", Plan(kind="videos"))
+    with pytest.raises(RecipeError, match="was begun with made_of None, now it is 'seed 1'"):
+        prepare(units, out, Plan(kind="videos", made_of="seed 1"))
+    note = json.loads((out / "plan.json").read_text())
+    (out / "plan.json").write_text(json.dumps(note | {"made_of": "seed 1"}))
+    with pytest.raises(RecipeError, match="was begun with made_of 'seed 1', now it is None"):
+        prepare(units, out, Plan(kind="videos"))
+    (out / "plan.json").write_text("")  # the disk was full
+    with pytest.raises(RecipeError, match=r"plan\.json is damaged .*; delete"):
+        prepare(units, out, Plan(kind="videos"))
 
 
 def test_full_disk_says_so_and_keeps_what_was_done(
