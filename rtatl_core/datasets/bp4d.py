@@ -11,15 +11,16 @@ The FERA 2015 reader also drops frames whose last column is 1 (occlusion); we ke
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
+from rtatl_core.datasets.codings.table import Row, read_codes, read_rows
 from rtatl_core.datasets.parts import UNREADABLE, Frame
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import BP4D_AUS
@@ -30,6 +31,7 @@ OCCURRENCE_RULE = "coded present in BP4D (code 1)"
 FPS = 25.0
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 _SUBJECT, _TASK = re.compile(r"[FM]\d{3}$"), re.compile(r"T\d+$")
+_NUMBER = re.compile(r"\d{1,9}")
 _SEQUENCE = re.compile(r"([FM]\d{3})_?(T\d+)")
 SHORT_ROW = "label row too short"
 
@@ -50,10 +52,7 @@ class Sequence:
     """(n, 12) 0, 1 or NaN."""
     intensity: Float32
     """(n, 12) 0-5 or NaN."""
-
-    @property
-    def tracking(self) -> bool:
-        return True
+    tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
         subject = self.name.split("_")[0]
@@ -120,60 +119,44 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path], dict[str, dic
 
 
 def _read_sequence(name: str, pictures: Path | None, path: Path, intensity: dict[int, Path]) -> Sequence:
-    numbers: list[int] = []
+    header, *rows = read_rows(path) or [Row(path, 1, ())]
+    columns: dict[int, int] = {}
+    for place, cell in enumerate(header.cells[1:], start=1):
+        if _NUMBER.fullmatch(cell) and columns.setdefault(int(cell), place) != place:
+            raise header.error(f"AU{int(cell)} has two columns; is the file damaged?")
+    if missing := [au for au in BP4D_AUS if au not in columns]:
+        raise RecipeError(f"{path} has no column for AU{missing[0]} in its first row; it is no occurrence file")
+    codes: dict[int, Float32] = {}
     short: set[int] = set()
-    occurrence: list[Float32] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        columns = {int(cell): i for i, cell in enumerate(header) if i and cell.strip().isdigit()}
-        if missing := [au for au in BP4D_AUS if au not in columns]:
-            raise RecipeError(f"{path} has no column for AU{missing[0]} in its first row; it is no occurrence file")
-        for line, row in enumerate(rows, start=2):
-            if not any(cell.strip() for cell in row):
+    for row in rows:
+        number = row.whole(0)
+        if number in codes:
+            raise row.error(f"frame {number} has two rows; keep one")
+        if any(row.cells[len(header.cells) :]):
+            raise row.error(f"{len(row.cells)} cells under {len(header.cells)} headings; is the file damaged?")
+        codes[number] = np.full(len(BP4D_AUS), np.nan, np.float32)
+        for j, au in enumerate(BP4D_AUS):
+            if columns[au] >= len(row.cells):
+                short.add(number)
                 continue
-            number = _whole(row[0], path, line)
-            values = np.full(len(BP4D_AUS), np.nan, np.float32)
-            for j, au in enumerate(BP4D_AUS):
-                if columns[au] >= len(row):
-                    short.add(number)
-                    continue
-                code = _whole(row[columns[au]], path, line)
-                if code not in (0, 1, 9):
-                    raise RecipeError(f"{path} line {line}: AU{au} is {code}, but occurrence codes are 0, 1 and 9")
-                values[j] = np.nan if code == 9 else code
-            numbers.append(number)
-            occurrence.append(values)
-    coded = np.full((len(numbers), len(BP4D_AUS)), np.nan, np.float32)
+            code = row.whole(columns[au])
+            if code not in (0, 1, 9):
+                raise row.error(f"AU{au} is {code}, but occurrence codes are 0, 1 and 9")
+            codes[number][j] = np.nan if code == 9 else code
+    coded = np.full((len(codes), len(BP4D_AUS)), np.nan, np.float32)
     for au, file_of_au in intensity.items():
         if au in BP4D_AUS:
-            codes = _read_intensity(file_of_au)
-            coded[:, BP4D_AUS.index(au)] = [codes.get(number, np.nan) for number in numbers]
+            told = read_codes(file_of_au)
+            coded[:, BP4D_AUS.index(au)] = [told.get(number, np.nan) for number in codes]
     empty = np.empty((0, len(BP4D_AUS)), np.float32)
     return Sequence(
         name=name,
         pictures=pictures,
-        numbers=tuple(numbers),
+        numbers=tuple(codes),
         short=frozenset(short),
-        occurrence=np.stack(occurrence) if occurrence else empty,
+        occurrence=np.stack([*codes.values()]) if codes else empty,
         intensity=coded,
     )
-
-
-def _read_intensity(path: Path) -> dict[int, float]:
-    """Frame -> 0-5; frames with code 9 are left out."""
-    codes: dict[int, float] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for line, row in enumerate(csv.reader(file), start=1):
-            if len(row) < 2 or not any(cell.strip() for cell in row):
-                continue
-            number, code = _whole(row[0], path, line), _whole(row[1], path, line)
-            if code == 9:
-                continue
-            if not 0 <= code <= 5:
-                raise RecipeError(f"{path} line {line}: intensity {code}, but codes are 0-5 and 9")
-            codes[number] = float(code)
-    return codes
 
 
 def _numbered_pictures(folder: Path) -> dict[int, Path]:
@@ -181,15 +164,5 @@ def _numbered_pictures(folder: Path) -> dict[int, Path]:
     return {
         int(path.stem): path
         for path in sorted(folder.iterdir())
-        if path.stem.isdigit() and path.suffix.lower() in PICTURES
+        if path.stem.isdecimal() and path.suffix.lower() in PICTURES
     }
-
-
-def _whole(text: str, path: Path, line: int) -> int:
-    try:
-        value = float(text)
-        if value != int(value):
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise RecipeError(f"{path} line {line}: {text!r} is no whole number; is the file damaged?") from None
-    return int(value)

@@ -45,6 +45,8 @@ from rtatl_core.handoffs import Float32
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
 MOST_FILES = 10_240
 """More a process may not ask for on macOS."""
+_SAME_S = 1e-6
+"""Times that differ by less are the same."""
 _META, _PARTS = "meta.json", "parts"
 _RENDERED = ("synthetic", "rendered")
 """Kinds of folders in which subjects are no persons."""
@@ -237,10 +239,6 @@ def write_meta(
 def declare_incomplete(folder: Path) -> None:
     """Before something is added to it."""
     (folder / _META).unlink(missing_ok=True)
-
-
-def is_complete(folder: Path) -> bool:
-    return (folder / _META).is_file()
 
 
 def part_folder(folder: Path, unit: str) -> Path:

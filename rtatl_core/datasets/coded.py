@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,10 +27,7 @@ class CodedVideo:
     name: str
     path: Path
     coding: VideoCoding
-
-    @property
-    def tracking(self) -> bool:
-        return True
+    tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
         """Raises RecipeError at the end when there are codes beyond it."""
@@ -119,4 +117,4 @@ def _same_place(path: Path, wanted: tuple[str, ...]) -> bool:
 
 
 def _same_name(path: Path, wanted: tuple[str, ...]) -> bool:
-    return wanted[-1] in (path.name.lower(), path.stem.lower())
+    return bool(wanted) and wanted[-1] in (path.name.lower(), path.stem.lower())

@@ -15,9 +15,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
+from rtatl_core.datasets.codings.table import read_codes
 from rtatl_core.datasets.parts import UNREADABLE, Frame
 from rtatl_core.errors import RecipeError, SourceError
 from rtatl_core.facs import DISFA_INTENSITY_AUS
@@ -42,10 +44,7 @@ class Subject:
     """Number of the first picture in the label files: 1, in some copies 0."""
     intensity: Float32
     """(n, 12) on 0-5, row 0 belongs to the first picture; NaN where a file or a row is missing."""
-
-    @property
-    def tracking(self) -> bool:
-        return True
+    tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
         read = 0
@@ -121,35 +120,14 @@ def missing_files(root: Path, subjects: list[Subject]) -> list[str]:
 
 
 def _read_subject(name: str, video: Path | None, files: dict[int, Path]) -> Subject:
-    codes = {au: _read_codes(path) for au, path in files.items() if au in DISFA_INTENSITY_AUS}
+    codes = {au: read_codes(path) for au, path in files.items() if au in DISFA_INTENSITY_AUS}
     numbers = [number for rows in codes.values() for number in rows]
     if not numbers:
         raise RecipeError(f"{next(iter(files.values())).parent} holds label files without rows; copy them again")
     first = min(1, *numbers)
-    if first < 0:
-        raise RecipeError(f"a label file of {name} counts frames from {first}; they start at 1 or 0")
     intensity = np.full((max(numbers) - first + 1, len(DISFA_INTENSITY_AUS)), np.nan, np.float32)
     for au, rows in codes.items():
         column = DISFA_INTENSITY_AUS.index(au)
         for number, code in rows.items():
             intensity[number - first, column] = code
     return Subject(name, video, first, intensity)
-
-
-def _read_codes(path: Path) -> dict[int, float]:
-    """Frame -> intensity; rows that end early or say 9 are left out."""
-    codes: dict[int, float] = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        cells = [cell.strip() for cell in text.split(",")]
-        if len(cells) < 2 or not cells[1]:
-            continue
-        try:
-            number, code = int(float(cells[0])), int(float(cells[1]))
-        except ValueError:
-            raise RecipeError(f"{path} line {line}: {text!r} is no row 'frame,intensity'") from None
-        if code == 9:
-            continue
-        if not 0 <= code <= 5:
-            raise RecipeError(f"{path} line {line}: intensity {code}, but codes are 0-5 (9 = not codable)")
-        codes[number] = float(code)
-    return codes

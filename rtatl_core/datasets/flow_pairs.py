@@ -56,17 +56,17 @@ def require_flow_gap(store: ChipStore, gap_s: float) -> None:
 
 def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
     """(N,) for each row the row of the same clip (empty = a still, has none) nearest to ``gap_s`` later, to within a
-    quarter of it; -1 = none. Of two that are equally near it is the later one."""
+    quarter of it; -1 = none, as where the clip ends before. Of two that are equally near it is the later one."""
     result = np.full(len(clips), -1, np.int64)
     for rows in _clips_in_time(clips, times):
         at = times[rows]
-        wanted = at + gap_s
-        later = np.searchsorted(at, wanted - _SAME_S).clip(max=len(rows) - 1)
-        off = np.abs(at[later] - wanted)
-        before = np.abs(at[later - 1] - wanted)
-        nearest = np.where(before < off - _SAME_S, later - 1, later)
-        found = np.minimum(off, before) <= gap_s / 4 + _SAME_S
-        result[rows[found]] = rows[nearest[found]]
+        later = np.searchsorted(at, at + gap_s - _SAME_S)
+        place = np.flatnonzero(later < len(rows))
+        beside = np.stack([later[place], later[place] - 1])
+        off = np.abs(at[beside] - at[place] - gap_s)
+        nearest = np.where(off[1] < off[0] - _SAME_S, beside[1], beside[0])
+        near = off.min(axis=0) <= gap_s / 4 + _SAME_S
+        result[rows[place[near]]] = rows[nearest[near]]
     return result
 
 

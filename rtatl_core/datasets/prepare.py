@@ -8,7 +8,6 @@ that are missing or have changed. Every frame that does not become a chip is cou
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -18,18 +17,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from rtatl_core.datasets.chips import declare_incomplete, is_complete, part_folder, write_meta
+from rtatl_core.datasets.chips import declare_incomplete, part_folder, write_meta
+from rtatl_core.datasets.claim import claim, naming_a_full_disk
 from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import NO_FACE, Frame, PartWriter, Plan
 from rtatl_core.datasets.teacher import Teacher
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.find import FaceMesh
 from rtatl_core.facs import au_label
-from rtatl_core.files import replace_file
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 
@@ -38,14 +37,12 @@ class Unit(Protocol):
     """What is prepared, and skipped when it is there already, as one: a dataclass. Units travel to worker processes, so
     they hold paths and labels rather than pictures."""
 
+    tracking: ClassVar[bool]
+    """Whether neighbouring frames follow each other in time."""
+
     @property
     def name(self) -> str:
         """Unique in the data set; the name of a folder."""
-        ...
-
-    @property
-    def tracking(self) -> bool:
-        """Whether neighbouring frames follow each other in time."""
         ...
 
     def frames(self) -> Iterator[Frame]: ...
@@ -101,19 +98,16 @@ def prepare(
     names = [unit.name for unit in units]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise RecipeError(f"two sources are called {twice[0]!r}; rename one of them")
-    _claim(out, plan)
+    claim(out, plan.to_json(), "prepare")
+    part_folder(out, "").mkdir(exist_ok=True)
+    for stale in part_folder(out, "").glob("*.unfinished"):
+        shutil.rmtree(stale)
     missing = [unit for unit in units if not _is_prepared(unit, out)]
     declare_incomplete(out)
-    try:
+    with naming_a_full_disk(out):
         done = work_through(partial(_prepare_unit, out=out, plan=plan), missing, jobs)
         for _ in progress(done, desc=f"preparing {plan.kind}", unit="part", total=len(missing)):
             pass
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise RecipeError(
-                f"the disk of {out} is full; make room and run the same command again, finished parts are kept"
-            ) from error
-        raise
     report = _collect(out, names, plan)
     if report.used == 0:
         raise RecipeError(
@@ -132,29 +126,6 @@ def prepare(
         origin={**plan.to_json(), **(origin or {}), "faces": report.used},
     )
     return report
-
-
-def _claim(out: Path, plan: Plan) -> None:
-    """Make ``out`` this plan's folder, or find that it already is."""
-    note = out / "plan.json"
-    if note.is_file():
-        before = json.loads(note.read_text(encoding="utf-8"))
-        if before != plan.to_json():
-            differing = next(key for key in plan.to_json() if before.get(key) != plan.to_json()[key])
-            raise RecipeError(
-                f"{out} was begun with {differing} {before.get(differing)!r}, now it is {plan.to_json()[differing]!r}; "
-                "prepare into another folder, or delete this one"
-            )
-    elif is_complete(out) or (out.is_dir() and any(out.iterdir())):
-        raise RecipeError(f"{out} is not empty and not a folder of 'rtatl prepare'; name an empty or a new one")
-    else:
-        try:
-            part_folder(out, "").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RecipeError(f"{out} cannot be made ({error.strerror}); name a folder that you may write") from error
-        replace_file(note, json.dumps(plan.to_json(), indent=1) + "\n")
-    for stale in part_folder(out, "").glob("*.unfinished"):
-        shutil.rmtree(stale)
 
 
 def _is_prepared(unit: Unit, out: Path) -> bool:

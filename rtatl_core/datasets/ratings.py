@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rtatl_core.errors import RecipeError
-from rtatl_core.facs import MAX_INTENSITY, parse_label
+from rtatl_core.facs import ACTION_UNITS, MAX_INTENSITY, parse_label
 from rtatl_core.handoffs import Float32
 
 
@@ -37,7 +37,7 @@ def read_ratings(path: Path) -> Ratings:
     """Raises RecipeError for a file that is no such table, naming the line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            rows = [row for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or "it is no table"
         raise RecipeError(f"ratings {path} cannot be read ({reason}); name a table image,AU01,AU02,...") from error
@@ -47,6 +47,8 @@ def read_ratings(path: Path) -> Ratings:
         aus = ()
     if not aus or len(set(aus)) < len(aus) or rows[0][0] != "image":
         raise RecipeError(f"{path} is no table of ratings; its heading must be image,AU01,AU02,..., each AU once")
+    if unknown := set(aus) - ACTION_UNITS.keys():
+        raise RecipeError(f"{path} rates AU{min(unknown)}; known are {', '.join(map(str, ACTION_UNITS))}")
     of_image: dict[str, Float32] = {}
     for number, (image, *cells) in enumerate(rows[1:], start=2):
         if image in of_image:

@@ -1,6 +1,6 @@
-"""MediaPipe's 52 blendshapes as a reference on unlabelled real faces: for choosing checkpoints, for reports, and where
-they say something as weak labels (tasks/weak_teacher.py). They are computed from landmarks, so they agree with
-landmarks; cheekSquint and noseSneer are near constant and are not used.
+"""MediaPipe's 52 blendshapes as a reference on unlabelled real faces: for choosing checkpoints, for reports, and, for
+the AUs where they are informative, as weak labels (tasks/weak_teacher.py). They are computed from landmarks, so they
+agree with landmarks; cheekSquint and noseSneer are near constant and are not used.
 """
 
 from __future__ import annotations

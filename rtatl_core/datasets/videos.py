@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError, SourceError
@@ -20,10 +21,7 @@ class Video:
 
     name: str
     path: Path
-
-    @property
-    def tracking(self) -> bool:
-        return True
+    tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
         """Their times are those of the file, as players tell them, also where the pictures begin later."""
@@ -47,10 +45,7 @@ class Photos:
     name: str
     root: Path
     paths: tuple[Path, ...]
-
-    @property
-    def tracking(self) -> bool:
-        return False
+    tracking: ClassVar[bool] = False
 
     def frames(self) -> Iterator[Frame]:
         for path in self.paths:

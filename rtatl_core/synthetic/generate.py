@@ -8,25 +8,22 @@ made anew when what it is made of has changed.
 from __future__ import annotations
 
 import csv
-import errno
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
+from rtatl_core.datasets.claim import claim, naming_a_full_disk
 from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import Frame, Plan
 from rtatl_core.datasets.prepare import prepare
-from rtatl_core.datasets.rendered import OCCURRENCE_RULE
-from rtatl_core.errors import InputError
-from rtatl_core.facs import MAX_INTENSITY, au_label
-from rtatl_core.files import replace_file
+from rtatl_core.datasets.rendered import OCCURRENCE_RULE, rendered_frame
+from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
@@ -69,6 +66,7 @@ class Stills:
     seed: int
     people: int = PEOPLE_PER_UNIT
     per_person: int = STILLS_PER_PERSON
+    tracking: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -78,10 +76,6 @@ class Stills:
     def stem(self) -> str:
         """What the names of its pictures begin with, and no others' in the data set."""
         return f"{self.seed}-{self.number:05d}"
-
-    @property
-    def tracking(self) -> bool:
-        return False
 
     def take(self) -> Iterator[Taken]:
         studio = _studio(self.sources)
@@ -103,7 +97,7 @@ class Stills:
                 )
 
     def frames(self) -> Iterator[Frame]:
-        return map(to_frame, self.take())
+        return map(_to_frame, self.take())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +110,8 @@ class Clip:
     seconds: float = 4.0
     rate: float = 15.0
     gap_s: float = 0.2
+    tracking: ClassVar[bool] = False
+    """Pictures are degraded one by one, and each is found as in a photo."""
 
     @property
     def name(self) -> str:
@@ -125,10 +121,6 @@ class Clip:
     def stem(self) -> str:
         """What the names of its pictures begin with, and no others' in the data set; also what ``Taken.clip`` says."""
         return f"{self.seed}-c{self.number:05d}"
-
-    @property
-    def tracking(self) -> bool:
-        return False  # pictures are degraded one by one, and each is found as in a photo
 
     def take(self) -> Iterator[Taken]:
         studio = _studio(self.sources)
@@ -157,7 +149,7 @@ class Clip:
             )
 
     def frames(self) -> Iterator[Frame]:
-        return map(to_frame, self.take())
+        return map(_to_frame, self.take())
 
 
 @cache
@@ -166,19 +158,15 @@ def _studio(sources: Sources) -> Studio:
     return Studio(sources)
 
 
-def to_frame(taken: Taken) -> Frame:
+def _to_frame(taken: Taken) -> Frame:
     """A shot as the data sets hand frames over."""
-    sides = taken.shot.labels * np.float32(MAX_INTENSITY)
-    intensity = sides.mean(axis=1)
-    return Frame(
-        name=taken.name,
-        subject=taken.identity,
-        image=np.ascontiguousarray(taken.shot.image[..., ::-1]),
+    return rendered_frame(
+        taken.name,
+        taken.identity,
+        np.ascontiguousarray(taken.shot.image[..., ::-1]),
+        taken.shot.labels,
         clip=taken.clip,
         time=taken.time,
-        intensity=intensity,
-        occurrence=(intensity >= 1).astype(np.float32),
-        sides=sides,
         flow=taken.flow,
         flow_to=taken.flow_to,
     )
@@ -198,11 +186,14 @@ def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
     """Write the units that ``out`` lacks or has of other material, then ``labels.csv``; returns the number of pictures.
     Until then there is no ``labels.csv``: one from before would name pictures that are no more.
 
-    Raises InputError when a rig cannot be used, ``out`` holds something else or the disk is full; finished units stay.
+    Raises InputError when a rig cannot be used, RecipeError when ``out`` holds something else or the disk is full;
+    finished units stay.
     """
-    units[0].sources.open_rigs()  # before the folder is begun
-    try:
-        _claim(out, units)
+    first = units[0]
+    first.sources.open_rigs()  # before the folder is begun
+    rigs = [folder.name for folder in first.sources.rigs]
+    claim(out, {"seed": first.seed, "side": first.sources.side, "rigs": rigs}, "synth")
+    with naming_a_full_disk(out):
         for name in ("images", "flow", "parts"):
             (out / name).mkdir(exist_ok=True)
         missing = [unit for unit in units if not _is_written(unit, out)]
@@ -213,12 +204,6 @@ def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:
         for _ in progress(done, desc="rendering", unit="part", total=len(missing)):
             pass
         return _merge(out, units)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise InputError(
-            f"the disk of {out} is full; make room and run the same command again, finished parts are kept"
-        ) from error
 
 
 def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jobs: int) -> str:
@@ -232,24 +217,6 @@ def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jo
     origin = {"seed": first.seed, "rigs": rigs}
     report = prepare(units, out, plan, jobs=jobs, origin=origin)
     return "\n".join([*report.notes(), f"{out}: {report.used} faces, {sum(report.lost.values())} lost"])
-
-
-def _claim(out: Path, units: Sequence[Stills | Clip]) -> None:
-    """A folder belongs to one seed and one set of rigs, or its parts would not fit together."""
-    first = units[0]
-    plan: dict[str, Any] = {"seed": first.seed, "side": first.sources.side}
-    plan["rigs"] = [folder.name for folder in first.sources.rigs]
-    note = out / "plan.json"
-    if out.is_dir() and not note.is_file() and any(out.iterdir()):
-        raise InputError(f"{out} holds something else than renders; name an empty or a new folder")
-    out.mkdir(parents=True, exist_ok=True)
-    if note.is_file() and (before := json.loads(note.read_text(encoding="utf-8"))) != plan:
-        differing = next(key for key in plan if before.get(key) != plan[key])
-        raise InputError(
-            f"{out} was begun with {differing} {before.get(differing)!r}, now it is {plan[differing]!r}; "
-            "generate into another folder, or delete this one"
-        )
-    replace_file(note, json.dumps(plan, indent=1) + "\n")
 
 
 def columns() -> list[str]:

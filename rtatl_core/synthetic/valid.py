@@ -55,9 +55,9 @@ GAP_CM, GAP_MORE_CM = 0.12, 1.0
 """Beyond the resting gap between the inner lips at which AU25 begins, and how much further it reaches 1."""
 NEUTRAL_SPREAD = 0.065
 BROW_HEIGHT_CM, BROW_SIT = 1.9, 2.3
-"""Height of the inner brow over the inner eye corner that is left as it is, and weight per centimetre beyond of the
-brush that lowers resting brows: so that renders at rest agree with photographs (gates.py). Avatars differ by 1.5 cm;
-one weight for all made the low-browed ones frown at rest."""
+"""Resting brows higher than ``BROW_HEIGHT_CM`` above the inner eye corner are lowered by a brush of weight ``BROW_SIT``
+per excess centimetre, and lower ones raised by it, within ``BROW_SIT_LIMITS``: so that renders at rest agree with
+photographs (gates.py). Avatars differ by 1.5 cm; one weight for all made the low-browed ones frown at rest."""
 BROW_SIT_LIMITS = (-0.4, 2.0)
 LID_DROOP = (0.06, 0.06)
 _VERSION = 2

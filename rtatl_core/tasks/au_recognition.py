@@ -7,8 +7,8 @@ m_i = 1 where AU i is coded, r_i share of positives in the training data.
     L_occ = class-balanced binary cross entropy over the coded y_i, weight of the positives (1 - r_i) / r_i, at most 10
 
 Where the subject's left l_i and right r_i are told apart, the square is the mean of both sides':
-((l_hat_i - l_i)^2 + (r_hat_i - r_i)^2) / 2. Their difference weighted eight times gained little for it and cost the
-mean.
+((l_hat_i - l_i)^2 + (r_hat_i - r_i)^2) / 2. Weighting the left-right difference eightfold improved it little and made
+the mean worse.
 Intensity and occurrence may each be coded or not for any AU of any face. Every stream (pixels, geometry) and their
 mixture is supervised, so that neither leans on the other. The paper's own losses are not known to us; weighting the
 positives of an AU by how rare they are is our choice (ME-GraphAU and JAA-Net weigh AUs against each other), so the

@@ -102,7 +102,6 @@ class Trainer:
         self.plan = self._plan_steps()
         self.epoch, self.step, self.best, self.best_epoch = 0, 0, -math.inf, 0
         self._sums: dict[str, float] = {}
-        self._held_out: dict[str, float] = {}
         self._stop = False
 
     # ---- set-up ------------------------------------------------------------------------------
@@ -194,7 +193,7 @@ class Trainer:
         """Train until the recipe's last epoch, or its patience ends. Returns the best checkpoint's path.
 
         Raises TrainingError when a loss is not finite or a checkpoint cannot be written; the last good one is kept.
-        Ctrl-C and SIGTERM end the current step, save ``last.pt`` and raise KeyboardInterrupt.
+        Ctrl-C and SIGTERM end the current step or validation, save ``last.pt`` and raise KeyboardInterrupt.
         """
         first = distributed.rank() == 0
         if first:
@@ -212,6 +211,8 @@ class Trainer:
                         log.write(report)
                         if on_epoch:
                             on_epoch(report)
+                    if self._asked_to_stop():
+                        raise KeyboardInterrupt
         finally:
             if log:
                 log.close()
@@ -224,9 +225,8 @@ class Trainer:
         faces = (self.plan.steps - first_step) * (self.plan.labelled_batch + self.plan.unlabelled_batch)
         self.epoch, self.step, self._sums = self.epoch + 1, 0, {}
         held_out, selection = self._validate()
-        self._held_out = held_out
         better = selection >= self.best
-        if better:
+        if better and math.isfinite(selection):  # while nothing could be measured, the latest is kept as the best
             self.best, self.best_epoch = selection, self.epoch
         if distributed.rank() == 0:
             for name in ("best.pt", "last.pt") if better else ("last.pt",):
@@ -328,6 +328,8 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        if self._stop:  # asked for after the last epoch: what comes after this run must not begin
+            raise KeyboardInterrupt
 
     # ---- files ------------------------------------------------------------------------------
 
@@ -347,7 +349,6 @@ class Trainer:
             "recipe": self.recipe.to_json(),
             "subjects": self.subjects,
             "people": self._people(),
-            "held_out": self._held_out,
             "epoch": self.epoch,
             "step": self.step,
             "sums": self._sums,

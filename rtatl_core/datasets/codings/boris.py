@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from rtatl_core.datasets.codings.coding import Draft, Drafts
 from rtatl_core.datasets.codings.labels import parse_codes, parse_strength
-from rtatl_core.datasets.codings.table import Record, Row
+from rtatl_core.datasets.codings.table import Record, Row, records
 
 _MEDIA = ("media file name", "media file", "media file path")
 _NO_MEDIA = {"", "na", "not found", "live", "live observation"}
@@ -31,9 +31,9 @@ def is_aggregated(columns: Mapping[str, int]) -> bool:
     return {"behavior", "start (s)", "stop (s)"} <= set(columns)
 
 
-def read_tabular(before: Sequence[Row], rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
+def read_tabular(before: Sequence[Row], header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
     """before: the rows above the header. Raises RecipeError for a START without STOP and the other way round."""
-    observations = _Observations([Record(row, columns) for row in rows], before)
+    observations = _Observations([*records(header, rows, columns)], before)
     status_column = "status" if "status" in columns else "behavior type"
     running: dict[tuple[str, ...], tuple[Record, float]] = {}
     for record in observations.records:
@@ -60,8 +60,8 @@ def read_tabular(before: Sequence[Row], rows: Sequence[Row], columns: dict[str, 
     return observations.drafts
 
 
-def read_aggregated(before: Sequence[Row], rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
-    observations = _Observations([Record(row, columns) for row in rows], before)
+def read_aggregated(before: Sequence[Row], header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
+    observations = _Observations([*records(header, rows, columns)], before)
     for record in observations.records:
         shift = observations.time_offset(record)
         onset = record.seconds("start (s)") - shift
@@ -117,9 +117,13 @@ class _Observations:
         return record["observation id"] or next(self._above("observation id"), "")
 
     def time_offset(self, record: Record) -> float:
-        if record["time offset (s)"]:
-            return record.seconds("time offset (s)")
-        return float(next(self._above("time offset (s)"), "") or 0)
+        label = "time offset (s)"
+        above = next((row for row in self.before if row.cells[0].lower() == label), None)
+        if not record[label] and above is not None:
+            if any(above.cells[2:]):
+                raise above.error(f"{label} has {len(above.cells)} cells; with decimal commas put ; between cells")
+            record = Record(above, {label: 1})
+        return record.seconds(label) if record[label] else 0.0
 
     def draft(self, record: Record) -> Draft:
         name = self.name(record)

@@ -157,6 +157,8 @@ class Draft:
         return False
 
     def add_event(self, row: Row, au: int, onset: float, offset: float, strength: tuple[float, float]) -> None:
+        if onset < -_SLACK_S:
+            raise row.error(f"AU{au} begins at {onset:g} s; times count from the start of the video")
         if offset < onset:
             raise row.error(f"AU{au} ends at {offset:g} s, before it begins at {onset:g} s; correct the two times")
         self.events.append(Event(au, onset, offset if offset > onset else onset + POINT_S, *strength))
@@ -210,4 +212,4 @@ def stem(video: str) -> str:
 def video_key(video: str) -> str:
     """Equal for the same video however it is written: with or without suffix, in capitals, with \\ or /."""
     path = PureWindowsPath(video)
-    return path.with_name(stem(video)).as_posix().casefold() if path.name else ""
+    return path.with_name(stem(video) or path.name).as_posix().casefold() if path.name else ""

@@ -21,11 +21,11 @@ from rtatl_core.datasets.codings.table import Row
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import ACTION_UNITS
 
-_CLOCK = re.compile(r"\d+:\d\d:\d\d[.,]\d{1,3}")
-_DECIMAL = re.compile(r"\d+[.,]\d+")
-_WHOLE = re.compile(r"\d+")
+_CLOCK = re.compile(r"\d{1,9}:\d\d:\d\d[.,]\d{1,3}")
+_DECIMAL = re.compile(r"\d{1,9}[.,]\d+")
+_WHOLE = re.compile(r"\d{1,12}")
 _TITLE = re.compile(r"hh:mm:ss|ss\.msec|\bmsec", re.IGNORECASE)
-_MEDIA = re.compile(r"#(?P<url>.+?) -- offset: (?P<offset>-?\d+)")
+_MEDIA = re.compile(r"#(?P<url>.+?) -- offset: (?P<offset>-?\d{1,12})")
 _TIER = re.compile(r"AU|[LR][ _-]?\d|\d+[ _-]?[LR]\b", re.IGNORECASE)
 _TICKS = "export with Begin Time, End Time and the format ss.msec ticked"
 

@@ -47,7 +47,7 @@ def parse_codes(label: str) -> tuple[Code, ...]:
 def number(text: str) -> float:
     """A decimal point or a decimal comma. Raises ValueError for anything that is no finite number."""
     value = float(text.strip().replace(",", "."))
-    if not math.isfinite(value):
+    if not math.isfinite(value) or "_" in text:  # 1_0 is 10 to Python
         raise ValueError(f"{text!r} is no number")
     return value
 
@@ -56,7 +56,7 @@ def seconds(text: str) -> float:
     """``"1.5"``, ``"1,5"`` or ``"00:00:01.500"`` -> 1.5. Raises ValueError for anything else."""
     total = 0.0
     parts = text.split(":")
-    for part in parts if len(parts) <= 3 else [text]:
+    for part in parts if len(parts) <= 3 and "-" not in text else [text]:
         total = total * 60 + number(part)
     return total
 

@@ -48,6 +48,8 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
         draft = _draft(drafts, record)
         draft.by_time, draft.unused = by_time, unused
         key = record.seconds("time") if by_time else _frame_number(record)
+        if key < 0:
+            raise row.error(f"time is {key:g} s; times count from the start of the video")
         if key in draft.frames:
             raise row.error(f"{draft.video} has two rows for {'time' if by_time else 'frame'} {key:g}; keep one")
         cells: Cells = {}
@@ -81,8 +83,6 @@ def read_events(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
                 draft.coded.add(code.au)
                 continue
             onset, offset = record.seconds("onset"), record.seconds("offset")
-            if onset < 0:
-                raise row.error(f"onset is {onset:g} s; times count from the start of the video")
             if record["apex"] and not onset <= record.seconds("apex") <= offset:
                 raise row.error(f"the apex at {record['apex']} s lies outside of the event; correct the three times")
             strength = record.strength(record["intensity"] or code.letter, f"the intensity of AU{code.au}")

@@ -59,9 +59,9 @@ def _read(file: Path) -> Drafts | list[Listing]:
         columns = header_columns(header)
         before, after = rows[:index], rows[index + 1 :]
         if boris.is_tabular(columns):
-            return boris.read_tabular(before, after, columns)
+            return boris.read_tabular(before, header, after, columns)
         if boris.is_aggregated(columns):
-            return boris.read_aggregated(before, after, columns)
+            return boris.read_aggregated(before, header, after, columns)
         if own.is_events(columns):
             return own.read_events(header, after, columns)
         if own.is_list(columns):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtatl_core.datasets.codings.labels import STRENGTHS, parse_strength, seconds
+from rtatl_core.datasets.codings.labels import STRENGTHS, number, parse_strength, seconds
 from rtatl_core.errors import RecipeError
+from rtatl_core.facs import MAX_INTENSITY
 
 UNDERSTOOD = (
     "a table of frames (video, frame or time, AU12 ...), a table of events (video, au, onset, offset), a list of coded "
     "AUs (video, coded), BORIS tabular or aggregated events, or an ELAN tab-delimited export; see docs/coding.md"
 )
+MOST_FRAMES = 1_000_000
+"""No video of a data set is longer: a higher number of a frame is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,17 @@ class Row:
 
     def error(self, problem: str) -> RecipeError:
         return RecipeError(f"{self.path}, line {self.line}: {problem}")
+
+    def whole(self, place: int) -> int:
+        """The number of a frame or the code in that cell. Raises RecipeError for anything else."""
+        try:
+            value = number(self.cells[place])
+        except ValueError:
+            value = math.nan
+        if not (0 <= value <= MOST_FRAMES and value.is_integer()):
+            problem = f"{self.cells[place]!r} is no whole number from 0 to {MOST_FRAMES}"
+            raise self.error(f"{problem}; is the file damaged?")
+        return int(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +77,14 @@ def read_rows(path: Path) -> list[Row]:
         data = path.read_bytes()
     except OSError as error:
         raise RecipeError(f"{path} cannot be read ({error.strerror}); name a coding file or a folder of them") from None
-    text = _decode(data)
+    text = decode(data)
     delimiter = _delimiter(text)
     # ELAN does not quote what it separates by tabs, so a lone quotation mark there must not swallow the next lines.
     lines = io.StringIO(text, newline="")
     if delimiter == "\t":
         reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:
-        reader = csv.reader(lines, delimiter=delimiter)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)  # a lone one is an error, not the rest of the file
     rows = []
     try:
         for cells in reader:
@@ -77,8 +92,27 @@ def read_rows(path: Path) -> list[Row]:
             if any(cells) and not (len(cells) <= 2 and cells[0].lower().startswith("sep=")):
                 rows.append(Row(path, reader.line_num, tuple(cells)))
     except csv.Error as error:
-        raise RecipeError(f"{path} is no table ({error}); understood are {UNDERSTOOD}") from None
+        problem = f"{path} is no table, line {reader.line_num} cannot be read ({error})"
+        raise RecipeError(f"{problem}; understood are {UNDERSTOOD}") from None
     return rows
+
+
+def read_codes(path: Path) -> dict[int, float]:
+    """Frame -> intensity on 0-5, NaN for 9, of rows ``frame,code`` without header; rows that end early are left out.
+    Raises RecipeError for other rows, and for a frame that has two."""
+    codes: dict[int, float] = {}
+    for row in read_rows(path):
+        if any(row.cells[2:]):
+            raise row.error(f"{len(row.cells)} cells where 'frame,code' is expected; is the file damaged?")
+        if len(row.cells) < 2 or not row.cells[1]:
+            continue
+        frame, code = row.whole(0), row.whole(1)
+        if not (code <= MAX_INTENSITY or code == 9):
+            raise row.error(f"intensity {code}, but codes are 0-5 and 9 (not codable)")
+        if frame in codes:
+            raise row.error(f"frame {frame} has two rows; keep one")
+        codes[frame] = math.nan if code == 9 else float(code)
+    return codes
 
 
 def header_columns(row: Row) -> dict[str, int]:
@@ -102,7 +136,8 @@ def records(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Iterat
         yield Record(row, columns)
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """Text as spreadsheets write it."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's "Unicode text"
         return data.decode("utf-16", errors="replace")
     try:

@@ -113,7 +113,10 @@ def test_an_answer_can_be_changed_without_changing_the_coding(tmp_path: Path) ->
         ("video,frame,AU12\na.mp4,0,1\n", 2, "first is 1"),
         ("video,frame,AU12\na.mp4,1.5,1\n", 2, "whole numbers"),
         ("video,frame,AU12\na.mp4,,1\n", 2, "whole numbers"),
+        ("video,frame,AU12\na.mp4,1_0,1\n", 2, "whole numbers"),
         ("video,time,AU12\na.mp4,soon,1\n", 2, "'soon'"),
+        ("video,time,AU12\na.mp4,-0.5,1\n", 2, "start of the video"),
+        ("video,time,AU12\na.mp4,1:-5,1\n", 2, "'1:-5'"),
         ("video,frame,AU12\na.mp4,1,1\n\n,2,1\n", 4, "names no video"),
         ("video,frame,AU12\na.mp4,1,1\na.mp4,1,2\n", 3, "two rows for frame 1"),
         ("video,frame,AU12,AU12_r\na.mp4,1,1,1\n", 1, "two columns"),
@@ -401,6 +404,33 @@ def test_boris_exports_that_cannot_be_read_right_are_refused(tmp_path: Path, old
     assert problem in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["10,5", "00:00:10,5"])
+def test_the_time_offset_of_boris_7_may_have_a_decimal_comma(tmp_path: Path, text: str) -> None:
+    (coding,) = read(tmp_path, BORIS7.replace("Time offset (s),10.0", f'Time offset (s),"{text}"'))
+    assert [seen(coding, time, 1)[0] for time in (2.7, 2.9, 5.6, 5.8)] == [0, 1, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("Time offset (s),10.0,", "Time offset (s),ten,", r"line 11: time offset \(s\) is 'ten'; write seconds"),
+        ("Time offset (s),10.0,", "Time offset (s),10,5", r"line 11: time offset \(s\) has \d+ cells"),
+        (
+            "Time offset (s),10.0,",
+            "Time offset (s),20.0,",
+            r"line 17: AU1 begins at -6\.7 s; times count from the start",
+        ),
+        (",,START\n13.500", ",,START,5\n13.500", r"line 17: 11 cells under 10 headings"),
+    ],
+)
+def test_a_boris_7_export_that_cannot_be_read_right_is_refused(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    assert old in BORIS7
+    with pytest.raises(RecipeError, match=problem):
+        read(tmp_path, BORIS7.replace(old, new))
+
+
 def test_two_observations_of_one_video_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"line 4: p1\.mp4 is coded in two observations, the second is 'o2'"):
         read(tmp_path, BORIS7_AGGREGATED.replace("p2.mp4", "p1.mp4"))
@@ -578,6 +608,16 @@ def test_a_spreadsheet_renamed_to_csv_is_refused(tmp_path: Path) -> None:
     (tmp_path / "coding.csv").write_bytes(b'PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00\xff\xfe\x81\n"')
     with pytest.raises(RecipeError, match=r"coding\.csv is no"):
         read_codings(tmp_path / "coding.csv")
+
+
+def test_a_lone_quotation_mark_does_not_swallow_the_rest(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"coding\.csv is no table, line 4 cannot be read"):
+        read(tmp_path, 'video,au,onset,offset,note\na.mp4,12,0,1,"odd\na.mp4,12,5,6,\na.mp4,12,7,8,\n')
+
+
+def test_a_number_too_long_for_a_time_is_none(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no begin and end of annotations"):
+        read(tmp_path, f"AU12\t\t0.5\t{'9' * 400}.5\tC\n")
 
 
 def test_codings_without_any_au_say_what_they_hold(tmp_path: Path) -> None:

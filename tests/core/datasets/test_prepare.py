@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
-from rtatl_core.datasets import bp4d, coded, disfa, kinds
+from rtatl_core.datasets import bp4d, coded, disfa, kinds, rendered
 from rtatl_core.datasets.chips import ChipStore, part_folder
 from rtatl_core.datasets.parts import NO_FACE, UNREADABLE, Frame, Plan
 from rtatl_core.datasets.prepare import Report, prepare
@@ -121,17 +122,23 @@ def test_bp4d_mistakes_are_named(bp4d_tree: Path, tmp_path: Path) -> None:
     write_picture(tmp_path / "F001" / "T1" / "1.jpg", np.zeros((8, 8, 3), np.uint8))
     header = ",".join(str(n) for n in range(25))
     for rows, sentence in (
-        (f"{header}\n1,2{',0' * 23}\n", r"F001_T1.csv line 2: AU1 is 2, but occurrence codes are 0, 1 and 9"),
+        (f"{header}\n1,2{',0' * 23}\n", r"F001_T1.csv, line 2: AU1 is 2, but occurrence codes are 0, 1 and 9"),
         (f"{header}\n1,x{',0' * 23}\n", r"line 2: 'x' is no whole number"),
+        (f"{header}\n1{',0' * 24}\n1{',0' * 24}\n", r"line 3: frame 1 has two rows; keep one"),
+        (f"{header}\n1,0,5{',0' * 23}\n", r"line 2: 26 cells under 25 headings"),
+        (f"{header},1\n1{',0' * 25}\n", r"line 1: AU1 has two columns"),
+        (f"{header},²\n-1{',0' * 24}\n", r"line 2: '-1' is no whole number"),
+        ("", r"has no column for AU1"),
         ("frame,AU1\n1,0\n", r"has no column for AU1"),
     ):
-        (codes / "F001_T1.csv").write_text(rows)
+        (codes / "F001_T1.csv").write_text(rows, encoding="utf-8")
         with pytest.raises(RecipeError, match=sentence):
             bp4d.find_sequences(tmp_path)
-    (codes / "F001_T1.csv").write_text(f"{header}\n1{',0' * 24}\n")
+    (codes / "F001_T1.csv").write_bytes(f"{header},böe\n1{',0' * 24}\n".encode("cp1252"))
+    assert bp4d.find_sequences(tmp_path)[0].numbers == (1,)
     (tmp_path / "AU06").mkdir()
     (tmp_path / "AU06" / "F001_T1_AU06.csv").write_text("1,7\n")
-    with pytest.raises(RecipeError, match=r"F001_T1_AU06.csv line 1: intensity 7, but codes are 0-5 and 9"):
+    with pytest.raises(RecipeError, match=r"F001_T1_AU06.csv, line 1: intensity 7, but codes are 0-5 and 9"):
         bp4d.find_sequences(tmp_path)
 
 
@@ -213,8 +220,15 @@ def test_disfa_mistakes_are_named(disfa_tree: Path, tmp_path: Path) -> None:
     labels.mkdir()
     (tmp_path / "LeftVideoSN009_comp.avi").write_bytes(b"")
     for text, sentence in (
-        ("1,6\n", r"SN009_au1.txt line 1: intensity 6, but codes are 0-5"),
-        ("1,a\n", r"line 1: '1,a' is no row 'frame,intensity'"),
+        ("1,6\n", r"SN009_au1.txt, line 1: intensity 6, but codes are 0-5"),
+        ("1,a\n", r"line 1: 'a' is no whole number"),
+        ("1,inf\n", r"line 1: 'inf' is no whole number"),
+        ("1,0\n1,2.7\n", r"line 2: '2\.7' is no whole number"),
+        ("2.9,1\n", r"line 1: '2\.9' is no whole number"),
+        ("-1,1\n", r"line 1: '-1' is no whole number"),
+        ("1e12,1\n", r"line 1: '1e12' is no whole number from 0 to 1000000"),
+        ("1,2,7\n", r"line 1: 3 cells where 'frame,code' is expected"),
+        ("1,2\n1,3\n", r"line 2: frame 1 has two rows; keep one"),
         ("\n", "hold label files without rows|holds label files without rows"),
     ):
         (labels / "SN009_au1.txt").write_text(text)
@@ -257,6 +271,15 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
         prepare(units, out, Plan(kind="videos", side=64))
     with pytest.raises(RecipeError, match="not empty and not a folder"):
         prepare(units, tmp_path / "videos", Plan(kind="videos"))
+    with pytest.raises(RecipeError, match="was begun with made_of None, now it is 'seed 1'"):
+        prepare(units, out, Plan(kind="videos", made_of="seed 1"))
+    note = json.loads((out / "plan.json").read_text())
+    (out / "plan.json").write_text(json.dumps(note | {"made_of": "seed 1"}))
+    with pytest.raises(RecipeError, match="was begun with made_of 'seed 1', now it is None"):
+        prepare(units, out, Plan(kind="videos"))
+    (out / "plan.json").write_text("")  # the disk was full
+    with pytest.raises(RecipeError, match=r"plan\.json is damaged .*; delete"):
+        prepare(units, out, Plan(kind="videos"))
 
 
 def test_full_disk_says_so_and_keeps_what_was_done(
@@ -362,6 +385,62 @@ def test_rendered_clips_bring_exact_flow(tmp_path: Path, pictures: list[np.ndarr
     assert not known.all()
     assert store.intensity is not None
     np.testing.assert_allclose(store.intensity[:, 0], [1.5, 2.0], atol=1e-2)
+
+
+HEADING = "image,identity,clip,time,AU12_L,AU12_R"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "no column 'image'"),
+        ("image,identity\na,p\n", "no column 'AU12_L'"),
+        ("image,identity,AU12_L\na,p,0\n", "no column 'AU12_R'"),
+        (f"{HEADING},AU99_L,AU99_R\na,p,,,0,0,0,0\n", "a column of AU99; known are 1, 2"),
+        (f"{HEADING},AU12_L\na,p,,,0,0,0\n", "two columns 'AU12_L'"),
+        (f"{HEADING}\na,p,,,0,0\nb,p,,,0,x\n", "line 3: AU12_R is 'x', where 0 to 1 is expected"),
+        (f"{HEADING}\na,p,,,nan,0\n", "line 2: AU12_L is 'nan'"),
+        (f"{HEADING}\na,p,,,inf,0\n", "line 2: AU12_L is 'inf'"),
+        (f"{HEADING}\na,p,,,-0.5,0\n", "line 2: AU12_L is '-0.5'"),
+        (f"{HEADING}\na,p,,,2.5,0\n", "line 2: AU12_L is '2.5'"),
+        (f"{HEADING}\na,p,,,,0\n", "line 2: AU12_L is ''"),
+        (f"{HEADING}\na,p,,,0,5,0\n", "line 2: it has more or fewer cells"),
+        (f"{HEADING}\na,p,,,0\n", "line 2: it has more or fewer cells"),
+        (f"{HEADING}\na,p,c,,0,0\n", "line 2: time is ''"),
+        (f"{HEADING}\na,p,c,nan,0,0\n", "line 2: time is 'nan'"),
+        (f"{HEADING}\na,,,,0,0\n", "line 2: identity is ''"),
+        (f"{HEADING}\na,p,,,0,0\na,p,,,1,1\n", "line 3: its image has a row already"),
+    ],
+)
+def test_labels_of_renders_that_cannot_be_used_are_named(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(RecipeError, match=r"labels\.csv") as caught:
+        rendered.find_renders(tmp_path)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_labels_of_renders_may_have_other_columns_and_encodings(tmp_path: Path, encoding: str) -> None:
+    text = f"{HEADING},eye_L,lm0_x\na,Zoë,,,0.2,0.4,open,1\n"
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    aus, units = rendered.find_renders(tmp_path)
+    (frame,) = units[0].frames()
+    assert (aus, frame.name, frame.subject) == ((12,), "a", "Zoë")
+    np.testing.assert_allclose(frame.sides, [[1, 2]])
+
+
+@pytest.mark.parametrize("stored", [b"", b"PK\x03\x04broken", {"to": "b.png"}, {"flow": np.zeros(3), "to": "b.png"}])
+def test_a_damaged_flow_of_a_render_is_named(tmp_path: Path, stored: bytes | dict[str, object]) -> None:
+    write_picture(tmp_path / "images" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "labels.csv").write_text(f"{HEADING}\na.png,p,c,0,0,0\n")
+    (tmp_path / "flow").mkdir()
+    if isinstance(stored, bytes):
+        (tmp_path / "flow" / "a.npz").write_bytes(stored)
+    else:
+        np.savez(tmp_path / "flow" / "a.npz", **stored)
+    _, (unit,) = rendered.find_renders(tmp_path)
+    with pytest.raises(RecipeError, match=r"a\.npz holds no flow .*; render it again"):
+        list(unit.frames())
 
 
 # ---- a source that changes -----------------------------------------------------------------------------------
@@ -533,6 +612,14 @@ def test_a_video_without_codes_is_named_though_another_of_its_name_has_some(tmp_
         write_clip(tmp_path / name, frames=2)
     (tmp_path / "codes.csv").write_text("video,frame,AU12\nP02/pre.mp4,1,2\n")
     assert coded.find_coded(tmp_path)[2] == ["1 videos have no codes and are left out: P01/pre.mp4"]
+
+
+@pytest.mark.parametrize("name", [".mp4", ".", "file://"])
+def test_a_name_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
+    write_clip(tmp_path / "smile.mp4", frames=2)
+    (tmp_path / "codes.csv").write_text(f"video,frame,AU12\n{name},1,1\n")
+    with pytest.raises(RecipeError, match=rf"codes '{re.escape(name)}', and there is no such video"):
+        coded.find_coded(tmp_path)
 
 
 def test_a_coded_video_of_which_nothing_is_used_is_named(

@@ -37,6 +37,8 @@ def test_ratings_of_photos_in_the_order_asked_for(tmp_path: Path) -> None:
         ("image,brow\na.jpg,3\n", "heading must be image,AU01"),
         ("image,AU12,AU12\na.jpg,1,2\n", "each AU once"),
         ("image\na.jpg\n", "heading must be image,AU01"),
+        ("image,AU112\na.jpg,1\n", "rates AU112; known are 1, 2"),
+        ('image,AU12\na.jpg,1\nb.jpg,"\nc.jpg,2\n', "it is no table"),
         ("image,AU04\na.jpg,much\n", "row 2.*much.*write intensities"),
         ("image,AU04\na.jpg,3\nb.jpg,6\n", "row 3 rates beyond 0 to 5"),
         ("image,AU04\na.jpg,3,1\n", "row 2 has 2 cells where the heading names 1"),

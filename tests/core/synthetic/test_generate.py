@@ -155,7 +155,7 @@ def test_a_folder_of_another_seed_is_left_alone(sources: Sources, tmp_path: Path
         generate.prepare_directly([dataclasses.replace(unit, seed=4)], chips, side=112, jobs=1)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("dear reader")
-    with pytest.raises(InputError, match="thesis holds something else than renders"):
+    with pytest.raises(InputError, match="thesis is not empty and not a folder of 'rtatl synth'"):
         generate.generate([unit], tmp_path / "thesis", jobs=1)
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
 

@@ -68,6 +68,8 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
     half = Trainer(recipe(data), tmp_path / "half")
     with pytest.raises(KeyboardInterrupt):
         half.run(interrupt)
+    earlier = torch.load(tmp_path / "half" / "last.pt", weights_only=True)
+    torch.save(earlier | {"held_out": {"pcc": 0.5}}, tmp_path / "half" / "last.pt")  # as earlier versions wrote it
     again = Trainer(recipe(data), tmp_path / "half")
     again.resume()
     again.run()
@@ -308,6 +310,53 @@ def test_ctrl_c_within_an_epoch_saves_and_the_rest_is_as_if_nothing_had_happened
         torch.testing.assert_close(again.network.state_dict()[name], value, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("last", ["validation", "publishing"])
+def test_one_ctrl_c_ends_the_whole_command_and_resume_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], last: str
+) -> None:
+    """In the last validation of a run before the whole one, and when all is trained."""
+    video = (data / "selection").as_posix()
+    both = json.dumps([(data / "videos").as_posix(), video])
+    recipe(data)
+    settings = [f'data.calibration=["{video}"]', f"data.unlabelled={both}", 'data.selection=""', 'data.aside=""']
+    flags = [part for one in (*settings, "optim.epochs=1", "optim.steps=1") for part in ("--set", one)]
+    command = ["train", str(data / "recipe.toml"), "--out", str(tmp_path / "run"), *flags]
+
+    def ctrl_c(*given: object) -> tuple[dict[str, float], float]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return {}, 0.5
+
+    with monkeypatch.context() as patched:
+        if last == "validation":
+            patched.setattr("rtatl_core.training.trainer.validate", ctrl_c)
+        else:
+            patched.setattr("rtatl_core.training.publish.save_model", interrupt)
+        assert main(command) == 130
+    assert (tmp_path / "run" / "without-selection" / "last.pt").is_file()
+    assert (tmp_path / "run" / "last.pt").is_file() == (last == "publishing")
+    assert not (tmp_path / "run" / "tiny.safetensors").exists()
+    said = capsys.readouterr().err
+    assert "stopped and saved; go on with: rtatl train" in said
+    assert said.strip().endswith("--resume")
+    trained = (tmp_path / "run" / "without-selection" / "best.pt").stat().st_mtime_ns
+    assert main([*command, "--resume"]) == 0
+    assert (tmp_path / "run" / "without-selection" / "best.pt").stat().st_mtime_ns == trained
+    assert (tmp_path / "run" / "tiny.safetensors").is_file()
+
+
+def test_ctrl_c_before_anything_is_trained_says_to_begin_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe(data)
+    monkeypatch.setattr("rtatl_core.training.trainer.split", interrupt)
+    assert main(["train", str(data / "recipe.toml"), "--out", str(tmp_path / "run")]) == 130
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith(f"stopped; go on with: rtatl train {data / 'recipe.toml'} --out {tmp_path / 'run'}")
+    )
+
+
 def test_full_disk_keeps_the_checkpoint_before(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(recipe(data, "optim.epochs=1"), tmp_path)
     trainer.run()
@@ -333,6 +382,19 @@ def test_patience_ends_a_run_that_gets_no_better(data: Path, tmp_path: Path, mon
     best = trainer.run()
     assert trainer.epoch == 4
     assert torch.load(best, weights_only=True)["epoch"] == 2
+
+
+def test_patience_ends_a_run_that_cannot_be_measured(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, (given, epochs, best) in enumerate((([np.nan] * 9, 2, 2), ([np.nan, 0.5, np.nan, np.nan, 0.9], 4, 2))):
+        scores = iter(given)
+        monkeypatch.setattr("rtatl_core.training.trainer.validate", lambda *_, scores=scores: ({}, next(scores)))
+        wanted = recipe(data, "optim.epochs=9", "optim.patience=2", "optim.steps=1")
+        trainer = Trainer(wanted, tmp_path / str(number))
+        path = trainer.run()
+        assert trainer.epoch == epochs
+        assert torch.load(path, weights_only=True)["epoch"] == best
 
 
 def test_self_supervised_alone_then_fine_tuning(data: Path, tmp_path: Path) -> None:
@@ -387,7 +449,7 @@ def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
     assert intensity[0, 1] != pytest.approx(5 * probability[0, 1])
 
 
-def interrupt(report: object) -> None:
+def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
