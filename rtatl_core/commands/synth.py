@@ -30,6 +30,12 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=Path, metavar="DIR", help="run again to go on after an interruption")
     sub.add_argument("--count", type=natural, default=0, metavar="N", help="stills")
     sub.add_argument("--clips", type=natural, default=0, metavar="N", help="clips, with exact optical flow")
+    sub.add_argument(
+        "--flow",
+        choices=["later", "rest"],
+        default="later",
+        help="exact flow of clips to the frame 0.2 s later, or of clips and stills to the same face at rest",
+    )
     sub.add_argument("--seconds", type=above_0, default=4.0, metavar="S", help="length of a clip (default 4)")
     sub.add_argument("--seed", type=natural, default=0, metavar="S", help="same seed, same pictures (default 0)")
     sub.add_argument("--hdri", type=Path, metavar="DIR", help="equirectangular .hdr pictures for light and background")
@@ -99,7 +105,8 @@ def _sheets(sources: Sources, random: Path | None, of_aus: Path | None, seed: in
 def _generate(sources: Sources, options: argparse.Namespace) -> None:
     from rtatl_core.synthetic.generate import generate, prepare_directly, units_of
 
-    units = units_of(sources, options.count, options.clips, options.seed, options.seconds)
+    to_rest = options.flow == "rest"
+    units = units_of(sources, options.count, options.clips, options.seed, options.seconds, to_rest=to_rest)
     if options.chips:
         print(prepare_directly(units, options.out, side=options.side, jobs=options.jobs), file=sys.stderr)
     else:

@@ -64,7 +64,7 @@ def without_head(flow: Float32, to: str = "later") -> Float32:
     return motion
 
 
-def exact_flow(motion: Float32, first: Float64, second: Float64, layout: ChipLayout) -> Float32:
+def exact_flow(motion: Float32, first: Float64, second: Float64, layout: ChipLayout, to: str = "later") -> Float32:
     """Motion in image pixels -> motion between the two aligned canvases.
 
     motion: (h, w, 2), NaN where unknown. first, second: (2, 3) image -> canvas of the frame and of the one it leads to.
@@ -76,10 +76,10 @@ def exact_flow(motion: Float32, first: Float64, second: Float64, layout: ChipLay
     source = (at @ back[:, :2].T + back[:, 2]).astype(np.float32)
     step = cv2.remap(motion, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(np.nan,) * 4)
     landed = (source + step) @ second[:, :2].T + second[:, 2]
-    return without_head((landed - at).astype(np.float32) / layout.side)
+    return without_head((landed - at).astype(np.float32) / layout.side, to)
 
 
-def warp_flow(field: Float32, matrix: Float32, layout: ChipLayout) -> Float32:
+def warp_flow(field: Float32, matrix: Float32, layout: ChipLayout, to: str = "later") -> Float32:
     """Carry a stored field along when its canvas is warped to a chip.
 
     field: (C/4, C/4, 2) of the canvas. matrix: (2, 3) canvas pixels -> chip pixels. Returns (S/4, S/4, 2); NaN where
@@ -97,4 +97,4 @@ def warp_flow(field: Float32, matrix: Float32, layout: ChipLayout) -> Float32:
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(np.nan,) * 4,
     )
-    return without_head(moved @ linear.T)
+    return without_head(moved @ linear.T, to)

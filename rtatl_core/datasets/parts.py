@@ -42,7 +42,8 @@ class Frame:
     sides: Float32 | None = None
     """(n_aus, 2) intensity of the subject's left and right on 0-5, NaN = not coded; None where sides are not told."""
     flow: Float32 | None = None
-    """(h, w, 2) exact motion in image pixels to the frame named ``flow_to``, NaN where there is no face."""
+    """(h, w, 2) exact motion in image pixels to the frame named ``flow_to``, or if that is its own name to the same
+    face in the same pose at rest; NaN where there is no face."""
     flow_to: str = ""
     lost: str = UNREADABLE
 
@@ -180,7 +181,8 @@ class PartWriter:
         rows = {row[0]: i for i, row in enumerate(self._index)}
         for i, (name, motion) in self._exact.items():
             if (later := rows.get(name)) is not None:
-                fields[i] = exact_flow(motion, self._matrices[i], self._matrices[later], self._plan.layout)
+                leads = "rest" if later == i else "later"
+                fields[i] = exact_flow(motion, self._matrices[i], self._matrices[later], self._plan.layout, leads)
                 to[i] = later
         if self._plan.flow:
             target = FlowTarget(self._plan.flow)

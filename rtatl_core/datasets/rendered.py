@@ -2,9 +2,9 @@
 
 Reads a folder with ``images/`` and ``labels.csv``: columns image, identity, ``AUnn_L`` and ``AUnn_R`` on 0-1 (= FACS
 0-5), and for clips also clip and time (s). ``flow/<image stem>.npz``, where it exists, holds the exact motion: ``flow``
-(h/step, w/step, 2) in pixels of the image, x right, y down, NaN where there is no face; ``to`` the image it leads to;
-``step`` its cell in pixels. Landmarks are found by FaceMesh as in the live program, because its errors belong to the
-input; a file's own are not used.
+(h/step, w/step, 2) in pixels of the image, x right, y down, NaN where there is no face; ``to`` the image it leads to,
+or itself: to the same face at rest; ``step`` its cell in pixels. Landmarks are found by FaceMesh as in the live
+program, because its errors belong to the input; a file's own are not used.
 """
 
 from __future__ import annotations

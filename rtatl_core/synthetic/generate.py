@@ -28,9 +28,9 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
-from rtatl_core.synthetic.rig import AUS, LANDMARKS
+from rtatl_core.synthetic.rig import AUS, LANDMARKS, neutral_action
 from rtatl_core.synthetic.script import Script
-from rtatl_core.synthetic.studio import Shot, Sources, Studio
+from rtatl_core.synthetic.studio import Person, Shot, Sources, Studio
 
 PEOPLE_PER_UNIT = 20
 STILLS_PER_PERSON = 8
@@ -53,7 +53,8 @@ class Taken:
     """What ``numpy.random.default_rng`` was given for it."""
     shot: Shot
     flow: Float32 | None = None
-    """(side, side, 2) pixels to the picture ``flow_to``; NaN off the head."""
+    """(side, side, 2) pixels to the picture ``flow_to``, or if that is its own name to the same head in the same pose
+    with its face at rest; NaN off the head."""
     flow_to: str = ""
 
 
@@ -66,6 +67,8 @@ class Stills:
     seed: int
     people: int = PEOPLE_PER_UNIT
     per_person: int = STILLS_PER_PERSON
+    to_rest: bool = False
+    """With exact flow to the same face at rest."""
     tracking: ClassVar[bool] = False
 
     @property
@@ -86,14 +89,17 @@ class Stills:
                 seed = (self.seed, 1, self.number, who, which)
                 rng = np.random.default_rng(seed)
                 shot = studio.shoot(person, sample_still(rng), studio.scene(rng), sample_pose(rng), rng)
+                name = f"{self.stem}-{who:02d}-{which}.jpg"
                 yield Taken(
-                    name=f"{self.stem}-{who:02d}-{which}.jpg",
+                    name=name,
                     identity=f"{self.seed}-{self.number}-{who}-{person.head.name}",
                     rig=person.head.name.split("-")[0],
                     clip="",
                     time=0.0,
                     seed=seed,
                     shot=shot,
+                    flow=_to_rest(studio, person, shot) if self.to_rest else None,
+                    flow_to=name if self.to_rest else "",
                 )
 
     def frames(self) -> Iterator[Frame]:
@@ -102,7 +108,7 @@ class Stills:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One person moving, with exact flow to the frame ``gap_s`` later."""
+    """One person moving, with exact flow to the frame ``gap_s`` later or to the same face at rest."""
 
     number: int
     sources: Sources
@@ -110,6 +116,7 @@ class Clip:
     seconds: float = 4.0
     rate: float = 15.0
     gap_s: float = 0.2
+    to_rest: bool = False
     tracking: ClassVar[bool] = False
     """Pictures are degraded one by one, and each is found as in a photo."""
 
@@ -135,18 +142,26 @@ class Clip:
             seed = (self.seed, 3, self.number, index)
             # The same draw for all frames of a clip: one camera, one pair of glasses, nothing that jumps.
             shot = studio.shoot(person, moment.action, scene, moment.pose, np.random.default_rng((*seed[:3], 0)))
-            then = index + later
+            name, then = self._picture(index), index + later
+            flow, flow_to = None, ""
+            if self.to_rest:
+                flow, flow_to = _to_rest(studio, person, shot), name
+            elif then < count:
+                flow, flow_to = studio.renderer.flow(places[index], places[then]), self._picture(then)
             yield Taken(
-                name=f"{self.stem}-{index:03d}.jpg",
+                name=name,
                 identity=f"{self.seed}-clip-{self.number}-{person.head.name}",
                 rig=person.head.name.split("-")[0],
                 clip=self.stem,
                 time=index / self.rate,
                 seed=seed,
                 shot=shot,
-                flow=studio.renderer.flow(places[index], places[then]) if then < count else None,
-                flow_to=f"{self.stem}-{then:03d}.jpg" if then < count else "",
+                flow=flow,
+                flow_to=flow_to,
             )
+
+    def _picture(self, index: int) -> str:
+        return f"{self.stem}-{index:03d}.jpg"
 
     def frames(self) -> Iterator[Frame]:
         return map(_to_frame, self.take())
@@ -156,6 +171,11 @@ class Clip:
 def _studio(sources: Sources) -> Studio:
     """One for each process."""
     return Studio(sources)
+
+
+def _to_rest(studio: Studio, person: Person, shot: Shot) -> Float32:
+    """What ``Taken.flow`` says of a face's way back to rest."""
+    return studio.renderer.flow((shot.vertices, shot.stance), (person.head.vertices(neutral_action()), shot.stance))
 
 
 def _to_frame(taken: Taken) -> Frame:
@@ -172,14 +192,17 @@ def _to_frame(taken: Taken) -> Frame:
     )
 
 
-def units_of(sources: Sources, count: int, clips: int, seed: int, seconds: float) -> list[Stills | Clip]:
-    """Units that make ``count`` stills (rounded up to whole people) and ``clips`` clips."""
+def units_of(
+    sources: Sources, count: int, clips: int, seed: int, seconds: float, *, to_rest: bool = False
+) -> list[Stills | Clip]:
+    """Units that make ``count`` stills (rounded up to whole people) and ``clips`` clips. to_rest: with exact flow to
+    the same face at rest; else only clips have flow, to the frame 0.2 s later."""
     people = -(-count // STILLS_PER_PERSON)
     whole, rest = divmod(people, PEOPLE_PER_UNIT)
-    units: list[Stills | Clip] = [Stills(number, sources, seed) for number in range(whole)]
+    units: list[Stills | Clip] = [Stills(number, sources, seed, to_rest=to_rest) for number in range(whole)]
     if rest:
-        units.append(Stills(whole, sources, seed, people=rest))
-    return units + [Clip(number, sources, seed, seconds) for number in range(clips)]
+        units.append(Stills(whole, sources, seed, people=rest, to_rest=to_rest))
+    return units + [Clip(number, sources, seed, seconds, to_rest=to_rest) for number in range(clips)]
 
 
 def generate(units: Sequence[Stills | Clip], out: Path, *, jobs: int) -> int:

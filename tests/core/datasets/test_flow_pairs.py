@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, resting_rows
+from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, partners, resting_rows
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from tests.core.stores import open_store, write_clips, write_labelled
 
@@ -64,6 +64,22 @@ def test_at_rest_is_a_calm_frame_of_the_same_clip_whose_head_is_turned_alike(tmp
     assert (np.abs(store.yaw[partner[moving]] - store.yaw[moving]) <= 9).all()
     pairs = frame_pairs(store, "rest", 0.2)
     assert pairs.tolist() == [[row, partner[row]] for row in range(len(store))]
+
+
+def test_stored_flow_leads_where_it_says(tmp_path: Path) -> None:
+    """Of a face to itself at rest: its own row; such flow is no answer to what comes later, nor the other way round."""
+    store = open_store(write_clips(tmp_path / "clips", clips=1))
+    own, nothing = np.arange(len(store)), np.full(len(store), -1)
+    to_rest = np.where(own % 2, own, -1)
+    resting = dataclasses.replace(store, flow=store.chips, flow_to=to_rest)
+    found = partners(resting, "rest", 0.2)
+    assert (found[1::2] == own[1::2]).all()
+    assert (found[::2] == resting_rows(store)[::2]).all()
+    np.testing.assert_array_equal(partners(resting, "later", 0.2), later_rows(store.clips, store.times, 0.2))
+    later = later_rows(store.clips, store.times, 0.2)
+    moving = dataclasses.replace(store, flow=store.chips, flow_to=np.where(own % 2, later, nothing))
+    np.testing.assert_array_equal(partners(moving, "later", 0.2), np.where(own % 2, later, -1))
+    np.testing.assert_array_equal(partners(moving, "rest", 0.2), resting_rows(store))
 
 
 def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path) -> None:

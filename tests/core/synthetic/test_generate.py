@@ -65,6 +65,26 @@ def test_pictures_come_with_their_truth(sources: Sources, tmp_path: Path) -> Non
     assert not (out / "flow" / f"{Path(clip[-1]['image']).stem}.npz").exists()
 
 
+def test_the_way_back_to_rest_comes_with_the_same_pictures(sources: Sources, tmp_path: Path) -> None:
+    """Of stills and clips, with what moves most where the expression is strongest."""
+    made = {}
+    for to_rest in (False, True):
+        units = [Stills(0, sources, 7, 2, 4, to_rest), Clip(0, sources, 7, seconds=0.6, rate=10, to_rest=to_rest)]
+        out = tmp_path / str(to_rest)
+        generate.generate(units, out, jobs=1)
+        made[to_rest] = {row["image"]: (out / "images" / row["image"]).read_bytes() for row in rows(out)}
+    assert made[True] == made[False]
+    shown, moved = [], []
+    for row in rows(tmp_path / "True"):
+        with np.load(tmp_path / "True" / "flow" / f"{Path(row['image']).stem}.npz") as stored:
+            assert str(stored["to"]) == row["image"]
+            motion = np.linalg.norm(stored["flow"].astype(float), axis=-1)
+        moved.append(np.nanmax(motion))
+        shown.append(max(float(row[f"AU{au:02d}_{side}"]) for au in AUS for side in "LR"))
+    assert min(moved) < 0.6 * max(moved)
+    assert np.corrcoef(shown, moved)[0, 1] > 0.3
+
+
 def test_what_is_written_is_what_prepare_reads(sources: Sources, tmp_path: Path) -> None:
     out = tmp_path / "out"
     generate.generate([Stills(0, sources, 1, people=1, per_person=2), Clip(0, sources, 1, 0.4, 10)], out, jobs=1)
