@@ -159,7 +159,7 @@ class MainWindow(QMainWindow):
             "O": self.choose_file,
             "T": self.next_theme,
             "F11": self.toggle_full_screen,
-            "Esc": self._leave_full_screen,
+            "Esc": self._close_help_or_full_screen,
             "Ctrl+Q": self.close,
         }
         keys |= {str(i): self.stage.chips[name].click for i, name in enumerate(LAYERS, start=1)}
@@ -167,6 +167,8 @@ class MainWindow(QMainWindow):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setAutoRepeat(False)
             shortcut.activated.connect(act)
+        away = ("O", "F11", "Esc", "Ctrl+Q")  # which lead away from the settings
+        self.options.keys = {key: act for key, act in keys.items() if key not in away}
 
     def _show_settings(self) -> None:
         settings = self.settings
@@ -221,8 +223,10 @@ class MainWindow(QMainWindow):
         else:
             self.showFullScreen()
 
-    def _leave_full_screen(self) -> None:
-        if self.isFullScreen():
+    def _close_help_or_full_screen(self) -> None:
+        if self.panel.rows.help.isVisible():
+            self.panel.rows.help.hide()
+        elif self.isFullScreen():
             self.showNormal()
 
     def select_face(self, face_id: int | None) -> None:
