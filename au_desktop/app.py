@@ -223,7 +223,7 @@ class App:
             # Not at once: this may be called in the middle of showing a frame.
             QTimer.singleShot(0, self._window, self._window.close)
         else:
-            self._window.stage.banner.show_message("error", text)
+            self._window.stage.banner.show_message("error", text, passing=True)
 
     def _settings_changed(self, settings: Settings) -> None:
         self._settings = settings

@@ -15,6 +15,7 @@ from au_desktop.sources import SourceSpec
 from au_desktop.ui.controls import Button
 from au_desktop.ui.icons import pixmap
 from au_desktop.ui.theme import Look
+from au_desktop.words import breakable
 
 CAMERAS_EVERY_MS = 2000
 """How often it looks for a camera that was plugged in, while it is seen."""
@@ -135,7 +136,10 @@ class Waiting(QWidget):
         self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._text.setObjectName("Quiet")
         self._text.setTextFormat(Qt.TextFormat.PlainText)
+        self._text.setWordWrap(True)
+        self._said = ""
         column = QVBoxLayout(self)
+        column.setContentsMargins(32, 0, 32, 0)
         column.addStretch()
         column.addSpacing(64)
         column.addWidget(self._text)
@@ -145,12 +149,14 @@ class Waiting(QWidget):
         self._timer.timeout.connect(self.update)
 
     def say(self, text: str) -> None:
-        if text != self._text.text():
-            self._text.setText(text)
+        if text != self._said:
+            self._said = text
+            self._text.setText(breakable(text))
+            self._text.setAccessibleName(text)
 
     @property
     def text(self) -> str:
-        return self._text.text()
+        return self._said
 
     def showEvent(self, event: QShowEvent) -> None:
         self._timer.start()

@@ -210,6 +210,7 @@ class MainWindow(QMainWindow):
         if status.state in (State.LIVE, State.STARTING, State.RECONNECTING) and not status.paused:
             self._bridge.pipeline.pause()
         elif status.state is not State.LOADING:
+            self.stage.banner.pass_away()
             self._bridge.pipeline.resume()
 
     def next_theme(self) -> None:
@@ -288,8 +289,9 @@ class MainWindow(QMainWindow):
         try:
             read_card(model)
         except WeightsError as error:
-            self.stage.banner.show_message("error", str(error))
+            self.stage.banner.show_message("error", str(error), passing=True)
         else:
+            self.stage.banner.pass_away()
             self._change_engine(model=model)
 
     def _choose_record_root(self) -> None:
@@ -360,6 +362,7 @@ class MainWindow(QMainWindow):
         self._bridge.forget()
         self._forget_faces()
         self.stage.video.clear()
+        self.stage.banner.pass_away()
         self.stage.show_faces(1)
         self.panel.show_face(None)
         self.traces.clear()
@@ -394,7 +397,7 @@ class MainWindow(QMainWindow):
         event.acceptProposedAction()
         drop = understood(local_paths(event.mimeData()))
         if drop.file is None:
-            self.recording.tell("warning", drop.told)
+            self.recording.tell("warning", drop.told, passing=True)
             return
         self.open_file(str(drop.file))
         if drop.told:  # through the pipeline, which may have something to say of a recording that this ended

@@ -76,6 +76,8 @@ def test_a_folder_is_not_opened_and_the_command_for_it_is_named(desk: Desk, open
     assert banner.severity == "warning"
     assert banner.text.startswith("my study is a folder")
     assert banner.text.endswith(f"rtatl analyze {shlex.quote(str(folder))} --out sessions")
+    desk.window.open_demo()
+    assert not banner.isVisible()
 
 
 def test_the_command_names_the_folders_and_their_signs_do_no_harm(
