@@ -204,7 +204,7 @@ class Pipeline:
 
     @property
     def recording_fault(self) -> str:
-        """Why the recording that runs or ran last had to stop, or, once it was told to end, is not whole on the disk."""
+        """Why the recording that runs or ran last had to stop, or is not whole on the disk though it has ended."""
         last = self._recordings.last
         if last is None or last.failure or last.active:
             return last.failure if last is not None else ""

@@ -1,8 +1,8 @@
 """The live picture with its overlay, letterboxed, optionally mirrored (text never is).
 
-Enters: one ``AnalysedFrame`` at a time and the chosen layers; leaves: a painted widget, what was clicked (a
-face or none), and the news that a new frame has been painted, with the time it took. The picture is brought to its size on
-the screen once, and copied from there.
+Enters: one ``AnalysedFrame`` at a time and the chosen layers; leaves: a painted widget, what was clicked (a face or
+none), and the news that a new frame has been painted, with the time it took. The picture is brought to its size on the
+screen once, and copied from there.
 """
 
 from __future__ import annotations
