@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QLockFile, QTimer
+from PySide6.QtGui import QImageWriter
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from au_desktop import settings as settings_file
@@ -33,6 +34,7 @@ from au_desktop.ui.main_window import MainWindow
 from au_desktop.ui.theme import Look, load_fonts
 from au_desktop.words import clock
 from rtatl_core.errors import InputError, SessionError
+from rtatl_core.face.find import heard
 from rtatl_core.machine.meter import ProcessMeter
 from rtatl_core.sessions.interrupted import recover_sessions
 
@@ -217,13 +219,15 @@ class App:
             self._window.close()
 
     def _fail(self, text: str) -> None:
-        """Scripted, a fault ends the program with a sentence and code 2; a person sees it in the banner."""
+        """Scripted, the first fault ends the program with a sentence and code 2; a person sees it in the banner."""
         if self._launch.scripted:
+            if self._exit_code:
+                return
             self._exit_code = _refuse(text, self._launch)
             # Not at once: this may be called in the middle of showing a frame.
             QTimer.singleShot(0, self._window, self._window.close)
         else:
-            self._window.stage.banner.show_message("error", text)
+            self._window.stage.banner.show_message("error", text, passing=True)
 
     def _settings_changed(self, settings: Settings) -> None:
         self._settings = settings
@@ -243,18 +247,35 @@ class App:
 
     def _leave_what_was_asked_for(self) -> None:
         """Screenshot and statistics, however it ends: while all still runs, and the window is on the screen."""
-        launch = self._launch
+        screenshot, stats = self._launch.screenshot, self._launch.stats
+        if screenshot is not None and self._left("--screenshot", screenshot, self._save_screenshot):
+            print(f"Screenshot: {screenshot}")
+        if stats is not None:
+            self._left("--stats", stats, self._save_stats)
+
+    def _left(self, flag: str, path: Path, write: Callable[[Path], object]) -> bool:
         try:
-            if launch.screenshot is not None:
-                launch.screenshot.parent.mkdir(parents=True, exist_ok=True)
-                if not self._window.grab().save(str(launch.screenshot)):
-                    raise OSError(f"{launch.screenshot} cannot be written; choose a name that ends in .png")
-                print(f"Screenshot: {launch.screenshot}")
-            if launch.stats is not None:
-                launch.stats.parent.mkdir(parents=True, exist_ok=True)
-                launch.stats.write_text(json.dumps(self.stats(), indent=2) + "\n", encoding="utf-8")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path)
         except OSError as error:
-            self._exit_code = _refuse(f"{error}; choose another place for --screenshot or --stats.", launch)
+            text = f"{path} cannot be written ({error.strerror}); choose another place for {flag}."
+        except InputError as error:
+            text = str(error)
+        else:
+            return True
+        self._exit_code = _refuse(text, self._launch)
+        return False
+
+    def _save_screenshot(self, path: Path) -> None:
+        known = [kind.data().decode() for kind in QImageWriter.supportedImageFormats()]
+        if path.suffix[1:].lower() not in known:  # Qt would empty a file of that name
+            raise InputError(f"{path} is no name of a picture; choose one for --screenshot that ends in .png.")
+        writer = QImageWriter(str(path))
+        if not writer.write(self._window.grab().toImage()):
+            raise OSError(0, writer.errorString())
+
+    def _save_stats(self, path: Path) -> None:
+        path.write_text(json.dumps(self.stats(), indent=2) + "\n", encoding="utf-8")
 
     def _stop(self) -> None:
         self._sampler.stop()
@@ -263,10 +284,10 @@ class App:
         self._bridge.stop()
         folder = self._pipeline.close() or self._session
         if folder is not None and self._launch.scripted:
-            print(f"Session: {folder}")
-            if self._launch.record is not None and not self._exit_code and not self._pipeline.recorded:
-                text = f"no frame came while it recorded; {folder} holds no rows."
-                self._exit_code = _refuse(text, self._launch)
+            if folder.is_dir():  # it is gone where nothing could be written in it
+                print(f"Session: {folder}")
+            if self._launch.record is not None and not self._exit_code:
+                self._judge_recording(folder)
         self._recovery.join(RECOVERY_S)  # a network disk may never answer; then it is left behind
         self._window.settings_changed.disconnect(self._settings_changed)  # a refusal may still be on its way
         self._save_soon.stop()
@@ -274,6 +295,13 @@ class App:
             self._save()
         self._look.detach()
         self._window.deleteLater()
+
+    def _judge_recording(self, folder: Path) -> None:
+        fault = self._pipeline.recording_fault
+        if fault:
+            self._exit_code = _refuse(f"the recording stopped: {fault}", self._launch)
+        elif not self._pipeline.recorded:
+            self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.", self._launch)
 
     def _fps(self, status: Status) -> float:
         """Analysed frames per second since the first one was seen."""
@@ -332,7 +360,8 @@ def _refuse(text: str, launch: Launch) -> int:
     """Says why the program does not do what was asked; the exit code. Packaged for Windows or macOS it has no stderr: a
     person gets a message to click away, a script, which nobody watches, a line in the log."""
     if sys.stderr is not None:
-        print(f"au-desktop: {text}", file=sys.stderr)
+        with heard():
+            print(f"au-desktop: {text}", file=sys.stderr, flush=True)
     elif launch.scripted:
         log.error(text)
     else:

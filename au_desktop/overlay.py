@@ -117,8 +117,8 @@ def draw_list(
 ) -> tuple[Primitive, ...]:
     """What to paint over ``frame.packet.image``, back to front.
 
-    layers: names out of ``settings.LAYERS``. selected: a face id; the largest face if it is None or not in the
-    frame. Only the selected face has its regions labelled, so that two faces side by side stay readable.
+    layers: names out of ``settings.LAYERS``. selected: a face id, which need not be in the frame; None: the largest.
+    Only the selected face has its regions labelled, so that two faces side by side stay readable.
     """
     chosen = pick_face(frame, selected)
     drawing: list[Primitive] = []
@@ -141,13 +141,9 @@ def draw_list(
     return tuple(drawing)
 
 
-def pick_face(frame: AnalysedFrame, *wanted: int | None) -> AnalysedFace | None:
-    """The face of the first wanted id that is in the frame, else the largest one, else None."""
-    by_id = {face.observation.face_id: face for face in frame.faces}
-    for face_id in wanted:
-        if face_id in by_id:
-            return by_id[face_id]
-    return frame.faces[0] if frame.faces else None
+def pick_face(frame: AnalysedFrame, wanted: int | None) -> AnalysedFace | None:
+    """The face of that id, of None the largest; None if it is not in the frame."""
+    return next((face for face in frame.faces if wanted in (None, face.observation.face_id)), None)
 
 
 def face_at(frame: AnalysedFrame, x: float, y: float) -> int | None:

@@ -1,6 +1,17 @@
-"""Numbers as a person reads them."""
+"""Numbers as a person reads them, and long names where lines are short."""
 
 from __future__ import annotations
+
+import re
+
+_MAY_BREAK = "\N{ZERO WIDTH SPACE}"
+_LONGEST_RUN = 20
+
+
+def breakable(text: str) -> str:
+    """The text with places, which are not seen, where a line may end inside long words: after each underline and
+    backslash, and where 20 letters have no such place (as a slash and a hyphen are by themselves)."""
+    return re.sub(rf"[_\\]|[^\s_\\/-]{{{_LONGEST_RUN}}}(?=[^\s_\\/-])", rf"\g<0>{_MAY_BREAK}", text)
 
 
 def clock(seconds: float) -> str:

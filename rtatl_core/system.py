@@ -1,10 +1,13 @@
-"""How what is missing is installed: packages of Python, and what a window on Linux needs beyond them; what the
-processor can."""
+"""How what is missing is installed: packages of Python, and what a window on Linux needs beyond them; how the command
+``rtatl`` is called; what the processor can."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +28,8 @@ APT_LINE = (
 )
 PIP = r".venv\Scripts\pip" if sys.platform == "win32" else ".venv/bin/pip"
 """In the project's folder; what the scripts make is on nobody's path."""
+FOLDERS_ELSEWHERE = "folders are analysed by rtatl analyze of the program installed from source (README, Start)."
+"""Said where there is no ``rtatl_command``."""
 
 
 def how_to_install(extra: str = "") -> str:
@@ -33,6 +38,21 @@ def how_to_install(extra: str = "") -> str:
         return "the packaged program is without it, and has no pip; install from source (README, Start)"
     what = f"'.[{extra}]'" if extra else "."
     return f"run in the project's folder: {PIP} install -c constraints.txt -e {what}"
+
+
+def rtatl_command(*arguments: str) -> str | None:
+    """A line that calls ``rtatl``, for the shell of this system in the current folder; None where there is none, as in
+    the packaged program."""
+    windows = sys.platform == "win32"
+    program = Path(sys.executable).with_name("rtatl.exe" if windows else "rtatl")
+    if getattr(sys, "frozen", False) or not program.is_file():
+        return None
+    with contextlib.suppress(ValueError, OSError):
+        below = program.relative_to(Path.cwd())
+        if len(below.parts) > 1:  # a name alone is looked for on the path
+            program = below
+    line = [str(program), *arguments]
+    return subprocess.list2cmdline(line) if windows else shlex.join(line)
 
 
 def has_screen() -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rtatl_core.errors import SourceError
 from rtatl_core.handoffs import FramePacket
+from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -218,7 +219,9 @@ def describe_lost(name: str, lost: Sequence[tuple[int, float]]) -> str:
 def _check_file(path: Path) -> None:
     try:
         if path.is_dir():
-            raise SourceError(f"{path} is a folder; name a file in it, or analyse all of it with: rtatl analyze")
+            command = rtatl_command("analyze", str(path), "--out", "sessions")
+            all_of_it = f"or analyse all of it with: {command}" if command else FOLDERS_ELSEWHERE
+            raise SourceError(f"{path} is a folder; name a file in it{', ' if command else '; '}{all_of_it}")
         with path.open("rb") as file:
             if not file.read(1):
                 raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")

@@ -130,6 +130,23 @@ def test_the_packaged_program_names_no_pip_that_it_lacks(monkeypatch: pytest.Mon
     assert "constraints" not in system.how_to_install("synth")
 
 
+def test_the_command_that_is_named_is_one_that_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the shell takes it in the current folder, for what is installed here is on nobody's path."""
+    programs = tmp_path / "my tools" / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    assert system.rtatl_command("analyze") is None
+    (programs / "rtatl").touch()
+    assert system.rtatl_command("analyze", "a b") == f"'{programs}/rtatl' analyze 'a b'"
+    monkeypatch.chdir(tmp_path / "my tools")
+    assert system.rtatl_command("analyze", "a b") == ".venv/bin/rtatl analyze 'a b'"
+    monkeypatch.chdir(programs)
+    assert system.rtatl_command("analyze") == f"'{programs}/rtatl' analyze"
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert system.rtatl_command("analyze") is None
+
+
 def test_the_oldest_macos_is_the_same_everywhere() -> None:
     (oldest,) = re.findall(r'"LSMinimumSystemVersion": "(\d+)\.0"', _text("build.spec"))
     for name in ("README.md", "docs/setup.md"):

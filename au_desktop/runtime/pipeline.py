@@ -202,6 +202,14 @@ class Pipeline:
         """Whether any frame came to the recording that runs or ran last."""
         return self._recordings.last is not None and self._recordings.last.got_frames
 
+    @property
+    def recording_fault(self) -> str:
+        """Why the recording that runs or ran last had to stop, or is not whole on the disk though it has ended."""
+        last = self._recordings.last
+        if last is None or last.failure or last.active:
+            return last.failure if last is not None else ""
+        return "" if last.join(0) else f"the disk with {last.folder} does not answer."
+
     def status(self) -> Status:
         with self._lock:
             capture, ended, recording = self._capture, self._ended, self._recordings.status()

@@ -105,24 +105,24 @@ class AUPanel(QWidget):
         self.rows.chosen = aus
         self.rows.redraw()
 
-    def show_face(self, face: AnalysedFace | None, of: int = 1) -> None:
-        """The selected face's values; ``of``: how many faces are in the picture. Repaints at most about 20
-        times a second."""
+    def show_face(self, face: AnalysedFace | None, told: str = "") -> None:
+        """The selected face's values, and what is told of it: its name, or that it is not seen. Repaints at most about
+        20 times a second."""
         now = time.perf_counter()
         if face is not None and now - self._shown_at < REPAINT_EVERY_S:
             return
         self._shown_at = now
         if face is None or len(face.result.intensity) != len(self.rows.aus):
             self.rows.show_values(None, None)
-            self._face.setText("")
+            self._face.setText(told if face is None else "")
             return
         self.rows.show_values(face.result.intensity, face.result.occurrence, face.result.sides)
-        self._face.setText(f"Face {face.observation.face_id}" if of > 1 else "")
+        self._face.setText(told)
 
-    def settle(self, face: AnalysedFace | None, of: int = 1) -> None:
+    def settle(self, face: AnalysedFace | None, told: str = "") -> None:
         """Shows exactly this face's values, now: the picture stands still."""
         self._shown_at = 0.0
-        self.show_face(face, of)
+        self.show_face(face, told)
         self.rows.settle()
 
     def _bring_into_view(self, row: int) -> None:

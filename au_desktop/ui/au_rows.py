@@ -57,9 +57,11 @@ _GRADES = ("absent", "trace", "slight", "marked", "severe", "maximum")
 
 
 def grade(value: float) -> str:
-    """2.3 -> "B slight": the FACS letter and word nearest to an intensity."""
-    level = int(min(max(value, 0.0), MAX_INTENSITY) + 0.5)
-    return f"{INTENSITY_LETTERS[level - 1]} {_GRADES[level]}" if level else _GRADES[0]
+    """2.3 -> "B slight": the FACS letter and word nearest to an intensity. Below A an AU counts as absent."""
+    if value < 1:
+        return _GRADES[0] if value < 0.5 else f"below {INTENSITY_LETTERS[0]}"
+    level = int(min(value, MAX_INTENSITY) + 0.5)
+    return f"{INTENSITY_LETTERS[level - 1]} {_GRADES[level]}"
 
 
 class AURows(QWidget):

@@ -3,6 +3,7 @@ informs, by itself."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 
 from PySide6.QtCore import QRectF, Qt, QTimer
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 from au_desktop.ui.controls import Button
 from au_desktop.ui.icons import pixmap
 from au_desktop.ui.theme import Look
+from au_desktop.words import breakable
 
 INFO_STAYS_MS = 8000
 
@@ -25,7 +27,8 @@ class Banner(QWidget):
         self.setObjectName("Banner")
         self._look = look
         self._place = place
-        self._severity = "info"
+        self._severity, self._message = "info", ""
+        self._passing = False
         self._action: Callable[[], object] | None = None
         self._sign = QLabel()
         self._sign.setFixedSize(20, 20)
@@ -53,18 +56,26 @@ class Banner(QWidget):
 
     @property
     def text(self) -> str:
-        return self._text.text()
+        return self._message
 
     @property
     def severity(self) -> str:
         return self._severity
 
     def show_message(
-        self, severity: str, text: str, *, action: str = "", on_action: Callable[[], object] | None = None
+        self,
+        severity: str,
+        text: str,
+        *,
+        action: str = "",
+        on_action: Callable[[], object] | None = None,
+        passing: bool = False,
     ) -> None:
-        """severity: "info", "warning" or "error". ``action``: text of a button that calls ``on_action``."""
-        self._severity, self._action = severity, on_action
-        self._text.setText(text)
+        """severity: "info", "warning" or "error". ``action``: text of a button that calls ``on_action``. ``passing``:
+        it answers what a person did, and is not true any more after their next choice (``pass_away``)."""
+        self._severity, self._message, self._action, self._passing = severity, text, on_action, passing
+        self._text.setText(breakable(text))
+        self._text.setToolTip(f"<qt>{html.escape(text)}</qt>")  # as rich text it is wrapped, and whole
         self._button.setText(action)
         self._button.setAccessibleName(action)
         self._button.setVisible(bool(action))
@@ -77,6 +88,11 @@ class Banner(QWidget):
             self._timer.start()
         else:
             self._timer.stop()
+
+    def pass_away(self) -> None:
+        """A person chose something else since."""
+        if self._passing:
+            self.hide()
 
     def fit(self) -> None:
         """Centres itself at the foot of its place, no higher than it must be: above are faces and their names."""

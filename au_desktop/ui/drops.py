@@ -5,9 +5,6 @@ The window shows one file at a time; ``rtatl analyze`` takes folders and many fi
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +13,7 @@ from PySide6.QtCore import QMimeData
 
 from rtatl_core.photos import in_order
 from rtatl_core.sessions.inputs import INPUT_SUFFIXES
+from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 MOST_FOLDERS = 2
 """A command that names more of them is not read in a message."""
@@ -39,22 +37,23 @@ def understood(paths: Sequence[Path]) -> Drop:
     if first is None:
         return Drop(
             None,
-            f"{folders[0].name} is a folder, and the window shows one file at a time; drop one of its files, or "
-            f"{_with_command('have all of them analysed', folders)}",
+            f"{folders[0].name} is a folder, and the window shows one file at a time; drop one of its files"
+            f"{_with_command(', or have all of them analysed', folders)}",
         )
     if len(paths) == 1:
         return Drop(first)
     return Drop(
         first,
-        f"Of the {len(paths)} that you dropped, {first.name} is open, for the window shows one file at a time; "
-        f"{_with_command('have all of a folder analysed', [*folders, *(file.parent for file in files)])}",
+        f"Of the {len(paths)} that you dropped, {first.name} is open, for the window shows one file at a time"
+        f"{_with_command('; have all of a folder analysed', [*folders, *(file.parent for file in files)])}",
     )
 
 
 def _with_command(have: str, folders: Iterable[Path]) -> str:
-    """The command as the shell of this system takes it, unless it would be long."""
+    """The end of a sentence: the command for them, unless it would be long."""
     told = [str(folder) for folder in dict.fromkeys(folders)]
     if len(told) > MOST_FOLDERS:
-        return "use rtatl analyze, which takes files and folders."
-    command = ["rtatl", "analyze", *told, "--out", "sessions"]
-    return f"{have} with: {subprocess.list2cmdline(command) if sys.platform == 'win32' else shlex.join(command)}"
+        command = rtatl_command("analyze")
+        return f"; use {command}, which takes files and folders." if command else f"; {FOLDERS_ELSEWHERE}"
+    command = rtatl_command("analyze", *told, "--out", "sessions")
+    return f"{have} with: {command}" if command else f"; {FOLDERS_ELSEWHERE}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
@@ -15,21 +15,25 @@ from au_desktop.sources import SourceSpec
 from au_desktop.ui.controls import Button
 from au_desktop.ui.icons import pixmap
 from au_desktop.ui.theme import Look
+from au_desktop.words import breakable
 
+CAMERAS_EVERY_MS = 2000
+"""How often it looks for a camera that was plugged in, while it is seen."""
 MOST_CAMERAS = 3
 LOW = 380
 
 
 class EmptyState(QWidget):
-    """Two big ways in, and a button for each camera that is plugged in."""
+    """Two big ways in, and a button for each camera that is plugged in (``cameras`` lists them)."""
 
     demo_wanted = Signal()
     file_wanted = Signal()
     camera_wanted = Signal(object)
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, cameras: Callable[[], Sequence[SourceSpec]] = tuple) -> None:
         super().__init__()
         self._look = look
+        self._list_cameras = cameras
         self._picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         headline = QLabel("See faces move, muscle by muscle", alignment=Qt.AlignmentFlag.AlignCenter)
         headline.setObjectName("Headline")
@@ -73,6 +77,19 @@ class EmptyState(QWidget):
         look.changed.connect(self._restyle)
         self._restyle()
         self.show_cameras(())
+        self._watch = QTimer(self)
+        self._watch.setInterval(CAMERAS_EVERY_MS)
+        self._watch.timeout.connect(self.look_for_cameras)
+
+    def look_for_cameras(self) -> None:
+        self.show_cameras(self._list_cameras())
+
+    def showEvent(self, event: QShowEvent) -> None:
+        self.look_for_cameras()
+        self._watch.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._watch.stop()
 
     def show_cameras(self, cameras: Sequence[SourceSpec]) -> None:
         """One button per camera by name; without any, a word on how to get one. Called again and again: buttons stay as
@@ -119,7 +136,10 @@ class Waiting(QWidget):
         self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._text.setObjectName("Quiet")
         self._text.setTextFormat(Qt.TextFormat.PlainText)
+        self._text.setWordWrap(True)
+        self._said = ""
         column = QVBoxLayout(self)
+        column.setContentsMargins(32, 0, 32, 0)
         column.addStretch()
         column.addSpacing(64)
         column.addWidget(self._text)
@@ -129,12 +149,14 @@ class Waiting(QWidget):
         self._timer.timeout.connect(self.update)
 
     def say(self, text: str) -> None:
-        if text != self._text.text():
-            self._text.setText(text)
+        if text != self._said:
+            self._said = text
+            self._text.setText(breakable(text))
+            self._text.setAccessibleName(text)
 
     @property
     def text(self) -> str:
-        return self._text.text()
+        return self._said
 
     def showEvent(self, event: QShowEvent) -> None:
         self._timer.start()

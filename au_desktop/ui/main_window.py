@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from au_desktop.bridge import Bridge
-from au_desktop.overlay import pick_face
 from au_desktop.runtime.pipeline import Notice, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import DEMO, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.drops import local_paths, understood
+from au_desktop.ui.following import Following
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import layout_of, restore_layout
 from au_desktop.ui.options import Options
@@ -38,8 +38,6 @@ from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
 from rtatl_core.runtimes.choose import devices
 from rtatl_core.sessions.inputs import INPUT_SUFFIXES
 
-CAMERAS_EVERY_MS = 2000
-"""How often the empty state looks for a camera that was plugged in."""
 _STANDSTILL = (State.PAUSED, State.FINISHED)
 _FILES = f"Videos and photos ({' '.join(f'*{suffix}' for suffix in sorted(INPUT_SUFFIXES))});;All files (*)"
 
@@ -63,9 +61,7 @@ class MainWindow(QMainWindow):
         self.settings = settings
         self._bridge = bridge
         self._look = look
-        self._cameras = cameras
-        self._selected: int | None = None
-        self._followed: int | None = None
+        self._following = Following()
         self._last_number = 0
         """Of the frame shown last."""
         self._source: SourceSpec | None = None
@@ -81,7 +77,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(900, 600)
 
         self.top = TopBar(look, cameras)
-        self.stage = Stage(look, bridge.painted)
+        self.stage = Stage(look, bridge.painted, cameras)
         self.panel = AUPanel(look, bridge.note_paint("paint_panel"))
         self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.line = StatusLine(look)
@@ -93,9 +89,6 @@ class MainWindow(QMainWindow):
         self._connect()
         self._add_keys()
         self._show_settings()
-        self._camera_watch = QTimer(self)
-        self._camera_watch.setInterval(CAMERAS_EVERY_MS)
-        self._camera_watch.timeout.connect(self._look_for_cameras)
         bridge.add_view(self._show_frame)
         bridge.status_changed.connect(self._show_status)
         bridge.notice_changed.connect(self._show_notice)
@@ -146,7 +139,7 @@ class MainWindow(QMainWindow):
         top.theme_toggled.connect(self.next_theme)
         top.options.clicked.connect(lambda: options.open_below(top.options))
         stage.layers_chosen.connect(self._set_layers)
-        stage.video.face_clicked.connect(self.select_face)
+        stage.video.face_clicked.connect(self._face_clicked)
         self.panel.curves_chosen.connect(self._set_curves)
         self.traces.seconds_chosen.connect(lambda seconds: self._change(curve_seconds=seconds))
         options.smoothing_chosen.connect(self._set_smoothing)
@@ -162,10 +155,11 @@ class MainWindow(QMainWindow):
             "Space": self.toggle_run,
             "R": self.recording.toggle,
             "M": self.recording.mark,
+            "F": self.next_face,
             "O": self.choose_file,
             "T": self.next_theme,
             "F11": self.toggle_full_screen,
-            "Esc": self._leave_full_screen,
+            "Esc": self._close_help_or_full_screen,
             "Ctrl+Q": self.close,
         }
         keys |= {str(i): self.stage.chips[name].click for i, name in enumerate(LAYERS, start=1)}
@@ -173,6 +167,8 @@ class MainWindow(QMainWindow):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setAutoRepeat(False)
             shortcut.activated.connect(act)
+        away = ("O", "F11", "Esc", "Ctrl+Q")  # which lead away from the settings
+        self.options.keys = {key: act for key, act in keys.items() if key not in away}
 
     def _show_settings(self) -> None:
         settings = self.settings
@@ -214,6 +210,7 @@ class MainWindow(QMainWindow):
         if status.state in (State.LIVE, State.STARTING, State.RECONNECTING) and not status.paused:
             self._bridge.pipeline.pause()
         elif status.state is not State.LOADING:
+            self.stage.banner.pass_away()
             self._bridge.pipeline.resume()
 
     def next_theme(self) -> None:
@@ -227,15 +224,34 @@ class MainWindow(QMainWindow):
         else:
             self.showFullScreen()
 
-    def _leave_full_screen(self) -> None:
-        if self.isFullScreen():
+    def _close_help_or_full_screen(self) -> None:
+        if self.panel.rows.help.isVisible():
+            self.panel.rows.help.hide()
+        elif self.isFullScreen():
             self.showNormal()
 
     def select_face(self, face_id: int | None) -> None:
         """Panel, curves and region labels follow this face; None: the largest."""
-        self._selected = face_id
+        self._following.choose(face_id)
+        self.stage.video.select(face_id)
         if self._bridge.latest is not None:
             self._settle(self._bridge.latest)
+        what = "the largest face" if face_id is None else f"face {face_id}; click it again for the largest"
+        self.line.say(f"Following {what}")
+
+    def next_face(self) -> None:
+        frame = self._bridge.latest
+        if frame is None or not frame.faces:
+            self.line.say("There is no face to follow.")
+        else:
+            self.select_face(self._following.after(frame))
+
+    def _face_clicked(self, face_id: int | None) -> None:
+        """A click on the chosen face, or beside all of them, takes the choice back."""
+        if face_id is not None and face_id != self._following.chosen:
+            self.select_face(face_id)
+        elif self._following.chosen is not None:
+            self.select_face(None)
 
     def _set_layers(self, layers: frozenset[str]) -> None:
         self._bridge.pipeline.set_layers(layers)
@@ -273,8 +289,9 @@ class MainWindow(QMainWindow):
         try:
             read_card(model)
         except WeightsError as error:
-            self.stage.banner.show_message("error", str(error))
+            self.stage.banner.show_message("error", str(error), passing=True)
         else:
+            self.stage.banner.pass_away()
             self._change_engine(model=model)
 
     def _choose_record_root(self) -> None:
@@ -293,34 +310,34 @@ class MainWindow(QMainWindow):
         begins_again, self._last_number = frame.packet.number < self._last_number, frame.packet.number
         if begins_again and self._source is not None and self._source.live:
             self._forget_faces()  # ids begin at 0 again; in a file that plays again they mean the same people
-        face = self._follow(frame)
+        face, told = self._follow(frame)
         self.stage.video.show_frame(frame)
         self.stage.show_faces(len(frame.faces))
-        self.panel.show_face(face, len(frame.faces))
+        self.panel.show_face(face, told)
         if self.traces.is_due():
             self._draw_curves()
 
     def _settle(self, frame: AnalysedFrame) -> None:
         """The picture stands still: everything shows exactly this frame."""
-        self.panel.settle(self._follow(frame), len(frame.faces))
+        self.panel.settle(*self._follow(frame))
         self._draw_curves()
 
-    def _follow(self, frame: AnalysedFrame) -> AnalysedFace | None:
-        """The face a person chose, else the one followed so far, else the largest: two faces of like size must not
-        take turns in the panel. None where the frame is of another model than the rows."""
-        face = pick_face(frame, self._selected, self._followed)
-        if face is not None and face.observation.face_id != self._followed:
-            self._followed = face.observation.face_id
-            self.stage.video.select(self._followed)
-        return face if frame.aus == self._aus else None
+    def _follow(self, frame: AnalysedFrame) -> tuple[AnalysedFace | None, str]:
+        """The face to show and what is told of it; none where the frame is of another model than the rows."""
+        before = self._following.face_id
+        seen = self._following.see(frame)
+        if self._following.face_id != before:
+            self.stage.video.select(self._following.face_id)
+        return seen if frame.aus == self._aus else (None, "")
 
     def _draw_curves(self) -> None:
         """Curves of the face followed last: when it is lost they show a gap, not an empty plot."""
         history = self._bridge.pipeline.history
-        if self._followed is None or history.aus != self._aus:
+        face_id = self._following.face_id
+        if face_id is None or history.aus != self._aus:
             self.traces.clear()
             return
-        times, values = history.curves(self._followed, self.traces.seconds)
+        times, values = history.curves(face_id, self.traces.seconds)
         self.traces.show_curves(times, values)
 
     def _show_status(self, status: Status) -> None:
@@ -339,13 +356,13 @@ class MainWindow(QMainWindow):
         self.top.show_status(status)
         self.line.show_status(status, self._bridge.delay_ms())
         self.stage.show_status(status, self._bridge.latest is not None)
-        self._watch_cameras(self.stage.empty.isVisibleTo(self.stage))
         self.options.show_recording(status.recording is not None)
 
     def _show_other_source(self, spec: SourceSpec | None) -> None:
         self._bridge.forget()
         self._forget_faces()
         self.stage.video.clear()
+        self.stage.banner.pass_away()
         self.stage.show_faces(1)
         self.panel.show_face(None)
         self.traces.clear()
@@ -353,7 +370,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(f"{spec.name} \N{EM DASH} AU Desktop" if spec else "AU Desktop")
 
     def _forget_faces(self) -> None:
-        self._selected = self._followed = None
+        self._following.choose(None)
         self.stage.video.select(None)
 
     def _show_mirrored(self) -> None:
@@ -370,16 +387,6 @@ class MainWindow(QMainWindow):
         elif before is not None and banner.text == before.text:
             banner.hide()
 
-    def _watch_cameras(self, on: bool) -> None:
-        if on and not self._camera_watch.isActive():
-            self._look_for_cameras()
-            self._camera_watch.start()
-        elif not on:
-            self._camera_watch.stop()
-
-    def _look_for_cameras(self) -> None:
-        self.stage.empty.show_cameras(tuple(self._cameras()))
-
     # -- the window itself -------------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -390,7 +397,7 @@ class MainWindow(QMainWindow):
         event.acceptProposedAction()
         drop = understood(local_paths(event.mimeData()))
         if drop.file is None:
-            self.recording.tell("warning", drop.told)
+            self.recording.tell("warning", drop.told, passing=True)
             return
         self.open_file(str(drop.file))
         if drop.told:  # through the pipeline, which may have something to say of a recording that this ended
@@ -398,6 +405,5 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit()
-        self._camera_watch.stop()
         self._change(**layout_of(self, self._left, self._body))
         super().closeEvent(event)

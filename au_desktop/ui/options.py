@@ -3,11 +3,11 @@ act at once, while a recording goes on too, except for the number of faces."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QFontMetrics, QHideEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QFontMetrics, QHideEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QFileDialog,
@@ -41,6 +41,7 @@ class Switch(QAbstractButton):
         super().__init__()
         self._look = look
         self.setCheckable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAccessibleName(name)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -101,6 +102,8 @@ class Options(QFrame):
         """devices: those that can be chosen; with one there is no choice to show."""
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("Popover")
+        self.keys: Mapping[str, Callable[[], object]] = {}
+        """Of the window behind, which a pop-up keeps from it; those that a control here takes for itself stay there."""
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.smoothing.setRange(0, MOST_SMOOTHING_MS // _STEP_MS)
         self.smoothing.setFixedWidth(150)
@@ -196,6 +199,13 @@ class Options(QFrame):
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._choose_smoothing()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        act = self.keys.get(QKeySequence(event.keyCombination()).toString(QKeySequence.SequenceFormat.PortableText))
+        if act is None:
+            super().keyPressEvent(event)
+        elif not event.isAutoRepeat():
+            act()
 
     def _smoothing_moved(self) -> None:
         """A value that is only passed by is none that was chosen: a recording notes every one."""

@@ -46,10 +46,10 @@ class RecordControl:
         else:
             self._say("Nothing is being recorded; press R first." if number is None else f"Marker {number} is set")
 
-    def tell(self, severity: str, text: str, folder: Path | None = None) -> None:
-        """``folder``: of a recording, which a button opens."""
+    def tell(self, severity: str, text: str, folder: Path | None = None, *, passing: bool = False) -> None:
+        """``folder``: of a recording, which a button opens; ``passing``: see ``Banner.show_message``."""
         if folder is None:
-            self._banner.show_message(severity, text)
+            self._banner.show_message(severity, text, passing=passing)
         else:
             self._banner.show_message(severity, text, action="Open folder", on_action=lambda: self._open_folder(folder))
 
@@ -58,7 +58,10 @@ class RecordControl:
         try:
             self._pipeline.start_recording(self._root())
         except SessionError as error:
-            self.tell("error", str(error))
+            if before.state is State.FAILED:  # why stands in the banner
+                self._say(str(error))
+            else:
+                self.tell("error", str(error), passing=True)
             return
         at = before.position_s
         if at is not None and before.state is not State.FINISHED:
@@ -67,6 +70,7 @@ class RecordControl:
                 f"Recording from {clock(at)}.{int(10 * at) % 10} of the video on",
                 action="Start from the beginning",
                 on_action=self._start_anew,
+                passing=True,
             )
 
     def _start_anew(self) -> None:
@@ -76,7 +80,7 @@ class RecordControl:
         try:
             self._pipeline.start_recording(self._root(), anew=True)
         except SessionError as error:
-            self.tell("error", str(error))
+            self.tell("error", str(error), passing=True)
             return
         if recording.rows:
             first = recording.folder

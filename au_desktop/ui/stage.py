@@ -3,7 +3,7 @@ below."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, 
 
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.settings import LAYERS
+from au_desktop.sources import SourceSpec
 from au_desktop.ui.banner import Banner
 from au_desktop.ui.controls import Chip
 from au_desktop.ui.empty_state import EmptyState, Waiting
@@ -43,14 +44,45 @@ _EDGE, _GAP = 14, 4
 """Pixels around and between the chips."""
 
 
+class _Hint(QLabel):
+    """The longest of several wordings that has room; the tip has the first one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wordings: tuple[str, ...] = ("",)
+        self.setObjectName("Faint")
+        self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def say(self, *wordings: str) -> None:
+        """The longest first."""
+        if wordings != self._wordings:
+            self._wordings = wordings
+            self.setToolTip(wordings[0])
+            self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        advance = self.fontMetrics().horizontalAdvance
+        self.setText(next((text for text in self._wordings if advance(text) <= self.width()), self._wordings[-1]))
+
+
 class Stage(QWidget):
     layers_chosen = Signal(object)
     """The new set of layer names."""
 
-    def __init__(self, look: Look, painted: Callable[[AnalysedFrame, float], None] | None = None) -> None:
+    def __init__(
+        self,
+        look: Look,
+        painted: Callable[[AnalysedFrame, float], None] | None = None,
+        cameras: Callable[[], Sequence[SourceSpec]] = tuple,
+    ) -> None:
         super().__init__()
         self.video = VideoView(look, painted)
-        self.empty = EmptyState(look)
+        self.empty = EmptyState(look, cameras)
         self.waiting = Waiting(look)
         self._pages = QStackedWidget()
         self._pages.setObjectName("Stage")
@@ -66,10 +98,7 @@ class Stage(QWidget):
         row.setSpacing(_GAP)
         for chip in self.chips.values():
             row.addWidget(chip)
-        self._faces = QLabel()
-        self._faces.setObjectName("Faint")
-        self._faces.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._faces.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._faces = _Hint()
         row.addWidget(self._faces, 1)
         bar = QWidget()
         bar.setObjectName("Card")
@@ -128,9 +157,11 @@ class Stage(QWidget):
             self._pages.setCurrentWidget(page)
 
     def show_faces(self, count: int) -> None:
-        text = {0: _NO_FACE, 1: ""}.get(count, f"{count} faces, click one to follow it")
-        if text != self._faces.text():
-            self._faces.setText(text)
+        if count < 2:
+            self._faces.say("" if count else _NO_FACE)
+        else:
+            many = f"{count} faces, click one"
+            self._faces.say(f"{many} (or press F) to follow it", f"{many} or press F", f"{count} faces")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.banner.fit()

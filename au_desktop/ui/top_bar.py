@@ -18,7 +18,6 @@ from au_desktop.ui.theme import Look, font
 ListCameras = Callable[[], Sequence[SourceSpec]]
 _ICONS = {"camera": "camera", "file": "film", "stream": "camera", "demo": "demo"}
 _THEME_ICONS = {"dark": "moon", "light": "sun", "system": "system"}
-_RECORDABLE = (State.STARTING, State.LIVE, State.PAUSED, State.RECONNECTING, State.FINISHED)
 
 
 class SourceButton(Button):
@@ -189,7 +188,7 @@ class TopBar(QWidget):
             self.record.show_recording(recording.elapsed_s, recording.bytes, paused=recording.paused)
         else:
             self.record.show_idle()
-        self.record.setEnabled(recording is not None or status.state in _RECORDABLE)
+        self.record.setEnabled(status.source is not None)  # where it cannot act, it says why, as the key does
 
     def _show_theme(self) -> None:
         choice = self._look.choice

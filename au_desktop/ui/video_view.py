@@ -1,8 +1,8 @@
 """The live picture with its overlay, letterboxed, optionally mirrored (text never is).
 
-Enters: one ``AnalysedFrame`` at a time and the chosen layers; leaves: a painted widget, the id of a clicked
-face, and the news that a new frame has been painted, with the time it took. The picture is brought to its size on
-the screen once, and copied from there.
+Enters: one ``AnalysedFrame`` at a time and the chosen layers; leaves: a painted widget, what was clicked (a face or
+none), and the news that a new frame has been painted, with the time it took. The picture is brought to its size on the
+screen once, and copied from there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class VideoView(QWidget):
     """Paints the newest frame. ``painted`` is called after each new frame with the frame and the
     milliseconds it took."""
 
-    face_clicked = Signal(int)
+    face_clicked = Signal(object)
+    """The id of the face, None beside all of them."""
 
     def __init__(self, look: Look, painted: Callable[[AnalysedFrame, float], None] | None = None) -> None:
         super().__init__()
@@ -158,9 +159,7 @@ class VideoView(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if self._frame is None or event.button() != Qt.MouseButton.LeftButton:
             return
-        face_id = face_at(self._frame, *self._to_image(event.position()))
-        if face_id is not None:
-            self.face_clicked.emit(face_id)
+        self.face_clicked.emit(face_at(self._frame, *self._to_image(event.position())))
 
     # -- painting ----------------------------------------------------------------------------------------
 

@@ -38,13 +38,26 @@ def no_plots() -> Iterator[None]:
 
 
 _stderr = threading.Lock()
+_HEARD_AFTER_S = 10.0
+"""So long what is meant for the person waits for a face finder that is being loaded."""
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[None]:
+    """What is said on stderr meanwhile is not lost to a face finder that another thread loads (``_silence``)."""
+    held = _stderr.acquire(timeout=_HEARD_AFTER_S)
+    try:
+        yield
+    finally:
+        if held:
+            _stderr.release()
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """MediaPipe's native code tells of itself on stderr, whatever it is set to: four lines for every video, among which
-    those that are meant for the person are lost. What other threads say in that tenth of a second is lost too, unless
-    loading fails: then all of it is told."""
+    those that are meant for the person are lost. What other threads say in that tenth of a second is lost too, but
+    for what is ``heard``, unless loading fails: then all of it is told."""
     with _stderr, contextlib.ExitStack() as stack:
         aside = stack.enter_context(tempfile.TemporaryFile())
         try:

@@ -215,6 +215,19 @@ def test_an_unusable_file_is_named_with_what_is_wrong(tmp_path: Path, make, says
     assert str(path) in str(caught.value)
 
 
+def test_what_is_said_of_a_folder_names_a_command_only_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command, told in (
+        (lambda *words: f"rtatl {' '.join(words)}", f"or analyse all of it with: rtatl analyze {tmp_path} --out"),
+        (lambda *words: None, "; folders are analysed by rtatl analyze of the program installed from source"),
+    ):
+        monkeypatch.setattr("rtatl_core.video.rtatl_command", command)
+        with pytest.raises(SourceError, match="is a folder") as caught:
+            VideoReader(tmp_path)
+        assert told in str(caught.value)
+
+
 def test_a_video_without_a_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"x")
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: _Timeless([]))

@@ -222,14 +222,14 @@ def test_more_faces_take_another_engine() -> None:
         once(lambda window: window.stage._faces.text().startswith("2 faces"), look)
 
     def look(window: program.MainWindow) -> None:
-        seen.append(window.stage._faces.text())
+        seen.append(window.stage._faces.toolTip())
         window.close()
 
     once(is_live, act)
     assert run(Launch(source="demo"), make) == 0
     assert [engine.max_faces for engine in made] == [1, 2]
     assert made[0].closed
-    assert seen == ["2 faces, click one to follow it"]
+    assert seen == ["2 faces, click one (or press F) to follow it"]
 
 
 def test_uncaught_exceptions_are_logged_and_told(capsys: pytest.CaptureFixture[str]) -> None:

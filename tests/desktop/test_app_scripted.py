@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from PySide6.QtGui import QImage
 from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.launch import Launch
+from au_desktop.runtime.pipeline import Notice, State
 from au_desktop.settings import Settings
-from rtatl_core.errors import WeightsError
-from rtatl_core.sessions.session import read_session
+from rtatl_core.errors import SessionError, WeightsError
+from rtatl_core.sessions.session import SessionWriter, read_session
 from tests.desktop.fakes import FakeEngine
 from tests.desktop.running import fake, is_live, once, run
 
@@ -134,11 +136,64 @@ def test_a_missing_file_is_refused_before_any_window(capsys: pytest.CaptureFixtu
     assert "nothing.mp4" in told
 
 
-def test_an_unusable_file_ends_a_script_with_its_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("record", [False, True])
+def test_an_unusable_file_ends_a_script_with_its_reason(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, record: bool
+) -> None:
     empty = tmp_path / "empty.mp4"
     empty.write_bytes(b"")
-    assert run(Launch(source=str(empty), duration=10)) == 2
-    assert "empty.mp4" in capsys.readouterr().err
+    launch = Launch(source=str(empty), duration=10, record=tmp_path / "sessions" if record else None)
+    assert run(launch) == 2
+    assert capsys.readouterr().err == f"au-desktop: {empty} is empty (0 bytes); copy or record it again.\n"
+
+
+def test_a_script_says_its_first_fault_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """However often the status changes before the window has closed."""
+
+    def act(window: program.MainWindow) -> None:
+        failed = replace(window._bridge.status, state=State.FAILED, notice=Notice("error", "It is broken; mend it.", 1))
+        for captured in range(3):
+            window._bridge.status_changed.emit(replace(failed, captured=captured))
+
+    once(is_live, act)
+    assert run(Launch(source="demo", duration=30)) == 2
+    assert capsys.readouterr().err == "au-desktop: It is broken; mend it.\n"
+
+
+@pytest.mark.parametrize("when", ["begins", "goes on"])
+def test_a_recording_that_cannot_be_written_ends_a_script_with_its_reason(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def full(*_: object) -> None:
+        raise SessionError("The disk is full; make room.")
+
+    monkeypatch.setattr(SessionWriter, {"begins": "__init__", "goes on": "write"}[when], full)
+    assert run(Launch(source="demo", record=tmp_path / "sessions", duration=2)) == 2
+    said = capsys.readouterr()
+    assert said.err == "au-desktop: the recording stopped: The disk is full; make room.\n"
+    assert ("Session:" in said.out) == bool(list((tmp_path / "sessions").iterdir())) == (when == "goes on")
+
+
+def test_what_cannot_be_left_is_said_with_one_remedy_and_keeps_nothing_else_back(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    odd, folder, stats = tmp_path / "window.xyz", tmp_path / "window.png", tmp_path / "stats.json"
+    odd.write_text("mine")
+    folder.mkdir()
+    for screenshot, told in (
+        (odd, "is no name of a picture; choose one for --screenshot that ends in .png."),
+        (folder, "; choose another place for --screenshot."),
+    ):
+        assert run(Launch(source="demo", duration=0.5, screenshot=screenshot, stats=stats)) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"au-desktop: {screenshot} ")
+        assert said.endswith(told)
+        assert said.count("choose") == 1
+        assert json.loads(stats.read_text())
+        stats.unlink()
+    assert odd.read_text() == "mine"
+    assert run(Launch(source="demo", duration=0.5, stats=folder)) == 2
+    assert capsys.readouterr().err.endswith("choose another place for --stats.\n")
 
 
 def test_unusable_weights_end_a_script_with_their_reason(capsys: pytest.CaptureFixture[str]) -> None:

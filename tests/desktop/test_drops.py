@@ -76,15 +76,35 @@ def test_a_folder_is_not_opened_and_the_command_for_it_is_named(desk: Desk, open
     assert banner.severity == "warning"
     assert banner.text.startswith("my study is a folder")
     assert banner.text.endswith(f"rtatl analyze {shlex.quote(str(folder))} --out sessions")
+    desk.window.open_demo()
+    assert not banner.isVisible()
 
 
-def test_the_command_names_the_folders_and_their_signs_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_names_the_folders_and_their_signs_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("rtatl", "rtatl.exe"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     paths = [Path("/home/a/my $tudy/1.mp4"), Path("/mnt/b/2.mp4"), Path("/mnt/b/3.mp4")]
     monkeypatch.setattr(sys, "platform", "linux")
-    assert understood(paths).told.endswith(" with: rtatl analyze '/home/a/my $tudy' /mnt/b --out sessions")
-    assert understood([*paths, Path("/srv/4.mp4")]).told.endswith("; use rtatl analyze, which takes files and folders.")
+    rtatl = tmp_path / "rtatl"
+    assert understood(paths).told.endswith(f" with: {rtatl} analyze '/home/a/my $tudy' /mnt/b --out sessions")
+    told = understood([*paths, Path("/srv/4.mp4")]).told
+    assert told.endswith(f"; use {rtatl} analyze, which takes files and folders.")
     monkeypatch.setattr(sys, "platform", "win32")
-    assert understood(paths).told.endswith(f' with: rtatl analyze "{paths[0].parent}" {paths[1].parent} --out sessions')
+    told = understood(paths).told
+    assert told.endswith(f' with: {rtatl}.exe analyze "{paths[0].parent}" {paths[1].parent} --out sessions')
+
+
+def test_a_program_without_the_command_names_who_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    for paths in ([tmp_path], [tmp_path / "1.mp4", tmp_path / "2.mp4"], [Path(f"/{i}/1.mp4") for i in range(5)]):
+        told = understood(paths).told
+        assert told.endswith(
+            "; folders are analysed by rtatl analyze of the program installed from source (README, Start)."
+        )
+        assert " with: " not in told
 
 
 def test_a_drop_that_ends_a_recording_says_both(make_desk: MakeDesk, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def test_readable_figures() -> None:
         "2.50 GB",
     ]
     assert [grade(v) for v in (0.2, 1.0, 2.6, 5.0)] == ["absent", "A trace", "C marked", "E maximum"]
+    assert [grade(v) for v in (0.5, 0.99)] == ["below A", "below A"], "the program counts it as absent"
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])

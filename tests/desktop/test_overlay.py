@@ -58,15 +58,16 @@ def test_box_names_the_face_and_marks_the_selected_one() -> None:
     frame = frame_of(a_face(0, 2), a_face(1, 2))
     labels = kinds(draw_list(frame, ["box"], selected=1), Label)
     assert [(label.text, label.ink) for label in labels] == [("Face 0  95%", "face"), ("Face 1  95%", "selected")]
-    gone = kinds(draw_list(frame, ["box"], selected=7), Label)
-    assert gone[0].ink == "selected", "without the selected face the largest is followed"
+    largest, gone = (kinds(draw_list(frame, ["box"], selected=which), Label) for which in (None, 7))
+    assert [label.ink for label in largest] == ["selected", "face"]
+    assert [label.ink for label in gone] == ["face", "face"], "nobody takes the place of the selected one"
 
 
 def test_pick_face() -> None:
     frame = frame_of(a_face(0, 2), a_face(1, 2))
     assert pick_face(frame, 1) is frame.faces[1]
     assert pick_face(frame, None) is frame.faces[0]
-    assert pick_face(frame, 7, 1) is frame.faces[1]
+    assert pick_face(frame, 7) is None
     assert pick_face(frame_of(), 0) is None
 
 

@@ -9,10 +9,12 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
+from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
 from au_desktop.ui.options import Options
 from au_desktop.ui.theme import DARK, LIGHT, Look
 from rtatl_core.assets import asset
+from rtatl_core.temporal import SMOOTHING_S
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.fakes import CAMERA
 from tests.desktop.hands import LEFT, click_row, live, press
@@ -37,6 +39,31 @@ def test_options_act_at_once(make_desk: MakeDesk) -> None:
     options.close()
 
 
+def test_keys_of_a_recording_act_while_the_settings_are_open(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    handle, options = desk.window.windowHandle(), desk.window.options
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    QTest.keyClick(handle, Qt.Key.Key_R)
+    wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > 2)
+    folder = desk.pipeline.status().recording.folder
+    QTest.keyClick(handle, Qt.Key.Key_M)
+    assert "Marker 1 is set" in desk.window.line.text
+    QTest.mouseClick(options.mirror, LEFT)
+    mirror = desk.window.settings.mirror
+    QTest.keyClick(handle, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    assert desk.window.settings.mirror == mirror, "a click does not bring the keyboard there"
+    options.mirror.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(handle, Qt.Key.Key_Space)
+    assert desk.window.settings.mirror != mirror
+    assert desk.pipeline.status().paused
+    QTest.keyClick(handle, Qt.Key.Key_R)
+    assert options.isVisible()
+    QTest.keyClick(handle, Qt.Key.Key_Escape)
+    assert not options.isVisible()
+    assert "marker" in (folder / "events.csv").read_text()
+
+
 def test_a_smoothing_that_is_passed_by_is_not_noted(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     press(desk, Qt.Key.Key_R)
@@ -59,7 +86,7 @@ def test_a_smoothing_that_is_passed_by_is_not_noted(make_desk: MakeDesk) -> None
     assert desk.window.settings.smoothing_s == pytest.approx(0.1), "closing is choosing"
     press(desk, Qt.Key.Key_R)
     noted = [line for line in (folder / "events.csv").read_text().splitlines() if "smoothing_s" in line]
-    assert [line.rpartition("= ")[2].strip('"') for line in noted] == ["0.21", "0.42", "0.1"]
+    assert [line.rpartition("= ")[2].strip('"') for line in noted] == [f"{SMOOTHING_S + 0.12:g}", "0.42", "0.1"]
 
 
 def test_as_many_faces_can_be_chosen_as_a_flag_may_ask_for(make_desk: MakeDesk) -> None:
@@ -152,6 +179,23 @@ def test_the_model_is_named(make_desk: MakeDesk) -> None:
     desk = make_desk()
     wait_until(lambda: desk.bridge.status.model_name)
     assert desk.window.top.model.toolTip() == "Model fake-1, trained on nothing: arithmetic"
+
+
+@pytest.mark.parametrize("by_keyboard", [True, False])
+def test_escape_closes_the_help_before_it_leaves_full_screen(make_desk: MakeDesk, by_keyboard: bool) -> None:
+    desk = live(make_desk())  # a model that comes hides the help, too
+    window, rows = desk.window, desk.window.panel.rows
+    press(desk, Qt.Key.Key_F11)
+    if by_keyboard:
+        rows.setFocus(Qt.FocusReason.TabFocusReason)
+        QTest.keyClick(window.windowHandle(), Qt.Key.Key_Question)
+    else:
+        rows._help(2)  # as the pointer does that rests there
+    assert rows.help.isVisible()
+    QTest.keyClick(window.windowHandle(), Qt.Key.Key_Escape)
+    assert (rows.help.isVisible(), window.isFullScreen()) == (False, True)
+    QTest.keyClick(window.windowHandle(), Qt.Key.Key_Escape)
+    assert not window.isFullScreen()
 
 
 def test_full_screen_and_back(make_desk: MakeDesk) -> None:

@@ -142,7 +142,7 @@ def test_a_chosen_face_is_forgotten_with_the_people_before_a_camera_but_not_in_a
         desk.pipeline.set_source(spec)
         wait_until(lambda desk=desk, before=before: desk.bridge.latest is not before)
         assert desk.bridge.latest.packet.number < before.packet.number
-        assert desk.window._selected == kept
+        assert desk.window._following.chosen == kept
         wait_until(lambda desk=desk, kept=kept: desk.window.panel._face.text() == f"Face {kept or 0}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from PySide6.QtWidgets import QApplication
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
+from au_desktop.sources import FrameSource, SourceSpec
+from rtatl_core.errors import SourceError
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.fakes import FakeEngine, camera_opener
+from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener
 from tests.desktop.hands import LEFT, live, press
 
 
@@ -165,6 +168,64 @@ def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp
     assert desk.window.stage.banner.severity == "error"
     assert str(blocked) in desk.window.stage.banner.text
     wait_until(lambda: desk.bridge.status.recording is None)
+
+
+def test_the_button_of_a_source_that_does_not_play_says_what_the_key_says(make_desk: MakeDesk) -> None:
+    works: list[bool] = []
+
+    def picky(spec: SourceSpec) -> FrameSource:
+        if not works:
+            raise SourceError(f"{spec.name} is in use by another program; close that program.")
+        return camera_opener(fps=60.0)(spec)
+
+    desk = make_desk(open_source=picky)
+    desk.window.open_source(CAMERA)
+    wait_until(lambda: desk.bridge.status.state is State.FAILED and desk.window.stage.banner.isVisible())
+    wait_until(desk.window.top.record.isEnabled)
+    for ask in (lambda: press(desk, Qt.Key.Key_R), lambda: QTest.mouseClick(desk.window.top.record, LEFT)):
+        desk.window.line.say("")
+        ask()
+        assert desk.window.line.text.endswith("Fake camera is not playing; start it again, then record.")
+        assert desk.window.stage.banner.text.startswith("Fake camera is in use"), "why it does not play"
+    works.append(True)
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.LIVE)
+    wait_until(lambda: not desk.window.stage.banner.isVisible())
+
+
+def test_an_answer_goes_when_another_source_or_model_is_chosen(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = make_desk()
+    window, banner = desk.window, desk.window.stage.banner
+    wait_until(lambda: desk.bridge.status.state is State.EMPTY)
+    press(desk, Qt.Key.Key_R)
+    assert banner.isVisible()
+    live(desk)
+    assert not banner.isVisible()
+    for accepted in (lambda: window.options.model.chosen.emit(None), lambda: window.open_source(CAMERA)):
+        window.options.model.chosen.emit(str(tmp_path / "none.safetensors"))
+        assert "none.json is missing" in banner.text
+        assert banner.isVisible()
+        accepted()
+        assert not banner.isVisible()
+    banner.show_message("warning", "The settings cannot be saved.")
+    window.open_source(CAMERA)
+    assert banner.isVisible(), "is still true"
+
+
+def test_long_names_in_messages_are_shown_whole(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    stage = desk.window.stage
+    desk.window.resize(900, 600)
+    for name in (f"{'P0137_smile_' * 14}<2>.mp4", f"{'x' * 170}.mp4", f"C:\\{'recordings' * 12}\\a.mp4"):
+        stage.banner.show_message("error", f"{name} cannot be read.")
+        stage.waiting.say(name)
+        stage._pages.setCurrentWidget(stage.waiting)
+        QApplication.processEvents()
+        for label in (stage.banner._text, stage.waiting._text):
+            assert label.minimumSizeHint().width() <= label.width(), "no word is longer than the line"
+            assert label.heightForWidth(label.width()) <= label.height()
+        assert (stage.banner.text, stage.waiting.text) == (f"{name} cannot be read.", name)
+        assert html.unescape(stage.banner._text.toolTip()) == f"<qt>{name} cannot be read.</qt>"
 
 
 def test_nothing_to_record_is_said(make_desk: MakeDesk) -> None:

@@ -55,15 +55,15 @@ def test_looking_for_cameras_leaves_the_buttons_of_those_known_alone(make_desk: 
     (button,) = buttons()
     button.setFocus()
     QTest.mousePress(button, LEFT)
-    desk.window._look_for_cameras()
+    empty.look_for_cameras()
     assert buttons() == [button]
     assert button.hasFocus()
     cameras.append(SourceSpec("camera", "1", "Another camera"))
-    desk.window._look_for_cameras()
+    empty.look_for_cameras()
     assert [b.accessibleName() for b in buttons()] == [CAMERA.name, "Another camera"]
     (button, _) = buttons()
     QTest.mousePress(button, LEFT)
-    desk.window._look_for_cameras()
+    empty.look_for_cameras()
     QTest.mouseRelease(button, LEFT)
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 
 import cv2
 import numpy as np
 import pytest
 
 from rtatl_core.assets import asset
+from rtatl_core.face import find
 from rtatl_core.face.align import ANCHORS, ChipLayout, align_face, frontal_geometry
 from rtatl_core.face.find import FaceMesh
 from rtatl_core.face.mesh import EYE_INNER, EYE_OUTER, OUTER_EYE_MM, RIGID, mean_face, mirror_index
@@ -316,6 +319,31 @@ def test_mediapipe_keeps_silent_and_others_are_heard() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert said.stderr == "heard\n"
+
+
+def test_what_is_meant_for_the_person_is_heard_while_a_face_finder_is_loaded(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, loaded = threading.Event(), threading.Event()
+
+    def load() -> None:
+        with find._silence():
+            loads.set()
+            loaded.wait(10)
+
+    monkeypatch.setattr(find, "_HEARD_AFTER_S", 20.0)
+    loader = threading.Thread(target=load)
+    loader.start()
+    loads.wait(10)
+    threading.Timer(0.3, loaded.set).start()
+    with find.heard():
+        os.write(2, b"heard\n")
+    loader.join()
+    os.write(2, b"and afterwards\n")
+    monkeypatch.setattr(find, "_HEARD_AFTER_S", 0.05)
+    with find._stderr, find.heard():
+        pass  # a loading that hangs keeps nobody waiting for good
+    assert capfd.readouterr().err == "heard\nand afterwards\n"
 
 
 def test_loading_mediapipe_loads_no_plots_and_leaves_matplotlib_usable() -> None:
