@@ -103,12 +103,11 @@ LABEL_STEP_PX = 26.0
 TAG_PX = 108.0
 """Width on the screen of a box's tag, with air."""
 FLOW_CELLS = 13
-FLOW_GAIN, REST_GAIN = 4.0, 2.0
-"""Arrows are drawn that many times longer than the motion, which is a few percent of the face: within a few tenths of a
-second, and from rest."""
+FLOW_GAIN = 4.0
+"""Arrows are drawn that many times longer than the motion, which is a few percent of the face."""
 FLOW_LONGEST = 0.13
 """Arrows are cut at that fraction of the chip's side, so that they stay beside each other."""
-FLOW_FLOOR = 0.004
+FLOW_FLOOR = 0.003
 """Motions below that fraction of the chip's side stay dots."""
 
 
@@ -314,18 +313,17 @@ def _flow(face: AnalysedFace) -> list[Primitive]:
     flow = face.prediction.flow
     if flow is None:
         return []
-    height, width = flow.motion.shape[:2]
-    gain = REST_GAIN if flow.from_rest else FLOW_GAIN
+    height, width = flow.shape[:2]
     at = _FLOW_GRID
-    motion = flow.motion[(at[:, 1] * height).astype(int), (at[:, 0] * width).astype(int)]
+    motion = flow[(at[:, 1] * height).astype(int), (at[:, 0] * width).astype(int)]
     inside = _inside(at, face.aligned.landmarks[_OVAL])
     at, motion = at[inside], motion[inside]
     length = np.linalg.norm(motion, axis=1)
     chip_side, matrix = face.aligned.chip.shape[0], face.aligned.matrix
     dots = Dots(_to_image(at * chip_side, matrix), "flow", size=1.0, opacity=0.8)
     moves = length > FLOW_FLOOR
-    at, length = at[moves], length[moves] * gain
-    motion = motion[moves] * (gain * np.minimum(1.0, FLOW_LONGEST / length))[:, None]
+    at, length = at[moves], length[moves] * FLOW_GAIN
+    motion = motion[moves] * (FLOW_GAIN * np.minimum(1.0, FLOW_LONGEST / length))[:, None]
     tip = at + motion
     across = motion[:, ::-1] * (-1, 1)
     pieces = [

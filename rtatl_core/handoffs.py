@@ -126,16 +126,6 @@ class RecoveredPatches:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictedFlow:
-    """The motion that the network tells from one chip."""
-
-    motion: Float32
-    """(h, w, 2) in fractions of the chip's side: +x right, +y down in the chip."""
-    from_rest: bool
-    """How the face has moved from rest to here; else how it will move within the model's flow gap."""
-
-
-@dataclass(frozen=True, slots=True)
 class AUPrediction:
     """What the network says about one chip, untouched by time."""
 
@@ -143,8 +133,10 @@ class AUPrediction:
     """(n_aus,) on 0-5, in the order of the model's ``aus``."""
     occurrence: Float32
     """(n_aus,) probability 0-1 that the AU is present at all."""
-    flow: PredictedFlow | None = None
-    """None unless asked for, and if the model has no flow decoder."""
+    flow: Float32 | None = None
+    """(h, w, 2) motion told from this single chip, in fractions of the chip's side, +x right, +y down in the chip: how
+    the face has moved from rest to here, or how it will move within the model's flow gap (``NetworkConfig.flow_to``).
+    None unless asked for, and if the model has no flow decoder."""
     patches: RecoveredPatches | None = None
     """None unless asked for, and if the model has no inpainting decoder."""
     sides: Float32 | None = None

@@ -13,7 +13,7 @@ from rtatl_core.card import golden_input, read_card
 from rtatl_core.errors import PredictionError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
-from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, PredictedFlow, RecoveredPatches, UInt8
+from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
 from rtatl_core.runtimes.choose import open_runtime, pick_device
 from rtatl_core.runtimes.runtime import Outputs
 
@@ -95,15 +95,14 @@ class Predictor:
             calibration = calibration.of_person(outputs.intensity, resting)
         intensity, occurrence = calibration.read(outputs.intensity, outputs.occurrence)
         nothing: list[None] = [None] * len(intensity)
-        flows = nothing if outputs.flow is None else [self._flow(field) for field in outputs.flow]
+        flows = nothing if outputs.flow is None else list(self._way_here(outputs.flow))
         sides = nothing if outputs.sides is None else list(calibration.read_sides(outputs.sides, intensity))
         patches = self._patches(outputs.patches, raw.centres)
         return [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, sides, strict=True)]
 
-    def _flow(self, field: Float32) -> PredictedFlow:
-        """field: (h, w, 2) as the decoder has it, which at a network of motions from rest leads back to rest."""
-        from_rest = self.card.config.flow_to == "rest"
-        return PredictedFlow(-field if from_rest else field, from_rest)
+    def _way_here(self, flow: Float32) -> Float32:
+        """flow: as the decoder has it, which of a network of motions from rest leads back to rest."""
+        return -flow if self.card.config.flow_to == "rest" else flow
 
     def _patches(self, pixels: UInt8 | None, centres: Float32) -> Sequence[RecoveredPatches | None]:
         if pixels is None:

@@ -58,8 +58,7 @@ def test_the_live_network_is_the_network(count: int, runtime: str) -> None:
         np.testing.assert_allclose(prediction.occurrence, expected[1][i], atol=2e-3)
         assert prediction.flow is not None
         towards = -1 if model.network.config.flow_to == "rest" else 1
-        assert prediction.flow.from_rest == (towards == -1)
-        np.testing.assert_allclose(prediction.flow.motion, towards * flow[i].transpose(1, 2, 0), atol=1e-4)
+        np.testing.assert_allclose(prediction.flow, towards * flow[i].transpose(1, 2, 0), atol=1e-4)
 
 
 def test_a_face_is_read_alike_alone_and_in_company() -> None:
@@ -82,8 +81,7 @@ def test_motion_from_rest_is_the_way_here_of_what_leads_back(tmp_path: Path) -> 
         predictor = Predictor(tmp_path / f"{to}.safetensors", "cpu")
         (prediction,) = predictor.read(predictor.run([face(0)], want_flow=True))
         assert prediction.flow is not None
-        assert prediction.flow.from_rest == (to == "rest")
-        fields[to] = prediction.flow.motion
+        fields[to] = prediction.flow
     np.testing.assert_allclose(fields["later"], 0.4 / FLOW_SCALE, atol=1e-6)
     np.testing.assert_allclose(fields["rest"], -0.4 / FLOW_SCALE, atol=1e-6)
 

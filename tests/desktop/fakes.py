@@ -27,7 +27,6 @@ from rtatl_core.handoffs import (
     FramePacket,
     HeadPose,
     ObservedFrame,
-    PredictedFlow,
     RecoveredPatches,
     UInt8,
 )
@@ -167,7 +166,7 @@ def make_face(
     matrix = np.hstack([scale * turn.T, (CHIP / 2 - scale * turn.T @ center)[:, None]])
     in_chip = (landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]) / CHIP
     regions = _regions(aus, turn, radius, center)
-    flow = PredictedFlow(_flow(time_s), from_rest=False) if want_flow else None
+    flow = _flow(time_s) if want_flow else None
     patches = _patches(aus, regions, matrix) if want_patches else None
     return AnalysedFace(
         observation=FaceObservation(face_id, landmarks, box, pose, 0.95),

@@ -13,7 +13,6 @@ from au_desktop.overlay import (
     FLOW_GAIN,
     LABEL_STEP_PX,
     LABELS,
-    REST_GAIN,
     TAG_PX,
     Dots,
     Label,
@@ -27,7 +26,7 @@ from au_desktop.overlay import (
     pick_face,
 )
 from au_desktop.settings import LAYERS
-from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, FramePacket, HeadPose, PredictedFlow
+from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, FramePacket, HeadPose
 from rtatl_core.models.decoders import cut_patches
 from tests.desktop.fakes import AUS, make_face, picture
 
@@ -143,18 +142,17 @@ def test_landmarks_are_where_the_observation_says() -> None:
     np.testing.assert_allclose(np.linalg.norm(iris - centre, axis=1), np.linalg.norm(rim - centre), rtol=1e-4)
 
 
-@pytest.mark.parametrize(("from_rest", "gain"), [(False, FLOW_GAIN), (True, REST_GAIN)])
-def test_flow_is_carried_back_from_the_chip(from_rest: bool, gain: float) -> None:
+def test_flow_is_carried_back_from_the_chip() -> None:
     """A constant flow to the right of a chip that is turned against the image points along the chip's x axis."""
     face = a_face(timestamp=2.0)
     side, matrix = face.aligned.chip.shape[0], face.aligned.matrix
     assert abs(matrix[0, 1]) > 0.01, "the test needs a tilted face"
     flow = np.zeros((28, 28, 2), np.float32)
     flow[..., 0] = 0.02
-    moved = replace(face, prediction=replace(face.prediction, flow=PredictedFlow(flow, from_rest)))
+    moved = replace(face, prediction=replace(face.prediction, flow=flow))
     (segments,) = kinds(draw_list(frame_of(moved), ["flow"]), Segments)
     shafts = segments.ends[: len(segments.ends) // 3]
-    expected = np.linalg.inv(matrix[:, :2]) @ [gain * 0.02 * side, 0]
+    expected = np.linalg.inv(matrix[:, :2]) @ [FLOW_GAIN * 0.02 * side, 0]
     np.testing.assert_allclose(shafts[:, 2:] - shafts[:, :2], np.tile(expected, (len(shafts), 1)), atol=1e-2)
     x0, y0, x1, y1 = face.observation.box
     assert (shafts[:, 0] > x0).all()
@@ -165,9 +163,7 @@ def test_flow_is_carried_back_from_the_chip(from_rest: bool, gain: float) -> Non
 
 def test_a_still_face_shows_dots_instead_of_arrows() -> None:
     face = a_face(flow=True)
-    calm = replace(
-        face, prediction=replace(face.prediction, flow=PredictedFlow(np.zeros((28, 28, 2), np.float32), False))
-    )
+    calm = replace(face, prediction=replace(face.prediction, flow=np.zeros((28, 28, 2), np.float32)))
     drawing = draw_list(frame_of(calm), ["flow"])
     assert len(kinds(drawing, Dots)[0].points) > 10
     assert len(kinds(drawing, Segments)[0].ends) == 0

@@ -597,7 +597,7 @@ def test_layers_and_smoothing_reach_the_engine_and_the_recording(make: Any, tmp_
     folder = pipeline.start_recording(tmp_path)
     until(pipeline, lambda status: status.recording.rows > 2)
     frame = pipeline.view.take_nowait()
-    assert frame.faces[0].prediction.flow.motion.shape == (28, 28, 2)
+    assert frame.faces[0].prediction.flow.shape == (28, 28, 2)
     assert frame.faces[0].prediction.patches is not None
     pipeline.set_smoothing(0.0)
     pipeline.set_personal(True)
