@@ -31,14 +31,12 @@ def frame_pairs(store: ChipStore, to: str, gap_s: float) -> NDArray[np.int64]:
 def partners(store: ChipStore, to: str, gap_s: float) -> NDArray[np.int64]:
     """(N,) for each row the row of its clip that its flow leads to; -1 = none.
 
-    to: "later" = the frame ``gap_s`` later, to within a quarter of it; a store with flow of its own says itself which.
+    to: "later" = the frame ``gap_s`` later, to within a quarter of it; parts with flow of their own say which.
     "rest" = a frame at rest (``resting_rows``). Raises RecipeError when stored flow leads over another gap."""
     if to == "rest":
         return resting_rows(store)
-    if store.flow is None:
-        return later_rows(store.clips, store.times, gap_s)
     require_flow_gap(store, gap_s)
-    return store.flow_to
+    return np.where(store.flow_row < 0, later_rows(store.clips, store.times, gap_s), store.flow_to)
 
 
 def require_flow_gap(store: ChipStore, gap_s: float) -> None:

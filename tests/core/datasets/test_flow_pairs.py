@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, resting_rows
+from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, partners, resting_rows
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from tests.core.stores import open_store, write_clips, write_labelled
 
@@ -64,6 +64,28 @@ def test_at_rest_is_a_calm_frame_of_the_same_clip_whose_head_is_turned_alike(tmp
     assert (np.abs(store.yaw[partner[moving]] - store.yaw[moving]) <= 9).all()
     pairs = frame_pairs(store, "rest", 0.2)
     assert pairs.tolist() == [[row, partner[row]] for row in range(len(store))]
+
+
+def test_parts_without_flow_take_nothing_from_those_with_it(tmp_path: Path) -> None:
+    for part, flow in (("a", ""), ("b", "dis"), ("c", ""), ("d", "dis")):
+        write_clips(tmp_path, flow=flow, name=part, clips=1, part=part)
+    changed = tmp_path / "parts" / "d" / "flow_to.npy"
+    leads = np.load(changed)
+    leads[0] = 3
+    np.save(changed, leads)
+    store = ChipStore.open(tmp_path)
+    expected = later_rows(store.clips, store.times, 0.2)
+    expected[36] = 39
+    np.testing.assert_array_equal(partners(store, "later", 0.2), expected)
+    assert (store.flow_to[:12] == -1).all()
+    for start, part in ((12, "b"), (36, "d")):
+        fields = np.load(tmp_path / "parts" / part / "flow.npy").astype(np.float32)
+        for row in range(12):
+            np.testing.assert_array_equal(store.stored_flow(start + row), fields[row])
+    assert all(store.stored_flow(row) is None for row in (*range(12), *range(24, 36)))
+    plain = ChipStore.open(write_clips(tmp_path / "plain"))
+    assert plain.flow is None
+    assert plain.stored_flow(0) is None
 
 
 def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path) -> None:
