@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.mesh import MESH_POINTS, mirror_index
 from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.limits import FROM_0, SHARE, require_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class AugmentConfig:
     """Probability that the picture loses detail as a small or compressed face does."""
     cutout: float = 0.15
     flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        chances = ("grey", "blur", "shrink", "cutout", "flip")
+        require_within("augment", self, {key: SHARE if key in chances else FROM_0 for key in self.__slots__})
 
     @classmethod
     def none(cls) -> AugmentConfig:

@@ -47,7 +47,7 @@ MOST_FILES = 10_240
 """More a process may not ask for on macOS."""
 _SAME_S = 1e-6
 """Times that differ by less are the same."""
-_META, _PARTS = "meta.json", "parts"
+_META, _PARTS, _FLOW = "meta.json", "parts", "flow.npy"
 _RENDERED = ("synthetic", "rendered")
 """Kinds of folders in which subjects are no persons."""
 
@@ -126,8 +126,11 @@ class ChipStore:
     none does."""
     teacher: Float32 | None
     flow: Rows | None
+    """Of the parts that hold flow; None where none does. ``stored_flow`` reads it."""
+    flow_row: NDArray[np.int64]
+    """(N,) row of ``flow``; -1 in parts that hold none."""
     flow_to: NDArray[np.int64]
-    """(N,) row of the frame that ``flow`` leads to; -1 = no stored flow."""
+    """(N,) row of the frame that the stored flow leads to; -1 = none."""
     images: NDArray[np.str_]
     """(N,) a photo's name; of a frame its video's, @ and its time in seconds, 0.000."""
     subjects: NDArray[np.str_]
@@ -162,6 +165,12 @@ class ChipStore:
         told: NDArray[np.bool_] = np.isfinite(self.rated).any(axis=1)
         return told
 
+    def stored_flow(self, row: int) -> Float32 | None:
+        """(C/4, C/4, 2) motion of its canvas; None where its part holds no flow."""
+        if self.flow is None or self.flow_row[row] < 0:
+            return None
+        return self.flow[int(self.flow_row[row])].astype(np.float32)
+
     @classmethod
     def open(cls, *folders: Path) -> Self:
         """Raises RecipeError when a folder was not prepared by ``rtatl prepare``, is unfinished or damaged, or when
@@ -183,14 +192,9 @@ class ChipStore:
             raise RecipeError(f"{folders[0]} holds no face; prepare it again")
         paths = list(indices)
         index = [row for rows in indices.values() for row in rows]
-        optional = {name: all((path / f"{name}.npy").is_file() for path in paths) for name in ("teacher", "flow")}
-        starts = np.cumsum([0, *(len(rows) for rows in indices.values())])
-        flow_to = np.full(len(index), -1, np.int64)
-        if optional["flow"]:
-            within = [np.load(path / "flow_to.npy") for path in paths]
-            flow_to = np.concatenate(
-                [np.where(to < 0, -1, to + start) for to, start in zip(within, starts, strict=False)]
-            )
+        taught = all((path / "teacher.npy").is_file() for path in paths)
+        flow_row, flow_to = _flow(indices)
+        flowing = [path for path in paths if (path / _FLOW).is_file()]
         return cls(
             folder=folders[0],
             layout=ChipLayout(**metas[0]["layout"]),
@@ -202,8 +206,9 @@ class ChipStore:
             intensity=_whole(paths, "intensity") if aus else None,
             occurrence=_whole(paths, "occurrence") if aus else None,
             sides=_sides(indices, len(aus)),
-            teacher=_whole(paths, "teacher") if optional["teacher"] else None,
-            flow=_rows(paths, "flow") if optional["flow"] else None,
+            teacher=_whole(paths, "teacher") if taught else None,
+            flow=_rows(flowing, "flow") if flowing else None,
+            flow_row=flow_row,
             flow_to=flow_to,
             images=np.array([row["image"] for row in index]),
             subjects=np.array([row["subject"] for row in index]),
@@ -307,6 +312,22 @@ def _rows(paths: list[Path], name: str) -> Rows:
 def _whole(paths: list[Path], name: str) -> Float32:
     whole: Float32 = np.concatenate([np.load(path / f"{name}.npy") for path in paths]).astype(np.float32)
     return whole
+
+
+def _flow(indices: dict[Path, list[dict[str, str]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(N,) row among those of the parts that hold flow, and row that it leads to; -1 where there is none."""
+    rows, leads = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    start = stored = 0
+    for part, index in indices.items():
+        row = to = np.full(len(index), -1, np.int64)
+        if (part / _FLOW).is_file():
+            within = np.load(part / "flow_to.npy").astype(np.int64)
+            row, to = np.arange(stored, stored + len(index)), np.where(within < 0, -1, within + start)
+            stored += len(index)
+        rows.append(row)
+        leads.append(to)
+        start += len(index)
+    return np.concatenate(rows), np.concatenate(leads)
 
 
 def _sides(indices: dict[Path, list[dict[str, str]]], n_aus: int) -> Float32 | None:

@@ -31,27 +31,20 @@ def frame_pairs(store: ChipStore, to: str, gap_s: float) -> NDArray[np.int64]:
 def partners(store: ChipStore, to: str, gap_s: float) -> NDArray[np.int64]:
     """(N,) for each row the row of its clip that its flow leads to; -1 = none.
 
-    to: "later" = the frame ``gap_s`` later, to within a quarter of it; a store with such flow of its own says itself
-    which. "rest" = a frame at rest (``resting_rows``); the row itself where the store has its flow to the same face at
-    rest. Raises RecipeError when stored flow leads over another gap."""
+    to: "later" = the frame ``gap_s`` later, to within a quarter of it; parts with such flow of their own say which.
+    "rest" = a frame at rest (``resting_rows``); the row itself where the store has its flow to the same face at rest.
+    Raises RecipeError when stored flow leads over another gap."""
     own = np.arange(len(store))
     if to == "rest":
         return np.where(store.flow_to == own, own, resting_rows(store))
-    if store.flow is None or not leads_later(store).any():
-        return later_rows(store.clips, store.times, gap_s)
     require_flow_gap(store, gap_s)
-    return np.where(leads_later(store), store.flow_to, -1)
-
-
-def leads_later(store: ChipStore) -> NDArray[np.bool_]:
-    """(N,) rows whose stored flow leads to another frame, and not to the same face at rest."""
-    later: NDArray[np.bool_] = (store.flow_to >= 0) & (store.flow_to != np.arange(len(store)))
-    return later
+    told = (store.flow_row >= 0) & (store.flow_to != own)
+    return np.where(told, store.flow_to, later_rows(store.clips, store.times, gap_s))
 
 
 def require_flow_gap(store: ChipStore, gap_s: float) -> None:
     """Raises RecipeError when the flow that the store holds leads to frames at another distance."""
-    first = np.flatnonzero(leads_later(store))
+    first = np.flatnonzero((store.flow_to >= 0) & (store.flow_to != np.arange(len(store))))
     if not len(first):
         return
     stored = float(np.median(store.times[store.flow_to[first]] - store.times[first]))

@@ -197,8 +197,9 @@ class Steps(Dataset[RawBatch]):
         cells = store.layout.side // CELL
         if partner < 0:
             return np.full((2, cells, cells), np.nan, np.float32)
-        if store.flow is not None and store.flow_to[row] == partner:
-            field = warp_flow(store.flow[row].astype(np.float32), matrix, store.layout, self._plan.flow_to)
+        stored = store.stored_flow(row) if store.flow_to[row] == partner else None
+        if stored is not None:
+            field = warp_flow(stored, matrix, store.layout, self._plan.flow_to)
         else:
             self._flow_target = self._flow_target or FlowTarget(to=self._plan.flow_to)
             first, second = (warp(store.chips[r], matrix, store.layout.side) for r in (row, partner))

@@ -7,6 +7,7 @@ train, even ones test).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -48,6 +49,7 @@ POSITIVE_RATES: dict[str, dict[int, float]] = {
 }
 """Data set -> AU -> percent of all labelled frames in which the AU counts as present (DISFA: intensity 2 or more);
 recomputed from the list files of github.com/CVI-SZU/MDHR."""
+_PERSON = re.compile(r"(SN\d{3})(?!\d)|(?<![A-Z0-9])([FM]\d{3})[/\\_-]+T\d", re.IGNORECASE)
 OWN = "subjects"
 """``subjects:K``: K folds over the subjects of any data."""
 
@@ -88,6 +90,22 @@ def test_subjects(protocol: str, fold: int, subjects: Iterable[str]) -> frozense
     return chosen
 
 
+def fold_people(protocol: str, fold: int) -> frozenset[str]:
+    """Everybody on whom a published fold tests, whether these data code them or not; nobody with folds of one's own."""
+    return FOLDS[protocol][fold - 1] if protocol in FOLDS else frozenset()
+
+
+def person_in(name: str) -> str:
+    """The person of DISFA or BP4D after whom a video or picture is called (``LeftVideoSN001_comp.avi``,
+    ``F001/T1/2440.jpg``); empty where there is none."""
+    found = _PERSON.search(name)
+    return (found[1] or found[2]).upper() if found else ""
+
+
+def people_in(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(filter(None, map(person_in, names)))
+
+
 def _shuffled(subjects: frozenset[str]) -> list[str]:
     """The same order on every machine."""
     names = np.array(sorted(subjects))
@@ -97,17 +115,21 @@ def _shuffled(subjects: frozenset[str]) -> list[str]:
 def require_apart(
     train: Iterable[str], test: Iterable[str], *, trained: str = "in training", tested: str = "test"
 ) -> None:
-    """Raises RecipeError when a subject is on both sides; ``trained`` and ``tested`` say in words which they are."""
-    if both := sorted(frozenset(train) & frozenset(test)):
+    """Raises RecipeError when a subject is on both sides, be it in the name of a video or picture (``person_in``);
+    ``trained`` and ``tested`` say in words which they are."""
+    one, other = frozenset(train), frozenset(test)
+    if both := sorted((one & other) | (people_in(one) & other) | (one & people_in(other))):
         raise RecipeError(
             f"subject {both[0]} is {trained} and {tested} ({len(both)} of them are); the result would not hold for new "
             "people, so choose other data, or with a protocol another fold"
         )
 
 
-def hold_out(subjects: NDArray[np.str_], share: float, seed: int) -> frozenset[str]:
-    """Subjects to validate on: about ``share`` of them, at least one, never all. Raises RecipeError when there is
-    only one."""
+def hold_out(
+    subjects: NDArray[np.str_], share: float, seed: int, *, known: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Subjects to validate on: about ``share`` of them, never all, and none of ``known``; at least one where there is
+    one. Raises RecipeError when there is only one subject."""
     names = np.unique(subjects)
     if len(names) < 2:
         raise RecipeError(
@@ -116,4 +138,5 @@ def hold_out(subjects: NDArray[np.str_], share: float, seed: int) -> frozenset[s
             "code a third person, or leave the protocol out"
         )
     count = min(len(names) - 1, max(1, round(len(names) * share)))
-    return frozenset(str(name) for name in np.random.default_rng(seed).permutation(names)[:count])
+    shuffled = (str(name) for name in np.random.default_rng(seed).permutation(names))
+    return frozenset([name for name in shuffled if name not in known][:count])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.groups import GroupTable, read_groups
 from rtatl_core.datasets.loader import Source
-from rtatl_core.datasets.protocols import hold_out, test_subjects
+from rtatl_core.datasets.protocols import SUBJECTS, fold_people, hold_out, people_in, person_in, test_subjects
 from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import ACTION_UNITS, au_label
@@ -50,7 +50,8 @@ class DataConfig:
     aus: tuple[int, ...] = ()
     """AUs to learn; empty = all that the labelled data code. Needed where nothing is labelled."""
     protocol: str = ""
-    """bp4d, disfa, bp4d-fera or subjects:K: keeps the test subjects of ``fold`` out of everything."""
+    """bp4d, disfa, bp4d-fera or subjects:K: keeps the test subjects of ``fold`` out of everything, uncoded videos and
+    pictures that are called after them too."""
     fold: int = 0
     """1, 2, ... with a protocol."""
     held_out: float = 0.1
@@ -90,6 +91,10 @@ class DataConfig:
             raise ValueError(f"data.held_out is {self.held_out:g}; write a share between 0 and 1")
         if unknown := [au for au in self.aus if au not in ACTION_UNITS]:
             raise ValueError(f"data.aus names AU{unknown[0]}; known are {', '.join(map(str, ACTION_UNITS))}")
+        if twice := [au for au in self.aus if self.aus.count(au) > 1]:
+            raise ValueError(f"data.aus names AU{twice[0]} more than once; write each AU once")
+        if self.fold and not self.protocol:
+            raise ValueError(f"data.fold is {self.fold}, but there is no data.protocol; name one, or leave fold out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,8 @@ class TrainingData:
     crossed: frozenset[Path] = frozenset()
     """Folders of ``unlabelled`` that calibrate too, read by networks trained without them."""
     groups: GroupTable = field(default_factory=dict)
+    coded_people: frozenset[str] = frozenset()
+    """Who is coded: uncoded faces may be called after them (``person_in``)."""
 
     @property
     def side(self) -> int:
@@ -120,28 +127,36 @@ class TrainingData:
     def judges(self) -> list[str]:
         """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
         judging = [Source.whole(store) for store in (self.selection, *self.calibration) if store is not None]
-        return _people(*judging, *((self.validation,) if self.validation else ()))
+        return _people(self.coded_people, *judging, *((self.validation,) if self.validation else ()))
 
     @property
     def strangers(self) -> frozenset[str]:
         """Who calibrates and is not trained on, under any name."""
-        return _names(*map(Source.whole, self.calibration))
+        return _names(self.coded_people, *map(Source.whole, self.calibration))
+
+    @property
+    def aside_people(self) -> frozenset[str]:
+        """Who is in ``aside``, under any name."""
+        return _names(self.coded_people, *([] if self.aside is None else [Source.whole(self.aside)]))
 
     @property
     def subjects(self) -> list[str]:
         """Everybody whose face is trained on, coded or not."""
-        return _people(*((self.labelled,) if self.labelled else ()), *self.unlabelled)
+        return _people(self.coded_people, *((self.labelled,) if self.labelled else ()), *self.unlabelled)
 
 
-def names_of(store: ChipStore, rows: NDArray[np.int64]) -> frozenset[str]:
+def names_of(store: ChipStore, rows: NDArray[np.int64], coded_people: frozenset[str] = frozenset()) -> frozenset[str]:
     """What these rows' subjects and clips are called: one video may be prepared with its codes, as subject ``anna``,
-    and without them, as ``anna.mp4``; its clip has the same name in both."""
+    and without them, as ``anna.mp4``; its clip has the same name in both. ``SN001`` of ``coded_people`` is a name of
+    ``LeftVideoSN001_comp.avi`` as well."""
     subjects, clips = (np.unique(names[rows]).tolist() for names in (store.subjects, _file_names(store.clips)))
-    return frozenset(subjects) | frozenset(clip for clip in clips if clip)
+    names = frozenset(subjects) | frozenset(clip for clip in clips if clip)
+    return names | (people_in(names) & coded_people)
 
 
-def split(config: DataConfig, seed: int) -> TrainingData:
-    """Raises RecipeError when a folder cannot be used, folders do not fit together, or a side is empty."""
+def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) -> TrainingData:
+    """known: who was trained on before (``optim.init``), under any name, and thus cannot validate. Raises RecipeError
+    when a folder cannot be used, folders do not fit together, or a side is empty."""
     selection = [_with_teacher(config.selection)] if config.selection else []
     calibration = [_with_teacher(folder) for folder in config.strangers]
     aside = [_with_teacher(config.aside)] if config.aside else []
@@ -154,17 +169,28 @@ def split(config: DataConfig, seed: int) -> TrainingData:
     aus = config.aus if coded is None else coded.aus
     if config.ratings:
         unlabelled, selection, calibration = _all_rated(config.ratings, (unlabelled, selection, calibration), aus)
-    elsewhere = _names(*(Source.whole(store) for store in (*selection, *calibration, *aside)))
+    people = frozenset(np.unique(coded.subjects).tolist()) if coded is not None else frozenset[str]()
+    people |= SUBJECTS.get(config.protocol, frozenset())
+    known |= people_in(known) & people
+    elsewhere = _names(people, *(Source.whole(store) for store in (*selection, *calibration, *aside)))
     test = frozenset[str]()
     if coded is not None and config.protocol:
         chosen = test_subjects(config.protocol, config.fold, (str(name) for name in coded.subjects))
         test = names_of(coded, np.flatnonzero(np.isin(coded.subjects, sorted(chosen))))
+        test |= fold_people(config.protocol, config.fold)
     sources, labelled = [], None
     if coded is not None:
         free = _apart_from(coded, test | elsewhere) & coded.labelled
         if not free.any():
             raise RecipeError(f"{coded.folder} has no coded face of these AUs outside the test fold")
-        validates = free & np.isin(coded.subjects, sorted(hold_out(coded.subjects[free], config.held_out, seed)))
+        subjects = coded.subjects[free]
+        met = frozenset(subjects[~_apart_from(coded, known)[free]].tolist())
+        if not (held := hold_out(subjects, config.held_out, seed, known=met)):
+            raise RecipeError(
+                f"everybody who is left to train on in {coded.folder} is in the training of optim.init already, so "
+                "that nobody can validate; code another person, or leave optim.init out"
+            )
+        validates = free & np.isin(coded.subjects, sorted(held))
         validation: Source | None = Source(coded, np.flatnonzero(validates), labels=True)
         rows = np.flatnonzero(free & ~validates)
         with_codes = _pick(rows, config.label_share, seed)
@@ -173,8 +199,8 @@ def split(config: DataConfig, seed: int) -> TrainingData:
         if len(rest := np.setdiff1d(rows, with_codes)):
             sources.append(Source(coded, rest, labels=False))
     else:
-        validation = _uncoded_validation(unlabelled, elsewhere, config.held_out, seed)
-    away = test | elsewhere | (_names(validation) if validation else frozenset())
+        validation = _uncoded_validation(unlabelled, elsewhere, known, config.held_out, seed)
+    away = test | elsewhere | (_names(people, validation) if validation else frozenset())
     for store, repeat in zip(unlabelled, repeats, strict=True):
         if len(rows := np.flatnonzero(_apart_from(store, away))):
             sources.append(Source(store, rows, labels=False, repeat=repeat))
@@ -189,6 +215,7 @@ def split(config: DataConfig, seed: int) -> TrainingData:
         aside=next(iter(aside), None),
         crossed=frozenset(map(Path, config.crossed)),
         groups=read_groups(Path(config.groups)) if config.groups else {},
+        coded_people=people,
     )
 
 
@@ -228,13 +255,18 @@ def _require_coded(labelled: Source, config: DataConfig) -> None:
 
 
 def _uncoded_validation(
-    stores: Sequence[ChipStore], elsewhere: frozenset[str], share: float, seed: int
+    stores: Sequence[ChipStore], elsewhere: frozenset[str], known: frozenset[str], share: float, seed: int
 ) -> Source | None:
-    """Held-out people of the folder that has most of their faces; None where there is nobody to spare."""
-    subjects = np.concatenate([store.subjects[_apart_from(store, elsewhere)] for store in stores])
+    """Held-out people of the folder that has most of their faces; None where there is nobody to spare, or all are
+    ``known``."""
+    free = [_apart_from(store, elsewhere) for store in stores]
+    subjects = np.concatenate([store.subjects[rows] for store, rows in zip(stores, free, strict=True)])
     if len(np.unique(subjects)) < 2:
         return None
-    kept = hold_out(subjects, share, seed)
+    met = [store.subjects[rows & ~_apart_from(store, known)] for store, rows in zip(stores, free, strict=True)]
+    kept = hold_out(subjects, share, seed, known=frozenset(np.concatenate(met).tolist()))
+    if not kept:
+        return None
     held = [Source(store, np.flatnonzero(np.isin(store.subjects, sorted(kept))), labels=False) for store in stores]
     return max(held, key=lambda source: len(source.rows))
 
@@ -252,21 +284,26 @@ def _place(folder: str) -> Path:
     return Path(folder).resolve()
 
 
-def _names(*sources: Source) -> frozenset[str]:
-    return frozenset[str]().union(*(names_of(source.store, source.rows) for source in sources))
+def _names(coded_people: frozenset[str], *sources: Source) -> frozenset[str]:
+    return frozenset[str]().union(*(names_of(source.store, source.rows, coded_people) for source in sources))
 
 
-def _people(*sources: Source) -> list[str]:
+def _people(coded_people: frozenset[str], *sources: Source) -> list[str]:
     """Names of all but rendered faces, which are nobody's."""
     real = (source._replace(rows=source.rows[~source.store.rendered[source.rows]]) for source in sources)
-    return sorted(_names(*real))
+    return sorted(_names(coded_people, *real))
 
 
 def _apart_from(store: ChipStore, names: frozenset[str]) -> NDArray[np.bool_]:
-    """(N,) rows of people who have none of these names."""
-    taken = sorted(names)
-    free: NDArray[np.bool_] = ~(np.isin(store.subjects, taken) | np.isin(_file_names(store.clips), taken))
+    """(N,) rows of people who have none of these names, and are not called after somebody who has one."""
+    clips = _file_names(store.clips)
+    taken = sorted(names.union(*(_called_after(called, names) for called in (store.subjects, clips))))
+    free: NDArray[np.bool_] = ~(np.isin(store.subjects, taken) | np.isin(clips, taken))
     return free
+
+
+def _called_after(called: NDArray[np.str_], people: frozenset[str]) -> frozenset[str]:
+    return frozenset(name for name in np.unique(called).tolist() if person_in(name) in people)
 
 
 def _file_names(clips: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -21,7 +21,8 @@ _FEW_FRAMES = 10
 
 def coded_agreement(network: RTATL, source: Source) -> dict[str, float]:
     """Means over AUs: pcc and icc31 of the intensity, f1 (threshold .5) and auc of the occurrence head; only what is
-    coded."""
+    coded, and f1 and auc only of AUs that are coded present and absent: where nobody shows an AU, its F1 is 0 for one
+    false alarm and unknown for none, and the mean would jump."""
     store, rows = source.store, source.rows
     assert store.intensity is not None
     assert store.occurrence is not None
@@ -33,8 +34,8 @@ def coded_agreement(network: RTATL, source: Source) -> dict[str, float]:
             scores["pcc"].append(pcc(said.intensity[:, j], truth))
             scores["icc31"].append(icc31(said.intensity[:, j], truth))
         seen = np.isfinite(store.occurrence[rows, j])
-        if seen.any():
-            present, logit = store.occurrence[rows, j][seen] == 1, said.occurrence[seen, j]
+        present, logit = store.occurrence[rows, j][seen] == 1, said.occurrence[seen, j]
+        if 0 < present.sum() < len(present):
             scores["f1"].append(f1(logit >= 0, present))
             scores["auc"].append(auc(logit, present))
     return {name: float(np.nanmean(values)) for name, values in scores.items() if np.isfinite(values).any()}

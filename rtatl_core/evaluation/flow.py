@@ -63,10 +63,8 @@ def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[Tensor
     pairs = frame_pairs(store, config.flow_to, config.flow_gap_s)
     for first, second in pairs[:: max(1, len(pairs) // most)]:
         chips = [np.ascontiguousarray(centre_crop(store.chips[int(row)], store.layout)) for row in (first, second)]
-        if store.flow is not None and store.flow_to[first] == second:
-            field = warp_flow(store.flow[int(first)].astype(np.float32), crop, store.layout, config.flow_to)
-        else:
-            field = target_of(*chips)
+        stored = store.stored_flow(int(first)) if store.flow_to[first] == second else None
+        field = target_of(*chips) if stored is None else warp_flow(stored, crop, store.layout, config.flow_to)
         image = network.standardise(to_tensor(torch.from_numpy(chips[0])[None].to(device)))
         predicted = network.flow(network.backbone(image).coarse) / FLOW_SCALE
         yield predicted, torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None].to(device)

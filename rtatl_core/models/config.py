@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtatl_core.limits import FROM_0, FROM_1, OVER_0, Limit, require_within
+
 BACKBONES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2", "face_mesh")
 STANDARDISATIONS = ("chip", "imagenet")
 FLOW_TO = ("later", "rest")
 _OF_FACE_MESH: dict[str, Any] = {"width": 32, "standardise": "chip"}
 """The backbone face_mesh is built in one way: a recipe may say nothing else of these keys."""
+_LIMITS = {
+    "width": FROM_1,
+    "token": FROM_1,
+    "relation_layers": FROM_0,
+    "relation_heads": FROM_1,
+    "geometry": FROM_0,
+    "dropout": Limit("a share from 0 to under 1", lambda value: 0 <= value < 1),
+    "flow_gap_s": OVER_0,
+    "geometry_noise": FROM_0,
+    "placed": FROM_0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +61,18 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         self.require_known()
+        require_within("network", self, _LIMITS)
+        if self.relation_layers and self.token % self.relation_heads:
+            fits = max(heads for heads in range(1, self.relation_heads) if self.token % heads == 0)
+            raise ValueError(
+                f"network.relation_heads is {self.relation_heads}, which does not divide network.token {self.token}; "
+                f"write one that does, e.g. {fits}"
+            )
+        if self.reference and not self.geometry:
+            raise ValueError(
+                "network.reference is true, but network.geometry is 0: the person's mean is of landmarks; "
+                "set one of them otherwise"
+            )
         if self.backbone == "face_mesh":
             for key, only in _OF_FACE_MESH.items():
                 if (value := getattr(self, key)) != only:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rtatl_core.distributed import full_precision, global_count, must_take_part
+from rtatl_core.limits import Limit, require_within
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch, Task
 
@@ -25,6 +26,10 @@ from rtatl_core.tasks.base import Batch, Task
 class ConsistencyConfig:
     confidence: float = 0.9
     """tau: how sure the network must be of an AU's presence or absence for it to teach itself."""
+
+    def __post_init__(self) -> None:
+        sure = Limit("a probability from 0.5 to under 1, e.g. 0.9", lambda value: 0.5 <= value < 1)
+        require_within("consistency", self, {"confidence": sure})
 
 
 class Consistency(Task):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rtatl_core.distributed import full_precision, global_count, must_take_part
 from rtatl_core.face.regions import WINDOW
+from rtatl_core.limits import SHARE, require_within
 from rtatl_core.models.backbone import standardise
 from rtatl_core.models.decoders import cut_patches, erase_regions
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
@@ -33,6 +34,7 @@ class InpaintingConfig:
     """At most so many AUs lose their patches in one face."""
 
     def __post_init__(self) -> None:
+        require_within("inpainting", self, {"share": SHARE, "coded_share": SHARE})
         if self.most < 1:
             raise ValueError(f"inpainting.most is {self.most}; write 1 or more (tasks.inpainting = 0 turns it off)")
 

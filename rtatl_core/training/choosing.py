@@ -35,7 +35,7 @@ class Choice:
             "teacher": data.selection is not None,
             "icc": coded[0],
             "f1": coded[1],
-            "loss": data.validation is not None,
+            "loss": data.validation is not None and data.labelled is None,
             "last": True,
         }
         if wanted == "auto":
@@ -48,11 +48,13 @@ class Choice:
 
 
 def _coded(source: Source) -> tuple[bool, bool]:
-    """Whether intensity and occurrence are coded."""
+    """Whether intensity is coded, and an AU both present and absent."""
     store, rows = source.store, source.rows
     if store.intensity is None or store.occurrence is None:
         return False, False
-    return bool(np.isfinite(store.intensity[rows]).any()), bool(np.isfinite(store.occurrence[rows]).any())
+    present = store.occurrence[rows]
+    told = (present == 1).any(axis=0) & (present == 0).any(axis=0)
+    return bool(np.isfinite(store.intensity[rows]).any()), bool(told.any())
 
 
 def validate(

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rtatl_core.assets import asset
+from rtatl_core.datasets.protocols import require_apart
+from rtatl_core.datasets.split import TrainingData
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.backbone import load_imagenet
 from rtatl_core.models.config import NetworkConfig, RTATLConfig
@@ -35,10 +37,13 @@ _FREE = frozenset({"aus", "dropout", "geometry_noise", "flow_to", "flow_gap_s", 
 class Beginning(NamedTuple):
     """What a ``best.pt`` or a ``.safetensors`` model holds for another run."""
 
+    path: Path
     tensors: dict[str, Tensor]
     config: RTATLConfig
     subjects: list[str]
     """Everybody it was trained on."""
+    judges: list[str]
+    """Everybody by whose face it was chosen or calibrated."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -50,10 +55,12 @@ class Beginning(NamedTuple):
             )
         if path.suffix == ".safetensors":
             card = _card(path)
-            people = card.get("training", {}).get("subjects", [])
-            return cls(_tensors(path), RTATLConfig.from_json(card["network"]), people)
+            training = card.get("training", {})
+            people = training.get("subjects", []), training.get("judged_by", [])
+            return cls(path, _tensors(path), RTATLConfig.from_json(card["network"]), *people)
         state = load_checkpoint(path)
-        return cls(state["network"], RTATLConfig.from_json(state["config"]), state.get("subjects", []))
+        config = RTATLConfig.from_json(state["config"])
+        return cls(path, state["network"], config, state.get("subjects", []), judges_of(state))
 
 
 def find_init(named: Path) -> Path:
@@ -68,18 +75,32 @@ def network_of(path: Path) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in dataclasses.fields(NetworkConfig)}
 
 
-def start_from(network: RTATL, path: Path) -> list[str]:
-    """Take over the weights of ``best.pt`` or a ``.safetensors`` model. Returns the subjects it was trained on.
+def judges_of(state: dict[str, Any]) -> list[str]:
+    """By whose faces a checkpoint was chosen or calibrated; earlier versions wrote only its own run's."""
+    judges: list[str] = state.get("judges", state.get("people", {}).get("judging", []))
+    return judges
 
-    Raises RecipeError when there is no such file or its network has another shape, naming what differs.
-    """
-    tensors, config, subjects = Beginning.read(path)
+
+def start_from(network: RTATL, beginning: Beginning) -> None:
+    """Take over its weights. Raises RecipeError when its network has another shape, naming what differs."""
+    config = beginning.config
     if difference := difference_of(config, network.config):
-        raise RecipeError(f"optim.init: {path} holds another network than the recipe describes: {difference}")
+        raise RecipeError(f"optim.init: {beginning.path} holds another network than the recipe describes: {difference}")
+    theirs, ours = config.aus, network.config.aus
     wanted = network.state_dict()
-    taken = {name: _take_over(name, tensor, tensors, config.aus, network.config.aus) for name, tensor in wanted.items()}
-    network.load_state_dict(taken)
-    return [str(name) for name in subjects]
+    network.load_state_dict(
+        {name: _take_over(name, tensor, beginning.tensors, theirs, ours) for name, tensor in wanted.items()}
+    )
+
+
+def require_strangers(beginning: Beginning, data: TrainingData) -> None:
+    """Raises RecipeError when somebody whom a run takes for a stranger is known to the one that it starts from."""
+    trained = f"in the training of {beginning.path}"
+    judged = f"among those by whom {beginning.path} was chosen or calibrated"
+    strangers = {"the test fold": data.test, "data.calibration": data.strangers, "data.aside": data.aside_people}
+    for what, people in strangers.items():
+        require_apart(beginning.subjects, people, trained=trained, tested=f"in {what}")
+    require_apart(beginning.judges, data.test, trained=judged, tested="in the test fold")
 
 
 def difference_of(given: RTATLConfig, wanted: RTATLConfig) -> str:

@@ -19,6 +19,8 @@ def freeze(network: RTATL, frozen: tuple[str, ...]) -> None:
             raise RecipeError(
                 f"optim.frozen names {part!r}, which the network lacks; name e.g. backbone.stem"
             ) from error
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise RecipeError(f"optim.frozen names {', '.join(frozen)}, and nothing is left to learn; name fewer parts")
 
 
 def set_modes(network: RTATL, frozen: tuple[str, ...]) -> None:

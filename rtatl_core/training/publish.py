@@ -82,7 +82,7 @@ def publish(trainer: Trainer) -> Path:
             "chosen_by": trainer.choice.by,
             "recipe": {key: value for key, value in recipe.to_json().items() if key != "card"},
             "subjects": state["subjects"],
-            "judged_by": data.judges,
+            "judged_by": trainer.judges,
         },
         "measured": measured,
     }

@@ -15,12 +15,28 @@ from typing import Any, TypeVar
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.datasets.split import DataConfig
 from rtatl_core.errors import RecipeError
+from rtatl_core.limits import FROM_0, FROM_1, OVER_0, Limit, require_within
 from rtatl_core.models.config import NetworkConfig
 from rtatl_core.tasks.consistency import ConsistencyConfig
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig
 from rtatl_core.training.initial import find_init, network_of
 
 T = TypeVar("T")
+_OPTIM = {
+    "backbone_rate": FROM_0,
+    "epochs": FROM_1,
+    "steps": FROM_0,
+    "labelled_batch": FROM_1,
+    "unlabelled_batch": FROM_0,
+    "learning_rate": OVER_0,
+    "weight_decay": FROM_0,
+    "warmup_steps": FROM_0,
+    "clip_norm": Limit("a number over 0, or inf for gradients as they are", lambda value: value > 0),
+    "patience": FROM_0,
+    "seed": Limit("a number from 0 to 2^63 - 1", lambda value: 0 <= value < 2**63),
+    "workers": Limit("a number from 0 on, or -1 for all cores but one", lambda value: value >= -1),
+    "threads": FROM_0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +52,10 @@ class TaskWeights:
     """Blendshapes stored with data.unlabelled, and data.ratings, as weak labels."""
 
     def __post_init__(self) -> None:
-        for key, weight in dataclasses.asdict(self).items():
-            if not weight >= 0:
-                raise ValueError(f"tasks.{key} is {weight:g}; write a weight from 0 (the task is left out) on")
+        weight = FROM_0._replace(words="a weight from 0 (the task is left out) on")
+        require_within("tasks", self, dict.fromkeys(self.__slots__, weight))
+        if not any(dataclasses.astuple(self)):
+            raise ValueError("tasks: all weights are 0, so nothing is learnt; write one over 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +100,7 @@ class OptimConfig:
     """Of torch; 0 leaves its own choice."""
 
     def __post_init__(self) -> None:
-        for key, least in (("epochs", 1), ("labelled_batch", 1), ("unlabelled_batch", 0), ("steps", 0)):
-            if getattr(self, key) < least:
-                raise ValueError(f"optim.{key} is {getattr(self, key)}; write a number from {least} on")
+        require_within("optim", self, _OPTIM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,10 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     card: dict[str, Any] = field(default_factory=dict)
     """Free text and tables that go into the model card as they are."""
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name in (".", "..") or set(self.name) & set("/\\"):
+            raise ValueError(f"name is {self.name!r}; the model's files are called so: write a name without / and \\")
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

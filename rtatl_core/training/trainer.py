@@ -14,7 +14,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,6 @@ from rtatl_core import distributed
 from rtatl_core.datasets.flow_pairs import require_flow_gap
 from rtatl_core.datasets.loader import StepPlan, load_steps
 from rtatl_core.datasets.others import means_of_people
-from rtatl_core.datasets.protocols import require_apart
 from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.facs import MAX_INTENSITY
@@ -44,9 +43,17 @@ from rtatl_core.tasks.optical_flow import OpticalFlow
 from rtatl_core.tasks.roi_inpainting import RoIInpainting
 from rtatl_core.tasks.weak_teacher import WeakTeacher
 from rtatl_core.training.choosing import Choice, validate
-from rtatl_core.training.initial import first_difference, load_checkpoint, start_backbone, start_from
+from rtatl_core.training.initial import (
+    Beginning,
+    judges_of,
+    load_checkpoint,
+    require_strangers,
+    start_backbone,
+    start_from,
+)
 from rtatl_core.training.learning import freeze, parameter_groups, set_modes
 from rtatl_core.training.recipe import Recipe
+from rtatl_core.training.resuming import require_same_run
 from rtatl_core.training.runlog import EpochReport, RunLog
 
 
@@ -65,7 +72,8 @@ class Trainer:
             torch.set_num_threads(optim.threads)
         self.device = distributed.local_device(optim.device)
         self.precision = _precision(optim.precision, self.device)
-        self.data = split(recipe.data, optim.seed)
+        begun = Beginning.read(Path(optim.init)) if optim.init else None
+        self.data = split(recipe.data, optim.seed, frozenset(begun.subjects if begun else ()))
         if recipe.network.sides and not optim.init and self.data.labelled and self.data.labelled.store.sides is None:
             raise RecipeError(
                 f"network.sides is true, but {self.data.labelled.store.folder} does not tell left from right; "
@@ -81,12 +89,13 @@ class Trainer:
         self._fit_geometry_scale()
         if optim.init_backbone:
             start_backbone(self.network, optim.init_backbone)
-        before = start_from(self.network, Path(optim.init)) if optim.init else []
-        begun = f"in the training of {optim.init}"
-        require_apart(before, self.data.test, trained=begun, tested="in the test fold")
-        require_apart(before, self.data.strangers, trained=begun, tested="in data.calibration")
-        self.subjects = sorted({*self.data.subjects, *before})
-        """Everybody trained on, by this run and the one it started from (``names_of``)."""
+        self.subjects, self.judges = self.data.subjects, self.data.judges
+        """Everybody trained on, and by whom was chosen and calibrated, in this run and the one it started from
+        (``names_of``)."""
+        if begun:
+            start_from(self.network, begun)
+            require_strangers(begun, self.data)
+            self._add_people(begun.subjects, begun.judges)
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         distributed.synchronise_batch_norms(self.network, self.device)
         freeze(self.network, optim.frozen)
@@ -105,6 +114,9 @@ class Trainer:
         self._stop = False
 
     # ---- set-up ------------------------------------------------------------------------------
+
+    def _add_people(self, subjects: Iterable[str], judges: Iterable[str]) -> None:
+        self.subjects, self.judges = sorted({*self.subjects, *subjects}), sorted({*self.judges, *judges})
 
     def _fit_geometry_scale(self) -> None:
         """Mean and spread of each landmark coordinate over the training faces, and its spread around people's means."""
@@ -348,6 +360,7 @@ class Trainer:
             "config": self.network.config.to_json(),
             "recipe": self.recipe.to_json(),
             "subjects": self.subjects,
+            "judges": self.judges,
             "people": self._people(),
             "epoch": self.epoch,
             "step": self.step,
@@ -374,32 +387,12 @@ class Trainer:
         if not path.is_file():
             raise RecipeError(f"{path} is missing, there is nothing to resume; leave --resume out")
         state = load_checkpoint(path)
-        config = RTATLConfig.from_json(state["config"])
-        if difference := first_difference(config.to_json(), self.network.config.to_json()):
-            raise RecipeError(
-                f"{path} holds another network than the recipe describes: {difference}; train into another folder"
-            )
-        begun, now = (_what_stays(recipe) for recipe in (state["recipe"], self.recipe.to_json()))
-        if difference := first_difference(begun, now):
-            raise RecipeError(
-                f"{path} was begun with another recipe: {difference}; set it back or train into another folder"
-            )
-        if state.get("people", self._people()) != self._people():
-            raise RecipeError(
-                f"{path} was begun with other people: the data were prepared anew, and some who were trained on may "
-                "be kept out now; train into another folder"
-            )
+        require_same_run(path, state, self.network.config, self.recipe, self._people())
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step, self._sums = state["epoch"], state["step"], state["sums"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
-
-
-def _what_stays(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What a run cannot change on its way: whom it learns from, and what."""
-    told = {f"{section}.{key}": value for section in ("data", "tasks") for key, value in recipe[section].items()}
-    told.pop("data.groups", None)  # only the card is divided by them
-    return told | {"optim.seed": recipe["optim"]["seed"]}
+        self._add_people(state.get("subjects", []), judges_of(state))
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

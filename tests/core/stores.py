@@ -68,7 +68,9 @@ def write_labelled(
     return write_store(folder, faces, aus=AUS)
 
 
-def write_clips(folder: Path, *, teacher: bool = False, clips: int = 2, flow: str = "", name: str = "c") -> Path:
+def write_clips(
+    folder: Path, *, teacher: bool = False, clips: int = 2, flow: str = "", name: str = "c", part: str = "all"
+) -> Path:
     """Twelve frames a clip, 0.1 s apart, of a smile that comes and goes."""
     rng = np.random.default_rng(1)
     faces = []
@@ -78,7 +80,7 @@ def write_clips(folder: Path, *, teacher: bool = False, clips: int = 2, flow: st
         clip = f"{name}{k // 12}"
         values = np.full(18, smile, np.float32) if teacher else None
         faces.append((Frame(f"{k}", clip, image, clip=clip, time=k % 12 / 10), points, values))
-    return write_store(folder, faces, flow=flow)
+    return write_store(folder, faces, flow=flow, part=part)
 
 
 def open_store(folder: Path) -> ChipStore:

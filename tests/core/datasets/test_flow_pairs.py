@@ -71,15 +71,37 @@ def test_stored_flow_leads_where_it_says(tmp_path: Path) -> None:
     store = open_store(write_clips(tmp_path / "clips", clips=1))
     own, nothing = np.arange(len(store)), np.full(len(store), -1)
     to_rest = np.where(own % 2, own, -1)
-    resting = dataclasses.replace(store, flow=store.chips, flow_to=to_rest)
+    resting = dataclasses.replace(store, flow=store.chips, flow_to=to_rest, flow_row=to_rest)
     found = partners(resting, "rest", 0.2)
     assert (found[1::2] == own[1::2]).all()
     assert (found[::2] == resting_rows(store)[::2]).all()
     np.testing.assert_array_equal(partners(resting, "later", 0.2), later_rows(store.clips, store.times, 0.2))
     later = later_rows(store.clips, store.times, 0.2)
-    moving = dataclasses.replace(store, flow=store.chips, flow_to=np.where(own % 2, later, nothing))
+    moving = dataclasses.replace(store, flow=store.chips, flow_to=np.where(own % 2, later, nothing), flow_row=own)
     np.testing.assert_array_equal(partners(moving, "later", 0.2), np.where(own % 2, later, -1))
     np.testing.assert_array_equal(partners(moving, "rest", 0.2), resting_rows(store))
+
+
+def test_parts_without_flow_take_nothing_from_those_with_it(tmp_path: Path) -> None:
+    for part, flow in (("a", ""), ("b", "dis"), ("c", ""), ("d", "dis")):
+        write_clips(tmp_path, flow=flow, name=part, clips=1, part=part)
+    changed = tmp_path / "parts" / "d" / "flow_to.npy"
+    leads = np.load(changed)
+    leads[0] = 3
+    np.save(changed, leads)
+    store = ChipStore.open(tmp_path)
+    expected = later_rows(store.clips, store.times, 0.2)
+    expected[36] = 39
+    np.testing.assert_array_equal(partners(store, "later", 0.2), expected)
+    assert (store.flow_to[:12] == -1).all()
+    for start, part in ((12, "b"), (36, "d")):
+        fields = np.load(tmp_path / "parts" / part / "flow.npy").astype(np.float32)
+        for row in range(12):
+            np.testing.assert_array_equal(store.stored_flow(start + row), fields[row])
+    assert all(store.stored_flow(row) is None for row in (*range(12), *range(24, 36)))
+    plain = ChipStore.open(write_clips(tmp_path / "plain"))
+    assert plain.flow is None
+    assert plain.stored_flow(0) is None
 
 
 def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from rtatl_core.datasets.augment import AugmentConfig
+from rtatl_core.datasets.augment import AugmentConfig, centre_crop
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.flow_pairs import partners
 from rtatl_core.datasets.flow_target import LONGEST, FlowTarget, exact_flow, warp_flow
 from rtatl_core.datasets.loader import RawBatch, Source, StepPlan, Steps, load_steps
 from rtatl_core.errors import RecipeError
@@ -112,6 +114,27 @@ def test_plain_view_is_the_same_place_without_degradation(plan: StepPlan) -> Non
     assert white.any()  # the mouth corners' marks
     still = Steps(dataclasses.replace(plan, augment=dataclasses.replace(settings, shift=0.05)), 0)[0]
     torch.testing.assert_close(still.chips, still.plain)
+
+
+@pytest.mark.parametrize("to", ["later", "rest"])
+def test_known_motion_stays_beside_clips_without_it(plan: StepPlan, tmp_path: Path, to: str) -> None:
+    write_clips(tmp_path, name="a", clips=1, part="a")
+    write_clips(tmp_path, name="b", clips=1, part="b", flow="dis")
+    known = tmp_path / "parts" / "b" / "flow.npy"
+    fields = np.load(known)
+    fields[:, :10] = 0.03
+    np.save(known, fields)
+    store = ChipStore.open(tmp_path)
+    source = Source(store, np.arange(len(store)), labels=False)
+    steps = Steps(dataclasses.replace(plan, labelled=None, unlabelled=(source,), flow_to=to), 0)
+    crop = np.array([[1, 0, -16], [0, 1, -16]], np.float32)
+    for row in (0, 12):
+        (partner,) = partners(store, to, 0.2)[[row]]
+        first, second = (centre_crop(store.chips[int(r)], store.layout) for r in (row, partner))
+        seen = FlowTarget(to=to)(np.ascontiguousarray(first), np.ascontiguousarray(second))
+        stored = to == "later" and row == 12
+        expected = warp_flow(fields[0].astype(np.float32), crop, store.layout) if stored else seen
+        np.testing.assert_allclose(steps._flow(0, row, crop), expected.transpose(2, 0, 1), atol=1e-6)
 
 
 def test_stores_travel_as_paths(plan: StepPlan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import pytest
 
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import frame_pairs
-from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, require_apart, test_subjects
+from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, person_in, require_apart, test_subjects
 from rtatl_core.datasets.split import DataConfig, only_aus, split
 from rtatl_core.errors import RecipeError
-from tests.core.stores import write_clips, write_labelled
+from tests.core.stores import AUS, write_clips, write_labelled
 
 test_subjects.__test__ = False  # type: ignore[attr-defined]
 
@@ -63,9 +64,37 @@ def test_a_subject_on_both_sides_is_refused() -> None:
         require_apart(["a", "b"], ["b", "c"])
 
 
-def test_hold_out_never_takes_all() -> None:
+@pytest.mark.parametrize(
+    ("name", "person"),
+    [
+        ("Videos_LeftCamera--LeftVideoSN001_comp.avi", "SN001"),
+        ("SN032/0001.png", "SN032"),
+        ("F001/T1/0100.jpg", "F001"),
+        ("2D--M018--T8.mp4", "M018"),
+        ("F001_T1", "F001"),
+        ("SN0011.mp4", ""),
+        ("F001.mp4", ""),
+        ("RF001_T1.mp4", ""),
+        ("anna.mp4", ""),
+    ],
+)
+def test_who_is_shown_is_told_by_the_names_that_disfa_and_bp4d_give(name: str, person: str) -> None:
+    assert person_in(name) == person
+    require_apart([name], ["anna", "F002"])
+    if person:
+        for one, other in (([name], [person]), ([person], [name])):
+            with pytest.raises(RecipeError, match=f"subject {person} is in training and test"):
+                require_apart(one, other)
+
+
+def test_hold_out_never_takes_all_and_nobody_known() -> None:
     subjects = np.array([f"s{k % 7}" for k in range(70)])
-    assert len(hold_out(subjects, 0.3, seed=1)) == 2
+    chosen = hold_out(subjects, 0.3, seed=1)
+    assert len(chosen) == 2
+    others = hold_out(subjects, 0.3, seed=1, known=chosen)
+    assert len(others) == 2
+    assert not others & chosen
+    assert not hold_out(subjects, 0.3, seed=1, known=frozenset(subjects.tolist()))
     assert len(hold_out(np.array(["a", "b"]), 0.99, seed=0)) == 1
     with pytest.raises(RecipeError, match=r"only a is left .* two subjects .* test fold.*third person, or leave"):
         hold_out(np.array(["a", "a"]), 0.5, seed=0)
@@ -213,6 +242,68 @@ def test_a_video_is_the_same_with_and_without_its_codes(folders: Path, tmp_path:
     (source,) = data.unlabelled
     assert set(source.store.subjects[source.rows]) == {f"{name}.mp4" for name in set(names) - apart}
     assert {f"{name}.mp4" for name in test_subjects("subjects:3", 1, names)} < data.test
+
+
+def renamed(folder: Path, names: Mapping[str, str]) -> Path:
+    """Its subjects, and their clips, under other names; what has a folder in its name is a photo, of no clip."""
+    index = folder / "parts" / "all" / "index.csv"
+    head, *lines = (line.split(",") for line in index.read_text().splitlines())
+    for row in lines:
+        subject, clip = head.index("subject"), head.index("clip")
+        row[subject] = names.get(row[subject], row[subject])
+        row[clip] = "" if "/" in row[subject] else names.get(row[clip], row[clip])
+    index.write_text("\n".join(map(",".join, [head, *lines])) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("protocol", "people", "called"),
+    [
+        ("disfa", ["SN001", "SN002", "SN006", "SN011", "SN003", "SN004"], "LeftCamera--LeftVideo{}_comp.avi"),
+        ("bp4d", ["F001", "M001", "F003", "M002", "F004", "M003"], "{}/T1/0100.jpg"),
+    ],
+)
+def test_uncoded_faces_of_the_test_fold_are_known_by_their_file_names(
+    tmp_path: Path, protocol: str, people: list[str], called: str
+) -> None:
+    coded = renamed(write_labelled(tmp_path / "coded", people=6), {f"s{k}": name for k, name in enumerate(people)})
+    more = [*people, "SN009" if protocol == "disfa" else "F002"]  # tested by fold 1, too, and not coded here
+    names = {f"v{k}": called.format(name) for k, name in enumerate(more)}
+    plain = renamed(write_clips(tmp_path / "plain", clips=7, name="v"), names)
+    config = DataConfig(labelled=(str(coded),), unlabelled=(str(plain),), aus=AUS, protocol=protocol, fold=1)
+    data = split(config, seed=0)
+    assert data.validation is not None
+    (held,) = np.unique(data.validation.store.subjects[data.validation.rows]).tolist()
+    training = set(people[2:]) - {held}
+    (source,) = data.unlabelled
+    assert set(source.store.subjects[source.rows]) == {called.format(name) for name in training}
+    assert training <= set(data.subjects)
+    assert not {held, *people[:2]} & set(data.subjects)
+    one = next(iter(training))
+    judge = renamed(write_clips(tmp_path / "judge", clips=1, name="v", teacher=True), {"v0": called.format(one)})
+    judged = split(replace(config, selection=str(judge)), seed=0)
+    assert one in judged.judges
+    assert one not in judged.subjects
+    assert called.format(one) not in judged.subjects
+
+
+def test_who_was_trained_on_before_does_not_validate(folders: Path) -> None:
+    config = DataConfig(labelled=(str(folders / "labelled"),), held_out=0.2)
+    first = split(config, seed=0).validation
+    assert first is not None
+    known = frozenset(first.store.subjects[first.rows].tolist())
+    data = split(config, seed=0, known=known)
+    assert data.validation is not None
+    assert not known & set(data.validation.store.subjects[data.validation.rows])
+    assert known <= set(data.subjects)
+    everybody = frozenset(first.store.subjects.tolist())
+    with pytest.raises(RecipeError, match=r"in the training of optim\.init already.*code another person, or leave"):
+        split(config, seed=0, known=everybody)
+    uncoded = DataConfig(unlabelled=(str(folders / "clips"),), aus=(12,), held_out=0.5)
+    assert split(uncoded, seed=0, known=frozenset({"s0", "s1"})).validation is None
+    kept = split(uncoded, seed=0, known=frozenset({"s0"})).validation
+    assert kept is not None
+    assert set(kept.store.subjects[kept.rows]) == {"s1"}
 
 
 def test_who_judges_is_not_trained_on_with_codes_or_without(folders: Path, tmp_path: Path) -> None:

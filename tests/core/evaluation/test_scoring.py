@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,19 @@ def test_who_set_the_gain_is_no_test(study: Path, tmp_path: Path) -> None:
     index.write_text(index.read_text().replace(",x0,", f",{judge},"))
     with pytest.raises(RecipeError, match=f"subject {judge} is in the calibration of own"):
         score([model(study, 1)], [others], "", device="cpu")
+
+
+def test_who_was_trained_on_uncoded_is_known_by_the_name_of_the_file(study: Path, tmp_path: Path) -> None:
+    for file in ("own.safetensors", "own.json"):
+        shutil.copy(study / "fold1" / file, tmp_path)
+    card = json.loads((tmp_path / "own.json").read_text())
+    card["training"]["subjects"].append("LeftCamera--LeftVideoSN001_comp.avi")
+    (tmp_path / "own.json").write_text(json.dumps(card))
+    disfa = write_labelled(tmp_path / "disfa", count=4, people=1, prefix="x")
+    index = disfa / "parts" / "all" / "index.csv"
+    index.write_text(index.read_text().replace(",x0,", ",SN001,"))
+    with pytest.raises(RecipeError, match="subject SN001 is in the training of own"):
+        score([tmp_path / "own.safetensors"], [disfa], "", device="cpu")
 
 
 def test_a_clip_is_read_as_the_window_reads_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from rtatl_core.errors import RecipeError
 from rtatl_core.models.backbone import build_backbone
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.training.initial import load_checkpoint, start_backbone, start_from
+from rtatl_core.training.initial import Beginning, load_checkpoint, start_backbone, start_from
 
 
 def network(aus: tuple[int, ...], **choices: object) -> RTATL:
@@ -19,7 +19,9 @@ def network(aus: tuple[int, ...], **choices: object) -> RTATL:
 
 
 def checkpoint(path: Path, source: RTATL) -> Path:
-    torch.save({"network": source.state_dict(), "config": source.config.to_json(), "subjects": ["anna"]}, path)
+    """As earlier versions wrote it."""
+    people = {"subjects": ["anna"], "people": {"judging": ["bob"]}}
+    torch.save({"network": source.state_dict(), "config": source.config.to_json(), **people}, path)
     return path
 
 
@@ -28,7 +30,9 @@ def test_aus_take_their_own_weights_and_new_ones_start_anew(tmp_path: Path, side
     torch.manual_seed(0)
     source, target = network((1, 12, 25), sides=sides), network((12, 9, 1), sides=sides)
     fresh = {name: value.clone() for name, value in target.state_dict().items()}
-    assert start_from(target, checkpoint(tmp_path / "best.pt", source)) == ["anna"]
+    beginning = Beginning.read(checkpoint(tmp_path / "best.pt", source))
+    assert (beginning.subjects, beginning.judges) == (["anna"], ["bob"])
+    start_from(target, beginning)
     a, b = source.state_dict(), target.state_dict()
     for name in ("regions.weight", "relation.identity", "head.local"):
         torch.testing.assert_close(b[name][[0, 2]], a[name][[1, 0]])
@@ -39,7 +43,7 @@ def test_aus_take_their_own_weights_and_new_ones_start_anew(tmp_path: Path, side
         torch.testing.assert_close(taken[1], own[1])
     torch.testing.assert_close(b["backbone.conv1.weight"], a["backbone.conv1.weight"])
     same = network((1, 12, 25), sides=sides)
-    start_from(same, tmp_path / "best.pt")
+    start_from(same, beginning)
     for name, value in same.state_dict().items():
         torch.testing.assert_close(value, a[name])
 
@@ -47,9 +51,9 @@ def test_aus_take_their_own_weights_and_new_ones_start_anew(tmp_path: Path, side
 def test_another_network_is_told_apart_in_words(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "best.pt", network((1,)))
     with pytest.raises(RecipeError, match="token is 16 there and 32 here"):
-        start_from(network((1,), token=32), path)
+        start_from(network((1,), token=32), Beginning.read(path))
     with pytest.raises(RecipeError, match="which is missing"):
-        start_from(network((1,)), tmp_path / "gone.pt")
+        Beginning.read(tmp_path / "gone.pt")
     (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
     with pytest.raises(RecipeError, match=r"bad.pt is no checkpoint of 'rtatl train'"):
         load_checkpoint(tmp_path / "bad.pt")

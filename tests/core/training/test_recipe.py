@@ -50,6 +50,35 @@ def test_overrides(tmp_path: Path) -> None:
         ("[network]\nbackbone = 'resnet19'\n", r"network.backbone 'resnet19' is unknown; known are resnet18"),
         ("[inpainting]\nmost = 0\n", r"inpainting.most is 0; write 1 or more"),
         ("[data]\naus = [12, 11]\n", r"data.aus names AU11; known are 1, 2, 4"),
+        ("[data]\naus = [12, 1, 12]\n", r"data.aus names AU12 more than once; write each AU once"),
+        ("[data]\nfold = 2\n", r"data.fold is 2, but there is no data.protocol; name one, or leave fold out"),
+        ("[optim]\nlearning_rate = -0.001\n", r"optim.learning_rate is -0.001; write a number over 0"),
+        ("[optim]\nlearning_rate = nan\n", r"optim.learning_rate is nan; write a number over 0"),
+        ("[optim]\nseed = -1\n", r"optim.seed is -1; write a number from 0 to"),
+        ("[optim]\nseed = 9223372036854775808\n", r"optim.seed is 9.22337e\+18; write a number from 0 to"),
+        ("[optim]\nclip_norm = 0\n", r"optim.clip_norm is 0; write a number over 0, or inf"),
+        ("[optim]\nweight_decay = -0.1\n", r"optim.weight_decay is -0.1; write a number from 0 on"),
+        ("[optim]\nbackbone_rate = -1\n", r"optim.backbone_rate is -1; write a number from 0 on"),
+        ("[optim]\nwarmup_steps = -1\n", r"optim.warmup_steps is -1; write a number from 0 on"),
+        ("[optim]\npatience = -1\n", r"optim.patience is -1; write a number from 0 on"),
+        ("[optim]\nthreads = -1\n", r"optim.threads is -1; write a number from 0 on"),
+        ("[optim]\nworkers = -2\n", r"optim.workers is -2; write a number from 0 on, or -1 for all cores but one"),
+        ("[tasks]\nflow = inf\n", r"tasks.flow is inf; write a weight from 0"),
+        ("[tasks]\nintensity = 0\noccurrence = 0\ninpainting = 0\nflow = 0\n", r"tasks: all weights are 0, .*over 0"),
+        ("[network]\nrelation_heads = 3\n", r"relation_heads is 3, .* divide network.token 64; write .*, e.g. 2"),
+        ("[network]\nrelation_heads = 0\n", r"network.relation_heads is 0; write a number from 1 on"),
+        ("[network]\nrelation_layers = -1\n", r"network.relation_layers is -1; write a number from 0 on"),
+        ("[network]\nwidth = 0\n", r"network.width is 0; write a number from 1 on"),
+        ("[network]\ntoken = 0\n", r"network.token is 0; write a number from 1 on"),
+        ("[network]\ndropout = 1.0\n", r"network.dropout is 1; write a share from 0 to under 1"),
+        ("[network]\ngeometry = -1\n", r"network.geometry is -1; write a number from 0 on"),
+        ("[network]\nplaced = -1\n", r"network.placed is -1; write a number from 0 on"),
+        ("[network]\nflow_gap_s = 0\n", r"network.flow_gap_s is 0; write a number over 0"),
+        ("[network]\nreference = true\ngeometry = 0\n", r"network.reference is true, but network.geometry is 0"),
+        ("[consistency]\nconfidence = 2.0\n", r"consistency.confidence is 2; write a probability from 0.5 to under 1"),
+        ("[inpainting]\nshare = 1.5\n", r"inpainting.share is 1.5; write a share from 0 to 1"),
+        ("[augment]\nscale = -0.1\n", r"augment.scale is -0.1; write a number from 0 on"),
+        ("[augment]\nflip = 2\n", r"augment.flip is 2; write a share from 0 to 1"),
         ("[optim\n", "not valid TOML"),
     ],
 )
@@ -73,6 +102,16 @@ def test_what_does_not_go_with_a_backbone_is_refused(tmp_path: Path, text: str, 
     assert load_recipe(path)
     with pytest.raises(RecipeError, match=sentence):
         load_recipe(path, ("network.backbone=face_mesh",))
+
+
+def test_a_model_is_called_by_what_a_file_can_be_called(tmp_path: Path) -> None:
+    for name in ("", "..", "runs/own", "own\\\\one"):
+        with pytest.raises(RecipeError, match="model's files are called so: write a name without"):
+            load_recipe(write(tmp_path, ""), (f'name="{name}"',))
+
+
+def test_heads_need_to_divide_nothing_where_tokens_are_unrelated(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, "[network]\nrelation_heads = 3\nrelation_layers = 0\n"))
 
 
 def test_missing_file_and_missing_key(tmp_path: Path) -> None:

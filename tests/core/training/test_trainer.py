@@ -21,6 +21,7 @@ from rtatl_core.cli import main
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.datasets.parts import Frame
+from rtatl_core.datasets.protocols import test_subjects as subjects_of
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.evaluation.readings import predict_store
 from rtatl_core.tasks.base import Batch
@@ -232,7 +233,8 @@ def test_a_model_can_be_trained_on_with_nothing_said_of_its_network(data: Path, 
     trainer.run()
     after = load_model(publish(trainer))
     assert after.card.config.sides, "these data do not tell sides, the model began with them"
-    assert set(before.facts["training"]["subjects"]) < set(after.facts["training"]["subjects"])
+    for people in ("subjects", "judged_by"):
+        assert set(before.facts["training"][people]) < set(after.facts["training"][people])
     with pytest.raises(RecipeError, match="backbone is 'face_mesh' there and 'resnet18' here"):
         Trainer(load_recipe(ROOT / "runs" / "finetune.toml", (*given, "network.backbone=resnet18")), tmp_path)
     with pytest.raises(RecipeError, match="which is missing"):
@@ -264,6 +266,83 @@ def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path)
         Trainer(recipe(data, *folds, "data.fold=2", f"optim.init={best.as_posix()}"), tmp_path / "other")
 
 
+def begun(trainer: Trainer, name: str = "last.pt") -> Path:
+    """A checkpoint as it is before the first step."""
+    trainer.out.mkdir(parents=True, exist_ok=True)
+    trainer._save(name)
+    return trainer.out / name
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("optim.choose=icc", "optim.choose is 'auto' there and 'icc' here"),
+        ("optim.weight_decay=0.5", r"optim.weight_decay is 0\.05 there and 0\.5 here"),
+        ("optim.backbone_rate=0.1", "optim.backbone_rate is 1"),
+        ('optim.frozen=["backbone.layer1"]', "optim.frozen is"),
+    ],
+)
+def test_what_a_resumed_run_would_not_follow_is_refused(data: Path, tmp_path: Path, change: str, sentence: str) -> None:
+    begun(Trainer(recipe(data), tmp_path))
+    with pytest.raises(RecipeError, match=rf"another recipe: {sentence}"):
+        Trainer(recipe(data, change), tmp_path).resume()
+
+
+def test_an_epoch_ends_with_the_steps_that_it_began_with(data: Path, tmp_path: Path) -> None:
+    between = Trainer(recipe(data), tmp_path)
+    changes = ("optim.steps=2", "optim.labelled_batch=8", "optim.unlabelled_batch=8")
+    other = ("optim.epochs=3", "optim.patience=1", "optim.threads=1", "optim.workers=1", "optim.learning_rate=1e-4")
+    begun(between)
+    Trainer(recipe(data, *changes, *other), tmp_path).resume()
+    between.step = 1
+    begun(between)
+    for change in changes:
+        with pytest.raises(RecipeError, match=f"another recipe: {change.split('=')[0]} is"):
+            Trainer(recipe(data, change), tmp_path).resume()
+    again = Trainer(recipe(data, *other), tmp_path)
+    again.resume()
+    assert again.step == 1
+
+
+def test_the_people_of_the_run_before_stay_on_record_and_do_not_validate(data: Path, tmp_path: Path) -> None:
+    first = Trainer(recipe(data), tmp_path / "first")
+    best = begun(first, "best.pt")
+    init = f"optim.init={best.as_posix()}"
+    other = ("data.selection=", "data.aside=", "optim.seed=3", "data.held_out=0.1")
+    second = Trainer(recipe(data, init, *other), tmp_path / "second")
+    assert second.data.validation is not None
+    store, rows = second.data.validation.store, second.data.validation.rows
+    assert not set(store.subjects[rows]) & set(first.subjects)
+    assert set(first.subjects) | set(second.data.subjects) == set(second.subjects)
+    assert {"k0", "k1"} <= set(first.judges) <= set(second.judges), "by whom the beginning was chosen"
+    third = Trainer(recipe(data, f"optim.init={begun(second, 'best.pt').as_posix()}", *other), tmp_path / "third")
+    assert set(second.judges) <= set(third.judges)
+    last = begun(second)
+    with pytest.raises(RecipeError, match=r"another recipe: optim\.init is '.*best.pt' there and '' here"):
+        Trainer(recipe(data, *other), tmp_path / "second").resume()
+    state = torch.load(last, weights_only=True)
+    torch.save(state | {"subjects": [*state["subjects"], "gone"], "judges": ["gone too"]}, last)
+    again = Trainer(recipe(data, init, *other), tmp_path / "second")
+    again.resume()
+    assert "gone" in again.subjects
+    assert {"gone too", "k0"} <= set(again.judges)
+    judge = f"data.aside={write_clips(tmp_path / 'taught', teacher=True).as_posix()}"  # the very people of videos
+    with pytest.raises(RecipeError, match=r"is in the training of .*best\.pt and in data\.aside"):
+        Trainer(recipe(data, init, judge, "data.unlabelled=[]"), tmp_path / "fourth")
+
+
+def test_who_chose_the_beginning_is_no_test_either(data: Path, tmp_path: Path) -> None:
+    first = Trainer(recipe(data, "data.protocol=subjects:3", "data.fold=1"), tmp_path / "first")
+    best = begun(first, "best.pt")
+    state = torch.load(best, weights_only=True)
+    torch.save(state | {"subjects": []}, best)
+    second = [f"optim.init={best.as_posix()}", "data.protocol=subjects:3"]
+    held = next(name for name in first.judges if name.startswith("s"))
+    fold = next(fold for fold in (2, 3) if held in subjects_of("subjects:3", fold, (f"s{k}" for k in range(10))))
+    with pytest.raises(RecipeError, match=rf"subject {held} is among those by whom .* and in the test fold"):
+        Trainer(recipe(data, *second, f"data.fold={fold}"), tmp_path / "second")
+
+
 def test_parts_can_be_frozen_and_the_backbone_learn_slowly(data: Path, tmp_path: Path) -> None:
     overrides = ("optim.epochs=1", "optim.steps=1", "optim.backbone_rate=0.25", "network.placed=4")
     trainer = Trainer(recipe(data, *overrides, 'optim.frozen=["backbone.layer1", "regions"]'), tmp_path)
@@ -282,6 +361,24 @@ def test_parts_can_be_frozen_and_the_backbone_learn_slowly(data: Path, tmp_path:
     assert trainer.network.head.whole.in_features == 4 * 16
     with pytest.raises(RecipeError, match=r"optim\.frozen names 'backbone\.layer9', which the network lacks"):
         Trainer(recipe(data, 'optim.frozen=["backbone.layer9"]'), tmp_path)
+    whole = '"backbone","regions","relation","head","geometry","flow","inpainting"'
+    with pytest.raises(RecipeError, match=r"optim\.frozen names .*, and nothing is left to learn; name fewer parts"):
+        Trainer(recipe(data, f"optim.frozen=[{whole}]"), tmp_path)
+
+
+def test_a_checkpoint_is_chosen_by_what_the_held_out_people_can_tell(data: Path, tmp_path: Path) -> None:
+    alone = ("data.selection=", "data.aside=")
+    with pytest.raises(RecipeError, match=r"optim\.choose is loss, but the data hold nothing to measure that by"):
+        Trainer(recipe(data, *alone, "optim.choose=loss"), tmp_path)
+    calm = tmp_path / "calm"
+    shutil.copytree(data / "labelled", calm)
+    part = calm / "parts" / "all"
+    np.save(part / "occurrence.npy", np.zeros_like(np.load(part / "occurrence.npy")))
+    np.save(part / "intensity.npy", np.full_like(np.load(part / "intensity.npy"), np.nan))
+    labelled = f"data.labelled={calm.as_posix()}"
+    with pytest.raises(RecipeError, match=r"optim\.choose is f1, but the data hold nothing to measure that by"):
+        Trainer(recipe(data, *alone, labelled, "optim.choose=f1"), tmp_path)
+    assert Trainer(recipe(data, *alone, labelled), tmp_path).choice.by == "last"
 
 
 def test_ctrl_c_within_an_epoch_saves_and_the_rest_is_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:

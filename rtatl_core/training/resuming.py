@@ -1,0 +1,46 @@
+"""What a run cannot change on its way, so that it ends as the one that was begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rtatl_core.errors import RecipeError
+from rtatl_core.models.config import RTATLConfig
+from rtatl_core.training.initial import first_difference
+from rtatl_core.training.recipe import Recipe
+
+_STAYS = ("seed", "init", "init_backbone", "frozen", "backbone_rate", "weight_decay", "choose")
+"""Keys of [optim] that tell where weights begin, which of them learn and how, and what the best checkpoint is."""
+_STAYS_IN_EPOCH = ("steps", "labelled_batch", "unlabelled_batch")
+"""Keys of [optim] that tell what an epoch is made of."""
+
+
+def require_same_run(
+    path: Path, state: dict[str, Any], config: RTATLConfig, recipe: Recipe, people: dict[str, list[str]]
+) -> None:
+    """state: the checkpoint ``path``. people: who trains, judges and is tested now. Raises RecipeError."""
+    there = RTATLConfig.from_json(state["config"])
+    if difference := first_difference(there.to_json(), config.to_json()):
+        raise RecipeError(
+            f"{path} holds another network than the recipe describes: {difference}; train into another folder"
+        )
+    within_epoch = state["step"] > 0
+    begun, now = (_what_stays(one, within_epoch) for one in (state["recipe"], recipe.to_json()))
+    if difference := first_difference(begun, now):
+        raise RecipeError(
+            f"{path} was begun with another recipe: {difference}; set it back or train into another folder"
+        )
+    if state.get("people", people) != people:
+        raise RecipeError(
+            f"{path} was begun with other people: the data were prepared anew, and some who were trained on may "
+            "be kept out now; train into another folder"
+        )
+
+
+def _what_stays(recipe: dict[str, Any], within_epoch: bool) -> dict[str, Any]:
+    """Whom the run learns from, what, and how."""
+    told = {f"{section}.{key}": value for section in ("data", "tasks") for key, value in recipe[section].items()}
+    told.pop("data.groups", None)  # only the card is divided by them
+    keys = (*_STAYS, *(_STAYS_IN_EPOCH if within_epoch else ()))
+    return told | {f"optim.{key}": recipe["optim"][key] for key in keys if key in recipe["optim"]}
