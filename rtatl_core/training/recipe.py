@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from rtatl_core.datasets.augment import AugmentConfig
 from rtatl_core.datasets.split import DataConfig
 from rtatl_core.errors import RecipeError
+from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.limits import FROM_0, FROM_1, OVER_0, Limit, require_within
 from rtatl_core.models.config import NetworkConfig
 from rtatl_core.tasks.consistency import ConsistencyConfig
@@ -22,6 +23,7 @@ from rtatl_core.tasks.roi_inpainting import InpaintingConfig
 from rtatl_core.training.initial import find_init, network_of
 
 T = TypeVar("T")
+TRUST_LEVELS = ("good", "usable", "experimental")
 _OPTIM = {
     "backbone_rate": FROM_0,
     "epochs": FROM_1,
@@ -121,6 +123,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.name or self.name in (".", "..") or set(self.name) & set("/\\"):
             raise ValueError(f"name is {self.name!r}; the model's files are called so: write a name without / and \\")
+
+        trust = self.card.get("trust", {})
+        known = isinstance(trust, dict) and trust.keys() <= set(map(str, ACTION_UNITS))
+        if not (known and all(level in TRUST_LEVELS for level in trust.values())):
+            raise ValueError(f"card.trust is {trust!r}; write for AUs by number one of {', '.join(TRUST_LEVELS)}")
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
