@@ -13,6 +13,7 @@ from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.datasets.flow_target import FlowTarget, warp_flow
+from rtatl_core.evaluation.metrics import pcc, rounded
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL
@@ -23,19 +24,28 @@ from rtatl_core.tasks.optical_flow import end_point_error
 def flow_error(network: RTATL, store: ChipStore, most: int = 2000) -> dict[str, Any]:
     """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the chip;
     over the pairs of ``flow_pairs.py`` (evenly spread ones if there are over ``most``), and over their
-    quarter with the strongest motion."""
-    errors = [
-        [float(end_point_error(guess, target)) * store.layout.side for guess in (predicted, torch.zeros_like(target))]
-        for predicted, target in _flows(network, store, most)
-    ]
+    quarter with the strongest motion. Also the PCC of the predicted flow with the target within each clip, over all
+    known cells and both directions."""
+    errors, clips = [], dict[str, list[Tensor]]()
+    for row, predicted, target in _flows(network, store, most):
+        guesses = (predicted, torch.zeros_like(target))
+        errors.append([float(end_point_error(guess, target)) * store.layout.side for guess in guesses])
+        known = ~target.isnan()
+        clips.setdefault(str(store.clips[row]), []).append(torch.stack([predicted[known], target[known]]).cpu())
     if not errors:
         return {"pairs": 0}
+    pairs = {clip: torch.cat(parts, dim=1).numpy() for clip, parts in clips.items()}
+    correlations = {clip: rounded(pcc(told, true), 2) for clip, (told, true) in pairs.items()}
     table = np.array(errors)
     moving = table[table[:, 1] >= np.quantile(table[:, 1], 0.75)]
     names = ("end_point_error_px", "of_no_motion_px")
-    result = {"pairs": len(table), **{n: round(float(v), 3) for n, v in zip(names, table.mean(axis=0), strict=True)}}
+    result: dict[str, Any] = {
+        "pairs": len(table),
+        **{n: round(float(v), 3) for n, v in zip(names, table.mean(axis=0), strict=True)},
+    }
     moving_values = zip(names, moving.mean(axis=0), strict=True)
-    return {**result, "moving_quarter": {name: round(float(value), 3) for name, value in moving_values}}
+    result["moving_quarter"] = {name: round(float(value), 3) for name, value in moving_values}
+    return {**result, "pcc": correlations}
 
 
 @torch.inference_mode()
@@ -43,16 +53,16 @@ def flow_gain(network: RTATL, store: ChipStore, most: int = 500) -> float:
     """0 to 1: the factor with which the predicted flow comes nearest to what follows, by least squares. The task's loss
     is for cells that move, so predictions of the whole face are too large; where they know nothing it is 0."""
     along = length = 0.0
-    for predicted, target in _flows(network, store, most):
+    for _, predicted, target in _flows(network, store, most):
         known = ~target.isnan()
         along += float((predicted * target)[known].sum())
         length += float(predicted[known].square().sum())
     return min(1.0, max(0.0, along / length)) if length > 0 else 1.0
 
 
-def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(1, 2, S/4, S/4) flow predicted from the first frame of each pair, and flow to the second, fractions of the
-    chip."""
+def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The row of the first frame of each pair, (1, 2, S/4, S/4) flow predicted from it, and flow to the second,
+    fractions of the chip."""
     network.eval()
     if network.flow is None:
         raise ValueError("the network has no flow decoder")
@@ -67,4 +77,4 @@ def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[Tensor
         field = target_of(*chips) if stored is None else warp_flow(stored, crop, store.layout, config.flow_to)
         image = network.standardise(to_tensor(torch.from_numpy(chips[0])[None].to(device)))
         predicted = network.flow(network.backbone(image).coarse) / FLOW_SCALE
-        yield predicted, torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None].to(device)
+        yield int(first), predicted, torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None].to(device)

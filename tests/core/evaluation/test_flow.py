@@ -21,16 +21,35 @@ from tests.core.stores import write_clips
 
 @pytest.mark.parametrize(("told", "gain"), [(2.0, 0.5), (0.5, 1.0), (-1.0, 0.0), (0.0, 1.0)])
 def test_flow_is_reduced_to_what_comes_true(monkeypatch: pytest.MonkeyPatch, told: float, gain: float) -> None:
-    def flows(*_: object) -> Iterator[tuple[Tensor, Tensor]]:
+    def flows(*_: object) -> Iterator[tuple[int, Tensor, Tensor]]:
         for seed in range(3):
             target = torch.randn(1, 2, 7, 7, generator=torch.Generator().manual_seed(seed))
             predicted = told * target
             target[..., 0, 0] = torch.nan  # outside the picture: not known
-            yield predicted, target
+            yield seed, predicted, target
 
     monkeypatch.setattr(flow, "_flows", flows)
     nobody = cast("RTATL", None), cast("ChipStore", Path())
     assert flow_gain(*nobody) == pytest.approx(gain)
+
+
+def test_flow_is_compared_within_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one clip it is told right but for its length, in the other one the wrong way round."""
+    store = ChipStore.open(write_clips(tmp_path, clips=2))
+    first = [int(np.flatnonzero(store.clips == clip)[0]) for clip in np.unique(store.clips)]
+
+    def flows(*_: object) -> Iterator[tuple[int, Tensor, Tensor]]:
+        for row, told in zip(first, (0.5, -1.0), strict=True):
+            target = torch.randn(1, 2, 7, 7, generator=torch.Generator().manual_seed(row))
+            predicted = told * target
+            target[..., 0, 0] = torch.nan
+            yield row, predicted, target
+
+    monkeypatch.setattr(flow, "_flows", flows)
+    found = flow.flow_error(cast("RTATL", None), store)
+    assert found["pairs"] == 2
+    assert list(found["pcc"].values()) == [1.0, -1.0]
+    assert found["end_point_error_px"] == pytest.approx(1.25 * found["of_no_motion_px"], rel=0.2)
 
 
 def test_known_motion_is_the_target_where_there_is_some(tmp_path: Path) -> None:
@@ -41,7 +60,7 @@ def test_known_motion_is_the_target_where_there_is_some(tmp_path: Path) -> None:
     fields[:, :10] = 0.03
     np.save(known, fields)
     network = RTATL(RTATLConfig(aus=(12,), width=8, token=16, geometry=0), flow=True)
-    targets = [target for _, target in flow._flows(network, ChipStore.open(tmp_path), 100)]
+    targets = [target for _, _, target in flow._flows(network, ChipStore.open(tmp_path), 100)]
     assert len(targets) == 20, "ten of each clip"
     assert [float(target[0, 0, 2].median()) > 0.02 for target in targets] == [False] * 10 + [True] * 10
 
