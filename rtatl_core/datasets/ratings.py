@@ -59,7 +59,7 @@ def read_ratings(path: Path) -> Ratings:
 
 def _values(cells: list[str], count: int, where: str) -> Float32:
     try:
-        values = np.array([float(cell) if cell.strip() else np.nan for cell in cells], np.float32)
+        values = np.array([float(cell) if cell.strip() else np.nan for cell in cells], np.float64)
     except ValueError as error:
         raise RecipeError(f"{where}: {error}; write intensities from 0 to 5, or nothing") from error
     if len(values) != count:
@@ -68,4 +68,4 @@ def _values(cells: list[str], count: int, where: str) -> Float32:
         )
     if ((values < 0) | (values > MAX_INTENSITY) | np.isinf(values)).any():
         raise RecipeError(f"{where} rates beyond 0 to 5; write intensities of FACS, A = 1 to E = 5")
-    return values
+    return values.astype(np.float32)

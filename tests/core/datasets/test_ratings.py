@@ -41,6 +41,7 @@ def test_ratings_of_photos_in_the_order_asked_for(tmp_path: Path) -> None:
         ('image,AU12\na.jpg,1\nb.jpg,"\nc.jpg,2\n', "it is no table"),
         ("image,AU04\na.jpg,much\n", "row 2.*much.*write intensities"),
         ("image,AU04\na.jpg,3\nb.jpg,6\n", "row 3 rates beyond 0 to 5"),
+        ("image,AU04\na.jpg,1e300\n", "row 2 rates beyond 0 to 5"),
         ("image,AU04\na.jpg,3,1\n", "row 2 has 2 cells where the heading names 1"),
         ("image,AU04\na.jpg,3\na.jpg,2\n", "a.jpg is rated twice"),
     ],
