@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from rtatl_core.calibration import Calibration
-from rtatl_core.datasets import prepare
 from rtatl_core.datasets.chips import write_meta
-from rtatl_core.datasets.parts import Plan
+from rtatl_core.datasets.claim import claim
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.files import replace_file
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -69,13 +68,13 @@ def declare(folder: Path, words: str) -> None:
     write_meta(folder, parts=[words], layout=ChipLayout(), aus=(), occurrence_rule="", origin={})
 
 
-def claim(folder: Path, words: str) -> None:
-    prepare._claim(folder / words, Plan(kind="test"))
+def begin(folder: Path, words: str) -> None:
+    claim(folder / words, {"kind": "test"}, "prepare")
 
 
 @pytest.mark.parametrize(
     ("write", "name"),
-    [(save_card, "tiny.json"), (declare, "meta.json"), (claim, "second/plan.json")],
+    [(save_card, "tiny.json"), (declare, "meta.json"), (begin, "second/plan.json")],
     ids=["a model's card", "a prepared folder", "a folder being prepared"],
 )
 def test_no_file_that_others_go_by_is_left_half_written(
