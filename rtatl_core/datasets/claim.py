@@ -32,8 +32,9 @@ def claim(out: Path, plan: dict[str, Any], command: str) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise RecipeError(f"{out} is not empty and not a folder of 'rtatl {command}'; name an empty or a new one")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        replace_file(note, json.dumps(plan, indent=1) + "\n")
+        with naming_a_full_disk(out):
+            out.mkdir(parents=True, exist_ok=True)
+            replace_file(note, json.dumps(plan, indent=1) + "\n")
     except OSError as error:
         raise RecipeError(f"{out} cannot be made ({error.strerror}); name a folder that you may write") from error
 
