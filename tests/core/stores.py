@@ -85,3 +85,15 @@ def write_clips(
 
 def open_store(folder: Path) -> ChipStore:
     return ChipStore.open(folder)
+
+
+def write_half_known_flow(folder: Path) -> Path:
+    """Two clips in parts of their own; only the second, b, has flow, with a motion in its upper cells that no picture
+    shows."""
+    write_clips(folder, name="a", clips=1, part="a")
+    write_clips(folder, name="b", clips=1, part="b", flow="dis")
+    known = folder / "parts" / "b" / "flow.npy"
+    fields = np.load(known)
+    fields[:, :10] = 0.03
+    np.save(known, fields)
+    return folder

@@ -19,7 +19,7 @@ from rtatl_core.datasets.loader import RawBatch, Source, StepPlan, Steps, load_s
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig, RoIInpainting
-from tests.core.stores import AUS, write_clips, write_labelled
+from tests.core.stores import AUS, write_clips, write_half_known_flow, write_labelled
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +118,8 @@ def test_plain_view_is_the_same_place_without_degradation(plan: StepPlan) -> Non
 
 @pytest.mark.parametrize("to", ["later", "rest"])
 def test_known_motion_stays_beside_clips_without_it(plan: StepPlan, tmp_path: Path, to: str) -> None:
-    write_clips(tmp_path, name="a", clips=1, part="a")
-    write_clips(tmp_path, name="b", clips=1, part="b", flow="dis")
-    known = tmp_path / "parts" / "b" / "flow.npy"
-    fields = np.load(known)
-    fields[:, :10] = 0.03
-    np.save(known, fields)
-    store = ChipStore.open(tmp_path)
+    store = ChipStore.open(write_half_known_flow(tmp_path))
+    fields = np.load(tmp_path / "parts" / "b" / "flow.npy")
     source = Source(store, np.arange(len(store)), labels=False)
     steps = Steps(dataclasses.replace(plan, labelled=None, unlabelled=(source,), flow_to=to), 0)
     crop = np.array([[1, 0, -16], [0, 1, -16]], np.float32)

@@ -16,7 +16,7 @@ from rtatl_core.evaluation import flow
 from rtatl_core.evaluation.flow import flow_gain
 from rtatl_core.models.decoders import FlowDecoder
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from tests.core.stores import write_clips
+from tests.core.stores import write_clips, write_half_known_flow
 
 
 @pytest.mark.parametrize(("told", "gain"), [(2.0, 0.5), (0.5, 1.0), (-1.0, 0.0), (0.0, 1.0)])
@@ -53,14 +53,9 @@ def test_flow_is_compared_within_clips(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_known_motion_is_the_target_where_there_is_some(tmp_path: Path) -> None:
-    write_clips(tmp_path, name="a", clips=1, part="a")
-    write_clips(tmp_path, name="b", clips=1, part="b", flow="dis")
-    known = tmp_path / "parts" / "b" / "flow.npy"
-    fields = np.load(known)
-    fields[:, :10] = 0.03
-    np.save(known, fields)
+    store = ChipStore.open(write_half_known_flow(tmp_path))
     network = RTATL(RTATLConfig(aus=(12,), width=8, token=16, geometry=0), flow=True)
-    targets = [target for _, _, target in flow._flows(network, ChipStore.open(tmp_path), 100)]
+    targets = [target for _, _, target in flow._flows(network, store, 100)]
     assert len(targets) == 20, "ten of each clip"
     assert [float(target[0, 0, 2].median()) > 0.02 for target in targets] == [False] * 10 + [True] * 10
 
