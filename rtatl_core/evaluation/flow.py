@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rtatl_core.datasets.augment import centre_crop
@@ -21,17 +22,20 @@ from rtatl_core.tasks.optical_flow import end_point_error
 
 
 @torch.inference_mode()
-def flow_error(network: RTATL, store: ChipStore, most: int = 2000) -> dict[str, Any]:
-    """End-point error of the flow predicted from single frames, and of predicting no motion, in pixels of the chip;
-    over the pairs of ``flow_pairs.py`` (evenly spread ones if there are over ``most``), and over their
-    quarter with the strongest motion. Also the PCC of the predicted flow with the target within each clip, over all
-    known cells and both directions."""
+def flow_error(
+    network: RTATL, store: ChipStore, rows: NDArray[np.int64] | None = None, most: int = 2000
+) -> dict[str, Any]:
+    """End-point error of the flow predicted from single frames (of these rows, or all), and of predicting no motion, in
+    pixels of the chip; over the pairs of ``flow_pairs.py`` (evenly spread ones if there are over ``most``), and over
+    their quarter with the strongest motion. Also the PCC of the predicted flow with the target within each clip, over
+    all known cells and both directions; all stills together are one, "stills"."""
     errors, clips = [], dict[str, list[Tensor]]()
-    for row, predicted, target in _flows(network, store, most):
+    for row, predicted, target in _flows(network, store, most, rows):
         guesses = (predicted, torch.zeros_like(target))
         errors.append([float(end_point_error(guess, target)) * store.layout.side for guess in guesses])
         known = ~target.isnan()
-        clips.setdefault(str(store.clips[row]), []).append(torch.stack([predicted[known], target[known]]).cpu())
+        clip = str(store.clips[row]) or "stills"
+        clips.setdefault(clip, []).append(torch.stack([predicted[known], target[known]]).cpu())
     if not errors:
         return {"pairs": 0}
     pairs = {clip: torch.cat(parts, dim=1).numpy() for clip, parts in clips.items()}
@@ -60,7 +64,9 @@ def flow_gain(network: RTATL, store: ChipStore, most: int = 500) -> float:
     return min(1.0, max(0.0, along / length)) if length > 0 else 1.0
 
 
-def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _flows(
+    network: RTATL, store: ChipStore, most: int, rows: NDArray[np.int64] | None = None
+) -> Iterator[tuple[int, Tensor, Tensor]]:
     """The row of the first frame of each pair, (1, 2, S/4, S/4) flow predicted from it, and flow to the second,
     fractions of the chip."""
     network.eval()
@@ -71,6 +77,8 @@ def _flows(network: RTATL, store: ChipStore, most: int) -> Iterator[tuple[int, T
     target_of = FlowTarget(to=config.flow_to)
     crop = np.array([[1, 0, -store.layout.margin], [0, 1, -store.layout.margin]], np.float32)
     pairs = frame_pairs(store, config.flow_to, config.flow_gap_s)
+    if rows is not None:
+        pairs = pairs[np.isin(pairs[:, 0], rows)]
     for first, second in pairs[:: max(1, len(pairs) // most)]:
         chips = [np.ascontiguousarray(centre_crop(store.chips[int(row)], store.layout)) for row in (first, second)]
         stored = store.stored_flow(int(first)) if store.flow_to[first] == second else None

@@ -155,6 +155,9 @@ def _measured(
             },
         }
     }
+    if network.flow is not None:
+        motion = flow_error(network, labelled.source.store, labelled.source.rows)
+        measured["held_out_labelled"] |= {"flow": motion} if motion["pairs"] else {}
     if data.selection is not None:
         real = predict_store(network, data.selection, np.arange(len(data.selection))).intensity
         measured["selection_video"] = {

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.parts import Frame
 from rtatl_core.evaluation import flow
 from rtatl_core.evaluation.flow import flow_gain
 from rtatl_core.models.decoders import FlowDecoder
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from tests.core.stores import write_clips, write_half_known_flow
+from tests.core.stores import face, write_clips, write_half_known_flow, write_store
 
 
 @pytest.mark.parametrize(("told", "gain"), [(2.0, 0.5), (0.5, 1.0), (-1.0, 0.0), (0.0, 1.0)])
@@ -50,6 +51,22 @@ def test_flow_is_compared_within_clips(tmp_path: Path, monkeypatch: pytest.Monke
     assert found["pairs"] == 2
     assert list(found["pcc"].values()) == [1.0, -1.0]
     assert found["end_point_error_px"] == pytest.approx(1.25 * found["of_no_motion_px"], rel=0.2)
+
+
+def test_stills_with_motion_of_their_own_are_compared_together(tmp_path: Path) -> None:
+    still = np.zeros((240, 240, 2), np.float32)
+    faces = []
+    for k in range(4):
+        picture, landmarks = face(1.0, np.random.default_rng(k))
+        motion = still + (0.0 if k < 2 else 4.0) * (np.arange(240) > 140)[:, None, None]  # of the lower face
+        faces.append((Frame(str(k), str(k), picture, flow=motion, flow_to=str(k)), landmarks, None))
+    store = ChipStore.open(write_store(tmp_path, faces))
+    network = RTATL(RTATLConfig(aus=(12,), width=8, token=16, geometry=0, flow_to="rest"), flow=True)
+    found, of_resting = flow.flow_error(network, store), flow.flow_error(network, store, np.array([0, 1]))
+    assert (found["pairs"], list(found["pcc"])) == (4, ["stills"])
+    assert found["of_no_motion_px"] > 0.5
+    assert (of_resting["pairs"], of_resting["of_no_motion_px"]) == (2, 0.0)
+    assert flow.flow_error(network, store, np.array([], np.int64)) == {"pairs": 0}
 
 
 def test_known_motion_is_the_target_where_there_is_some(tmp_path: Path) -> None:
