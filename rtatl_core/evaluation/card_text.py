@@ -84,6 +84,15 @@ def card_markdown(card: Mapping[str, Any]) -> str:
             parts += ["### Against ratings", against_ratings(audited["against_ratings"])]
         if "groups" in audited:
             parts += ["### Groups", groups(audited["groups"])]
+    if motion := _motion(card.get("measured", {})):
+        parts += [
+            "## Motion told from a single picture",
+            "PCC with the motion that is there, over all known cells and both directions, in the mean over clips, "
+            "where all stills are one; end-point error in pixels of the chip, and that of predicting no motion, of all "
+            "pictures and of the quarter with the strongest motion. Rendered faces bring their exact motion, others "
+            "have measured optical flow.",
+            motion,
+        ]
     parts += [
         "## Files",
         f"`{card['name']}.safetensors`, sha256 `{card['sha256']}`. Recipe and everybody trained on: in the JSON.",
@@ -123,6 +132,22 @@ def _evaluations(evaluations: Mapping[str, Mapping[str, Any]], labels: list[str]
         rows.append([label, *cells])
     header = ["AU", *(f"({k}) ICC(3,1) / PCC" for k, _ in _numbered(evaluations))]
     return [table(header, rows), " ".join(numbers)]
+
+
+def _motion(measured: Mapping[str, Any]) -> str:
+    rows = []
+    for name, faces in (("held_out_labelled", "of the training kind"), ("aside_video", "real clips kept aside")):
+        flow = measured.get(name, {}).get("flow", {})
+        if "pcc" not in flow:  # nothing to compare with, or a card from before
+            continue
+        told = _mean(flow["pcc"])
+        errors = [
+            f"{part['end_point_error_px']:.2f} ({part['of_no_motion_px']:.2f})"
+            for part in (flow, flow["moving_quarter"])
+        ]
+        rows.append([faces, str(flow["pairs"]), "" if told is None else f"{told:.2f}", *errors])
+    header = ["faces", "pictures", "PCC", "error (of no motion)", "where most moves"]
+    return table(header, rows) if rows else ""
 
 
 def _numbered(evaluations: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, tuple[str, Mapping[str, Any]]]]:

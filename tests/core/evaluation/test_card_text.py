@@ -126,3 +126,14 @@ def test_the_bundled_card_is_told_in_words() -> None:
     for key in ("data", "known_faults", "not_for", "licence"):
         assert card[key], key
     assert "real_faces" in card["measured"]
+
+
+def test_a_card_says_how_well_motion_is_told() -> None:
+    error = {"end_point_error_px": 0.5, "of_no_motion_px": 0.8}
+    motion = {"pairs": 30, **error, "moving_quarter": {**error, "of_no_motion_px": 2.0}}
+    aside = {"flow": {**motion, "pcc": {"one.mp4": 0.7, "two.mp4": 0.2, "still.mp4": None}}}
+    rendered = {"flow": {**motion, "pcc": {"stills": 0.8}}}
+    text = card_markdown({**CARD, "measured": {"held_out_labelled": rendered, "aside_video": aside}})
+    assert "| of the training kind | 30 | 0.80 | 0.50 (0.80) | 0.50 (2.00) |" in text
+    assert "| real clips kept aside | 30 | 0.45 | 0.50 (0.80) | 0.50 (2.00) |" in text
+    assert "Motion" not in card_markdown({**CARD, "measured": {"aside_video": {"flow": {"pairs": 0}}}})
