@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import rtatl_core
-from au_desktop.settings import LAYERS, MOST_FACES
+from au_desktop.settings import LAYERS, MOST_FACES, host_and_port
 from rtatl_core.system import APT_LINE, has_screen, missing_libraries
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--theme", choices=("dark", "light", "system"))
     add("--layers", metavar="L", type=_layers, help=f"all, or some of {','.join(LAYERS)}")
     add("--size", metavar="WxH", type=_size, help="size of the window, for example 1280x800")
+    add("--lsl", action="store_true", default=None, help="send the numbers to the Lab Streaming Layer")
+    add("--osc", metavar="HOST:PORT", type=_address, help="send the numbers as OSC messages")
     add("--settings", metavar="DIR", type=Path, help="folder of the settings instead of the usual one")
     script = parser.add_argument_group("scripted use")
     script.add_argument("--record", metavar="DIR", type=Path, help="record at once; session folder in DIR")
@@ -114,6 +116,14 @@ def _count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= MOST_FACES:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of faces; write 1 to {MOST_FACES}")
     return int(text)
+
+
+def _address(text: str) -> str:
+    try:
+        host_and_port(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -34,6 +34,9 @@ class Launch:
     faces: int | None = None
     size: tuple[int, int] | None = None
     layers: tuple[str, ...] | None = None
+    lsl: bool | None = None
+    osc: str | None = None
+    """Address that OSC messages go to."""
 
     @property
     def scripted(self) -> bool:
@@ -53,6 +56,9 @@ class Flagged:
             "theme": launch.theme,
             "max_faces": launch.faces,
             "layers": launch.layers,
+            "lsl": launch.lsl,
+            "osc": None if launch.osc is None else True,
+            "osc_address": launch.osc,
             "record_root": str(launch.record.resolve()) if launch.record is not None else None,
         }
         self._saved, self._size = saved, launch.size

@@ -53,6 +53,11 @@ class Settings:
     personal: bool = True
     """Faces are compared with how the same person looked so far, by models that can."""
     max_faces: int = 1
+    lsl: bool = False
+    """Numbers go to the Lab Streaming Layer."""
+    osc: bool = False
+    """They go as OSC messages to `osc_address`."""
+    osc_address: str = "127.0.0.1:9000"
     record_root: str = field(default_factory=_record_root)
     window_geometry: str | None = None
     """Base64 of what Qt saves; the same for window_state."""
@@ -72,6 +77,9 @@ class Settings:
             "smoothing_s": isinstance(self.smoothing_s, (int, float)) and 0 <= self.smoothing_s <= 5,
             "personal": isinstance(self.personal, bool),
             "max_faces": isinstance(self.max_faces, int) and 1 <= self.max_faces <= MOST_FACES,
+            "lsl": isinstance(self.lsl, bool),
+            "osc": isinstance(self.osc, bool),
+            "osc_address": isinstance(self.osc_address, str) and is_address(self.osc_address),
             "record_root": isinstance(self.record_root, str) and bool(self.record_root),
             "window_geometry": _is_text_or_none(self.window_geometry),
             "window_state": _is_text_or_none(self.window_state),
@@ -79,6 +87,22 @@ class Settings:
         for name, good in checks.items():
             if not good:
                 raise ValueError(f"{name} cannot be {getattr(self, name)!r}")
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """HOST:PORT, the host by its name or number. Raises ValueError."""
+    host, colon, port = address.strip().rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{address!r} is no address; write HOST:PORT, for example 127.0.0.1:9000")
+    return host.strip("[]"), int(port)
+
+
+def is_address(text: str) -> bool:
+    try:
+        host_and_port(text)
+    except ValueError:
+        return False
+    return True
 
 
 def folder() -> Path:

@@ -8,6 +8,7 @@ window shows it in its banner.
     │   ├── WeightsError    weights missing, corrupt, of another shape, or with another hash than their card says
     │   ├── RecipeError     a training recipe or data folder that cannot be used
     │   └── SessionError    a session folder that cannot be written or read
+    ├── StreamError         numbers cannot be sent to other programs; everything else goes on
     ├── PredictionError     the network gave no numbers for a frame; the next one may do
     └── TrainingError       training stopped by itself (NaN loss); the last good checkpoint is kept
 """
@@ -41,6 +42,10 @@ class RecipeError(InputError):
 
 class SessionError(InputError):
     """A session folder cannot be written or read."""
+
+
+class StreamError(AUError):
+    """Numbers cannot be sent to other programs."""
 
 
 class PredictionError(AUError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +20,10 @@ from au_desktop.runtime.capture import Capture, CaptureState, Report
 from au_desktop.runtime.recordings import Recordings
 from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
+from au_desktop.settings import Settings
 from au_desktop.sinks.history import History
 from au_desktop.sinks.recorder import RecordingStatus
+from au_desktop.sinks.streams import Streams, openers
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame
@@ -87,6 +90,7 @@ class Pipeline:
             ),
         )
         self._recordings = Recordings(self._analysis, self._notices, self._lock)
+        self._streams = Streams(self._on_stream_fault)
 
     def start(self) -> None:
         """Starts the analysis thread, which loads the engine."""
@@ -166,6 +170,10 @@ class Pipeline:
         self._analysis.wish("personal", on)
         self._recordings.note("setting", f"personal = {on}")
 
+    def set_streams(self, settings: Settings) -> None:
+        """To which other programs the numbers of every frame go."""
+        self._streams.choose(openers(settings))
+
     def start_recording(self, root: Path, *, anew: bool = False) -> Path:
         """Makes the session folder in `root` and records from the next frame on; the folder of a recording that runs
         already is returned as it is. A file that has ended plays again, and is recorded from its first frame; `anew`:
@@ -195,7 +203,10 @@ class Pipeline:
     def mark(self) -> int | None:
         """Notes a marker now; its number, None when nothing is recorded. Raises SessionError before the first frame."""
         recorder = self._recordings.running
-        return recorder.mark() if recorder else None
+        number = recorder.mark() if recorder else None
+        if number is not None:
+            self._streams.mark(str(number), time.perf_counter())
+        return number
 
     @property
     def recorded(self) -> bool:
@@ -273,6 +284,7 @@ class Pipeline:
         if not self._analysis.stop():
             log.warning("the analysis did not stop in time")
         self._recordings.close()
+        self._streams.close()
         return recorder.folder if recorder is not None else None
 
     def _on_frame(self, capture: Capture, frame: AnalysedFrame) -> None:
@@ -284,6 +296,8 @@ class Pipeline:
                 self._notices.withdraw("silent")
             self.history.append(frame)
             self.view.put(frame)
+            if self._facts is not None:
+                self._streams.put(capture.spec.name, frame, self._facts.model)
             if frame.faces and not self._faces_seen:
                 self._faces_seen = True
                 self._notices.withdraw("faces")
@@ -291,6 +305,12 @@ class Pipeline:
                 text = f"No face found in {capture.spec.name}; turn towards the camera or make more light."
                 self._notices.post("faces", "info", text)
         self._recordings.deliver(capture, frame)
+
+    def _on_stream_fault(self, text: str) -> None:
+        if text:
+            self._notices.post("streams", "warning", text)
+        else:
+            self._notices.withdraw("streams")
 
     def _on_again(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:

@@ -145,6 +145,7 @@ class MainWindow(QMainWindow):
         options.smoothing_chosen.connect(self._set_smoothing)
         options.personal_chosen.connect(self._set_personal)
         options.mirror_chosen.connect(self._set_mirror)
+        options.streams_chosen.connect(self._set_streams)
         options.faces_chosen.connect(lambda count: self._change_engine(max_faces=count))
         options.device_chosen.connect(lambda device: self._change_engine(device=device))
         options.model_chosen.connect(self._set_model)
@@ -179,6 +180,7 @@ class MainWindow(QMainWindow):
         self.traces.set_seconds(settings.curve_seconds)
         self.options.show_settings(settings)
         self._bridge.pipeline.set_layers(settings.layers)
+        self._set_streams({})
         self.resize(QSize(1280, 800))
         restore_layout(settings.window_geometry, settings.window_state, self, self._left, self._body)
 
@@ -273,6 +275,11 @@ class MainWindow(QMainWindow):
     def _set_mirror(self, on: bool) -> None:
         self._change(mirror=on)
         self._show_mirrored()
+
+    def _set_streams(self, changes: Mapping[str, object]) -> None:
+        self._change(**changes)
+        self._bridge.pipeline.set_streams(self.settings)
+        self.line.show_streams(self.settings)
 
     def _change_engine(self, **changes: object) -> None:
         before = self.settings

@@ -1,5 +1,5 @@
-"""The settings pop-up: smoothing, own face, number of faces, model, device, mirror, folder of recordings. Choices
-act at once, while a recording goes on too, except for the number of faces."""
+"""The settings pop-up: smoothing, own face, number of faces, model, device, mirror, streams to other programs, folder
+of recordings. Choices act at once, while a recording goes on too, except for the number of faces."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QMenu,
     QSlider,
     QVBoxLayout,
     QWidget,
 )
 
-from au_desktop.settings import MOST_FACES, Settings
+from au_desktop.settings import MOST_FACES, Settings, is_address
 from au_desktop.ui.controls import Button, Segmented
 from au_desktop.ui.theme import Look
 from rtatl_core.card import DEFAULT_MODEL, bundled_models
@@ -96,6 +97,8 @@ class Options(QFrame):
     device_chosen = Signal(str)
     personal_chosen = Signal(bool)
     mirror_chosen = Signal(bool)
+    streams_chosen = Signal(object)
+    """What changes of lsl, osc and osc_address."""
     folder_wanted = Signal()
 
     def __init__(self, look: Look, parent: QWidget, *, devices: Sequence[str] = ("auto",)) -> None:
@@ -113,6 +116,7 @@ class Options(QFrame):
         self._settling = QTimer(self, singleShot=True, interval=SETTLES_MS)
         self._settling.timeout.connect(self._choose_smoothing)
         self._smoothing_ms = 0
+        self._address = ""
         self._smoothing_text = QLabel()
         self._smoothing_text.setObjectName("Quiet")
         self._smoothing_text.setFixedWidth(54)
@@ -128,6 +132,15 @@ class Options(QFrame):
         self.personal.toggled.connect(self.personal_chosen)
         self.mirror = Switch(look, "Mirror live cameras")
         self.mirror.toggled.connect(self.mirror_chosen)
+        self.lsl = Switch(look, "Send to the Lab Streaming Layer")
+        self.lsl.toggled.connect(lambda on: self.streams_chosen.emit({"lsl": on}))
+        self.osc = Switch(look, "Send OSC messages")
+        self.osc.toggled.connect(lambda on: self.streams_chosen.emit({"osc": on}))
+        self.osc_address = QLineEdit()
+        self.osc_address.setAccessibleName("Address that OSC messages go to")
+        self.osc_address.setToolTip("HOST:PORT, for example 127.0.0.1:9000")
+        self.osc_address.setFixedWidth(170)
+        self.osc_address.editingFinished.connect(self._choose_address)
         self._folder = QLabel()
         self._folder.setObjectName("Quiet")
         change = Button(look, "Change…", tip="Choose where session folders are made")
@@ -139,6 +152,11 @@ class Options(QFrame):
         smoothing = QHBoxLayout()
         smoothing.addWidget(self.smoothing)
         smoothing.addWidget(self._smoothing_text)
+        osc = QHBoxLayout()
+        osc.setSpacing(14)
+        osc.addStretch()
+        osc.addWidget(self.osc_address)
+        osc.addWidget(self.osc)
         end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
             ("Smoothing", "Steadier values, a little later; raw ones are recorded too", smoothing),
@@ -147,6 +165,8 @@ class Options(QFrame):
             ("Model", "Which network the numbers come from", self.model),
             *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
+            ("Lab Streaming Layer", "Send every frame's numbers into this network", self.lsl),
+            ("OSC", "Send them to the program at this address", osc),
         )
         for i, (title, hint, control) in enumerate(rows):
             grid.addWidget(_caption(title, hint), i, 0)
@@ -169,7 +189,8 @@ class Options(QFrame):
 
     def show_settings(self, settings: Settings) -> None:
         """Shows what is chosen."""
-        for control in (self.smoothing, self.personal, self.mirror):
+        controls = (self.smoothing, self.personal, self.mirror, self.lsl, self.osc)
+        for control in controls:
             control.blockSignals(True)
         if not (self.smoothing.isSliderDown() or self._settling.isActive()):
             self.smoothing.setValue(round(settings.smoothing_s * 1000 / _STEP_MS))
@@ -177,8 +198,13 @@ class Options(QFrame):
         self._show_smoothing()
         self.personal.setChecked(settings.personal)
         self.mirror.setChecked(settings.mirror)
-        for control in (self.smoothing, self.personal, self.mirror):
+        self.lsl.setChecked(settings.lsl)
+        self.osc.setChecked(settings.osc)
+        for control in controls:
             control.blockSignals(False)
+        if not self.osc_address.hasFocus():
+            self.osc_address.setText(settings.osc_address)
+        self._address = settings.osc_address
         self.faces.choose(settings.max_faces - 1)
         self.model.show_model(settings.model)
         if settings.device in self._devices:
@@ -206,6 +232,14 @@ class Options(QFrame):
             super().keyPressEvent(event)
         elif not event.isAutoRepeat():
             act()
+
+    def _choose_address(self) -> None:
+        """What is no address is taken back."""
+        address = self.osc_address.text().strip()
+        if not is_address(address):
+            self.osc_address.setText(self._address)
+        elif address != self._address:
+            self.streams_chosen.emit({"osc_address": address})
 
     def _smoothing_moved(self) -> None:
         """A value that is only passed by is none that was chosen: a recording notes every one."""

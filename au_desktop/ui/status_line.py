@@ -7,6 +7,7 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
+from au_desktop.settings import Settings
 from au_desktop.ui.theme import Look, font
 from au_desktop.words import clock
 
@@ -37,6 +38,7 @@ class StatusLine(QWidget):
         self._state = ("", "faint")
         self._left: list[tuple[str, str, str]] = []
         self._right = ""
+        self._streams: tuple[str, ...] = ()
         self._said = ""
         self._moment = QTimer(self)
         self._moment.setSingleShot(True)
@@ -67,6 +69,10 @@ class StatusLine(QWidget):
         self.setAccessibleName(self.text)
         self.update()
 
+    def show_streams(self, settings: Settings) -> None:
+        """Where numbers go besides, so that nobody sends them without knowing."""
+        self._streams = tuple(name for name, on in (("LSL", settings.lsl), ("OSC", settings.osc)) if on)
+
     def show_status(self, status: Status, delay_ms: float | None) -> None:
         name, colour = _STATES[status.state]
         if status.state is State.LIVE and status.source is not None and not status.source.live:
@@ -84,7 +90,11 @@ class StatusLine(QWidget):
             if status.position_s is not None and status.duration_s:
                 self._left.append((clock(status.position_s), f"of {clock(status.duration_s)}", "text"))
         size = status.source_size
-        parts = [f"{size[0]} \N{MULTIPLICATION SIGN} {size[1]}" if size else "", (status.device or "").upper()]
+        parts = [
+            *self._streams,
+            f"{size[0]} \N{MULTIPLICATION SIGN} {size[1]}" if size else "",
+            (status.device or "").upper(),
+        ]
         self._right = "   ".join(part for part in parts if part)
         self.setAccessibleName(self.text)
         self.update()

@@ -307,6 +307,11 @@ QMenu::indicator {{ width: 0; }}
 #Popover {{ background: {t.raised}; border: 1px solid {t.hover}; }}
 #Popover QPushButton[kind=""], #Banner QPushButton[kind=""] {{ background: {t.hover}; }}
 #Popover QPushButton[kind=""]:hover, #Banner QPushButton[kind=""]:hover {{ background: {t.line}; }}
+QLineEdit {{
+  background: {t.window}; border: 1px solid {t.line}; border-radius: 8px; padding: 0 9px; min-height: 28px;
+  selection-background-color: {t.accent}; selection-color: {t.on_accent};
+}}
+QLineEdit:focus {{ border-color: {t.accent}; }}
 QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.track}; }}
 QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.accent}; }}
 QSlider::handle:horizontal {{

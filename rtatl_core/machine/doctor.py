@@ -189,6 +189,8 @@ def _extras() -> Iterator[Finding]:
         ("synth", "moderngl", "rendering faces"),
         ("cluster", "distributed", "rtatl analyze on a Dask cluster"),
         ("train", "tensorboard", "curves of training runs"),
+        ("streams", "pylsl", "sending numbers to the Lab Streaming Layer"),
+        ("streams", "pythonosc", "sending numbers as OSC messages"),
         *([("openvino", "openvino", "a faster network on this processor")] if has_amx() else []),
     ):
         if importlib.util.find_spec(module) is None:

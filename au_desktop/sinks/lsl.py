@@ -1,0 +1,85 @@
+"""Numbers for the Lab Streaming Layer (https://labstreaminglayer.org), in which laboratories record many devices on one
+clock: an outlet for each face, and one for markers.
+
+A camera drops frames, so samples are irregular (nominal rate 0) and each has the time of its capture. Channels are
+named as the columns of frames.csv; a face that is not there reads NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from typing import Any
+
+from au_desktop.sinks.outlet import Heading, Sample
+from rtatl_core.errors import StreamError
+from rtatl_core.sessions.rows import SIDES, FaceRecord, RowFormat
+from rtatl_core.system import how_to_install
+
+TYPE = "FACS"
+"""Of the streams of faces; that of the markers is "Markers"."""
+
+
+class LslOutlet:
+    def __init__(self, heading: Heading) -> None:
+        """Raises StreamError without pylsl, and where it finds no liblsl for this system."""
+        try:
+            import pylsl
+        except (ImportError, RuntimeError, OSError) as error:
+            raise StreamError(f"The Lab Streaming Layer needs pylsl ({error}); {how_to_install('streams')}") from error
+        self._pylsl = pylsl
+        self._heading = heading
+        described = RowFormat(heading.aus, heading.sides).columns
+        self._channels = {name: described[name]["unit"] for name in described if _is_sent(name)}
+        self._faces = [self._open_face(0)]
+        self._markers = self._open(f"{heading.source}_Markers", "Markers", ["marker"], text=True)
+
+    def send(self, sample: Sample) -> None:
+        while len(self._faces) < len(sample.faces):
+            self._faces.append(self._open_face(len(self._faces)))
+        stamp = self._on_lsl_clock(sample.captured_at)
+        for outlet, face in zip(self._faces, sample.faces, strict=True):
+            outlet.push_sample(self._values(sample.number, face), stamp)
+
+    def mark(self, label: str, at: float) -> None:
+        self._markers.push_sample([label], self._on_lsl_clock(at))
+
+    def close(self) -> None:
+        """Outlets end when nobody holds them any more."""
+        self._faces, self._markers = [], None
+
+    def _on_lsl_clock(self, at: float) -> float:
+        return float(self._pylsl.local_clock() - (time.perf_counter() - at))
+
+    def _values(self, number: int, face: FaceRecord | None) -> list[float]:
+        if face is None:
+            return [number, math.nan, math.nan, 0.0, *[math.nan] * (len(self._channels) - 4)]
+        result = face.result
+        sides = result.sides.reshape(-1).tolist() if self._heading.sides and result.sides is not None else []
+        return [number, face.face_id, face.confidence, 1.0, *face.pose.tolist(), *result.intensity.tolist(), *sides]
+
+    def _open_face(self, place: int) -> Any:
+        return self._open(f"{self._heading.source}_AU{place + 1 if place else ''}", TYPE, list(self._channels))
+
+    def _open(self, name: str, kind: str, channels: list[str], *, text: bool = False) -> Any:
+        """source_id: the same after a restart, so that recorders find the stream again."""
+        form = self._pylsl.cf_string if text else self._pylsl.cf_double64
+        identity = f"au-desktop {platform.node()} {name}"
+        info = self._pylsl.StreamInfo(name, kind, len(channels), self._pylsl.IRREGULAR_RATE, form, identity)
+        description = info.desc()
+        description.append_child_value("manufacturer", "AU Desktop")
+        description.append_child_value("model", self._heading.model)
+        listed = description.append_child("channels")
+        for channel in channels:
+            one = listed.append_child("channel")
+            one.append_child_value("label", channel)
+            one.append_child_value("unit", self._channels.get(channel, ""))
+            one.append_child_value("type", "Intensity" if channel.startswith("AU") else "")
+        return self._pylsl.StreamOutlet(info)
+
+
+def _is_sent(column: str) -> bool:
+    """Of the columns of frames.csv."""
+    first = ("frame", "face_id", "confidence", "success", "pose_")
+    return column.startswith(first) or (column.startswith("AU") and column.endswith(("_r", *SIDES)))

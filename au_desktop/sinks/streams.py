@@ -1,0 +1,170 @@
+"""AU values out of the running program: what a frame showed, as numbers, to whoever listens.
+
+Enters: analysed frames and markers, from threads that never wait for it; leaves: samples of the Lab Streaming Layer
+(lsl.py) and OSC messages (osc.py), sent by a thread of its own. Nothing is sent unless the person turned it on.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from au_desktop.settings import Settings, host_and_port
+from au_desktop.sinks.lsl import LslOutlet
+from au_desktop.sinks.osc import OscOutlet
+from au_desktop.sinks.outlet import Heading, Opener, Outlet, Sample
+from rtatl_core.errors import StreamError
+from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.sessions.rows import FaceRecord
+
+log = logging.getLogger(__name__)
+
+ROOM = 256
+"""Frames that may wait to be sent; of more, the newest are left out."""
+STOP_S = 2.0
+
+
+def openers(settings: Settings) -> tuple[Opener, ...]:
+    """Of the outlets that are chosen."""
+    chosen: list[Opener] = [LslOutlet] if settings.lsl else []
+    if settings.osc:
+        chosen.append(partial(OscOutlet, *host_and_port(settings.osc_address)))
+    return tuple(chosen)
+
+
+class Places:
+    """Who stands in which place, so that a receiver can rely on a small number: a face keeps its place while it is
+    followed, a new one takes the first place that nobody has in this frame."""
+
+    def __init__(self) -> None:
+        self._ids: list[int | None] = [None]
+
+    def of(self, faces: Sequence[FaceRecord]) -> tuple[FaceRecord | None, ...]:
+        seen: dict[int | None, FaceRecord] = {face.face_id: face for face in faces}
+        for face_id in seen.keys() - set(self._ids):
+            free = next((k for k, held in enumerate(self._ids) if held not in seen), len(self._ids))
+            self._ids[free : free + 1] = [face_id]
+        return tuple(seen.get(face_id) for face_id in self._ids)
+
+
+class _Frame(NamedTuple):
+    heading: Heading
+    number: int
+    captured_at: float
+    faces: tuple[FaceRecord, ...]
+
+
+class _Mark(NamedTuple):
+    label: str
+    at: float
+
+
+class _Choice(NamedTuple):
+    openers: tuple[Opener, ...]
+
+
+class Streams:
+    """Sends what is analysed through the outlets that are chosen. Every method returns at once but `close`."""
+
+    def __init__(self, on_fault: Callable[[str], None]) -> None:
+        """`on_fault(text)` is called in the thread that sends when something cannot be sent, with "" when all can."""
+        self._on_fault = on_fault
+        self._queue: queue.SimpleQueue[_Frame | _Mark | _Choice | None] = queue.SimpleQueue()
+        self._openers: tuple[Opener, ...] = ()
+        self._outlets: list[Outlet] = []
+        self._heading: Heading | None = None
+        self._places = Places()
+        self._refused = self._told = ""
+        self._thread: threading.Thread | None = None
+        self.on = False
+        """Whether anything is chosen."""
+        self.left_out = 0
+        """Frames that found no room."""
+
+    def choose(self, openers: Sequence[Opener]) -> None:
+        """Ends the outlets there are; these begin with the next frame."""
+        self.on = bool(openers)
+        if self._thread is None and self.on:
+            self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
+            self._thread.start()
+        self._queue.put(_Choice(tuple(openers)))
+
+    def put(self, source: str, frame: AnalysedFrame, model: Mapping[str, Any]) -> None:
+        if not self.on:
+            return
+        if self._queue.qsize() >= ROOM:
+            self.left_out += 1
+            return
+        faces = sorted((FaceRecord.of(face) for face in frame.faces), key=lambda face: face.face_id)
+        packet = frame.packet
+        heading = Heading.of(source, frame, model)
+        self._queue.put(_Frame(heading, packet.number, packet.captured_at, tuple(faces)))
+
+    def mark(self, label: str, at: float) -> None:
+        if self.on:
+            self._queue.put(_Mark(label, at))
+
+    def close(self) -> None:
+        """Sends what waits, and ends."""
+        self.on = False
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(STOP_S)
+            if self._thread.is_alive():
+                log.warning("the streams did not end in time")
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                self._take(item)
+            except Exception as error:
+                log.exception("streams")
+                self._tell(f"Numbers cannot be sent to other programs ({error}); turn it off and on again.")
+        self._end()
+
+    def _take(self, item: _Frame | _Mark | _Choice) -> None:
+        match item:
+            case _Choice(openers):
+                self._openers, self._heading, self._refused = openers, None, ""
+                self._end()
+                self._tell("")
+            case _Mark(label, at):
+                self._each(lambda outlet: outlet.mark(label, at))
+            case _Frame(heading, number, captured_at, faces):
+                if heading != self._heading:
+                    self._begin(heading)
+                sample = Sample(number, captured_at, self._places.of(faces))
+                self._each(lambda outlet: outlet.send(sample))
+
+    def _begin(self, heading: Heading) -> None:
+        self._end()
+        self._heading, self._places, self._refused = heading, Places(), ""
+        for opener in self._openers:
+            try:
+                self._outlets.append(opener(heading))
+            except StreamError as error:
+                self._refused = str(error)
+
+    def _each(self, act: Callable[[Outlet], None]) -> None:
+        """After a fault it is tried again with the next frame: a network may come back."""
+        fault = self._refused
+        for outlet in self._outlets:
+            try:
+                act(outlet)
+            except StreamError as error:
+                fault = str(error)
+        self._tell(fault)
+
+    def _tell(self, fault: str) -> None:
+        if fault != self._told:
+            self._told = fault
+            self._on_fault(fault)
+
+    def _end(self) -> None:
+        for outlet in self._outlets:
+            outlet.close()
+        self._outlets = []

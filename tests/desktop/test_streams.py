@@ -1,0 +1,347 @@
+"""Numbers that leave the running program: who gets what, on which clock, and what the person is told."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from au_desktop.__main__ import _parser
+from au_desktop.launch import Flagged, Launch
+from au_desktop.runtime.pipeline import State
+from au_desktop.settings import Settings, host_and_port
+from au_desktop.sinks import lsl, osc
+from au_desktop.sinks.outlet import Heading, Sample
+from au_desktop.sinks.streams import ROOM, Places, Streams
+from rtatl_core.errors import StreamError
+from rtatl_core.handoffs import AnalysedFrame, FramePacket
+from rtatl_core.sessions.rows import FaceRecord
+from tests.desktop.conftest import MakeDesk, until, wait_until
+from tests.desktop.fakes import AUS, CAMERA, FakeEngine, camera_opener, intensities, picture
+from tests.desktop.hands import LEFT, live
+
+MODEL = {"name": "fake-1", "sha256": "abc"}
+
+
+def analysed(number: int = 1, faces: int = 1) -> AnalysedFrame:
+    packet = FramePacket(picture((64, 48), number), number, number / 25, time.perf_counter())
+    return FakeEngine(faces=faces).process(packet)
+
+
+def faces_of(frame: AnalysedFrame) -> list[FaceRecord]:
+    return [FaceRecord.of(face) for face in frame.faces]
+
+
+class Outlet:
+    """Keeps what it is given; refuses the frames whose numbers are `bad`."""
+
+    def __init__(self, heading: Heading, bad: tuple[int, ...] = ()) -> None:
+        self.heading, self.bad = heading, bad
+        self.samples: list[Sample] = []
+        self.marks: list[str] = []
+        self.closed = False
+
+    def send(self, sample: Sample) -> None:
+        if sample.number in self.bad:
+            raise StreamError("the network is gone")
+        self.samples.append(sample)
+
+    def mark(self, label: str, at: float) -> None:
+        self.marks.append(label)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Sending:
+    """Streams with one outlet after another, and what was told of them."""
+
+    def __init__(self, bad: tuple[int, ...] = ()) -> None:
+        self.outlets: list[Outlet] = []
+        self.faults: list[str] = []
+        self.streams = Streams(self.faults.append)
+        self._bad = bad
+
+    def open(self, heading: Heading) -> Outlet:
+        self.outlets.append(Outlet(heading, self._bad))
+        return self.outlets[-1]
+
+    def finish(self) -> None:
+        self.streams.close()
+        assert all(outlet.closed for outlet in self.outlets)
+
+
+def test_nothing_is_sent_before_it_is_chosen_and_everything_after() -> None:
+    sending = Sending()
+    sending.streams.put("camera", analysed(1), MODEL)
+    sending.streams.choose([sending.open])
+    for number in (2, 3):
+        sending.streams.put("camera", analysed(number), MODEL)
+    sending.streams.mark("1", time.perf_counter())
+    sending.streams.choose([])
+    sending.streams.put("camera", analysed(4), MODEL)
+    sending.finish()
+    (outlet,) = sending.outlets
+    assert outlet.heading == Heading("camera", AUS, False, "fake-1 abc")
+    assert [sample.number for sample in outlet.samples] == [2, 3]
+    assert outlet.marks == ["1"]
+    np.testing.assert_allclose(outlet.samples[0].faces[0].result.intensity, intensities(2 / 25), rtol=1e-6)
+
+
+def test_another_source_or_model_begins_other_streams() -> None:
+    sending = Sending()
+    sending.streams.choose([sending.open])
+    for source, model in (("one", MODEL), ("one", MODEL), ("two", MODEL), ("two", MODEL | {"sha256": "def"})):
+        sending.streams.put(source, analysed(), model)
+    sending.finish()
+    heads = [(outlet.heading.source, outlet.heading.model, len(outlet.samples)) for outlet in sending.outlets]
+    assert heads == [("one", "fake-1 abc", 2), ("two", "fake-1 abc", 1), ("two", "fake-1 def", 1)]
+
+
+def test_a_fault_is_told_once_and_taken_back_when_it_is_over() -> None:
+    sending = Sending(bad=(2, 3))
+    sending.streams.choose([sending.open])
+    for number in range(1, 6):
+        sending.streams.put("camera", analysed(number), MODEL)
+    sending.finish()
+    assert sending.faults == ["the network is gone", ""]
+    assert [sample.number for sample in sending.outlets[0].samples] == [1, 4, 5]
+
+
+def test_an_outlet_that_cannot_be_opened_is_told_until_it_is_given_up() -> None:
+    def refuse(heading: Heading) -> Outlet:
+        raise StreamError("no library")
+
+    sending = Sending()
+    sending.streams.choose([refuse, sending.open])
+    for number in (1, 2):
+        sending.streams.put("camera", analysed(number), MODEL)
+    sending.streams.choose([sending.open])
+    sending.finish()
+    assert sending.faults == ["no library", ""]
+    assert [sample.number for sample in sending.outlets[0].samples] == [1, 2]
+
+
+def test_a_mistake_of_ours_does_not_end_the_thread() -> None:
+    sending = Sending()
+    sending.streams.choose([sending.open])
+    sending.streams.put("camera", analysed(1), MODEL)
+    sending.streams.mark(None, 0.0)  # type: ignore[arg-type]
+    monkey = sending.streams._each
+    sending.streams._each = lambda act: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    sending.streams.put("camera", analysed(2), MODEL)
+    time.sleep(0.1)
+    sending.streams._each = monkey  # type: ignore[method-assign]
+    sending.streams.put("camera", analysed(3), MODEL)
+    sending.finish()
+    assert sending.faults[0].startswith("Numbers cannot be sent to other programs (")
+    assert sending.outlets[0].samples[-1].number == 3
+
+
+def test_a_receiver_that_hangs_costs_frames_not_memory() -> None:
+    sending = Sending()
+    sending.streams.on = True  # nobody takes from the queue
+    for number in range(1, ROOM + 11):
+        sending.streams.put("camera", analysed(number), MODEL)
+    assert sending.streams.left_out == 10
+    sending.streams.close()
+
+
+def test_faces_keep_their_places() -> None:
+    one, two, three = (FaceRecord(i, 1.0, np.zeros(6), faces_of(analysed())[0].result, (0, 0, 1, 1)) for i in range(3))
+    places = Places()
+    assert places.of([]) == (None,)
+    assert places.of([one]) == (one,)
+    assert places.of([one, two]) == (one, two)
+    assert places.of([two]) == (None, two), "who stays does not move up"
+    assert places.of([two, three]) == (three, two)
+    assert places.of([one, two, three]) == (three, two, one)
+
+
+@pytest.mark.parametrize("text", ["", "here", "here:", ":9000", "here:0", "here:70000", "here:1x", "here:²"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="write HOST:PORT"):
+        host_and_port(text)
+    with pytest.raises(ValueError, match="osc_address"):
+        Settings(osc_address=text)
+
+
+def test_addresses() -> None:
+    assert host_and_port("studio.local:9000") == ("studio.local", 9000)
+    assert host_and_port("[::1]:7") == ("::1", 7)
+
+
+# -- OSC ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def receiver() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        made.bind(("127.0.0.1", 0))
+        made.settimeout(5)
+        yield made
+
+
+def received(receiver: socket.socket) -> dict[str, list[Any]]:
+    """The messages of one packet."""
+    from pythonosc.osc_bundle import OscBundle
+    from pythonosc.osc_message import OscMessage
+
+    packet = receiver.recv(65536)
+    messages = list(OscBundle(packet)) if OscBundle.dgram_is_bundle(packet) else [OscMessage(packet)]
+    return {message.address: message.params for message in messages}
+
+
+def test_osc_messages(receiver: socket.socket) -> None:
+    pytest.importorskip("pythonosc")
+    outlet = osc.OscOutlet("127.0.0.1", receiver.getsockname()[1], Heading("camera", AUS, False, ""))
+    frame = analysed(7)
+    outlet.send(Sample(7, 0.0, (faces_of(frame)[0], None)))
+    first, second = received(receiver), received(receiver)
+    assert first["/face/0/frame"] == [7]
+    assert first["/face/0/success"] == [1]
+    face = frame.faces[0]
+    assert first["/face/0/AU12"] == pytest.approx([face.result.intensity[AUS.index(12)]])
+    pose = [*face.observation.pose.translation_mm, *face.observation.pose.rotation_rad]
+    assert first["/face/0/pose"] == pytest.approx(pose, rel=1e-6)
+    assert len(first) == len(AUS) + 3
+    assert second == {"/face/1/frame": [7], "/face/1/success": [0]}
+    outlet.mark("4", 0.0)
+    assert received(receiver) == {"/marker": ["4"]}
+    outlet.close()
+
+
+def test_osc_to_nobody_knows_whom() -> None:
+    pytest.importorskip("pythonosc")
+    with pytest.raises(StreamError, match=r"OSC: nowhere\.invalid is not known here .*; correct its address"):
+        osc.OscOutlet("nowhere.invalid", 9000, Heading("camera", AUS, False, ""))
+
+
+@pytest.mark.parametrize(
+    ("module", "open_outlet"),
+    [("pythonosc", lambda heading: osc.OscOutlet("127.0.0.1", 9, heading)), ("pylsl", lsl.LslOutlet)],
+)
+def test_a_missing_library_is_named(
+    monkeypatch: pytest.MonkeyPatch, module: str, open_outlet: Callable[[Heading], object]
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(StreamError, match=r"needs (python-osc|pylsl).*install -c constraints.txt -e .*\[streams\]"):
+        open_outlet(Heading("camera", AUS, False, ""))
+
+
+# -- Lab Streaming Layer -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pylsl(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Looks for streams on this machine only."""
+    config = tmp_path_factory.mktemp("lsl") / "lsl.cfg"
+    config.write_text("[multicast]\nResolveScope = machine\n[log]\nlevel = -3\n")
+    os.environ["LSLAPICFG"] = str(config)  # read when the library is first loaded
+    return pytest.importorskip("pylsl")
+
+
+def inlet(pylsl: Any, name: str) -> Any:
+    (info,) = pylsl.resolve_byprop("name", name, minimum=1, timeout=5)
+    made = pylsl.StreamInlet(info)
+    made.open_stream(5)
+    return made
+
+
+def test_lsl_samples_have_the_time_of_the_capture(pylsl: Any) -> None:
+    outlet = lsl.LslOutlet(Heading("lsl test", AUS, False, "fake-1 abc"))
+    faces, markers = inlet(pylsl, "lsl test_AU"), inlet(pylsl, "lsl test_Markers")
+    frame = analysed(3)
+    now = time.perf_counter()
+    outlet.send(Sample(3, now - 0.5, (faces_of(frame)[0],)))
+    outlet.send(Sample(4, now, (None,)))
+    outlet.mark("1", now)
+    (first, first_at), (second, second_at) = faces.pull_sample(5), faces.pull_sample(5)
+    info = faces.info(5)
+    labels = info.get_channel_labels()
+    assert (info.type(), info.nominal_srate(), info.source_id()[:10]) == ("FACS", 0, "au-desktop")
+    assert labels[:4] == ["frame", "face_id", "confidence", "success"]
+    assert labels[-1] == "AU43_r"
+    told = dict(zip(labels, first, strict=True))
+    assert told["frame"] == 3
+    assert told["AU12_r"] == pytest.approx(frame.faces[0].result.intensity[AUS.index(12)])
+    assert told["pose_Tz"] == pytest.approx(frame.faces[0].observation.pose.translation_mm[2])
+    assert second_at - first_at == pytest.approx(0.5, abs=0.05)
+    assert pylsl.local_clock() - second_at < 5
+    assert second[:4] == pytest.approx([4, np.nan, np.nan, 0], nan_ok=True)
+    assert np.isnan(second[4:]).all()
+    assert markers.pull_sample(5)[0] == ["1"]
+    outlet.close()
+
+
+def test_a_second_face_has_a_stream_of_its_own(pylsl: Any) -> None:
+    outlet = lsl.LslOutlet(Heading("lsl pair", AUS, False, ""))
+    outlet.send(Sample(1, time.perf_counter(), tuple(faces_of(analysed(1, faces=2)))))
+    second = inlet(pylsl, "lsl pair_AU2")
+    outlet.send(Sample(2, time.perf_counter(), tuple(faces_of(analysed(2, faces=2)))))
+    values, _ = second.pull_sample(5)
+    assert values[:2] == [2, 1]
+    outlet.close()
+
+
+# -- the whole path ----------------------------------------------------------------------------------------------
+
+
+def test_the_pipeline_sends_what_it_shows(make_pipeline: Any, receiver: socket.socket) -> None:
+    pytest.importorskip("pythonosc")
+    pipeline = make_pipeline(open_source=camera_opener(frames=10, fps=100))
+    address = f"127.0.0.1:{receiver.getsockname()[1]}"
+    pipeline.set_streams(Settings(osc=True, osc_address=address))
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, lambda status: status.state is State.LIVE and status.analysed > 0)
+    assert received(receiver)["/face/0/success"] == [1]
+    pipeline.set_streams(Settings(osc=True, osc_address="nowhere.invalid:1"))
+    notice = until(pipeline, lambda status: status.notice is not None).notice
+    assert "nowhere.invalid is not known here" in notice.text
+    pipeline.set_streams(Settings())
+    until(pipeline, lambda status: status.notice is None)
+
+
+def test_switches_and_address_act_at_once_and_the_status_line_says_so(
+    make_desk: MakeDesk, receiver: socket.socket
+) -> None:
+    pytest.importorskip("pythonosc")
+    desk = live(make_desk())
+    address = f"127.0.0.1:{receiver.getsockname()[1]}"
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    field = desk.window.options.osc_address
+    field.selectAll()
+    QTest.keyClicks(field, address)
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert desk.window.settings.osc_address == address
+    QTest.mouseClick(desk.window.options.osc, LEFT)
+    assert desk.window.settings.osc
+    wait_until(lambda: "OSC" in desk.window.line.text)
+    assert received(receiver)["/face/0/success"] == [1]
+    field.selectAll()
+    QTest.keyClicks(field, "nobody")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert (field.text(), desk.window.settings.osc_address) == (address, address), "what is no address is taken back"
+    QTest.mouseClick(desk.window.options.osc, LEFT)
+    wait_until(lambda: "OSC" not in desk.window.line.text)
+    desk.window.options.close()
+
+
+def test_flags_turn_streams_on_for_one_run(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = _parser().parse_args(["--lsl", "--osc", "studio:9000"])
+    flagged = Flagged(Settings(), Launch(lsl=arguments.lsl, osc=arguments.osc), None)
+    settings = flagged.settings()
+    assert (settings.lsl, settings.osc, settings.osc_address) == (True, True, "studio:9000")
+    assert flagged.to_keep(settings, (1280, 800)) == Settings()
+    assert not Flagged(Settings(), Launch(), None).settings().lsl
+    with pytest.raises(SystemExit, match="2"):
+        _parser().parse_args(["--osc", "studio"])
+    assert "'studio' is no address; write HOST:PORT" in capsys.readouterr().err
