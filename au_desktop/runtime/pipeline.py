@@ -23,7 +23,7 @@ from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, 
 from au_desktop.settings import Settings
 from au_desktop.sinks.history import History
 from au_desktop.sinks.recorder import RecordingStatus
-from au_desktop.sinks.streams import Streams, openers
+from au_desktop.sinks.streams import Streams
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame
@@ -90,7 +90,7 @@ class Pipeline:
             ),
         )
         self._recordings = Recordings(self._analysis, self._notices, self._lock)
-        self._streams = Streams(self._on_stream_fault)
+        self._streams = Streams(self._on_stream_fault, self._on_marker)
 
     def start(self) -> None:
         """Starts the analysis thread, which loads the engine."""
@@ -171,8 +171,8 @@ class Pipeline:
         self._recordings.note("setting", f"personal = {on}")
 
     def set_streams(self, settings: Settings) -> None:
-        """To which other programs the numbers of every frame go."""
-        self._streams.choose(openers(settings))
+        """To which other programs the numbers of every frame go, and whether their markers are noted."""
+        self._streams.choose(settings)
 
     def start_recording(self, root: Path, *, anew: bool = False) -> Path:
         """Makes the session folder in `root` and records from the next frame on; the folder of a recording that runs
@@ -311,6 +311,10 @@ class Pipeline:
             self._notices.post("streams", "warning", text)
         else:
             self._notices.withdraw("streams")
+
+    def _on_marker(self, stream: str, text: str, at: float) -> None:
+        with self._lock:
+            self._recordings.note(f"lsl:{stream}", text, at)
 
     def _on_again(self, capture: Capture, frame: AnalysedFrame) -> None:
         with self._lock:

@@ -163,9 +163,10 @@ class Recordings:
         recorder.finish(at_end=capture.stats().at_end)
         return recorder
 
-    def note(self, kind: str, label: str) -> None:
+    def note(self, kind: str, label: str, at: float | None = None) -> None:
+        """at: see ``Recorder.event``."""
         if recorder := self.running:
-            recorder.event(kind, label)
+            recorder.event(kind, label, at)
 
     def pause(self) -> None:
         if recorder := self.running:

@@ -17,8 +17,10 @@ from rtatl_core.errors import StreamError
 from rtatl_core.sessions.rows import SIDES, FaceRecord, RowFormat
 from rtatl_core.system import how_to_install
 
-TYPE = "FACS"
-"""Of the streams of faces; that of the markers is "Markers"."""
+FACES, MARKERS = "FACS", "Markers"
+"""Types of our streams; the second is everybody's."""
+IDENTITY = "au-desktop "
+"""What every source_id of ours begins with."""
 
 
 class LslOutlet:
@@ -33,7 +35,7 @@ class LslOutlet:
         described = RowFormat(heading.aus, heading.sides).columns
         self._channels = {name: described[name]["unit"] for name in described if _is_sent(name)}
         self._faces = [self._open_face(0)]
-        self._markers = self._open(f"{heading.source}_Markers", "Markers", ["marker"], text=True)
+        self._markers = self._open(f"{heading.source}_Markers", MARKERS, ["marker"], text=True)
 
     def send(self, sample: Sample) -> None:
         while len(self._faces) < len(sample.faces):
@@ -60,12 +62,12 @@ class LslOutlet:
         return [number, face.face_id, face.confidence, 1.0, *face.pose.tolist(), *result.intensity.tolist(), *sides]
 
     def _open_face(self, place: int) -> Any:
-        return self._open(f"{self._heading.source}_AU{place + 1 if place else ''}", TYPE, list(self._channels))
+        return self._open(f"{self._heading.source}_AU{place + 1 if place else ''}", FACES, list(self._channels))
 
     def _open(self, name: str, kind: str, channels: list[str], *, text: bool = False) -> Any:
         """source_id: the same after a restart, so that recorders find the stream again."""
         form = self._pylsl.cf_string if text else self._pylsl.cf_double64
-        identity = f"au-desktop {platform.node()} {name}"
+        identity = f"{IDENTITY}{platform.node()} {name}"
         info = self._pylsl.StreamInfo(name, kind, len(channels), self._pylsl.IRREGULAR_RATE, form, identity)
         description = info.desc()
         description.append_child_value("manufacturer", "AU Desktop")

@@ -146,9 +146,10 @@ class Recorder:
             self._paused_s += time.perf_counter() - self._paused_at
             self._paused_at = None
 
-    def event(self, kind: str, label: str) -> bool:
-        """Notes something that happens now. False: the recording has just ended, it is not noted."""
-        return self._take(_Event(kind, label, time.perf_counter()))
+    def event(self, kind: str, label: str, at: float | None = None) -> bool:
+        """Notes something that happens now, or happened `at` that moment of ``time.perf_counter``. False: the recording
+        has just ended, it is not noted."""
+        return self._take(_Event(kind, label, time.perf_counter() if at is None else at))
 
     def mark(self) -> int | None:
         """Notes a marker at this moment; returns its number, from 1 on, None when the recording has just ended. Raises
@@ -251,8 +252,8 @@ class Recorder:
         timestamp, frame = 0.0, None
         if self._last is not None:
             last = self._rebased(self._last)
-            since_s = max(0.0, event.at - self._last_at) if self.live else 0.0
-            timestamp, frame = last.timestamp + since_s, last.number
+            since_s = event.at - self._last_at if self.live else 0.0
+            timestamp, frame = max(0.0, last.timestamp + since_s), last.number
         self._writer.event(event.kind, event.label, timestamp, frame)
 
     def _rebased(self, record: FrameRecord) -> FrameRecord:

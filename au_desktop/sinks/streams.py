@@ -1,7 +1,8 @@
 """AU values out of the running program: what a frame showed, as numbers, to whoever listens.
 
 Enters: analysed frames and markers, from threads that never wait for it; leaves: samples of the Lab Streaming Layer
-(lsl.py) and OSC messages (osc.py), sent by a thread of its own. Nothing is sent unless the person turned it on.
+(lsl.py) and OSC messages (osc.py), sent by a thread of its own, and other programs' markers (lsl_markers.py). Nothing
+is sent unless the person turned it on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from au_desktop.settings import Settings, host_and_port
 from au_desktop.sinks.lsl import LslOutlet
+from au_desktop.sinks.lsl_markers import LslMarkers
 from au_desktop.sinks.osc import OscOutlet
 from au_desktop.sinks.outlet import Heading, Opener, Outlet, Sample
 from rtatl_core.errors import StreamError
@@ -70,9 +72,11 @@ class _Choice(NamedTuple):
 class Streams:
     """Sends what is analysed through the outlets that are chosen. Every method returns at once but `close`."""
 
-    def __init__(self, on_fault: Callable[[str], None]) -> None:
-        """`on_fault(text)` is called in the thread that sends when something cannot be sent, with "" when all can."""
-        self._on_fault = on_fault
+    def __init__(self, on_fault: Callable[[str], None], on_marker: Callable[[str, str, float], object]) -> None:
+        """`on_fault(text)` is called in the thread that sends when something cannot be sent, with "" when all can;
+        `on_marker`: see ``LslMarkers``, which listens while the Lab Streaming Layer is chosen."""
+        self._on_fault, self._on_marker = on_fault, on_marker
+        self._markers: LslMarkers | None = None
         self._queue: queue.SimpleQueue[_Frame | _Mark | _Choice | None] = queue.SimpleQueue()
         self._openers: tuple[Opener, ...] = ()
         self._outlets: list[Outlet] = []
@@ -85,8 +89,17 @@ class Streams:
         self.left_out = 0
         """Frames that found no room."""
 
-    def choose(self, openers: Sequence[Opener]) -> None:
-        """Ends the outlets there are; these begin with the next frame."""
+    def choose(self, settings: Settings) -> None:
+        """Ends the outlets there are; those of these settings begin with the next frame."""
+        if settings.lsl and self._markers is None:
+            self._markers = LslMarkers(self._on_marker)
+        elif self._markers is not None and not settings.lsl:
+            self._markers.close()
+            self._markers = None
+        self.use(openers(settings))
+
+    def use(self, openers: Sequence[Opener]) -> None:
+        """These outlets from now on."""
         self.on = bool(openers)
         if self._thread is None and self.on:
             self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
@@ -110,6 +123,8 @@ class Streams:
 
     def close(self) -> None:
         """Sends what waits, and ends."""
+        if self._markers is not None:
+            self._markers.close()
         self.on = False
         self._queue.put(None)
         if self._thread is not None:

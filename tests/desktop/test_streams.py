@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings, host_and_port
 from au_desktop.sinks import lsl, osc
+from au_desktop.sinks.lsl_markers import EVERY_S, LslMarkers
 from au_desktop.sinks.outlet import Heading, Sample
 from au_desktop.sinks.streams import ROOM, Places, Streams
 from rtatl_core.errors import StreamError
@@ -66,7 +69,7 @@ class Sending:
     def __init__(self, bad: tuple[int, ...] = ()) -> None:
         self.outlets: list[Outlet] = []
         self.faults: list[str] = []
-        self.streams = Streams(self.faults.append)
+        self.streams = Streams(self.faults.append, lambda *marker: None)
         self._bad = bad
 
     def open(self, heading: Heading) -> Outlet:
@@ -81,11 +84,11 @@ class Sending:
 def test_nothing_is_sent_before_it_is_chosen_and_everything_after() -> None:
     sending = Sending()
     sending.streams.put("camera", analysed(1), MODEL)
-    sending.streams.choose([sending.open])
+    sending.streams.use([sending.open])
     for number in (2, 3):
         sending.streams.put("camera", analysed(number), MODEL)
     sending.streams.mark("1", time.perf_counter())
-    sending.streams.choose([])
+    sending.streams.use([])
     sending.streams.put("camera", analysed(4), MODEL)
     sending.finish()
     (outlet,) = sending.outlets
@@ -97,7 +100,7 @@ def test_nothing_is_sent_before_it_is_chosen_and_everything_after() -> None:
 
 def test_another_source_or_model_begins_other_streams() -> None:
     sending = Sending()
-    sending.streams.choose([sending.open])
+    sending.streams.use([sending.open])
     for source, model in (("one", MODEL), ("one", MODEL), ("two", MODEL), ("two", MODEL | {"sha256": "def"})):
         sending.streams.put(source, analysed(), model)
     sending.finish()
@@ -107,7 +110,7 @@ def test_another_source_or_model_begins_other_streams() -> None:
 
 def test_a_fault_is_told_once_and_taken_back_when_it_is_over() -> None:
     sending = Sending(bad=(2, 3))
-    sending.streams.choose([sending.open])
+    sending.streams.use([sending.open])
     for number in range(1, 6):
         sending.streams.put("camera", analysed(number), MODEL)
     sending.finish()
@@ -120,10 +123,10 @@ def test_an_outlet_that_cannot_be_opened_is_told_until_it_is_given_up() -> None:
         raise StreamError("no library")
 
     sending = Sending()
-    sending.streams.choose([refuse, sending.open])
+    sending.streams.use([refuse, sending.open])
     for number in (1, 2):
         sending.streams.put("camera", analysed(number), MODEL)
-    sending.streams.choose([sending.open])
+    sending.streams.use([sending.open])
     sending.finish()
     assert sending.faults == ["no library", ""]
     assert [sample.number for sample in sending.outlets[0].samples] == [1, 2]
@@ -131,7 +134,7 @@ def test_an_outlet_that_cannot_be_opened_is_told_until_it_is_given_up() -> None:
 
 def test_a_mistake_of_ours_does_not_end_the_thread() -> None:
     sending = Sending()
-    sending.streams.choose([sending.open])
+    sending.streams.use([sending.open])
     sending.streams.put("camera", analysed(1), MODEL)
     sending.streams.mark(None, 0.0)  # type: ignore[arg-type]
     monkey = sending.streams._each
@@ -245,7 +248,12 @@ def pylsl(tmp_path_factory: pytest.TempPathFactory) -> Any:
     config = tmp_path_factory.mktemp("lsl") / "lsl.cfg"
     config.write_text("[multicast]\nResolveScope = machine\n[log]\nlevel = -3\n")
     os.environ["LSLAPICFG"] = str(config)  # read when the library is first loaded
-    return pytest.importorskip("pylsl")
+    library = pytest.importorskip("pylsl")
+    probe = library.StreamOutlet(library.StreamInfo("lsl probe", "test", 1, 0, library.cf_string, "probe"))
+    if not library.resolve_byprop("name", "lsl probe", timeout=5):
+        pytest.skip("streams are not found on this machine; its firewall or network forbids multicast")
+    del probe
+    return library
 
 
 def inlet(pylsl: Any, name: str) -> Any:
@@ -289,6 +297,44 @@ def test_a_second_face_has_a_stream_of_its_own(pylsl: Any) -> None:
     values, _ = second.pull_sample(5)
     assert values[:2] == [2, 1]
     outlet.close()
+
+
+def test_markers_of_other_programs_come_with_their_time_and_our_own_do_not(pylsl: Any) -> None:
+    ours = lsl.LslOutlet(Heading("lsl own", AUS, False, ""))
+    info = pylsl.StreamInfo("stimuli", "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, "another program")
+    theirs = pylsl.StreamOutlet(info)
+    heard: list[tuple[str, str, float]] = []
+    listening = LslMarkers(lambda *marker: heard.append(marker))
+    try:
+        assert theirs.wait_for_consumers(5)
+        shown = time.perf_counter()
+        theirs.push_sample(["face on"], pylsl.local_clock() - 0.3)
+        ours.mark("1", shown)
+        theirs.push_sample(["face off"])
+        wait_until(lambda: len(heard) == 2)
+        time.sleep(3 * EVERY_S)
+    finally:
+        listening.close()
+    assert [marker[:2] for marker in heard] == [("stimuli", "face on"), ("stimuli", "face off")]
+    assert heard[0][2] == pytest.approx(shown - 0.3, abs=0.02)
+    assert heard[1][2] == pytest.approx(shown, abs=0.02)
+    ours.close()
+
+
+def test_markers_are_events_of_the_recording(make_pipeline: Any, tmp_path: Path) -> None:
+    pipeline = make_pipeline(open_source=camera_opener(frames=10_000, fps=50))
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, lambda status: status.analysed > 2)
+    folder = pipeline.start_recording(tmp_path)
+    began = time.perf_counter()
+    until(pipeline, lambda status: status.recording is not None and status.recording.rows > 20)
+    pipeline._on_marker("stimuli", "face on", began + 0.1)
+    pipeline.stop_recording()
+    (event,) = [line for line in (folder / "events.csv").read_text().splitlines() if "stimuli" in line]
+    session = json.loads((folder / "session.json").read_text())
+    assert "lsl:stimuli,face on" in event
+    assert float(event.split(",")[0]) == pytest.approx(began + 0.1 - session["clock"]["perf_counter"], abs=2e-3)
 
 
 # -- the whole path ----------------------------------------------------------------------------------------------
