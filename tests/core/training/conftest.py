@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from rtatl_core.training.recipe import Recipe, load_recipe
 from rtatl_core.training.trainer import Trainer
 from tests.core.stores import write_clips, write_labelled
+from tests.tables import csv_rows
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +36,7 @@ def recipe(data: Path, *overrides: str) -> Recipe:
 
 def rows(path: Path) -> list[dict[str, str]]:
     """Of a log, without what is different every time."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{k: v for k, v in row.items() if k not in ("seconds", "faces_per_s")} for row in csv.DictReader(file)]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "faces_per_s")} for row in csv_rows(path)]
 
 
 def begun(trainer: Trainer, name: str = "last.pt") -> Path:

@@ -29,23 +29,24 @@ def test_a_checkpoint_is_chosen_by_what_the_held_out_people_can_tell(data: Path,
     assert Trainer(recipe(data, *alone, labelled), tmp_path).choice.by == "last"
 
 
-def test_patience_ends_a_run_that_gets_no_better(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+NOT_MEASURED = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"),
+    [
+        ([0.1, 0.5, 0.4, 0.3, 0.9], 4),
+        ([NOT_MEASURED] * 9, 2),
+        ([NOT_MEASURED, 0.5, NOT_MEASURED, NOT_MEASURED, 0.9], 4),
+    ],
+    ids=["worse", "not measured", "not measured any more"],
+)
+def test_patience_ends_a_run_that_gets_no_better(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[float], epochs: int
+) -> None:
+    scores = iter(given)
     monkeypatch.setattr("rtatl_core.training.trainer.validate", lambda *_: ({}, next(scores)))
     trainer = Trainer(recipe(data, "optim.epochs=9", "optim.patience=2", "optim.steps=1"), tmp_path)
     best = trainer.run()
-    assert trainer.epoch == 4
+    assert trainer.epoch == epochs
     assert torch.load(best, weights_only=True)["epoch"] == 2
-
-
-def test_patience_ends_a_run_that_cannot_be_measured(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number, (given, epochs, best) in enumerate((([np.nan] * 9, 2, 2), ([np.nan, 0.5, np.nan, np.nan, 0.9], 4, 2))):
-        scores = iter(given)
-        monkeypatch.setattr("rtatl_core.training.trainer.validate", lambda *_, scores=scores: ({}, next(scores)))
-        wanted = recipe(data, "optim.epochs=9", "optim.patience=2", "optim.steps=1")
-        trainer = Trainer(wanted, tmp_path / str(number))
-        path = trainer.run()
-        assert trainer.epoch == epochs
-        assert torch.load(path, weights_only=True)["epoch"] == best

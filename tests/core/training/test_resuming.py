@@ -48,12 +48,13 @@ def test_training_leaves_a_model_and_resumes_exactly(data: Path, tmp_path: Path)
 def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path) -> None:
     folds = ("data.protocol=subjects:3", "optim.epochs=1", "optim.steps=1")
     first = Trainer(recipe(data, *folds, "data.fold=1"), tmp_path)
-    best = first.run()
+    begun(first)
+    best = begun(first, "best.pt")
     with pytest.raises(RecipeError, match=r"another recipe: data.fold is 1 there and 2 here"):
         Trainer(recipe(data, *folds, "data.fold=2"), tmp_path).resume()
     with pytest.raises(RecipeError, match=r"optim\.seed is 0 there and 4 here"):
         Trainer(recipe(data, *folds, "data.fold=1", "optim.seed=4"), tmp_path).resume()
-    with pytest.raises(RecipeError, match="token is 16 there and 8 here"):
+    with pytest.raises(RecipeError, match="another network than the recipe describes: token is 16 there and 8 here"):
         Trainer(recipe(data, *folds, "data.fold=1", "network.token=8"), tmp_path).resume()
     with pytest.raises(RecipeError, match=r"tasks.flow is 0.1 there and 0.0 here"):
         Trainer(recipe(data, *folds, "data.fold=1", "tasks.flow=0"), tmp_path).resume()
@@ -62,7 +63,7 @@ def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path)
     shutil.copytree(data / "labelled", more)
     index = more / "parts" / "all" / "index.csv"
     another = Trainer(recipe(data, *folds, "data.fold=1", f"data.labelled={more.as_posix()}"), tmp_path / "more-run")
-    another.run()
+    begun(another)
     index.write_text(index.read_text().replace(",s4,", ",someone,"))
     with pytest.raises(RecipeError, match="other people: the data were prepared anew"):
         Trainer(another.recipe, another.out).resume()
