@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,27 @@ def test_other_sessions_are_left_alone(tmp_path: Path, changes: dict[str, Any]) 
     before = {file: file.read_bytes() for file in (tmp_path / "a").iterdir()}
     assert list(recover_sessions(tmp_path)) == []
     assert {file: file.read_bytes() for file in (tmp_path / "a").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "process",
+    [process_mark() | {"started": 0}, {"host": "another", "pid": 1, "started": 0}, None],
+    ids=["its number is another program's now", "of another computer, old", "of an older version, old"],
+)
+def test_what_nobody_writes_any_more_is_finished(tmp_path: Path, process: dict[str, Any] | None) -> None:
+    folder = interrupted(tmp_path, process=process) / "a"
+    long_ago = time.time() - 61
+    for name in ("frames.csv", "session.json"):
+        os.utime(folder / name, (long_ago, long_ago))
+    assert [found.folder for found in recover_sessions(tmp_path)] == [folder]
+
+
+def test_zeros_where_the_power_went_are_cut_off(tmp_path: Path) -> None:
+    frames = interrupted(tmp_path) / "a" / "frames.csv"
+    frames.write_text("frame,face_id,timestamp,analysed\n1,0,0.0,1\n2,0,0.0\0\0\0\0\n3,0,0.08,1\n")
+    (found,) = recover_sessions(tmp_path)
+    assert found.rows == 1
+    assert read_session(tmp_path / "a")[1]["frame"].tolist() == [1]
 
 
 def test_a_damaged_session_keeps_no_other_from_recovering(tmp_path: Path) -> None:
