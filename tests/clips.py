@@ -23,6 +23,21 @@ def write_clip(
     return path
 
 
+def write_video(path: Path, frames: list[np.ndarray], fps: float = 20.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image)
+
+
 def cut_from_demo(
     path: Path,
     frames: int,

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QApplication
 from au_desktop import app as program
 from au_desktop.app import qt_application
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import Pipeline, Status
+from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.settings import Settings
 from au_desktop.sources import FrameSource, SourceSpec
 from au_desktop.ui.main_window import MainWindow
@@ -121,6 +121,10 @@ def make_pipeline() -> Iterator[Callable[..., Pipeline]]:
     yield build
     for pipeline in made:
         pipeline.close()
+
+
+def is_state(state: State) -> Callable[[Status], bool]:
+    return lambda status: status.state is state
 
 
 def until(pipeline: Pipeline, condition: Callable[[Status], Any], timeout: float = 5.0) -> Status:

@@ -283,6 +283,9 @@ def file_spec(path: str | Path = "fake.mp4") -> SourceSpec:
     return SourceSpec("file", str(path), Path(path).name)
 
 
+FILE = file_spec()
+
+
 def camera_opener(**options: Any) -> Callable[[SourceSpec], FakeSource]:
     """For Pipeline(open_source=...): whatever is asked for, a fake of that kind."""
     return lambda spec: FakeSource(spec, **options)

@@ -16,7 +16,7 @@ from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import PATIENCE_S, Taken
 from rtatl_core.errors import WeightsError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
-from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, file_spec, picture
+from tests.desktop.fakes import CAMERA, FILE, FakeEngine, FakeSource, picture
 
 
 class Running:
@@ -51,7 +51,7 @@ class Running:
 
 def still(numbers: list[int], live: bool = False, frame_s: float = 0.0) -> Capture:
     """A capture that was never started: its box already holds the frames, which came that far apart."""
-    spec = CAMERA if live else file_spec()
+    spec = CAMERA if live else FILE
     capture = Capture(spec, FakeSource, lambda *_: None, threading.Event())
     capture.box._room = len(numbers)
     for number in numbers:

@@ -17,9 +17,7 @@ from au_desktop.runtime.capture import Capture, CaptureState
 from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SourceError
 from rtatl_core.handoffs import FramePacket
-from tests.desktop.fakes import CAMERA, FakeSource, file_spec
-
-FILE = file_spec()
+from tests.desktop.fakes import CAMERA, FILE, FakeSource
 
 
 class Running:

@@ -1,14 +1,12 @@
 """Faults injected into the running pipeline: what a person sees, and what is on the disk afterwards.
 
-Others are with their part: a camera pulled out and put back, weights that fail (test_pipeline.py), disks that are full,
-slow or gone (test_recorder.py, test_session.py), files that are cut off, turned or of variable frame rate
-(test_video.py).
+Others are with their part: a camera pulled out and put back, weights that fail (test_pipeline*.py); disks that are
+full, slow or gone (test_recorder.py, test_session.py); recordings that a killed program left (test_interrupted.py);
+files that are cut off, turned or of variable frame rate (test_video.py).
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import signal
 import subprocess
@@ -29,10 +27,11 @@ from au_desktop.sources import LiveSource, SourceSpec, open_source, parse_source
 from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.sessions.interrupted import STATUS, recover_sessions
-from rtatl_core.sessions.session import process_mark, read_session
+from rtatl_core.sessions.session import read_session
 from tests.clips import write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, camera_opener, picture
+from tests.tables import csv_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,11 +55,6 @@ def says(words: str) -> Callable[[Status], bool]:
 
 def analysed(count: int) -> Callable[[Status], bool]:
     return lambda status: status.analysed >= count
-
-
-def events(folder: Path) -> list[dict[str, str]]:
-    with (folder / "events.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def every_frame_is_accounted_for(folder: Path) -> dict[str, np.ndarray]:
@@ -110,7 +104,7 @@ def test_a_camera_that_delivers_nothing_is_told_until_it_does(
     pipeline.stop_recording()
     columns = every_frame_is_accounted_for(folder)
     assert np.diff(columns["timestamp"]).max() > 0.3  # the gap is there, and no frame was made up for it
-    assert sum("delivers no pictures" in event["label"] for event in events(folder)) == 1
+    assert sum("delivers no pictures" in event["label"] for event in csv_rows(folder / "events.csv")) == 1
 
 
 def test_a_camera_that_never_answers_is_told_too(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +260,7 @@ def test_a_full_gpu_hands_over_to_the_cpu_and_says_so(make: Any, tmp_path: Path)
     engines = read_session(folder)[0]["engines"]
     assert [engine["settings"]["device"] for engine in engines] == ["cuda:0", "cpu"]
     changed = engines[1]["from_frame"]
-    (event,) = [event for event in events(folder) if event["kind"] == "engine"]
+    (event,) = [event for event in csv_rows(folder / "events.csv") if event["kind"] == "engine"]
     assert int(event["frame"]) == changed
     assert 25 < changed <= 30  # frames before the one on which it happened may have been given up while it loaded
 
@@ -294,7 +288,7 @@ def test_another_model_while_recording_is_told_with_its_first_frame(make: Any, t
     faces = {n: int((columns["frame"] == n).sum()) for n in columns["frame"][columns["analysed"] == 1]}
     assert {count for n, count in faces.items() if n < changed} == {1}
     assert {count for n, count in faces.items() if n >= changed} == {2}
-    (event,) = [event for event in events(folder) if event["kind"] == "engine"]
+    (event,) = [event for event in csv_rows(folder / "events.csv") if event["kind"] == "engine"]
     assert event["label"] == f"fake-2 on cpu analyses from frame {changed} on"
 
 
@@ -333,7 +327,7 @@ def test_a_clock_that_is_set_is_noted_and_changes_no_timestamp(
     pipeline.stop_recording()
     columns = every_frame_is_accounted_for(folder)
     assert columns["timestamp"][-1] < 60
-    (event,) = [event for event in events(folder) if event["kind"] == "clock"]
+    (event,) = [event for event in csv_rows(folder / "events.csv") if event["kind"] == "clock"]
     assert f"moved by {moved:+.1f} s" in event["label"]
     assert 1 < int(event["frame"]) < len(columns["frame"])
 
@@ -367,55 +361,7 @@ def test_a_killed_program_finds_its_recording_again(tmp_path: Path) -> None:
     assert facts["status"] == STATUS
     assert facts["rows_cut"] == 0
     every_frame_is_accounted_for(folder)
-    assert events(folder)[-1]["kind"] == "interrupted"
+    assert csv_rows(folder / "events.csv")[-1]["kind"] == "interrupted"
     lost_s = killed_at - (folder / "frames.csv").stat().st_mtime
     assert lost_s < 1
     assert len(columns["frame"]) >= 60
-
-
-def interrupted(folder: Path, **changes: Any) -> Path:
-    """A session as a killed program leaves it: half a row at its end."""
-    facts, columns = {"status": "recording", "process": process_mark() | {"pid": 2**22 + 1}}, "frame,face_id,timestamp"
-    (folder / "a").mkdir(parents=True)
-    rows = f"{columns},analysed\n1,0,0.0,1\n1,1,0.0,1\n2,,0.04,0\n3,0,0.0"
-    (folder / "a" / "frames.csv").write_text(rows)
-    (folder / "a" / "events.csv").write_text("timestamp,frame,kind,label\n0.0,1,recording_start,started\n0.1,3,pau")
-    (folder / "a" / "session.json").write_text(json.dumps(facts | changes, indent=2))
-    return folder
-
-
-def test_faces_of_interrupted_photos_are_counted_in_each(tmp_path: Path) -> None:
-    frames = interrupted(tmp_path) / "a" / "frames.csv"
-    frames.write_text("frame,face_id,timestamp,analysed\n1,0,,1\n2,0,,1\n3,,,1\n")
-    assert len(list(recover_sessions(tmp_path))) == 1
-    assert read_session(tmp_path / "a")[0]["counts"]["faces"] == 2
-
-
-def test_an_interrupted_session_is_finished_with_what_is_whole(tmp_path: Path) -> None:
-    (found,) = recover_sessions(interrupted(tmp_path))
-    assert (found.folder, found.rows, found.seconds) == (tmp_path / "a", 3, 0.04)
-    facts, columns = read_session(tmp_path / "a")
-    assert facts["counts"] == {"captured": 2, "analysed": 1, "dropped": 1, "rows": 3, "faces": 2}
-    assert facts["rows_cut"] == 0
-    assert len(columns["frame"]) == 3
-    assert [event["kind"] for event in events(tmp_path / "a")] == ["recording_start", "interrupted"]
-    assert list(recover_sessions(tmp_path)) == []
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"status": "complete"}, {"process": process_mark()}, {"process": {"host": "another", "pid": 1, "started": 0}}, {}],
-    ids=["complete", "still running", "of another computer, just written", "of an older version, just written"],
-)
-def test_other_sessions_are_left_alone(tmp_path: Path, changes: dict[str, Any]) -> None:
-    interrupted(tmp_path, **(changes or {"process": None}))
-    before = {file: file.read_bytes() for file in (tmp_path / "a").iterdir()}
-    assert list(recover_sessions(tmp_path)) == []
-    assert {file: file.read_bytes() for file in (tmp_path / "a").iterdir()} == before
-
-
-def test_a_damaged_session_keeps_no_other_from_recovering(tmp_path: Path) -> None:
-    interrupted(tmp_path)
-    (tmp_path / "0").mkdir()
-    (tmp_path / "0" / "session.json").write_text('{"status": "recording", ')
-    assert [found.folder.name for found in recover_sessions(tmp_path)] == ["a"]

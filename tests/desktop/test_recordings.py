@@ -17,9 +17,7 @@ from au_desktop.runtime.pipeline import Pipeline, State
 from rtatl_core.errors import WeightsError
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import until
-from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener, file_spec
-
-FILE = file_spec()
+from tests.desktop.fakes import CAMERA, FILE, FakeEngine, camera_opener
 
 
 class Loading:

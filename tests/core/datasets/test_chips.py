@@ -10,6 +10,7 @@ import pytest
 
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore, Rows
+from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.align import ChipLayout
 from tests.core.stores import write_clips, write_labelled
@@ -49,3 +50,17 @@ def test_damaged_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not prepared to the end"):
         ChipStore.open(folder)
     assert ChipLayout(112, 16).canvas == 144
+
+
+def test_clips_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> None:
+    one, two = write_clips(tmp_path / "one", clips=2), write_clips(tmp_path / "two", clips=1)
+    store = ChipStore.open(one, two)
+    assert list(store.clips) == ["one/c0"] * 12 + ["c1"] * 12 + ["two/c0"] * 12
+    assert list(store.subjects) == ["c0"] * 12 + ["c1"] * 12 + ["c0"] * 12
+    pairs = frame_pairs(store, "later", 0.2)
+    assert len(pairs) == 30
+    assert all(first // 12 == second // 12 for first, second in pairs)
+    namesake = write_clips(tmp_path / "other" / "one", clips=1)
+    assert set(ChipStore.open(one, namesake).clips) == {"one-1/c0", "c1", "one-2/c0"}
+    stills = [write_labelled(tmp_path / name, count=4) for name in "ab"]
+    assert set(ChipStore.open(*stills).clips) == {""}

@@ -1,4 +1,4 @@
-"""Nobody is on two sides."""
+"""Which faces train, validate, test, calibrate and judge: nobody is on two sides."""
 
 from __future__ import annotations
 
@@ -12,92 +12,10 @@ import numpy as np
 import pytest
 
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.flow_pairs import frame_pairs
-from rtatl_core.datasets.protocols import FOLDS, SUBJECTS, hold_out, person_in, require_apart, test_subjects
+from rtatl_core.datasets.protocols import test_subjects as subjects_of
 from rtatl_core.datasets.split import DataConfig, only_aus, split
 from rtatl_core.errors import RecipeError
 from tests.core.stores import AUS, write_clips, write_labelled
-
-test_subjects.__test__ = False  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(("protocol", "people", "frames"), [("bp4d", 41, (14, 14, 13)), ("disfa", 27, (9, 9, 9))])
-def test_published_folds_are_whole_and_disjoint(protocol: str, people: int, frames: tuple[int, ...]) -> None:
-    folds = FOLDS[protocol]
-    assert tuple(len(fold) for fold in folds) == frames
-    assert len(SUBJECTS[protocol]) == people == sum(frames)
-
-
-def test_fera_split_is_by_odd_and_even() -> None:
-    (test,) = FOLDS["bp4d-fera"]
-    assert len(test) == 20
-    assert all(int(name[1:]) % 2 == 0 for name in test)
-
-
-def test_folds_of_own_data_cover_everybody_once() -> None:
-    names = [f"p{k}" for k in range(10)]
-    folds = [test_subjects("subjects:3", fold, names) for fold in (1, 2, 3)]
-    assert frozenset().union(*folds) == frozenset(names)
-    assert sum(len(fold) for fold in folds) == 10
-    assert test_subjects("subjects:3", 1, reversed(names)) == folds[0]
-
-
-@pytest.mark.parametrize(
-    ("protocol", "fold", "names", "sentence"),
-    [
-        ("bp5d", 1, ["F001"], r"protocol 'bp5d' is unknown; write bp4d, disfa, bp4d-fera or subjects:K"),
-        ("subjects:1", 1, ["a"], r"is unknown"),
-        ("bp4d", 4, ["F001", "F003"], r"has the folds 1 to 3, not 4"),
-        ("bp4d", 1, ["F001", "anna"], r"subject anna is not of protocol bp4d"),
-        ("disfa", 1, ["SN003"], r"leaves no subject to test on"),
-        ("disfa", 1, ["SN001"], r"leaves no subject to train on"),
-    ],
-)
-def test_unusable_folds_are_named(protocol: str, fold: int, names: list[str], sentence: str) -> None:
-    with pytest.raises(RecipeError, match=sentence):
-        test_subjects(protocol, fold, names)
-
-
-def test_a_subject_on_both_sides_is_refused() -> None:
-    require_apart(["a", "b"], ["c"])
-    with pytest.raises(RecipeError, match=r"subject b is in training and test \(1 of them are\)"):
-        require_apart(["a", "b"], ["b", "c"])
-
-
-@pytest.mark.parametrize(
-    ("name", "person"),
-    [
-        ("Videos_LeftCamera--LeftVideoSN001_comp.avi", "SN001"),
-        ("SN032/0001.png", "SN032"),
-        ("F001/T1/0100.jpg", "F001"),
-        ("2D--M018--T8.mp4", "M018"),
-        ("F001_T1", "F001"),
-        ("SN0011.mp4", ""),
-        ("F001.mp4", ""),
-        ("RF001_T1.mp4", ""),
-        ("anna.mp4", ""),
-    ],
-)
-def test_who_is_shown_is_told_by_the_names_that_disfa_and_bp4d_give(name: str, person: str) -> None:
-    assert person_in(name) == person
-    require_apart([name], ["anna", "F002"])
-    if person:
-        for one, other in (([name], [person]), ([person], [name])):
-            with pytest.raises(RecipeError, match=f"subject {person} is in training and test"):
-                require_apart(one, other)
-
-
-def test_hold_out_never_takes_all_and_nobody_known() -> None:
-    subjects = np.array([f"s{k % 7}" for k in range(70)])
-    chosen = hold_out(subjects, 0.3, seed=1)
-    assert len(chosen) == 2
-    others = hold_out(subjects, 0.3, seed=1, known=chosen)
-    assert len(others) == 2
-    assert not others & chosen
-    assert not hold_out(subjects, 0.3, seed=1, known=frozenset(subjects.tolist()))
-    assert len(hold_out(np.array(["a", "b"]), 0.99, seed=0)) == 1
-    with pytest.raises(RecipeError, match=r"only a is left .* two subjects .* test fold.*third person, or leave"):
-        hold_out(np.array(["a", "a"]), 0.5, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -237,11 +155,11 @@ def test_a_video_is_the_same_with_and_without_its_codes(folders: Path, tmp_path:
         seed=0,
     )
     assert data.validation is not None
-    apart = {*test_subjects("subjects:3", 1, names), *data.validation.store.subjects[data.validation.rows]}
+    apart = {*subjects_of("subjects:3", 1, names), *data.validation.store.subjects[data.validation.rows]}
     assert len(apart) > 5
     (source,) = data.unlabelled
     assert set(source.store.subjects[source.rows]) == {f"{name}.mp4" for name in set(names) - apart}
-    assert {f"{name}.mp4" for name in test_subjects("subjects:3", 1, names)} < data.test
+    assert {f"{name}.mp4" for name in subjects_of("subjects:3", 1, names)} < data.test
 
 
 def renamed(folder: Path, names: Mapping[str, str]) -> Path:
@@ -349,20 +267,6 @@ def test_rendered_faces_are_nobody_s(tmp_path: Path) -> None:
     names = split(DataConfig(labelled=labelled, held_out=0.2), 0).subjects
     assert names
     assert all(name.startswith("p") for name in names)
-
-
-def test_clips_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> None:
-    one, two = write_clips(tmp_path / "one", clips=2), write_clips(tmp_path / "two", clips=1)
-    store = ChipStore.open(one, two)
-    assert list(store.clips) == ["one/c0"] * 12 + ["c1"] * 12 + ["two/c0"] * 12
-    assert list(store.subjects) == ["c0"] * 12 + ["c1"] * 12 + ["c0"] * 12
-    pairs = frame_pairs(store, "later", 0.2)
-    assert len(pairs) == 30
-    assert all(first // 12 == second // 12 for first, second in pairs)
-    namesake = write_clips(tmp_path / "other" / "one", clips=1)
-    assert set(ChipStore.open(one, namesake).clips) == {"one-1/c0", "c1", "one-2/c0"}
-    stills = [write_labelled(tmp_path / name, count=4) for name in "ab"]
-    assert set(ChipStore.open(*stills).clips) == {""}
 
 
 def test_sides_go_with_their_au_and_are_unknown_where_a_folder_tells_none(tmp_path: Path) -> None:

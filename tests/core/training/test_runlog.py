@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from rtatl_core.training.runlog import EpochReport, RunLog
+from tests.tables import csv_rows
 
 
 def report(epoch: int, held_out: dict[str, float]) -> EpochReport:
@@ -27,8 +27,7 @@ def test_columns_keep_their_place_when_a_measure_is_missing_once(tmp_path: Path)
     again.write(report(2, {"icc31": 0.3}))
     again.write(report(3, {"icc31": 0.4, "f1": 0.5, "auc": 0.6}))
     again.close()
-    with (tmp_path / "log.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(tmp_path / "log.csv")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [row["held_out_f1"] for row in rows] == ["0.2", "", "0.5"]
     assert [row["selection"] for row in rows] == ["0.25"] * 3

@@ -1,0 +1,133 @@
+"""Own coded videos: each code reaches the frame it was given to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtatl_core.cli import main
+from rtatl_core.datasets import coded
+from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.parts import UNREADABLE
+from rtatl_core.errors import RecipeError
+from tests.clips import begin_later, damage_frame, number_of, write_clip, write_video
+
+
+def test_own_coded_videos(tmp_path: Path, pictures: list[np.ndarray], capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "study"
+    for name in ("P01/smile.mp4", "P02/smile.mp4", "calm.mp4", "uncoded.mp4"):
+        write_video(root / name, pictures[:4])
+    (root / "codes.csv").write_text(
+        "video,subject,frame,AU12,AU6_c,Coder,time\n"
+        "P01/smile.mp4,anna,1,A,1\nP01/smile.mp4,anna,3,4,0\n"
+        "C:\\films\\P02\\smile.mp4,ben,2,0,\ncalm,cleo,4,9,1\n"
+    )
+    out = tmp_path / "chips"
+    assert main(["prepare", "coded", "--root", str(root), "--out", str(out), "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "1 videos have no codes and are left out: uncoded.mp4" in said
+    assert "codes.csv: columns not used: Coder\n" in said
+    assert "4 used, 8 frame without a code" in said
+    store = ChipStore.open(out)
+    assert store.aus == (6, 12)
+    rows = {(s, round(float(t) * 20)): i for i, (s, t) in enumerate(zip(store.subjects, store.times, strict=True))}
+    assert set(rows) == {("anna", 0), ("anna", 2), ("ben", 1), ("cleo", 3)}
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    assert store.intensity[rows["anna", 0], 1] == 1
+    assert store.intensity[rows["anna", 2], 1] == 4
+    np.testing.assert_array_equal(store.occurrence[rows["anna", 2]], [0, 1])
+    np.testing.assert_array_equal(store.occurrence[rows["ben", 1]], [np.nan, 0])
+    np.testing.assert_array_equal(store.occurrence[rows["cleo", 3]], [1, np.nan])
+    (root / "more.csv").write_text("video,frame,AU12\nsmile.mp4,1,2\n")
+    assert main(["prepare", "coded", "--root", str(root), "--out", str(tmp_path / "x")]) == 2
+    assert "are called so; write the path below --root" in capsys.readouterr().err
+    (root / "more.csv").write_text("video,frame,AU12\ngone.mp4,1,2\n")
+    assert main(["prepare", "coded", "--root", str(root), "--out", str(tmp_path / "x")]) == 2
+    assert "codes 'gone.mp4', and there is no such video below" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("codes", "problem"),
+    [
+        ("video,au,onset,offset\nthree.mp4,12,1200,2000\n", "up to 2000 s, and the video ends at 3.00 s"),
+        ("video,au,onset,offset\nthree.mp4,12,1.2,3.6\n", "up to 3.6 s"),
+        ("video,time,AU12\nthree.mp4,1200,2\n", "up to 1200 s"),
+        ("video,frame,AU12\nthree.mp4,1,1\nthree.mp4,500,2\n", r"up to frame 500, and the video has 75 frames"),
+    ],
+)
+def test_codes_after_the_end_of_the_video_are_refused(tmp_path: Path, codes: str, problem: str) -> None:
+    write_clip(tmp_path / "three.mp4", frames=75)
+    (tmp_path / "codes.csv").write_text(codes)
+    (unit,) = coded.find_coded(tmp_path)[1]
+    with pytest.raises(RecipeError, match=rf"codes\.csv codes three\.mp4 {problem}.*milliseconds") as caught:
+        list(unit.frames())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        "video,au,onset,offset\nthree.mp4,12,1.2,3.4\n",
+        "video,au,onset,offset\nthree.mp4,12,,\n",
+        "video,frame,AU12\nthree.mp4,76,1\nthree.mp4,999,\n",
+    ],
+    ids=["sound", "neutral", "empty"],
+)
+def test_codes_may_end_a_little_late_and_rows_without_a_code_later(tmp_path: Path, codes: str) -> None:
+    write_clip(tmp_path / "three.mp4", frames=75)
+    (tmp_path / "codes.csv").write_text(codes)
+    (unit,) = coded.find_coded(tmp_path)[1]
+    assert len(list(unit.frames())) == 75
+
+
+def test_a_video_without_codes_is_named_though_another_of_its_name_has_some(tmp_path: Path) -> None:
+    for name in ("P01/pre.mp4", "P02/pre.mp4"):
+        (tmp_path / name).parent.mkdir()
+        write_clip(tmp_path / name, frames=2)
+    (tmp_path / "codes.csv").write_text("video,frame,AU12\nP02/pre.mp4,1,2\n")
+    assert coded.find_coded(tmp_path)[2] == ["1 videos have no codes and are left out: P01/pre.mp4"]
+
+
+@pytest.mark.parametrize("name", [".mp4", ".", "file://"])
+def test_a_name_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
+    write_clip(tmp_path / "smile.mp4", frames=2)
+    (tmp_path / "codes.csv").write_text(f"video,frame,AU12\n{name},1,1\n")
+    with pytest.raises(RecipeError, match=rf"codes '{re.escape(name)}', and there is no such video"):
+        coded.find_coded(tmp_path)
+
+
+def test_a_coded_video_of_which_nothing_is_used_is_named(
+    tmp_path: Path, pictures: list[np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(tmp_path / "study" / "whole.mp4", pictures[:2])
+    (tmp_path / "study" / "damaged.mp4").write_bytes(b"no video")
+    (tmp_path / "study" / "codes.csv").write_text("video,frame,AU12\nwhole.mp4,1,2\ndamaged.mp4,1,2\n")
+    command = ["prepare", "coded", "--root", str(tmp_path / "study"), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert f"nothing could be used of 1 of 2 parts: damaged.mp4 (1 {UNREADABLE})\n" in said
+
+
+def test_a_damaged_frame_does_not_shift_the_codes_of_the_next_ones(tmp_path: Path) -> None:
+    damage_frame(write_clip(tmp_path / "a.mp4", frames=6), 3)
+    rows = "".join(f"a.mp4,{number},{number % 5}\n" for number in range(1, 7))
+    (tmp_path / "codes.csv").write_text(f"video,frame,AU12\n{rows}")
+    (unit,) = coded.find_coded(tmp_path)[1]
+    frames = list(unit.frames())
+    assert [None if f.image is None else number_of(f.image) for f in frames] == [1, 2, None, 4, 5, 6]
+    assert [None if f.intensity is None else f.intensity[0] for f in frames] == [1, 2, None, 4, 0, 1]
+    assert frames[2].lost == UNREADABLE
+
+
+def test_codes_count_from_the_start_of_the_file_also_where_its_pictures_begin_later(tmp_path: Path) -> None:
+    begin_later(write_clip(tmp_path / "late.mp4", frames=20), 0.4)
+    (tmp_path / "codes.csv").write_text("video,au,onset,offset\nlate.mp4,12,0.6,0.8\nlate.mp4,12,1.16,1.6\n")
+    (unit,) = coded.find_coded(tmp_path)[1]
+    frames = list(unit.frames())
+    assert [round(frame.time, 2) for frame in frames[:2]] == [0.4, 0.44]
+    present = [number for number, f in enumerate(frames, 1) if f.occurrence is not None and f.occurrence[0]]
+    assert present == [6, 7, 8, 9, 10, 20]

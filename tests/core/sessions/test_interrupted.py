@@ -1,0 +1,84 @@
+"""A recording that a killed program left behind is finished with what is whole; others are left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtatl_core.sessions.interrupted import recover_sessions
+from rtatl_core.sessions.session import process_mark, read_session
+from tests.tables import csv_rows
+
+
+def interrupted(folder: Path, **changes: Any) -> Path:
+    """A session as a killed program leaves it: half a row at its end."""
+    facts, columns = {"status": "recording", "process": process_mark() | {"pid": 2**22 + 1}}, "frame,face_id,timestamp"
+    (folder / "a").mkdir(parents=True)
+    rows = f"{columns},analysed\n1,0,0.0,1\n1,1,0.0,1\n2,,0.04,0\n3,0,0.0"
+    (folder / "a" / "frames.csv").write_text(rows)
+    (folder / "a" / "events.csv").write_text("timestamp,frame,kind,label\n0.0,1,recording_start,started\n0.1,3,pau")
+    (folder / "a" / "session.json").write_text(json.dumps(facts | changes, indent=2))
+    return folder
+
+
+def test_an_interrupted_session_is_finished_with_what_is_whole(tmp_path: Path) -> None:
+    (found,) = recover_sessions(interrupted(tmp_path))
+    assert (found.folder, found.rows, found.seconds) == (tmp_path / "a", 3, 0.04)
+    facts, columns = read_session(tmp_path / "a")
+    assert facts["counts"] == {"captured": 2, "analysed": 1, "dropped": 1, "rows": 3, "faces": 2}
+    assert facts["rows_cut"] == 0
+    assert len(columns["frame"]) == 3
+    assert [event["kind"] for event in csv_rows(tmp_path / "a" / "events.csv")] == ["recording_start", "interrupted"]
+    assert list(recover_sessions(tmp_path)) == []
+
+
+def test_faces_of_interrupted_photos_are_counted_in_each(tmp_path: Path) -> None:
+    frames = interrupted(tmp_path) / "a" / "frames.csv"
+    frames.write_text("frame,face_id,timestamp,analysed\n1,0,,1\n2,0,,1\n3,,,1\n")
+    assert len(list(recover_sessions(tmp_path))) == 1
+    assert read_session(tmp_path / "a")[0]["counts"]["faces"] == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": "complete"}, {"process": process_mark()}, {"process": {"host": "another", "pid": 1, "started": 0}}, {}],
+    ids=["complete", "still running", "of another computer, just written", "of an older version, just written"],
+)
+def test_other_sessions_are_left_alone(tmp_path: Path, changes: dict[str, Any]) -> None:
+    interrupted(tmp_path, **(changes or {"process": None}))
+    before = {file: file.read_bytes() for file in (tmp_path / "a").iterdir()}
+    assert list(recover_sessions(tmp_path)) == []
+    assert {file: file.read_bytes() for file in (tmp_path / "a").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "process",
+    [process_mark() | {"started": 0}, {"host": "another", "pid": 1, "started": 0}, None],
+    ids=["its number is another program's now", "of another computer, old", "of an older version, old"],
+)
+def test_what_nobody_writes_any_more_is_finished(tmp_path: Path, process: dict[str, Any] | None) -> None:
+    folder = interrupted(tmp_path, process=process) / "a"
+    long_ago = time.time() - 61
+    for name in ("frames.csv", "session.json"):
+        os.utime(folder / name, (long_ago, long_ago))
+    assert [found.folder for found in recover_sessions(tmp_path)] == [folder]
+
+
+def test_zeros_where_the_power_went_are_cut_off(tmp_path: Path) -> None:
+    frames = interrupted(tmp_path) / "a" / "frames.csv"
+    frames.write_text("frame,face_id,timestamp,analysed\n1,0,0.0,1\n2,0,0.0\0\0\0\0\n3,0,0.08,1\n")
+    (found,) = recover_sessions(tmp_path)
+    assert found.rows == 1
+    assert read_session(tmp_path / "a")[1]["frame"].tolist() == [1]
+
+
+def test_a_damaged_session_keeps_no_other_from_recovering(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "session.json").write_text('{"status": "recording", ')
+    assert [found.folder.name for found in recover_sessions(tmp_path)] == ["a"]
