@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.errors import SourceError
+from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket, UInt8
 
 PHOTO_SUFFIXES = frozenset(
@@ -46,19 +48,27 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 def is_photo(file: Path) -> bool:
     """By its ending; of a file without one by what it begins with."""
-    return file.suffix.lower() in PHOTO_SUFFIXES or (not file.suffix and cv2.haveImageReader(str(file)))
+    by_content = not file.suffix and is_text(file)
+    return file.suffix.lower() in PHOTO_SUFFIXES or (by_content and cv2.haveImageReader(str(file)))
 
 
 def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """Files with one of the endings, to the bottom; without hidden ones and those in hidden folders: thumbnails, the
-    trash, and what macOS puts beside every file on a disk that is not its own."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in suffixes
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and file.is_file()
-    )
+    trash, and what macOS puts beside every file on a disk that is not its own. Linked folders are searched too, each
+    once, and links that lead nowhere are among the files."""
+    found: list[Path] = []
+    tops, searched = [folder], set[str]()
+    for top in tops:  # grows by the links, which come last, so that a file is found in its own place
+        for place, folders, names in os.walk(top):
+            if (real := os.path.realpath(place)) in searched:
+                folders.clear()
+                continue
+            searched.add(real)
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            tops += [link for name in folders if (link := Path(place, name)).is_symlink()]
+            files = (Path(place, name) for name in names if not name.startswith("."))
+            found += [file for file in files if file.suffix.lower() in suffixes]
+    return sorted(found)
 
 
 class PhotoReader:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.errors import SourceError
+from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
@@ -225,6 +226,8 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             if not file.read(1):
                 raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")
+        if not is_text(path):
+            raise SourceError(f"The name of {path}, or of a folder it lies in, is no text (UTF-8); rename it.")
     except FileNotFoundError:
         raise SourceError(f"There is no file {path}; check the name and the folder.") from None
     except OSError as error:
