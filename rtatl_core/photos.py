@@ -23,17 +23,20 @@ PHOTO_SUFFIXES = frozenset(
     )
 )
 """Endings by which photos are found in folders."""
+_LARGEST = 32_766
+"""Pixels a side. OpenCV warps no larger picture, and in MediaPipe one ends the whole process."""
+SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
 def read_photo(path: Path) -> UInt8 | None:
     """(height, width, 3) BGR, upright as the EXIF of a JPEG, PNG or TIFF says; of several pictures in a file the first.
-    None for a file that cannot be read or is no picture."""
+    None for a file that cannot be read or is no picture, or too large a one."""
     try:
         data = np.fromfile(path, np.uint8)  # not by its name: OpenCV knows no Unicode in names on Windows
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except (OSError, cv2.error):
         return None
-    return None if image is None else np.asarray(image, np.uint8)
+    return None if image is None or max(image.shape) > _LARGEST else np.asarray(image, np.uint8)
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
@@ -93,7 +96,7 @@ class PhotoReader:
         self._first = next(self._packets, None)
         if self._first is None:
             what = f"{self.path} is no picture" if len(self.files) == 1 else f"no file in {self.path} is a picture"
-            raise SourceError(f"{what} that can be read; open it elsewhere, or save it as JPEG or PNG.")
+            raise SourceError(f"{what} that can be read; open it elsewhere, or save it as {SAVE_AS}.")
         self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
         """Width and height in pixels of the first."""
 
@@ -109,7 +112,7 @@ class PhotoReader:
     def describe_lost(self, lost: Sequence[tuple[int, float]]) -> str:
         """One sentence on files in a row that could not be read."""
         names = ", ".join(self.files[number - 1].name for number, _ in lost)
-        return f"{names} cannot be read as a picture; open it elsewhere, or save it as JPEG or PNG."
+        return f"{names} cannot be read as a picture; open it elsewhere, or save it as {SAVE_AS}."
 
     def close(self) -> None:
         self._packets.close()
