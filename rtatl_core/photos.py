@@ -58,11 +58,16 @@ def is_photo(file: Path) -> bool:
 def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """Files with one of the endings, to the bottom; without hidden ones and those in hidden folders: thumbnails, the
     trash, and what macOS puts beside every file on a disk that is not its own. Linked folders are searched too, each
-    once, and links that lead nowhere are among the files."""
+    once. Links that lead nowhere and folders that may not be searched are among the files: whoever opens them says so.
+    """
     found: list[Path] = []
     tops, searched = [folder], set[str]()
+
+    def may_not(error: OSError) -> None:
+        found.append(Path(error.filename))
+
     for top in tops:  # grows by the links, which come last, so that a file is found in its own place
-        for place, folders, names in os.walk(top):
+        for place, folders, names in os.walk(top, onerror=may_not):
             if (real := os.path.realpath(place)) in searched:
                 folders.clear()
                 continue

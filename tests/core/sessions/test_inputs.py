@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -57,6 +58,21 @@ def test_linked_folders_are_searched_once_and_dead_links_named(videos: Path, tmp
     assert found == ["annex.mp4", "P01/anna.mp4", "P01/day 2/ben.MP4", "P02/ben.MP4"]
     with pytest.raises(InputError, match=r"annex\.mp4 cannot be read \(No such file"):
         find_inputs([study])[0].content_hash()
+
+
+def test_a_folder_that_may_not_be_searched_is_named(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may = os.scandir
+
+    def may_not(folder: Path) -> object:
+        if Path(folder).name == "day 2":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return may(folder)
+
+    monkeypatch.setattr(os, "scandir", may_not)
+    found = find_inputs([videos])
+    assert [one.path.name for one in found] == ["anna.mp4", "day 2"]
+    with pytest.raises(InputError, match="day 2 cannot be read"):
+        found[1].content_hash()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
