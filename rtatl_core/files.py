@@ -35,7 +35,7 @@ def is_text(path: Path) -> bool:
     """Whether OpenCV may be given the file by its name: one of bytes that are no UTF-8, as old disks of other systems
     have, ends the whole process."""
     try:
-        str(path.resolve()).encode()
+        os.path.realpath(path).encode()
     except UnicodeEncodeError:
         return False
     return True
