@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -55,12 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AUError as error:
         print(f"rtatl: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # nobody reads on, as after "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor what is left to be written
+        return _stopped(options, 141)
     except OSError as error:
         if error.filename is None:
             raise
         print(f"rtatl: {error.filename} cannot be used ({error.strerror}); name another place", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        more = "; the same command goes on from here" if getattr(options.command, "GOES_ON", False) else ""
-        print(f"rtatl: stopped{more}", file=sys.stderr)
-        return 130
+        return _stopped(options, 130)
+
+
+def _stopped(options: argparse.Namespace, code: int) -> int:
+    more = "; the same command goes on from here" if getattr(options.command, "GOES_ON", False) else ""
+    print(f"rtatl: stopped{more}", file=sys.stderr)
+    return code

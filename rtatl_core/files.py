@@ -1,4 +1,5 @@
-"""Text files that are never half there: what a crash leaves is the old file or the new one."""
+"""Text files that are never half there: what a crash leaves is the old file or the new one. And names that are no
+text."""
 
 from __future__ import annotations
 
@@ -28,3 +29,13 @@ def replace_file(path: Path, text: str) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_text(path: Path) -> bool:
+    """Whether OpenCV may be given the file by its name: one of bytes that are no UTF-8, as old disks of other systems
+    have, ends the whole process."""
+    try:
+        os.path.realpath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

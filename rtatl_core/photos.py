@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.errors import SourceError
+from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket, UInt8
 
 PHOTO_SUFFIXES = frozenset(
@@ -21,17 +23,20 @@ PHOTO_SUFFIXES = frozenset(
     )
 )
 """Endings by which photos are found in folders."""
+_LARGEST = 32_766
+"""Pixels a side. OpenCV warps no larger picture, and in MediaPipe one ends the whole process."""
+SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
 def read_photo(path: Path) -> UInt8 | None:
     """(height, width, 3) BGR, upright as the EXIF of a JPEG, PNG or TIFF says; of several pictures in a file the first.
-    None for a file that cannot be read or is no picture."""
+    None for a file that cannot be read or is no picture, or too large a one."""
     try:
         data = np.fromfile(path, np.uint8)  # not by its name: OpenCV knows no Unicode in names on Windows
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except (OSError, cv2.error):
         return None
-    return None if image is None else np.asarray(image, np.uint8)
+    return None if image is None or max(image.shape) > _LARGEST else np.asarray(image, np.uint8)
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
@@ -46,19 +51,32 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 def is_photo(file: Path) -> bool:
     """By its ending; of a file without one by what it begins with."""
-    return file.suffix.lower() in PHOTO_SUFFIXES or (not file.suffix and cv2.haveImageReader(str(file)))
+    by_content = not file.suffix and is_text(file)
+    return file.suffix.lower() in PHOTO_SUFFIXES or (by_content and cv2.haveImageReader(str(file)))
 
 
 def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """Files with one of the endings, to the bottom; without hidden ones and those in hidden folders: thumbnails, the
-    trash, and what macOS puts beside every file on a disk that is not its own."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in suffixes
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and file.is_file()
-    )
+    trash, and what macOS puts beside every file on a disk that is not its own. Linked folders are searched too, each
+    once. Links that lead nowhere and folders that may not be searched are among the files: whoever opens them says so.
+    """
+    found: list[Path] = []
+    tops, searched = [folder], set[str]()
+
+    def may_not(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for top in tops:  # grows by the links, which come last, so that a file is found in its own place
+        for place, folders, names in os.walk(top, onerror=may_not):
+            if (real := os.path.realpath(place)) in searched:
+                folders.clear()
+                continue
+            searched.add(real)
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            tops += [link for name in folders if (link := Path(place, name)).is_symlink()]
+            files = (Path(place, name) for name in names if not name.startswith("."))
+            found += [file for file in files if file.suffix.lower() in suffixes]
+    return sorted(found)
 
 
 class PhotoReader:
@@ -83,7 +101,7 @@ class PhotoReader:
         self._first = next(self._packets, None)
         if self._first is None:
             what = f"{self.path} is no picture" if len(self.files) == 1 else f"no file in {self.path} is a picture"
-            raise SourceError(f"{what} that can be read; open it elsewhere, or save it as JPEG or PNG.")
+            raise SourceError(f"{what} that can be read; open it elsewhere, or save it as {SAVE_AS}.")
         self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
         """Width and height in pixels of the first."""
 
@@ -99,7 +117,7 @@ class PhotoReader:
     def describe_lost(self, lost: Sequence[tuple[int, float]]) -> str:
         """One sentence on files in a row that could not be read."""
         names = ", ".join(self.files[number - 1].name for number, _ in lost)
-        return f"{names} cannot be read as a picture; open it elsewhere, or save it as JPEG or PNG."
+        return f"{names} cannot be read as a picture; open it elsewhere, or save it as {SAVE_AS}."
 
     def close(self) -> None:
         self._packets.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
 from rtatl_core.runtimes.choose import open_runtime, pick_device
 from rtatl_core.runtimes.runtime import Outputs
+from rtatl_core.system import cores
 
 
 class Raw(NamedTuple):
@@ -45,7 +45,7 @@ class Predictor:
         self.layout = ChipLayout(side=self.card.config.chip_side)
         self.warning: str | None = None
         """One sentence when the device was given up."""
-        self._threads = threads or max(1, (os.cpu_count() or 2) // 2)
+        self._threads = threads or max(1, cores() // 2)
         self._runtime = open_runtime(self.card, self.device, self._threads, torch_only=torch_only)
 
     @property

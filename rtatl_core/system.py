@@ -80,6 +80,13 @@ def _can_load(library: str) -> bool:
     return True
 
 
+def cores() -> int:
+    """How many this process may use: where a cluster hands them out (taskset, SLURM), not all that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def has_amx() -> bool:
     """Whether the processor multiplies matrices of bfloat16 by the tile. As Linux tells; other systems do not."""
     cpuinfo = Path("/proc/cpuinfo")

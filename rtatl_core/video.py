@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.errors import SourceError
+from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
@@ -35,6 +36,8 @@ _MOST_START_S = 60.0
 """A file whose first picture lies later than this counts from some clock of its own, not from its beginning."""
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it complains line by line; the reader says it in a sentence
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.setLogLevel(2)  # OpenCV itself too: from now on errors only
 
 
 class VideoReader:
@@ -46,7 +49,7 @@ class VideoReader:
     A damaged frame is passed over: the packet after it names it in ``lost``. If every read fails from some point up to
     the announced last frame, the video is taken to end there.
 
-    Raises SourceError when there is not a single picture to be had from `path`.
+    Raises SourceError when there is not a single picture to be had from `path`, and when it is gone before its end.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -113,6 +116,8 @@ class VideoReader:
             # what a late first picture leaves out counts in Matroska's length, which is that of the file
             end_s = self._last_s + 1 / (self.fps or 25) + (self.start_s or 0.0)
             self.truncated = end_s < self.duration_s - _CUT_OFF_S and self._number < (self.frame_count or 0)
+            if self.truncated:
+                _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
         return packet
 
     def __iter__(self) -> Iterator[FramePacket]:
@@ -225,6 +230,8 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             if not file.read(1):
                 raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")
+        if not is_text(path):
+            raise SourceError(f"The name of {path}, or of a folder it lies in, is no text (UTF-8); rename it.")
     except FileNotFoundError:
         raise SourceError(f"There is no file {path}; check the name and the folder.") from None
     except OSError as error:

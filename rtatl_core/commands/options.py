@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
+
+from rtatl_core.system import cores
 
 
 def add_model(sub: argparse.ArgumentParser) -> None:
@@ -20,8 +21,7 @@ def add_faces(sub: argparse.ArgumentParser) -> None:
 
 
 def add_jobs(sub: argparse.ArgumentParser) -> None:
-    cores = os.cpu_count() or 1
-    sub.add_argument("--jobs", type=positive, default=cores, metavar="N", help="processes (default: all cores)")
+    sub.add_argument("--jobs", type=positive, default=cores(), metavar="N", help="processes (default: all cores)")
 
 
 def add_settings(sub: argparse.ArgumentParser) -> None:

@@ -37,6 +37,7 @@ from rtatl_core.handoffs import AlignedFace, AnalysedFrame, Float32, FramePacket
 from rtatl_core.machine.meter import ProcessMeter, stage_figures
 from rtatl_core.predictor import Predictor
 from rtatl_core.sessions.session import ClockPair, SessionWriter
+from rtatl_core.system import cores
 from rtatl_core.video import VideoReader
 
 WARM_UP = 15
@@ -192,7 +193,7 @@ def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
     predictor = Predictor(wanted.model, wanted.device)
     predictor.warm_up()
     plain = load_model(wanted.model)
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    torch.set_num_threads(max(1, cores() // 2))
     inputs = [
         (
             to_tensor(torch.from_numpy(face.chip[None])),

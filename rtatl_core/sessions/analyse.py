@@ -11,7 +11,7 @@ from typing import Any
 
 from rtatl_core.engine import Engine
 from rtatl_core.errors import PredictionError
-from rtatl_core.photos import PhotoReader
+from rtatl_core.photos import SAVE_AS, PhotoReader
 from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
 from rtatl_core.video import VideoReader, describe_lost
@@ -136,7 +136,7 @@ def _undecoded(path: Path, lost: Sequence[str] | int) -> str:
     else:
         more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         count, these = len(lost), ", ".join(lost[:_NAMED]) + more
-        again = f"copy {'it' if count == 1 else 'them'} again, or save as JPEG or PNG"
+        again = f"copy {'it' if count == 1 else 'them'} again, or save as {SAVE_AS}"
     rows = "its row is" if count == 1 else "their rows are"
     return f"{these} of {path} cannot be decoded, so {rows} empty; {again}."
 

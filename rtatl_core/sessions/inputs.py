@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
 
 def session_names(inputs: Sequence[Input]) -> list[str]:
     """Each one's name without its ending. If names collide, just enough parent folder names are put in front to make
-    them unique: P01-pre, P02-pre."""
+    them unique: P01-pre, P02-pre. Where only the ending differs, it stays: pre.mp4, pre.avi."""
     alike: defaultdict[str, list[Path]] = defaultdict(list)
     for one in inputs:
         alike[one.stem].append(one.path.absolute().parent)
@@ -97,7 +97,9 @@ def session_names(inputs: Sequence[Input]) -> list[str]:
         return max(range(longest + 1), key=lambda depth: len({named(folder, stem, depth) for folder in folders}))
 
     depths = {stem: depth(stem) for stem in alike}
-    return [named(one.path.absolute().parent, one.stem, depths[one.stem]) for one in inputs]
+    names = [named(one.path.absolute().parent, one.stem, depths[one.stem]) for one in inputs]
+    counts = Counter(names)
+    return [name + one.path.suffix * (counts[name] > 1) for name, one in zip(names, inputs, strict=True)]
 
 
 def _hash(path: Path) -> str:

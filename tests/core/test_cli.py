@@ -233,6 +233,17 @@ def test_output_that_cannot_be_written(clip: Path, tmp_path: Path, capsys: pytes
     assert str(blocked) in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says so by another error")
+def test_nobody_reads_on() -> None:
+    arguments = [sys.executable, "-m", "rtatl_core", "doctor"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        assert command.stderr.read() == "rtatl: stopped\n"
+    assert command.returncode == 141
+
+
 def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands of the README, on frames of the demo."""
     root = tmp_path / "renders"

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rtatl_core import parallel
@@ -33,6 +38,38 @@ def test_errors_come_out_and_a_dead_process_is_told(tmp_path: Path) -> None:
         list(work_through(partial(write, folder=tmp_path), [-1, 1], 2))
     with pytest.raises(AUError, match="a worker process died"):
         list(work_through(partial(write, folder=tmp_path), [99, 1], 2))
+
+
+_KILLED = """
+import os, time
+from pathlib import Path
+from rtatl_core.parallel import work_through
+
+def work(folder):
+    (folder / "begun").write_text(str(os.getpid()))
+    time.sleep(600)
+
+if __name__ == "__main__":
+    list(work_through(work, [Path({folder!r})] * 2, 2))
+"""
+
+
+def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
+    script, begun = tmp_path / "killed.py", tmp_path / "begun"
+    script.write_text(_KILLED.format(folder=str(tmp_path)))
+    parent = subprocess.Popen([sys.executable, str(script)])
+    wait_until(lambda: begun.exists() and begun.read_text() != "")
+    worker = psutil.Process(int(begun.read_text()))
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("system", "most"), [("win32", 61), ("linux", 80)])

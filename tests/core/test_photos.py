@@ -96,6 +96,8 @@ def test_pictures_are_read_upright_whatever_their_name_and_kind(tmp_path: Path) 
     assert phone.shape == (60, 40, 3)
     assert phone[:25].mean() > 150 > 50 > phone[35:].mean()
     assert read_photo(tmp_path / "missing.jpg") is None
+    assert read_photo(write(tmp_path / "wide.png", np.zeros((2, 32_766, 3), np.uint8))) is not None
+    assert read_photo(write(tmp_path / "wider.png", np.zeros((2, 32_767, 3), np.uint8))) is None
 
 
 def test_what_cannot_be_read_is_passed_over_and_named(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_each_photo_is_a_row_and_judged_by_itself(stimuli: Path, tmp_path: Path)
     assert outcome.warning is not None
     assert f"No face was found in 1 of the 5 photos of {stimuli} (faces narrower than a twentieth" in outcome.warning
     assert (
-        f"wrong.jpg of {stimuli} cannot be decoded, so its row is empty; copy it again, or save as JPEG or PNG."
+        f"wrong.jpg of {stimuli} cannot be decoded, so its row is empty; copy it again, or save as JPEG or PNG of"
         in outcome.warning
     )
     events = (outcome.folder / "events.csv").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,6 +126,16 @@ def test_a_file_that_was_cut_off_gives_its_frames_and_a_warning(tmp_path: Path) 
     assert "of 2.4 s" in reader.warning
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody removes an open file there")
+def test_a_disk_that_is_unplugged_is_no_file_that_was_cut_off(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "cut.avi", frames=60, codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])  # as if no more could be read
+    with VideoReader(path) as reader:
+        path.unlink()
+        with pytest.raises(SourceError, match=r"There is no file .*cut\.avi"):
+            list(reader)
+
+
 @pytest.mark.parametrize("damaged", [(13,), (7, 8), (1, 2), (4, 9)])
 def test_a_damaged_frame_is_named_and_the_rest_is_read_with_its_times(tmp_path: Path, damaged: tuple[int, ...]) -> None:
     path = write_clip(tmp_path / "clip.mp4")
@@ -208,11 +219,14 @@ def _unfinished(path: Path) -> Path:
         (_unfinished, "cannot be read as a video"),
     ],
 )
-def test_an_unusable_file_is_named_with_what_is_wrong(tmp_path: Path, make, says: str) -> None:
+def test_an_unusable_file_is_named_with_what_is_wrong(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], make, says: str
+) -> None:
     path = make(tmp_path / "clip.mp4")
     with pytest.raises(SourceError, match=says) as caught:
         VideoReader(path)
     assert str(path) in str(caught.value)
+    assert capfd.readouterr().err == "", "one sentence, and no lines of OpenCV's before it"
 
 
 def test_what_is_said_of_a_folder_names_a_command_only_where_there_is_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
+from rtatl_core.commands.options import add_jobs
 from rtatl_core.predictor import Predictor
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +31,8 @@ def test_numpy_multiplies_in_one_thread() -> None:
 
 
 def test_the_network_takes_half_the_cores_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    half, given = max(1, (os.cpu_count() or 2) // 2), []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)  # as a cluster hands them out
+    half, given = 3, []
     for threads in (None, None, 1):
         Predictor(device="cpu", threads=threads, torch_only=True)
         given.append(torch.get_num_threads())
@@ -45,3 +48,6 @@ def test_the_network_takes_half_the_cores_unless_told(monkeypatch: pytest.Monkey
     Predictor(device="cpu")
     Predictor(device="cpu", threads=1)
     assert [one.intra_op_num_threads for one in made] == [half, 1]
+    parser = argparse.ArgumentParser()
+    add_jobs(parser)
+    assert parser.parse_args([]).jobs == 2 * half

@@ -78,7 +78,8 @@ def test_sessions_tell_which_of_the_videos_named_alike_they_are_of(
 ) -> None:
     names = ["P01/day 1/pre.mp4", "P02/day 1/pre.mp4", "P02/day 1/post.mp4"]
     assert session_names([Input(tmp_path / name) for name in names]) == ["P01-day 1-pre", "P02-day 1-pre", "post"]
-    assert session_names([Input(Path(name)) for name in ("a/x.mp4", "a/x.avi", "b/x.mp4")]) == ["a-x", "a-x", "b-x"]
+    names = ["a/x.mp4", "a/x.avi", "b/x.mp4"]
+    assert session_names([Input(Path(name)) for name in names]) == ["a-x.mp4", "a-x.avi", "b-x"]
     for folder in ("P01", "P02"):
         (tmp_path / folder).mkdir()
         cut_from_demo(tmp_path / folder / "pre.mp4", 4, skip=int(folder[1:]))
