@@ -88,9 +88,9 @@ def publish(trainer: Trainer) -> Path:
         },
         "measured": measured,
     }
-    path = trainer.out / recipe.name
+    path = trainer.out / f"{recipe.name}.safetensors"
     save_model(path, network, calibration, description)
-    return path.with_suffix(".safetensors")
+    return path
 
 
 class _Crossed(NamedTuple):

@@ -386,6 +386,15 @@ def test_a_checkpoint_is_chosen_by_what_the_held_out_people_can_tell(data: Path,
     assert Trainer(recipe(data, *alone, labelled), tmp_path).choice.by == "last"
 
 
+def test_a_checkpoint_is_not_chosen_by_what_no_task_learns(data: Path, tmp_path: Path) -> None:
+    uncoded = ("data.labelled=[]", "data.aside=", "data.aus=[12, 25]", "data.held_out=0.5")
+    assert Trainer(recipe(data, *uncoded), tmp_path).choice.by == "loss", "no head learns"
+    assert Trainer(recipe(data, *uncoded, "tasks.teacher=1"), tmp_path).choice.by == "teacher"
+    assert Trainer(recipe(data, "tasks.intensity=0"), tmp_path).choice.by == "f1"
+    with pytest.raises(RecipeError, match=r"optim\.choose is icc, .* or no task learns it"):
+        Trainer(recipe(data, "tasks.intensity=0", "optim.choose=icc"), tmp_path)
+
+
 def test_ctrl_c_within_an_epoch_saves_and_the_rest_is_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     whole = Trainer(recipe(data), tmp_path / "whole")
     whole.run()
@@ -553,8 +562,11 @@ def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), rtol=1e-6)
     assert intensity[0, 0] == pytest.approx(2.5)
     assert intensity[0, 1] != pytest.approx(5 * probability[0, 1])
-    trainer.recipe = replace(trainer.recipe, tasks=replace(trainer.recipe.tasks, intensity=0.0))
-    untaught = load_model(publish(trainer))
+    tasks = replace(trainer.recipe.tasks, intensity=0.0)
+    trainer.recipe = replace(trainer.recipe, name="tiny-1.0", tasks=tasks)
+    path = publish(trainer)
+    assert path.name == "tiny-1.0.safetensors"
+    untaught = load_model(path)
     assert untaught.facts["calibration"]["intensity_is_5_times_probability"] == [12, 25]
 
 
