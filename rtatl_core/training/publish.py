@@ -117,8 +117,8 @@ def _crossed(trainer: Trainer) -> list[_Crossed]:
 def _taught(trained: Source, recipe: Recipe) -> NDArray[np.bool_]:
     """(n_aus,) AUs whose intensity was learnt from codes."""
     assert trained.store.intensity is not None
-    coded = np.isfinite(trained.store.intensity[trained.rows]).any(axis=0)
-    return coded & (recipe.tasks.intensity > 0)
+    taught: NDArray[np.bool_] = np.isfinite(trained.store.intensity[trained.rows]).any(axis=0)
+    return taught if recipe.tasks.intensity > 0 else np.zeros_like(taught)
 
 
 def _calibrated(
