@@ -61,9 +61,11 @@ def world_size() -> int:
 
 
 def local_device(device: str) -> torch.device:
-    """ "auto" takes this process's CUDA card, else the CPU. Raises InputError for a device this machine lacks."""
+    """ "cuda" is this process's card, "auto" that, else the CPU. Raises InputError for a device this machine lacks."""
     if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
@@ -146,18 +148,19 @@ class _GlobalBatchNorm2d(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None
         wide = full_precision(x)
         own = wide.new_full((1,), x.numel() / x.shape[1])
-        sums = torch.cat([wide.sum(dim=(0, 2, 3)), wide.square().sum(dim=(0, 2, 3)), own])
-        sums = _SumOverProcesses.apply(sums)  # type: ignore[no-untyped-call]
+        sums = _SumOverProcesses.apply(torch.cat([wide.sum(dim=(0, 2, 3)), own]))  # type: ignore[no-untyped-call]
         count = sums[-1].detach().clamp(min=1)
-        mean, square = (sums[:-1] / count).chunk(2)
-        variance = square - mean.square()
+        mean = sums[:-1] / count
+        # not from the mean of squares: a channel far from 0 would lose its spread in rounding
+        squares = (wide - mean[:, None, None]).square().sum(dim=(0, 2, 3))
+        variance = _SumOverProcesses.apply(squares) / count  # type: ignore[no-untyped-call]
         with torch.no_grad():
             momentum = self.momentum or 0.0
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        result: Tensor = x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+        result: Tensor = (x - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]
         return result.to(x.dtype)
 
 

@@ -15,8 +15,9 @@ from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.errors import RecipeError
 from rtatl_core.handoffs import Float32
 
-CALMEST = 0.2
-"""Share of a clip's frames that count as its rest."""
+CALMEST, MOST = 0.2, 500
+"""Share of a clip's frames that count as its rest, and how many of these are compared with each frame: in an hour's
+video all would take minutes and tens of gigabytes."""
 _SAME_S = 1e-6
 """Times that differ by less are the same."""
 
@@ -74,25 +75,31 @@ def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float
 def resting_rows(store: ChipStore) -> NDArray[np.int64]:
     """(N,) for each row another one of the same clip on which the face is at rest: of the clip's ``CALMEST`` frames
     the one whose head is turned most alike, since alignment leaves some of the head's turning in the picture. -1 for
-    stills and clips of one frame."""
+    stills, clips of one frame and clips of which nothing is told."""
     result = np.full(len(store), -1, np.int64)
     moved = _expression(store)
     turned = np.nan_to_num(np.stack([store.yaw, store.pitch], axis=1))
     for rows in _clips_in_time(store.clips, store.times):
         calmest = rows[np.argsort(moved[rows], kind="stable")[: max(2, round(CALMEST * len(rows)))]]
+        calmest = calmest[np.isfinite(moved[calmest])][:: -(-len(calmest) // MOST)]
         apart = np.linalg.norm(turned[rows, None] - turned[None, calmest], axis=-1)
         apart[rows[:, None] == calmest] = np.inf
         found = np.isfinite(apart).any(axis=1)
-        result[rows[found]] = calmest[apart[found].argmin(axis=1)]
+        if found.any():
+            result[rows[found]] = calmest[apart[found].argmin(axis=1)]
     return result
 
 
 def _expression(store: ChipStore) -> Float32:
-    """(N,) how much of an expression each face shows: by its codes, else its blendshapes, else how far its landmarks
-    lie from their median over the clip."""
-    told = store.intensity if store.intensity is not None else store.teacher
+    """(N,) how much of an expression each face shows: by its codes, else its blendshapes (infinite where these tell
+    nothing of the face), else how far its landmarks lie from their median over the clip."""
+    told = store.teacher
+    if store.intensity is not None:
+        assert store.occurrence is not None
+        told = np.where(np.isnan(store.intensity), store.occurrence, store.intensity)  # present, strength unknown
     if told is not None:
         whole: Float32 = np.nan_to_num(told).sum(axis=1, dtype=np.float32)
+        whole[np.isnan(told).all(axis=1)] = np.inf
         return whole
     moved = np.zeros(len(store), np.float32)
     for rows in _clips_in_time(store.clips, store.times):

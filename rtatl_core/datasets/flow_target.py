@@ -48,10 +48,11 @@ class FlowTarget:
         self._flow, self._to = METHODS[method](), to
 
     def __call__(self, first: UInt8, second: UInt8) -> Float32:
-        """RGB pictures (S, S, 3) -> (S/4, S/4, 2) in fractions of S."""
-        side = first.shape[0]
+        """RGB pictures (S, S, 3) -> (S/4, S/4, 2) in fractions of S; a rest of S / 4 pixels at the end has no cell."""
+        side, cells = first.shape[0], first.shape[0] // CELL
         grey = [cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY) for chip in (first, second)]
-        flow = cv2.resize(self._flow(grey[0], grey[1]), (side // CELL, side // CELL), interpolation=cv2.INTER_AREA)
+        whole = self._flow(grey[0], grey[1])[: cells * CELL, : cells * CELL]
+        flow = cv2.resize(whole, (cells, cells), interpolation=cv2.INTER_AREA)
         return without_head(flow / side, self._to)
 
 

@@ -117,8 +117,8 @@ def require_apart(
 ) -> None:
     """Raises RecipeError when a subject is on both sides, be it in the name of a video or picture (``person_in``);
     ``trained`` and ``tested`` say in words which they are."""
-    one, other = frozenset(train), frozenset(test)
-    if both := sorted((one & other) | (people_in(one) & other) | (one & people_in(other))):
+    one, other = (names | people_in(names) for names in (frozenset(train), frozenset(test)))
+    if both := sorted(one & other):
         raise RecipeError(
             f"subject {both[0]} is {trained} and {tested} ({len(both)} of them are); the result would not hold for new "
             "people, so choose other data, or with a protocol another fold"

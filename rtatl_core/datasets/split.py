@@ -115,8 +115,8 @@ class TrainingData:
     crossed: frozenset[Path] = frozenset()
     """Folders of ``unlabelled`` that calibrate too, read by networks trained without them."""
     groups: GroupTable = field(default_factory=dict)
-    coded_people: frozenset[str] = frozenset()
-    """Who is coded: uncoded faces may be called after them (``person_in``)."""
+    named_people: frozenset[str] = frozenset()
+    """Who is coded or judges: uncoded faces may be called after them (``person_in``)."""
 
     @property
     def side(self) -> int:
@@ -127,31 +127,31 @@ class TrainingData:
     def judges(self) -> list[str]:
         """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
         judging = [Source.whole(store) for store in (self.selection, *self.calibration) if store is not None]
-        return _people(self.coded_people, *judging, *((self.validation,) if self.validation else ()))
+        return _people(self.named_people, *judging, *((self.validation,) if self.validation else ()))
 
     @property
     def strangers(self) -> frozenset[str]:
         """Who calibrates and is not trained on, under any name."""
-        return _names(self.coded_people, *map(Source.whole, self.calibration))
+        return _names(self.named_people, *map(Source.whole, self.calibration))
 
     @property
     def aside_people(self) -> frozenset[str]:
         """Who is in ``aside``, under any name."""
-        return _names(self.coded_people, *([] if self.aside is None else [Source.whole(self.aside)]))
+        return _names(self.named_people, *([] if self.aside is None else [Source.whole(self.aside)]))
 
     @property
     def subjects(self) -> list[str]:
         """Everybody whose face is trained on, coded or not."""
-        return _people(self.coded_people, *((self.labelled,) if self.labelled else ()), *self.unlabelled)
+        return _people(self.named_people, *((self.labelled,) if self.labelled else ()), *self.unlabelled)
 
 
-def names_of(store: ChipStore, rows: NDArray[np.int64], coded_people: frozenset[str] = frozenset()) -> frozenset[str]:
+def names_of(store: ChipStore, rows: NDArray[np.int64], named_people: frozenset[str] = frozenset()) -> frozenset[str]:
     """What these rows' subjects and clips are called: one video may be prepared with its codes, as subject ``anna``,
-    and without them, as ``anna.mp4``; its clip has the same name in both. ``SN001`` of ``coded_people`` is a name of
+    and without them, as ``anna.mp4``; its clip has the same name in both. ``SN001`` of ``named_people`` is a name of
     ``LeftVideoSN001_comp.avi`` as well."""
     subjects, clips = (np.unique(names[rows]).tolist() for names in (store.subjects, _file_names(store.clips)))
     names = frozenset(subjects) | frozenset(clip for clip in clips if clip)
-    return names | (people_in(names) & coded_people)
+    return names | (people_in(names) & named_people)
 
 
 def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) -> TrainingData:
@@ -169,10 +169,12 @@ def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) ->
     aus = config.aus if coded is None else coded.aus
     if config.ratings:
         unlabelled, selection, calibration = _all_rated(config.ratings, (unlabelled, selection, calibration), aus)
+    judging = (*selection, *calibration, *aside)
     people = frozenset(np.unique(coded.subjects).tolist()) if coded is not None else frozenset[str]()
     people |= SUBJECTS.get(config.protocol, frozenset())
+    people |= people_in(name for store in judging for name in np.unique(store.subjects).tolist())
     known |= people_in(known) & people
-    elsewhere = _names(people, *(Source.whole(store) for store in (*selection, *calibration, *aside)))
+    elsewhere = _names(people, *map(Source.whole, judging))
     test = frozenset[str]()
     if coded is not None and config.protocol:
         chosen = test_subjects(config.protocol, config.fold, (str(name) for name in coded.subjects))
@@ -204,6 +206,11 @@ def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) ->
     for store, repeat in zip(unlabelled, repeats, strict=True):
         if len(rows := np.flatnonzero(_apart_from(store, away))):
             sources.append(Source(store, rows, labels=False, repeat=repeat))
+    if labelled is None and not sources:
+        raise RecipeError(
+            "nobody is left to train on: everybody in data.unlabelled is in data.selection, data.calibration or "
+            "data.aside, or validates; name other faces"
+        )
     return TrainingData(
         aus,
         labelled,
@@ -215,7 +222,7 @@ def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) ->
         aside=next(iter(aside), None),
         crossed=frozenset(map(Path, config.crossed)),
         groups=read_groups(Path(config.groups)) if config.groups else {},
-        coded_people=people,
+        named_people=people,
     )
 
 
@@ -284,14 +291,14 @@ def _place(folder: str) -> Path:
     return Path(folder).resolve()
 
 
-def _names(coded_people: frozenset[str], *sources: Source) -> frozenset[str]:
-    return frozenset[str]().union(*(names_of(source.store, source.rows, coded_people) for source in sources))
+def _names(named_people: frozenset[str], *sources: Source) -> frozenset[str]:
+    return frozenset[str]().union(*(names_of(source.store, source.rows, named_people) for source in sources))
 
 
-def _people(coded_people: frozenset[str], *sources: Source) -> list[str]:
+def _people(named_people: frozenset[str], *sources: Source) -> list[str]:
     """Names of all but rendered faces, which are nobody's."""
     real = (source._replace(rows=source.rows[~source.store.rendered[source.rows]]) for source in sources)
-    return sorted(_names(coded_people, *real))
+    return sorted(_names(named_people, *real))
 
 
 def _apart_from(store: ChipStore, names: frozenset[str]) -> NDArray[np.bool_]:

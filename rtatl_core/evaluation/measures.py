@@ -21,7 +21,7 @@ from rtatl_core.evaluation.metrics import (
     precision_recall,
     rounded,
 )
-from rtatl_core.facs import action_unit
+from rtatl_core.facs import OCCURS, action_unit
 from rtatl_core.handoffs import Float32, Float64
 
 YAW_EDGES = (0, 10, 20, 30, 45)
@@ -74,7 +74,7 @@ class _Measure:
     """(resamples, k) value over all folds in each resample of the subjects."""
 
 
-def measure(scored: Scored, *, threshold: float = 0.5, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+def measure(scored: Scored, *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Agreement of ``scored`` as what ``report.json`` holds: fractions (not percent), NaN as None.
 
     Each measure has ``per_fold``, ``fold_mean`` (published F1 tables are averages of folds), ``pooled`` (frames of all
@@ -84,7 +84,7 @@ def measure(scored: Scored, *, threshold: float = 0.5, resamples: int = 1000, se
     numbers = [int(fold) for fold in np.unique(scored.folds)]
     folds = {str(fold): scored.folds == fold for fold in numbers}
     everyone = np.ones(len(scored.subjects), bool)
-    occurrence, agreement, micro = _measures(scored, threshold, group, resamples, seed)
+    occurrence, agreement, micro = _measures(scored, group, resamples, seed)
     coded = np.isfinite(scored.true_intensity).any(axis=0)
 
     units: dict[str, dict[str, Any]] = {}
@@ -104,26 +104,26 @@ def measure(scored: Scored, *, threshold: float = 0.5, resamples: int = 1000, se
             for fold, rows in folds.items()
         },
         "threshold": {
-            "value": threshold,
-            "rule": f"an AU counts as present where its probability is {threshold:g} or more, the same for every AU",
+            "value": OCCURS,
+            "rule": f"an AU counts as present where its probability is {OCCURS:g} or more, the same for every AU",
         },
         "interval": {"resamples": resamples, "seed": seed, "what": _interval_text(len(people), resamples, seed)},
         "mean_over_aus": {name: mean for name, mean in means.items() if mean is not None},
         "micro_f1": _entry(micro, 0, folds, everyone),
         "aus": units,
-        "yaw": _yaw(scored, threshold, group, bool(coded.any()), resamples, seed),
+        "yaw": _yaw(scored, group, bool(coded.any()), resamples, seed),
     }
     plain: dict[str, Any] = _plain(result)
     return plain
 
 
 def _measures(
-    scored: Scored, threshold: float, group: boot.Index, resamples: int, seed: int
+    scored: Scored, group: boot.Index, resamples: int, seed: int
 ) -> tuple[dict[str, _Measure], dict[str, _Measure], _Measure]:
     """Measures of occurrence, of intensity, and micro F1 (the decisions on all AUs thrown together; one column)."""
     people = int(group.max()) + 1
     options = {"resamples": resamples, "seed": seed}
-    probability, present = scored.probability, scored.probability >= threshold
+    probability, present = scored.probability, scored.probability >= OCCURS
     true = np.where(np.isfinite(probability), scored.true_occurrence, np.float32("nan"))
 
     def f1_value(rows: Rows, j: int) -> float:
@@ -219,9 +219,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(boot.mean_known(np.array(list(values))))
 
 
-def _yaw(
-    scored: Scored, threshold: float, group: boot.Index, intensity: bool, resamples: int, seed: int
-) -> dict[str, Any]:
+def _yaw(scored: Scored, group: boot.Index, intensity: bool, resamples: int, seed: int) -> dict[str, Any]:
     """Error, as a mean over AUs, in bins of head yaw to either side."""
     bins, people = len(YAW_EDGES), int(group.max()) + 1
     guess = scored.intensity if intensity else scored.probability
@@ -235,7 +233,7 @@ def _yaw(
         sums, of = boot.agreement_sums(guess[rows], truth[rows], cell, cells), boot.mae_of
         what = "mean absolute error of intensity (0-5)"
     else:
-        sums, of = boot.occurrence_sums(guess[rows] >= threshold, truth[rows], cell, cells), boot.balanced_error_of
+        sums, of = boot.occurrence_sums(guess[rows] >= OCCURS, truth[rows], cell, cells), boot.balanced_error_of
         what = "1 - balanced accuracy"
     sums = sums.reshape(people, bins, *sums.shape[1:])
     errors = of(sums.sum(axis=0))

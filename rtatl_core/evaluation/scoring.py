@@ -32,15 +32,17 @@ def score(
         raise RecipeError(f"{store.folder} has no AU codes to evaluate against; prepare coded data")
     if not protocol and len(models) > 1:
         raise RecipeError("several models need --protocol, which gives each its fold")
+    if fold and (not protocol or len(models) > 1):
+        raise RecipeError("--fold is for one model and the folds of a --protocol; name that, or leave --fold out")
     parts: list[Scored] = []
     trained_on: list[str] = []
     for name in models:
         model = load_model(name)
-        number = _fold_of(model, protocol, fold if len(models) == 1 else 0) if protocol else 1
+        number = _fold_of(model, protocol, fold) if protocol else 1
         if any(part.folds[0] == number for part in parts):
             raise RecipeError(f"two models were trained for fold {number}; give one model for each fold")
         parts.append(_score_one(model, store, protocol, number, device))
-        trained_on.append(str(model.facts["trained_on"]))
+        trained_on.append(_trained_on(model, store))
     aus = parts[0].aus
     if any(part.aus != aus for part in parts):
         raise RecipeError("the models know different AUs; evaluate them one by one")
@@ -57,6 +59,14 @@ def score(
         )
     }
     return Scored(aus=aus, **joined), "; ".join(sorted(set(trained_on)))
+
+
+def _trained_on(model: Model, store: ChipStore) -> str:
+    """In words, with what counts as present there if the data count otherwise: F1 then tells of both rules."""
+    said, rule = str(model.facts["trained_on"]), model.facts.get("occurrence_rule", store.occurrence_rule)
+    if rule == store.occurrence_rule:
+        return said
+    return f"{said} (present means there: {rule}; in these data: {store.occurrence_rule})"
 
 
 def _fold_of(model: Model, protocol: str, wanted: int) -> int:

@@ -8,8 +8,9 @@ A recipe with a section
     [ablation.variants]
     baseline = ["network.relation_layers=0", "tasks.inpainting=0", "tasks.flow=0"]
 
-Every run is tested on the recipe's test fold, of which nothing was seen, after its last epoch: with this few labels
-nobody has coded faces to spare for choosing a checkpoint. Finished runs are kept, so the grid can be interrupted.
+Every run is tested on the recipe's test fold, of which nothing was seen, by the checkpoint of ``optim.choose``; write
+last, since with this few labels nobody has coded faces to spare for choosing. Finished runs are kept, so the grid can
+be interrupted.
 """
 
 from __future__ import annotations

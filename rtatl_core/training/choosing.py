@@ -28,13 +28,15 @@ class Choice:
     by: str
 
     @classmethod
-    def of(cls, wanted: str, data: TrainingData) -> Choice:
-        """Raises RecipeError when the data do not allow the wanted one."""
+    def of(cls, recipe: Recipe, data: TrainingData) -> Choice:
+        """Raises RecipeError when the data do not allow the wanted one, or no task learns what it measures."""
+        wanted, weights = recipe.optim.choose, recipe.tasks
+        reads = weights.teacher > 0 or (data.labelled is not None and weights.intensity > 0)
         coded = _coded(data.validation) if data.labelled is not None and data.validation is not None else (False, False)
         possible = {
-            "teacher": data.selection is not None,
-            "icc": coded[0],
-            "f1": coded[1],
+            "teacher": data.selection is not None and reads,
+            "icc": coded[0] and reads,
+            "f1": coded[1] and weights.occurrence > 0,
             "loss": data.validation is not None and data.labelled is None,
             "last": True,
         }
@@ -43,7 +45,10 @@ class Choice:
         if wanted not in possible:
             raise RecipeError(f"optim.choose is {wanted!r}; write auto, {', '.join(_CHOICES)}")
         if not possible[wanted]:
-            raise RecipeError(f"optim.choose is {wanted}, but the data hold nothing to measure that by; write auto")
+            raise RecipeError(
+                f"optim.choose is {wanted}, but the data hold nothing to measure that by, or no task learns it; "
+                "write auto"
+            )
         return cls(wanted)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.chips import ChipStore
@@ -28,6 +29,7 @@ from rtatl_core.models.rtatl import RTATL
 from rtatl_core.training.crossed import run_without
 from rtatl_core.training.fit_calibration import Heard, fit_calibration, fit_own, own_rises, real_output, seen_output
 from rtatl_core.training.initial import load_checkpoint
+from rtatl_core.training.recipe import Recipe
 from rtatl_core.training.trainer import Trainer
 from rtatl_core.weights import save_model
 
@@ -65,7 +67,7 @@ def publish(trainer: Trainer) -> Path:
     tempered = _temper_flow(network, data.selection)
     labelled = _Labelled.of(data.validation, network)
     crossed = _crossed(trainer)
-    calibration = _calibrated(network, labelled, data, crossed)
+    calibration = _calibrated(network, labelled, data, crossed, taught=_taught(data.labelled, recipe))
     measured = _measured(network, calibration, labelled, data) | _of_strangers(crossed, calibration, aus, data.groups)
     by_author = recipe.card.get("trust", {})
     description = {
@@ -86,9 +88,9 @@ def publish(trainer: Trainer) -> Path:
         },
         "measured": measured,
     }
-    path = trainer.out / recipe.name
+    path = trainer.out / f"{recipe.name}.safetensors"
     save_model(path, network, calibration, description)
-    return path.with_suffix(".safetensors")
+    return path
 
 
 class _Crossed(NamedTuple):
@@ -112,7 +114,21 @@ def _crossed(trainer: Trainer) -> list[_Crossed]:
     return [_Crossed(one, _best(trainer, run_without(trainer.out, one.store.folder))[0]) for one in sources]
 
 
-def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData, crossed: Sequence[_Crossed]) -> Calibration:
+def _taught(trained: Source, recipe: Recipe) -> NDArray[np.bool_]:
+    """(n_aus,) AUs whose intensity was learnt from codes."""
+    assert trained.store.intensity is not None
+    taught: NDArray[np.bool_] = np.isfinite(trained.store.intensity[trained.rows]).any(axis=0)
+    return taught if recipe.tasks.intensity > 0 else np.zeros_like(taught)
+
+
+def _calibrated(
+    network: RTATL,
+    labelled: _Labelled,
+    data: TrainingData,
+    crossed: Sequence[_Crossed],
+    *,
+    taught: NDArray[np.bool_],
+) -> Calibration:
     aus = network.config.aus
     raw, truth = labelled.said.intensity, labelled.truth / np.float32(MAX_INTENSITY)
     selection = [] if data.selection is None else [Heard.of(Source.whole(data.selection), network)]
@@ -130,7 +146,7 @@ def _calibrated(network: RTATL, labelled: _Labelled, data: TrainingData, crossed
     return dataclasses.replace(
         of_strangers,
         occurrence_from_intensity=labelled.source.store.occurrence_rule == FACS_A,
-        intensity_from_occurrence=~np.isfinite(truth).any(axis=0),
+        intensity_from_occurrence=~taught,
         own=fit_own(raw, truth, rises, of_strangers, seen),
     )
 
@@ -215,7 +231,7 @@ def _side_agreement(labelled: _Labelled, aus: tuple[int, ...]) -> dict[str, Any]
     if store.sides is None or told is None:
         return {}
     true_difference, difference = (sides[..., 0] - sides[..., 1] for sides in (store.sides[labelled.source.rows], told))
-    differing = [(j, au) for j, au in enumerate(aus) if np.abs(true_difference[:, j]).max() > 0.1]
+    differing = [(j, au) for j, au in enumerate(aus) if (np.abs(true_difference[:, j]) > 0.1).any()]
     return {
         "pcc_left_minus_right": {
             au_label(au): rounded(pcc(difference[:, j], true_difference[:, j]), 3) for j, au in differing

@@ -86,7 +86,7 @@ class OptimConfig:
     choose: str = "auto"
     """What the checkpoint is chosen by: teacher (agreement on data.selection), icc, f1 (held-out subjects), loss
     (self-supervised, held-out subjects), last (the final epoch); auto = the first of teacher, icc, f1, loss that the
-    data allow."""
+    data allow and a task learns."""
     patience: int = 0
     """Stop after so many epochs without a better checkpoint; 0 = never."""
     seed: int = 0

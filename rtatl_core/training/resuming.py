@@ -10,6 +10,8 @@ from rtatl_core.models.config import RTATLConfig
 from rtatl_core.training.initial import first_difference
 from rtatl_core.training.recipe import Recipe
 
+_SECTIONS = ("data", "tasks", "inpainting", "consistency", "augment")
+"""Of these everything stays."""
 _STAYS = ("seed", "init", "init_backbone", "frozen", "backbone_rate", "weight_decay", "choose")
 """Keys of [optim] that tell where weights begin, which of them learn and how, and what the best checkpoint is."""
 _STAYS_IN_EPOCH = ("steps", "labelled_batch", "unlabelled_batch")
@@ -40,7 +42,7 @@ def require_same_run(
 
 def _what_stays(recipe: dict[str, Any], within_epoch: bool) -> dict[str, Any]:
     """Whom the run learns from, what, and how."""
-    told = {f"{section}.{key}": value for section in ("data", "tasks") for key, value in recipe[section].items()}
+    told = {f"{section}.{key}": value for section in _SECTIONS for key, value in recipe.get(section, {}).items()}
     told.pop("data.groups", None)  # only the card is divided by them
     keys = (*_STAYS, *(_STAYS_IN_EPOCH if within_epoch else ()))
     return told | {f"optim.{key}": recipe["optim"][key] for key in keys if key in recipe["optim"]}

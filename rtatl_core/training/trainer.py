@@ -82,7 +82,7 @@ class Trainer:
         for store in (self.data.selection, self.data.aside):  # read at the end only; the others as training begins
             if weights.flow > 0 and recipe.network.flow_to == "later" and store is not None:
                 require_flow_gap(store, recipe.network.flow_gap_s)
-        self.choice = Choice.of(optim.choose, self.data)
+        self.choice = Choice.of(recipe, self.data)
         torch.manual_seed(optim.seed)
         config = RTATLConfig(aus=self.data.aus, chip_side=self.data.side, **dataclasses.asdict(recipe.network))
         self.network = RTATL(config, flow=weights.flow > 0, inpainting=weights.inpainting > 0)

@@ -87,6 +87,28 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
 
 
+def test_batch_norm_over_processes_keeps_the_spread_of_a_channel_far_from_zero() -> None:
+    torch.manual_seed(0)
+    x = 100 + 0.01 * torch.randn(8, 3, 14, 14)
+    expected = torch.nn.BatchNorm2d(3)(x)
+    torch.distributed.init_process_group("gloo", rank=0, world_size=1, store=torch.distributed.HashStore())
+    try:
+        together = distributed._GlobalBatchNorm2d(3)
+        torch.testing.assert_close(together(x), expected, rtol=1e-2, atol=1e-2)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+def test_each_process_of_a_machine_takes_its_own_card(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: None)
+    assert distributed.local_device(device) == torch.device("cuda:3")
+    assert distributed.local_device("cuda:1") == torch.device("cuda:1")
+
+
 @pytest.mark.slow
 def test_gradients_of_two_processes_are_those_of_one(recipe_file: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtatl_core.datasets import flow_pairs
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, partners, resting_rows
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
@@ -108,8 +109,33 @@ def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path
     clips = open_store(write_clips(tmp_path / "clips", clips=1))
     calm = np.argsort(clips.times)[-2:]
     codes = np.where(np.isin(np.arange(len(clips)), calm), 0.0, 3.0).astype(np.float32)[:, None]
-    coded = resting_rows(dataclasses.replace(clips, intensity=codes, teacher=None))
+    occurrence = (codes >= 1).astype(np.float32)
+    coded = resting_rows(dataclasses.replace(clips, intensity=codes, occurrence=occurrence))
     assert set(coded.tolist()) == set(calm.tolist())
     assert (resting_rows(clips) >= 0).all(), "neither codes nor blendshapes: landmarks tell"
     stills = open_store(write_labelled(tmp_path / "stills"))
     assert (resting_rows(dataclasses.replace(stills, clips=np.full(len(stills), ""))) == -1).all()
+
+
+def test_a_face_whose_strength_or_codes_are_unknown_is_not_at_rest(tmp_path: Path) -> None:
+    """As events without intensity, BP4D without its intensity files, and frames that could not be coded."""
+    clips = open_store(write_clips(tmp_path / "clips", clips=1))
+    calm = np.argsort(clips.times)[-2:]
+    unknown = np.full((len(clips), 1), np.nan, np.float32)
+    for elsewhere in (1.0, np.nan):
+        occurrence = np.where(np.isin(np.arange(len(clips)), calm), 0.0, elsewhere).astype(np.float32)[:, None]
+        rest = resting_rows(dataclasses.replace(clips, intensity=unknown, occurrence=occurrence))
+        assert set(rest.tolist()) == set(calm.tolist())
+    assert (resting_rows(dataclasses.replace(clips, intensity=unknown, occurrence=unknown)) == -1).all()
+
+
+def test_in_a_long_video_some_of_the_calmest_frames_stand_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(write_clips(tmp_path / "clips", clips=1))
+    monkeypatch.setattr(flow_pairs, "CALMEST", 1.0)
+    for most, few in ((12, 12), (5, 4), (1, 1)):
+        monkeypatch.setattr(flow_pairs, "MOST", most)
+        yaw = np.linspace(0, 40, len(store), dtype=np.float32)
+        partner = resting_rows(dataclasses.replace(store, yaw=yaw))
+        assert 1 <= len(set(partner[partner >= 0].tolist())) <= few

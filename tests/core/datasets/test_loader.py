@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core.datasets import flow_target
 from rtatl_core.datasets.augment import AugmentConfig, centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import partners
@@ -187,6 +188,17 @@ def test_flow_methods_agree_on_a_moving_patch(method: str) -> None:
     field = FlowTarget(method)(first, second) * 112
     np.testing.assert_allclose(np.median(field[17:23, 11:18].reshape(-1, 2), axis=0), (3, 2), atol=0.4)
     assert np.abs(field).max() <= LONGEST["later"] * 112 + 1e-4
+
+
+def test_cells_lie_where_they_say_on_pictures_that_they_do_not_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """82 pixels, as the canvas of a chip of 64 has: 20 cells of four."""
+    motion = np.zeros((82, 82, 2), np.float32)
+    motion[..., 0] = np.arange(82) / 40
+    monkeypatch.setitem(flow_target.METHODS, "dis", lambda: lambda first, second: motion)
+    black = np.zeros((82, 82, 3), np.uint8)
+    found = FlowTarget()(black, black) * 82
+    middles = (4 * np.arange(20) + 1.5) / 40
+    np.testing.assert_allclose(found[0, :, 0], middles - np.median(middles), atol=1e-5)
 
 
 def test_unknown_flow_method() -> None:

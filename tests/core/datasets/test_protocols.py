@@ -71,7 +71,7 @@ def test_who_is_shown_is_told_by_the_names_that_disfa_and_bp4d_give(name: str, p
     assert person_in(name) == person
     require_apart([name], ["anna", "F002"])
     if person:
-        for one, other in (([name], [person]), ([person], [name])):
+        for one, other in (([name], [person]), ([person], [name]), ([name], [f"again-{name}"])):
             with pytest.raises(RecipeError, match=f"subject {person} is in training and test"):
                 require_apart(one, other)
 

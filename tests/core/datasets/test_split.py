@@ -205,6 +205,23 @@ def test_uncoded_faces_of_the_test_fold_are_known_by_their_file_names(
     assert called.format(one) not in judged.subjects
 
 
+def test_the_other_camera_shows_the_same_person(tmp_path: Path) -> None:
+    """Uncoded on both sides."""
+    left = renamed(write_clips(tmp_path / "left", name="v"), {"v0": "LeftVideoSN001_comp.avi"})
+    right = renamed(write_clips(tmp_path / "right", name="w", teacher=True), {"w0": "RightVideoSN001_comp.avi"})
+    coded = str(write_labelled(tmp_path / "coded"))
+    for judging in ("selection", "aside"):
+        data = split(DataConfig(labelled=(coded,), unlabelled=(str(left),), **{judging: str(right)}), seed=0)
+        assert set(data.unlabelled[-1].store.subjects[data.unlabelled[-1].rows]) == {"v1"}
+
+
+def test_a_beginning_from_nobody_is_refused(folders: Path, tmp_path: Path) -> None:
+    judge = write_clips(tmp_path / "judge", name="s", teacher=True)
+    config = DataConfig(unlabelled=(str(folders / "clips"),), aus=(12,), selection=str(judge))
+    with pytest.raises(RecipeError, match=r"nobody is left to train on: everybody in data\.unlabelled is in"):
+        split(config, seed=0)
+
+
 def test_who_was_trained_on_before_does_not_validate(folders: Path) -> None:
     config = DataConfig(labelled=(str(folders / "labelled"),), held_out=0.2)
     first = split(config, seed=0).validation

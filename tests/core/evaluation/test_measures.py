@@ -78,7 +78,6 @@ def test_values_means_and_micro_f1_by_hand() -> None:
     assert result["micro_f1"]["pooled"] == pytest.approx(_f1((3, 2, 1)), abs=1e-6)
     assert first["f1"]["ci95"] == [None, None]  # of three people
     assert "no intervals" in result["interval"]["what"]
-    assert measure(replace(_scored(), folds=np.ones(3000, int)), threshold=0.9)["threshold"]["value"] == 0.9
 
 
 def test_people_who_differ_widen_the_interval() -> None:

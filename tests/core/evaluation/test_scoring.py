@@ -13,6 +13,7 @@ from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.protocols import test_subjects as subjects_of
+from rtatl_core.datasets.rendered import OCCURRENCE_RULE
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.readings import read_store
 from rtatl_core.evaluation.scoring import score
@@ -75,6 +76,9 @@ def test_seen_subjects_and_wrong_folds_are_refused(study: Path) -> None:
         score([model(study, 1)], data, "subjects:4", device="cpu")
     with pytest.raises(RecipeError, match="several models need --protocol"):
         score([model(study, 1), model(study, 2)], data, "", device="cpu")
+    for models, protocol in (([model(study, 1)], ""), ([model(study, 1), model(study, 2)], "subjects:3")):
+        with pytest.raises(RecipeError, match="--fold is for one model and the folds of a --protocol"):
+            score(models, data, protocol, fold=2, device="cpu")
 
 
 def test_who_set_the_gain_is_no_test(study: Path, tmp_path: Path) -> None:
@@ -125,6 +129,8 @@ def test_a_clip_is_read_as_the_window_reads_it(tmp_path: Path) -> None:
 
 def test_strangers_are_measured_without_a_protocol(study: Path, tmp_path: Path) -> None:
     strangers = write_labelled(tmp_path / "strangers", count=30, people=6, seed=5, prefix="x")
+    meta = strangers / "meta.json"
+    meta.write_text(meta.read_text().replace(OCCURRENCE_RULE, "coded present"))
     out = tmp_path / "report"
     command = ["evaluate", "--model", model(study, 1), "--data", str(strangers), "--out", str(out), "--resamples", "50"]
     assert main([*command, "--device", "cpu"]) == 0
@@ -132,7 +138,7 @@ def test_strangers_are_measured_without_a_protocol(study: Path, tmp_path: Path) 
     assert report["frames"] == 30
     assert report["subjects"] == 6
     text = (out / "report.md").read_text()
-    assert "made-up faces" in text
+    assert f"made-up faces (present means there: {OCCURRENCE_RULE}; in these data: coded present)" in text
     assert {p.name for p in out.glob("*.png")} >= {"per_au.png", "pr.png", "intensity.png"}
 
 

@@ -29,6 +29,15 @@ def test_a_checkpoint_is_chosen_by_what_the_held_out_people_can_tell(data: Path,
     assert Trainer(recipe(data, *alone, labelled), tmp_path).choice.by == "last"
 
 
+def test_a_checkpoint_is_not_chosen_by_what_no_task_learns(data: Path, tmp_path: Path) -> None:
+    uncoded = ("data.labelled=[]", "data.aside=", "data.aus=[12, 25]", "data.held_out=0.5")
+    assert Trainer(recipe(data, *uncoded), tmp_path).choice.by == "loss", "no head learns"
+    assert Trainer(recipe(data, *uncoded, "tasks.teacher=1"), tmp_path).choice.by == "teacher"
+    assert Trainer(recipe(data, "tasks.intensity=0"), tmp_path).choice.by == "f1"
+    with pytest.raises(RecipeError, match=r"optim\.choose is icc, .* or no task learns it"):
+        Trainer(recipe(data, "tasks.intensity=0", "optim.choose=icc"), tmp_path)
+
+
 NOT_MEASURED = float("nan")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +16,13 @@ import torch
 import rtatl_core.training.publish as publishing
 from rtatl_core.cli import main
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.readings import predict_store
 from rtatl_core.training.crossed import runs_apart
 from rtatl_core.training.fit_calibration import Heard, Judged
-from rtatl_core.training.publish import publish
+from rtatl_core.training.publish import _Labelled, _side_agreement, publish
 from rtatl_core.training.recipe import load_recipe
 from rtatl_core.training.trainer import Trainer
 from rtatl_core.weights import load_model
@@ -138,6 +141,10 @@ def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
     )
     trainer = Trainer(load_recipe(path), tmp_path / "run")
     trainer.run()
+    judges = trainer.data.validation
+    assert judges is not None
+    assert judges.store.intensity is not None
+    judges.store.intensity[judges.rows] = (3.0, np.nan)  # what the held-out people have codes of teaches nothing
     model = load_model(publish(trainer))
     assert model.facts["calibration"]["intensity_is_5_times_probability"] == [12]
     assert model.facts["calibration"]["occurrence"] == "occurrence head"
@@ -148,3 +155,18 @@ def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), rtol=1e-6)
     assert intensity[0, 0] == pytest.approx(2.5)
     assert intensity[0, 1] != pytest.approx(5 * probability[0, 1])
+    tasks = replace(trainer.recipe.tasks, intensity=0.0)
+    trainer.recipe = replace(trainer.recipe, name="tiny-1.0", tasks=tasks)
+    path = publish(trainer)
+    assert path.name == "tiny-1.0.safetensors"
+    untaught = load_model(path)
+    assert untaught.facts["calibration"]["intensity_is_5_times_probability"] == [12, 25]
+
+
+def test_sides_are_measured_where_they_are_told() -> None:
+    sides = np.full((8, 1, 2), np.nan, np.float32)
+    sides[:4, 0] = [(0, 1), (1, 1), (3, 1), (4, 1)]
+    source = Source(SimpleNamespace(sides=sides), np.arange(8), labels=True)
+    told = SimpleNamespace(sides=np.nan_to_num(sides) / 5)
+    found = _side_agreement(_Labelled(source, told, sides[..., 0], sides[..., 0]), (12,))
+    assert found == {"pcc_left_minus_right": {"AU12": 1.0}}

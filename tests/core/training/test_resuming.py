@@ -78,6 +78,9 @@ def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path)
         ("optim.weight_decay=0.5", r"optim.weight_decay is 0\.05 there and 0\.5 here"),
         ("optim.backbone_rate=0.1", "optim.backbone_rate is 1"),
         ('optim.frozen=["backbone.layer1"]', "optim.frozen is"),
+        ("augment.flip=0", r"augment.flip is 0\.5 there and 0\.0 here"),
+        ("inpainting.most=1", "inpainting.most is 3 there and 1 here"),
+        ("consistency.confidence=0.8", r"consistency.confidence is 0\.9 there and 0\.8 here"),
     ],
 )
 def test_what_a_resumed_run_would_not_follow_is_refused(data: Path, tmp_path: Path, change: str, sentence: str) -> None:
