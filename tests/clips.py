@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -12,30 +13,39 @@ from rtatl_core.assets import asset
 _DARKEST, _STEP, _CYCLE = 30, 8, 25
 
 
-def write_clip(
-    path: Path, frames: int = 20, fps: float = 25.0, size: tuple[int, int] = (96, 64), codec: str = "mp4v"
-) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
-    assert writer.isOpened(), f"this OpenCV cannot write {codec}"
-    for number in range(1, frames + 1):
-        writer.write(np.full((size[1], size[0], 3), _DARKEST + _STEP * (number % _CYCLE), np.uint8))
-    writer.release()
-    return path
-
-
-def write_video(path: Path, frames: list[np.ndarray], fps: float = 20.0) -> Path:
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 20.0, codec: str = "mp4v") -> Path:
+    first, *more = frames
     path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
-    for frame in frames:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (first.shape[1], first.shape[0]))
+    assert writer.isOpened(), f"this OpenCV cannot write {codec}"
+    for frame in (first, *more):
         writer.write(frame)
     writer.release()
     return path
 
 
+def write_clip(
+    path: Path, frames: int = 20, fps: float = 25.0, size: tuple[int, int] = (96, 64), codec: str = "mp4v"
+) -> Path:
+    greys = [_DARKEST + _STEP * (number % _CYCLE) for number in range(1, frames + 1)]
+    return write_video(path, [np.full((size[1], size[0], 3), grey, np.uint8) for grey in greys], fps, codec)
+
+
 def write_picture(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), image)
+
+
+def demo_frames(count: int, *, skip: int = 0, every: int = 1) -> list[np.ndarray]:
+    """Pictures of the demo clip, 640x480, with a face in each."""
+    source = cv2.VideoCapture(str(asset("demo.mp4")))
+    found = []
+    for number in range(skip + (count - 1) * every + 1):
+        source.grab()
+        if number >= skip and (number - skip) % every == 0:
+            found.append(source.retrieve()[1])
+    source.release()
+    return found
 
 
 def cut_from_demo(
@@ -50,17 +60,10 @@ def cut_from_demo(
     so that the face is far away."""
     width, height = onto or size
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    source = cv2.VideoCapture(str(asset("demo.mp4")))
-    for _ in range(skip):
-        source.grab()
-    writer = cv2.VideoWriter(str(path.with_suffix(".mp4")), cv2.VideoWriter.fourcc(*"mp4v"), 25, (width, height))
-    for _ in range(frames):
-        picture = np.full((height, width, 3), 90, np.uint8)
-        picture[top : top + size[1], left : left + size[0]] = cv2.resize(source.read()[1], size)
-        writer.write(picture)
-    writer.release()
-    source.release()
-    return path.with_suffix(".mp4").rename(path)
+    pictures = np.full((frames, height, width, 3), 90, np.uint8)
+    for picture, frame in zip(pictures, demo_frames(frames, skip=skip), strict=True):
+        picture[top : top + size[1], left : left + size[0]] = cv2.resize(frame, size)
+    return write_video(path.with_suffix(".mp4"), list(pictures), 25).rename(path)
 
 
 def damage_frame(path: Path, number: int) -> None:

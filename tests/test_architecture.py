@@ -27,10 +27,12 @@ def test_no_file_outgrows_its_reader() -> None:
 
 
 def test_what_runs_live_loads_neither_torch_nor_training() -> None:
-    """It would take seconds at every start, and hundreds of megabytes in the package."""
+    """That takes seconds at every start and hundreds of megabytes in the package. MediaPipe: not before the engine."""
     code = """
 import sys
 import au_desktop.app
+
+assert "mediapipe" not in sys.modules
 from rtatl_core.engine import Engine
 
 Engine(device="cpu").close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,18 +12,14 @@ import pytest
 
 from rtatl_core.sessions.session import read_session
 from tests.clips import cut_from_demo
+from tests.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
 def package() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("package", ROOT / "scripts" / "package.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("package")
 
 
 @pytest.fixture

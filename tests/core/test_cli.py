@@ -18,19 +18,13 @@ from rtatl_core.predictor import Predictor
 from rtatl_core.sessions.session import read_session
 from rtatl_core.temporal import SMOOTHING_S
 from tests.clips import cut_from_demo, damage_frame, write_clip
+from tests.tables import csv_rows
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first second of the demo."""
-    path = tmp_path_factory.mktemp("clip") / "one second.mp4"
-    source = cv2.VideoCapture(str(asset("demo.mp4")))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480))
-    for _ in range(25):
-        writer.write(source.read()[1])
-    writer.release()
-    source.release()
-    return path
+    return cut_from_demo(tmp_path_factory.mktemp("clip") / "one second.mp4", 25)
 
 
 def test_analyze_writes_a_session(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,8 +77,7 @@ def follow_recipe(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def change_times(folder: Path, change: Callable[[float], str]) -> None:
-    with (folder / "frames.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(folder / "frames.csv")
     with (folder / "frames.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -182,16 +175,11 @@ def test_a_face_that_the_network_cannot_read_is_a_face(
 
 
 def test_no_face_is_said_and_rows_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "wall.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (160, 120))
-    for _ in range(5):
-        writer.write(np.full((120, 160, 3), 128, np.uint8))
-    writer.release()
+    path = write_clip(tmp_path / "wall.mp4", 5, size=(160, 120))
     assert main(["analyze", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
     assert "No face was found in any of the 5 frames" in capsys.readouterr().err
     (folder,) = (tmp_path / "out").iterdir()
-    with (folder / "frames.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(folder / "frames.csv")
     assert len(rows) == 5
     assert all(row["success"] == "0" and row["AU12_r"] == "" and row["face_id"] == "" for row in rows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from rtatl_core.handoffs import FramePacket, UInt8
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
+from tests.tables import csv_rows
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,7 @@ def engine():
 
 def demo_truth() -> dict[int, dict[int, float]]:
     """Frame -> AU -> mean of left and right, 0-1, for the frames that show one face."""
-    with asset("demo.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(asset("demo.csv"))
     crowded = {row["frame"] for row in rows if row["face"] == "1"}
     aus = {int(name[2:4]) for name in rows[0] if name.endswith("_L")}
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import shutil
 from pathlib import Path
@@ -19,6 +18,7 @@ from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
 from rtatl_core.sessions.inputs import Input, find_inputs, session_names
 from rtatl_core.sessions.session import read_session
 from tests.clips import cut_from_demo
+from tests.tables import csv_rows
 
 
 def write(path: Path, image: np.ndarray) -> Path:
@@ -57,8 +57,7 @@ def analyse(inputs: list[Input], out: Path, fps: float | None = None) -> Outcome
 
 def table(outcome: Outcome) -> list[dict[str, str]]:
     assert outcome.folder is not None
-    with (outcome.folder / "frames.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return csv_rows(outcome.folder / "frames.csv")
 
 
 def test_names_are_counted_through() -> None:

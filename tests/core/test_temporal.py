@@ -79,6 +79,13 @@ def test_faces_do_not_mix_and_gaps_start_anew() -> None:
     assert smoother(0, GAP_S + 0.1, prediction(2)).intensity[0] == 2
 
 
+def test_of_a_crowd_everybody_is_smoothed() -> None:
+    smoother = Smoother(0.3)
+    for face_id in range(40):
+        smoother(face_id, 10.0, prediction(0))
+    assert all(0 < smoother(face_id, 10.04, prediction(1)).intensity[0] < 1 for face_id in range(40))
+
+
 def test_time_that_goes_back_starts_anew() -> None:
     smoother = Smoother(1.0)
     smoother(0, 10.0, prediction(5))

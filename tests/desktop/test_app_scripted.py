@@ -21,6 +21,7 @@ from au_desktop.runtime.pipeline import Notice, State
 from au_desktop.settings import Settings
 from rtatl_core.errors import SessionError, WeightsError
 from rtatl_core.sessions.session import SessionWriter, read_session
+from tests.clips import write_clip
 from tests.desktop.fakes import FakeEngine
 from tests.desktop.running import fake, is_live, once, run
 
@@ -86,16 +87,7 @@ def test_a_scripted_file_ends_the_program_at_its_end(tmp_path: Path, short_clip:
 
 @pytest.fixture
 def short_clip(tmp_path: Path) -> Path:
-    import cv2
-
-    from tests.desktop.fakes import picture
-
-    path = tmp_path / "short.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (320, 240))
-    for number in range(10):
-        writer.write(picture(number=number))
-    writer.release()
-    return path
+    return write_clip(tmp_path / "short.mp4", 10)
 
 
 @pytest.mark.parametrize(

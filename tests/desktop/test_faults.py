@@ -343,7 +343,7 @@ def test_a_killed_program_finds_its_recording_again(tmp_path: Path) -> None:
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
     with subprocess.Popen([*command, "120"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as running:
         limit = time.monotonic() + 60
-        while sum(file.read_bytes().count(b"\n") for file in sessions.glob("*/frames.csv")) < 60:
+        while sum(file.read_bytes().count(b"\n") for file in sessions.glob("*/frames.csv")) < 30:
             assert time.monotonic() < limit
             time.sleep(0.02)
         (folder,) = sessions.iterdir()
@@ -353,7 +353,7 @@ def test_a_killed_program_finds_its_recording_again(tmp_path: Path) -> None:
         killed_at = time.time()
         running.wait()
     again = subprocess.run(
-        [*command, "3"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*command, "1"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert again.returncode == 0 or "no frame came" in again.stderr  # on a busy machine
     assert again.stdout.startswith("Session: ")
@@ -364,4 +364,4 @@ def test_a_killed_program_finds_its_recording_again(tmp_path: Path) -> None:
     assert csv_rows(folder / "events.csv")[-1]["kind"] == "interrupted"
     lost_s = killed_at - (folder / "frames.csv").stat().st_mtime
     assert lost_s < 1
-    assert len(columns["frame"]) >= 60
+    assert len(columns["frame"]) >= 30

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from rtatl_core.sessions.inputs import Input
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import MakeDesk, until, wait_until
 from tests.desktop.fakes import AUS, FakeEngine, picture
+from tests.tables import csv_rows
 
 
 @pytest.fixture
@@ -50,13 +50,11 @@ def test_its_recording_is_that_of_a_photo(make_pipeline: Any, tmp_path: Path, ph
     settings = facts["settings"]
     assert (settings["smoothing_s"], settings["personal"], settings["tracking"]) == (0, False, False)
     assert settings["max_faces"] == 2
-    with (folder / "frames.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(folder / "frames.csv")
     told = [(row["frame"], row["face_id"], row["timestamp"], row["success"], row["file"]) for row in rows]
     assert told == [("1", face, "", "1", photo.name) for face in ("0", "1")]
     assert all(row[f"AU{AUS[0]:02}_r"] for row in rows)
-    with (folder / "events.csv").open(encoding="utf-8") as file:
-        assert {row["timestamp"] for row in csv.DictReader(file)} == {""}
+    assert {row["timestamp"] for row in csv_rows(folder / "events.csv")} == {""}
 
 
 def test_it_is_shown_though_its_recording_ended_while_a_model_was_loaded(

@@ -16,7 +16,7 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.sessions.session import read_session
-from tests.clips import damage_frame
+from tests.clips import cut_from_demo, damage_frame
 
 SECONDS = 3
 DAMAGED = 70
@@ -25,13 +25,7 @@ DAMAGED = 70
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds of the demo, with brows that go up in them and a damaged frame."""
-    path = tmp_path_factory.mktemp("clip") / "smile.mp4"
-    source = cv2.VideoCapture(str(asset("demo.mp4")))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480))
-    for _ in range(SECONDS * 25):
-        writer.write(source.read()[1])
-    writer.release()
-    source.release()
+    path = cut_from_demo(tmp_path_factory.mktemp("clip") / "smile.mp4", SECONDS * 25)
     damage_frame(path, DAMAGED)
     return path
 

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.fakes import CAMERA, FILE, camera_opener
+from tests.desktop.fakes import CAMERA, camera_opener, file_spec
 from tests.desktop.hands import LEFT, live, press
 
 
@@ -133,7 +133,7 @@ def test_a_click_selects_the_face_under_it(make_desk: MakeDesk, mirror: bool) ->
 
 def test_a_chosen_face_is_forgotten_with_the_people_before_a_camera_but_not_in_a_file(make_desk: MakeDesk) -> None:
     """Ids begin at 0 again in both; in a file that plays again they mean the same people."""
-    for spec, kept in ((CAMERA, None), (FILE, 1)):
+    for spec, kept in ((CAMERA, None), (file_spec(), 1)):
         desk = make_desk(engine={"faces": 2}, open_source=camera_opener(fps=20.0))
         desk.window.open_source(spec)
         wait_until(lambda desk=desk: desk.bridge.latest is not None and desk.bridge.latest.packet.number > 30)

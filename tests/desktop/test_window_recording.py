@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import threading
 from dataclasses import replace
@@ -21,6 +20,7 @@ from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener
 from tests.desktop.hands import LEFT, live, press
+from tests.tables import csv_rows
 
 
 def test_space_pauses_and_goes_on(make_desk: MakeDesk) -> None:
@@ -265,8 +265,7 @@ def test_a_key_marks_moments_of_a_recording(make_desk: MakeDesk) -> None:
     wait_until(lambda: (now := desk.pipeline.status().recording) is not None and now.rows > recording.rows + 3)
     press(desk, Qt.Key.Key_M)
     press(desk, Qt.Key.Key_R)
-    with (recording.folder / "events.csv").open(encoding="utf-8", newline="") as file:
-        markers = [event for event in csv.DictReader(file) if event["kind"] == "marker"]
+    markers = [event for event in csv_rows(recording.folder / "events.csv") if event["kind"] == "marker"]
     assert [marker["label"] for marker in markers] == ["1", "2"]
     first, second = (float(marker["timestamp"]) for marker in markers)
     _, columns = read_session(recording.folder)

@@ -6,13 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from rtatl_core.assets import asset
+from tests.clips import demo_frames
 
 
 @pytest.fixture(scope="session")
 def pictures() -> list[np.ndarray]:
     """Neighbouring frames of the demo: a face in each."""
-    source = cv2.VideoCapture(str(asset("demo.mp4")))
-    frames = [cv2.resize(source.read()[1], (320, 240)) for _ in range(10)]
-    source.release()
-    return frames
+    return [cv2.resize(frame, (320, 240)) for frame in demo_frames(10)]

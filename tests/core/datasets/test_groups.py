@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.groups import TONES, divisions, read_groups, typology_angle
+from rtatl_core.datasets.groups import TONES, divisions, read_groups, skin_tone, typology_angle
 from rtatl_core.datasets.loader import Source
 from rtatl_core.errors import InputError
 from tests.core.stores import open_store, write_clips
@@ -20,6 +20,15 @@ from tests.core.stores import open_store, write_clips
 def test_skin_tones(rgb: tuple[int, int, int], tone: str) -> None:
     angle = typology_angle(np.tile(np.array(rgb, np.uint8), (20, 1)))
     assert next(name for least, name in TONES if angle >= least) == tone
+
+
+@pytest.mark.parametrize(("cheeks", "around", "tone"), [(235, 60, "light"), (60, 235, "dark")])
+def test_the_tone_of_a_face_is_that_of_its_cheeks(tmp_path: Path, cheeks: int, around: int, tone: str) -> None:
+    store = open_store(write_clips(tmp_path / "chips", clips=1))
+    chips = np.full((len(store), store.layout.canvas, store.layout.canvas, 3), around, np.uint8)
+    for x, y in store.landmarks[0][[50, 280]].astype(np.float32) * store.layout.side + store.layout.margin:
+        chips[0, int(y) - 6 : int(y) + 7, int(x) - 6 : int(x) + 7] = cheeks
+    assert skin_tone(dataclasses.replace(store, chips=chips), 0) == tone  # type: ignore[arg-type]
 
 
 def test_each_face_has_its_group_in_every_division(tmp_path: Path) -> None:

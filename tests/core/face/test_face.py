@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from rtatl_core.assets import asset
 from rtatl_core.face import find
 from rtatl_core.face.align import ANCHORS, ChipLayout, align_face, frontal_geometry
 from rtatl_core.face.find import FaceMesh
@@ -23,6 +22,7 @@ from rtatl_core.face.similarity import fit_similarity
 from rtatl_core.face.track import FaceTracker
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import LANDMARKS, Float32, FramePacket
+from tests.clips import demo_frames
 
 LOWER_LIP = 14
 """Mesh point in the middle of its inner edge."""
@@ -259,11 +259,7 @@ def test_confidence_falls_with_turning_and_leaving() -> None:
 
 @pytest.fixture(scope="module")
 def demo_frame() -> np.ndarray:
-    capture = cv2.VideoCapture(str(asset("demo.mp4")))
-    found, image = capture.read()
-    capture.release()
-    assert found
-    return image
+    return demo_frames(1)[0]
 
 
 def test_observer_finds_the_face_of_the_demo(demo_frame: np.ndarray) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rtatl_core.face.far as far_faces
-from rtatl_core.assets import asset
 from rtatl_core.face.find import FaceMesh, box_of
 from rtatl_core.face.observe import Observer
 from rtatl_core.handoffs import FaceObservation, Float32, FramePacket, UInt8
+from tests.clips import demo_frames
 
 WIDTH, HEIGHT = 1280, 720
 FPS = 25
@@ -20,10 +20,7 @@ FPS = 25
 
 @pytest.fixture(scope="module")
 def clip() -> list[UInt8]:
-    capture = cv2.VideoCapture(str(asset("demo.mp4")))
-    frames = [np.asarray(capture.read()[1], np.uint8) for _ in range(30)]
-    capture.release()
-    return frames
+    return demo_frames(30)
 
 
 @pytest.fixture(scope="module")

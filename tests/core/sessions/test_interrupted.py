@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rtatl_core.sessions.interrupted import recover_sessions
@@ -67,6 +70,20 @@ def test_what_nobody_writes_any_more_is_finished(tmp_path: Path, process: dict[s
     for name in ("frames.csv", "session.json"):
         os.utime(folder / name, (long_ago, long_ago))
     assert [found.folder for found in recover_sessions(tmp_path)] == [folder]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such processes")
+def test_a_dead_program_that_nobody_asked_about_does_not_write_any_more(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as dead:
+        process = psutil.Process(dead.pid)
+        folder = interrupted(tmp_path, process=process_mark() | {"pid": dead.pid, "started": process.create_time()})
+        assert list(recover_sessions(folder)) == []
+        dead.kill()
+        until = time.monotonic() + 10
+        while process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert [found.folder.name for found in recover_sessions(folder)] == ["a"]
 
 
 def test_zeros_where_the_power_went_are_cut_off(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
 import json
@@ -22,6 +21,7 @@ from rtatl_core.synthetic.rig import AUS, LANDMARKS, Rig
 from rtatl_core.synthetic.studio import Sources, Studio, open_rig
 from rtatl_core.synthetic.surroundings import hdr_files
 from tests.core.synthetic.puppet import PuppetRig
+from tests.tables import csv_rows
 
 
 @pytest.fixture
@@ -40,8 +40,7 @@ def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sources:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "labels.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return csv_rows(folder / "labels.csv")
 
 
 def test_pictures_come_with_their_truth(sources: Sources, tmp_path: Path) -> None:

@@ -63,6 +63,12 @@ def test_rows_with_times_reach_the_frames_beside_them_only(tmp_path: Path) -> No
     same(seen(coding, 2.5, 12), 3, 1)
 
 
+def test_of_a_frame_and_a_time_the_frame_counts(tmp_path: Path) -> None:
+    (coding,) = read(tmp_path, "video,time,frame,AU12\na.mp4,9.0,2,3\n")
+    same(seen(coding, 0.04, 12, frame=2), 3, 1)
+    same(seen(coding, 9.0, 12, frame=226), NAN, NAN)
+
+
 def test_an_answer_can_be_changed_without_changing_the_coding(tmp_path: Path) -> None:
     (coding,) = read(tmp_path, FRAMES)
     for values in coding.at(1, 0):
