@@ -365,6 +365,7 @@ class MainWindow(QMainWindow):
         self._forget_faces()
         self.stage.video.clear()
         self.stage.banner.pass_away()
+        self.line.say("")
         self.stage.show_faces(1)
         self.panel.show_face(None)
         self.traces.clear()
