@@ -171,6 +171,16 @@ def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp
     wait_until(lambda: desk.bridge.status.recording is None)
 
 
+def test_a_folder_that_no_program_shows_is_named(
+    make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(Settings(record_root=str(tmp_path)))
+    monkeypatch.setattr(desk.window.recording, "_open_folder", lambda folder: False)
+    QTest.mouseClick(desk.window.top.folder, LEFT)
+    assert desk.window.stage.banner.isVisible()
+    assert desk.window.stage.banner.text.endswith(f"look yourself in {tmp_path}.")
+
+
 def test_the_button_of_a_source_that_does_not_play_says_what_the_key_says(make_desk: MakeDesk) -> None:
     works: list[bool] = []
 
