@@ -100,6 +100,8 @@ LABEL_FLOOR = 0.8
 LABELS = 4
 LABEL_STEP_PX = 26.0
 """Screen pixels between two region labels."""
+LABEL_EDGE_PX = 16.0
+"""From the middle of a region label to the upper or lower edge of the picture, at least."""
 TAG_PX = 108.0
 """Width on the screen of a box's tag, with air."""
 FLOW_CELLS = 13
@@ -136,7 +138,7 @@ def draw_list(
         if "box" in layers:
             drawing += _box(face, is_chosen)
         if "regions" in layers and is_chosen:
-            drawing += _region_labels(face, frame.aus, frame.packet.image.shape[1], scale)
+            drawing += _region_labels(face, frame.aus, frame.packet.image.shape, scale)
     return tuple(drawing)
 
 
@@ -235,13 +237,14 @@ def _regions(face: AnalysedFace, aus: Sequence[int]) -> list[Primitive]:
     ]
 
 
-def _region_labels(face: AnalysedFace, aus: Sequence[int], width: int, scale: float) -> list[Primitive]:
+def _region_labels(face: AnalysedFace, aus: Sequence[int], shape: tuple[int, ...], scale: float) -> list[Primitive]:
     """The strongest AUs named beside the face, each joined to its region by a thin line, as in an
     anatomical plate."""
     intensity = face.result.intensity
     strongest = [int(i) for i in np.argsort(intensity)[::-1][:LABELS] if intensity[i] >= LABEL_FLOOR]
     if not strongest:
         return []
+    height, width = shape[:2]
     x0, _, x1, _ = _padded(face)
     gap = 14.0 / scale
     room = 64.0 / scale
@@ -252,7 +255,8 @@ def _region_labels(face: AnalysedFace, aus: Sequence[int], width: int, scale: fl
     # The region nearest to the column is the one the line goes to.
     anchors = [max(face.regions[i], key=lambda xy: float(xy[0]) * (1 if on_right else -1)) for i in strongest]
     order = sorted(range(len(strongest)), key=lambda k: float(anchors[k][1]))
-    heights = _spread([float(anchors[k][1]) for k in order], LABEL_STEP_PX / scale)
+    edge = LABEL_EDGE_PX / scale
+    heights = _spread([float(anchors[k][1]) for k in order], LABEL_STEP_PX / scale, edge, height - edge)
     drawing: list[Primitive] = []
     for k, y in zip(order, heights, strict=True):
         i = strongest[k]
@@ -264,13 +268,14 @@ def _region_labels(face: AnalysedFace, aus: Sequence[int], width: int, scale: fl
     return drawing
 
 
-def _spread(heights: list[float], step: float) -> list[float]:
+def _spread(heights: list[float], step: float, least: float, most: float) -> list[float]:
     """Ascending heights moved apart until neighbours are at least ``step`` away, their middle kept where it
-    was."""
+    was unless one would lie outside ``least`` and ``most``."""
     spread = list(heights)
     for i in range(1, len(spread)):
         spread[i] = max(spread[i], spread[i - 1] + step)
     shift = (sum(spread) - sum(heights)) / len(heights)
+    shift = min(max(shift, spread[-1] - most), spread[0] - least)
     return [y - shift for y in spread]
 
 

@@ -40,6 +40,7 @@ NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
 SILENT_S = 3.0
 """After this time without a picture of a live source, too."""
+_SMALL_FACES = "faces narrower than a twentieth of the picture are hardly found."
 
 
 class Pipeline:
@@ -302,8 +303,8 @@ class Pipeline:
                 self._faces_seen = True
                 self._notices.withdraw("faces")
             elif not self._faces_seen and frame.packet.timestamp >= NO_FACE_S:
-                text = f"No face found in {capture.spec.name}; turn towards the camera or make more light."
-                self._notices.post("faces", "info", text)
+                remedy = "turn towards the camera or make more light." if capture.spec.live else _SMALL_FACES
+                self._notices.post("faces", "info", f"No face found in {capture.spec.name} so far; {remedy}")
         self._recordings.deliver(capture, frame)
 
     def _on_stream_fault(self, text: str) -> None:
@@ -337,8 +338,7 @@ class Pipeline:
                 return
             self._ended = capture
             if stats.state is CaptureState.ENDED and not self._faces_seen and self._analysis.stats().analysed:
-                text = "faces narrower than a twentieth of the picture are hardly found."
-                self._tell("faces", "warning", f"No face was found in {capture.spec.name}; {text}")
+                self._tell("faces", "warning", f"No face was found in {capture.spec.name}; {_SMALL_FACES}")
             why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
             self._recordings.end(why if stats.fault else "", at_end=stats.at_end)
 

@@ -78,11 +78,15 @@ class AUHelp(QFrame):
             for label, face in zip(self._faces, faces, strict=False):
                 label.setPixmap(face)
             self.au = au
-        self._text.setText(text)
-        self.adjustSize()
+        self.tell(text)
         self.move(self._place(beside))
         self.show()
         self.raise_()
+
+    def tell(self, text: str) -> None:
+        """The text anew: it holds values, which go on."""
+        self._text.setText(text)
+        self.adjustSize()
 
     def _place(self, beside: QRect) -> QPoint:
         """Left of the row if there is room, else right of it; within the screen."""

@@ -129,6 +129,8 @@ class AURows(QWidget):
     def _set_digits(self, now: float) -> None:
         self._digits = [] if self._intensity is None else [f"{value:.1f}" for value in self._intensity.tolist()]
         self._digits_at = now
+        if self.help.isVisible():
+            self.help.tell(self.describe(self.aus.index(self.help.au)))
 
     def redraw(self) -> None:
         self._base = None

@@ -30,6 +30,11 @@ def is_space(event: QEvent) -> bool:
     return True
 
 
+def literal(text: str) -> str:
+    """For a button or a menu, where Qt takes a single & for the mark of a key."""
+    return text.replace("&", "&&")
+
+
 class Button(QPushButton):
     """A push button that knows its icon by name and its kind by the style sheet's vocabulary."""
 
@@ -46,13 +51,16 @@ class Button(QPushButton):
         look.changed.connect(self._show_icon)
         self._show_icon()
 
-    def set_label(self, text: str) -> None:
+    def set_label(self, text: str, room: int | None = None) -> None:
+        """``room``: pixels that it may take; a longer one is cut in its middle."""
+        if room is not None:
+            text = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room)
         # Style sheets cannot set the gap between icon and text; an en space is a good one.
-        self.setText(f"\N{EN SPACE}{text}" if text and self._icon_name else text)
+        self.setText(literal(f"\N{EN SPACE}{text}" if text and self._icon_name else text))
 
     @property
     def label(self) -> str:
-        return self.text().strip()
+        return self.text().replace("&&", "&").strip()
 
     def set_icon(self, name: str) -> None:
         if name != self._icon_name:

@@ -21,6 +21,10 @@ CAMERAS_EVERY_MS = 2000
 """How often it looks for a camera that was plugged in, while it is seen."""
 MOST_CAMERAS = 3
 LOW = 380
+_EDGE, _GAP = 32, 12
+"""Pixels left and right, and between two buttons."""
+_AROUND_NAME = 80
+"""What the sign and the borders of a camera's button take."""
 
 
 class EmptyState(QWidget):
@@ -48,19 +52,21 @@ class EmptyState(QWidget):
         self.demo.clicked.connect(self.demo_wanted)
         self.file.clicked.connect(self.file_wanted)
         ways = QHBoxLayout()
-        ways.setSpacing(12)
+        ways.setSpacing(_GAP)
         ways.addStretch()
         ways.addWidget(self.demo)
         ways.addWidget(self.file)
         ways.addStretch()
         self._cameras = QHBoxLayout()
-        self._cameras.setSpacing(12)
+        self._cameras.setSpacing(_GAP)
         self._shown: tuple[SourceSpec, ...] | None = None
+        self._named: list[tuple[Button, str]] = []
+        """The cameras' buttons, and the names of which they show what fits."""
         self._hint = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._hint.setObjectName("Faint")
 
         column = QVBoxLayout(self)
-        column.setContentsMargins(32, 24, 32, 24)
+        column.setContentsMargins(_EDGE, 24, _EDGE, 24)
         column.addStretch(4)
         column.addWidget(self._picture)
         column.addSpacing(14)
@@ -112,16 +118,28 @@ class EmptyState(QWidget):
             else "Plug a camera in: it appears here by name. Or drop a video or photo on this window."
         )
         self._cameras.addStretch()
+        self._named.clear()
         for camera in cameras[:MOST_CAMERAS]:
             tip = f"Start the camera {camera.name}"
             button = Button(self._look, camera.name, icon_name="camera", kind="big", tip=tip)
+            button.setMinimumWidth(1)  # or a long name would widen the window
             button.clicked.connect(lambda _on=False, spec=camera: self.camera_wanted.emit(spec))
             self._cameras.addWidget(button)
+            self._named.append((button, camera.name))
         self._cameras.addStretch()
+        self._fit_names()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """In a low window the picture makes room, so that a message at the foot covers no button."""
         self._picture.setVisible(self.height() >= LOW)
+        self._fit_names()
+
+    def _fit_names(self) -> None:
+        """Long names are cut in their middle, not buttons at both ends."""
+        count = len(self._named)
+        for button, name in self._named:
+            button.ensurePolished()  # the size before the style sheet is another one
+            button.set_label(name, (self.width() - 2 * _EDGE - (count - 1) * _GAP) // count - _AROUND_NAME)
 
     def _restyle(self) -> None:
         self._picture.setPixmap(pixmap("app", self._look.colour("accent"), 84))

@@ -317,10 +317,12 @@ class MainWindow(QMainWindow):
         begins_again, self._last_number = frame.packet.number < self._last_number, frame.packet.number
         if begins_again and self._source is not None and self._source.live:
             self._forget_faces()  # ids begin at 0 again; in a file that plays again they mean the same people
-        face, told = self._follow(frame)
         self.stage.video.show_frame(frame)
         self.stage.show_faces(len(frame.faces))
-        self.panel.show_face(face, told)
+        if self._state in _STANDSTILL:  # it was on its way, and may be the last
+            self._settle(frame)
+            return
+        self.panel.show_face(*self._follow(frame))
         if self.traces.is_due():
             self._draw_curves()
 
@@ -370,6 +372,7 @@ class MainWindow(QMainWindow):
         self._forget_faces()
         self.stage.video.clear()
         self.stage.banner.pass_away()
+        self.line.say("")
         self.stage.show_faces(1)
         self.panel.show_face(None)
         self.traces.clear()

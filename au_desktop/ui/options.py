@@ -79,7 +79,7 @@ class ModelButton(Button):
 
     def show_model(self, model: str | None) -> None:
         name = Path(model).stem if model else DEFAULT_MODEL
-        self.set_label(QFontMetrics(self.font()).elidedText(name, Qt.TextElideMode.ElideMiddle, 150))
+        self.set_label(name, 150)
         self.setAccessibleName(f"Model: {name}")
 
     def _choose_file(self) -> None:

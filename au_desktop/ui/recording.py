@@ -20,7 +20,8 @@ class RecordControl:
         root: Callable[[], Path],
         open_folder: Callable[[Path], object],
     ) -> None:
-        """``say``: shows a sentence for a moment; ``root``: where session folders are made now."""
+        """``say``: shows a sentence for a moment; ``root``: where session folders are made now; ``open_folder``: False
+        where it cannot."""
         self._pipeline = pipeline
         self._banner = banner
         self._say = say
@@ -51,7 +52,7 @@ class RecordControl:
         if folder is None:
             self._banner.show_message(severity, text, passing=passing)
         else:
-            self._banner.show_message(severity, text, action="Open folder", on_action=lambda: self._open_folder(folder))
+            self._banner.show_message(severity, text, action="Open folder", on_action=lambda: self._open(folder))
 
     def _start(self) -> None:
         before = self._pipeline.status()
@@ -91,6 +92,10 @@ class RecordControl:
     def open_root(self) -> None:
         root = self._root()
         if root.is_dir():
-            self._open_folder(root)
+            self._open(root)
         else:
             self.tell("info", f"Nothing is recorded yet; sessions will be in {root}.")
+
+    def _open(self, folder: Path) -> None:
+        if self._open_folder(folder) is False:  # as where there is no file manager
+            self.tell("warning", f"No program was found that shows folders; look yourself in {folder}.", passing=True)

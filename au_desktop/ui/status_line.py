@@ -88,7 +88,9 @@ class StatusLine(QWidget):
         if status.analysed and not still:
             self._left.append((f"{status.dropped}", "dropped", "warning" if status.dropped else "text"))
             if status.position_s is not None and status.duration_s:
-                self._left.append((clock(status.position_s), f"of {clock(status.duration_s)}", "text"))
+                # Rounded: the last frame of four seconds is at 3.97.
+                position, length = clock(round(status.position_s)), clock(round(status.duration_s))
+                self._left.append((position, f"of {length}", "text"))
         size = status.source_size
         parts = [
             *self._streams,
@@ -130,4 +132,7 @@ class StatusLine(QWidget):
                 x += width + 5 + self._advance_caption(caption) + 24
             painter.setPen(look.colour("text" if self._said else "faint"))
             right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-            painter.drawText(QRectF(x, 0, self.width() - 20 - x, self.height()), right, self._said or self._right)
+            room = QRectF(x, 0, self.width() - 20 - x, self.height())
+            told = self._said or self._right  # of a long sentence the end, which follows the name in it
+            told = painter.fontMetrics().elidedText(told, Qt.TextElideMode.ElideLeft, int(room.width()))
+            painter.drawText(room, right, told)

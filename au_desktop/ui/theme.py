@@ -256,7 +256,7 @@ QToolTip {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line};
 
 QPushButton {{
   background: {t.raised}; color: {t.text}; border: 1px solid {t.line}; border-radius: 8px;
-  padding: 0 12px; min-height: 32px; font-weight: 500;
+  padding: 0 12px; min-height: 32px; font-weight: 500; outline: 0;
 }}
 QPushButton:hover {{ background: {t.hover}; }}
 QPushButton:pressed {{ background: {t.line}; }}

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QFont, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QAction, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import DEMO, SourceSpec
-from au_desktop.ui.controls import Button, RecordButton
+from au_desktop.ui.controls import Button, RecordButton, literal
 from au_desktop.ui.icons import icon, pixmap
 from au_desktop.ui.theme import Look, font
 
@@ -43,7 +43,7 @@ class SourceButton(Button):
             return
         self._spec = spec
         name = spec.name if spec else "Choose a source"
-        self.set_label(QFontMetrics(self.font()).elidedText(name, Qt.TextElideMode.ElideMiddle, 180))
+        self.set_label(name, 180)
         self.setAccessibleName(f"Source: {name}")
         self.set_icon(_ICONS[spec.kind] if spec else "camera")
 
@@ -61,7 +61,7 @@ class SourceButton(Button):
         menu.clear()
         cameras = self._list_cameras()
         for camera in cameras:
-            self._add(camera.name, "camera", partial(self.camera_wanted.emit, camera), camera)
+            self._add(literal(camera.name), "camera", partial(self.camera_wanted.emit, camera), camera)
         if not cameras:
             self._add("No camera found", "camera", None)
         menu.addSeparator()

@@ -85,6 +85,15 @@ def test_the_card_covers_no_row_and_follows_the_pointer(rows: AURows) -> None:
     rows._hover(-1)
 
 
+def test_the_card_tells_the_values_of_its_row(rows: AURows) -> None:
+    """They go on while it is open."""
+    rest_on(rows, 2)
+    for value in (3.0, 0.2):
+        rows.show_values(np.array([0, 0, value], np.float32), np.zeros(3, np.float32))
+        rows.settle()
+        assert f"{value:.1f} of 5" in rows.help._text.text()
+
+
 def test_leaving_closes_the_card(rows: AURows) -> None:
     rest_on(rows, 1)
     assert rows.help.isVisible()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from au_desktop.settings import Settings
 from au_desktop.ui.au_rows import grade
+from au_desktop.ui.controls import Button
 from au_desktop.ui.icons import app_icon
-from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Theme
+from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look, Theme
 from au_desktop.words import clock, readable_size
 from rtatl_core.facs import ACTION_UNITS
 
@@ -70,3 +73,21 @@ def test_the_app_icon_is_drawn(qapp: QApplication) -> None:
     image = app_icon().pixmap(64, 64).toImage()
     assert image.pixelColor(32, 20).alpha() == 255
     assert image.pixelColor(0, 0).alpha() == 0
+
+
+def test_the_focus_is_drawn_once(look: Look) -> None:
+    """At the border of a button, not in its middle, too."""
+    button = Button(look, "Watch the demo", icon_name="demo")
+    button.show()
+    button.activateWindow()
+    assert QTest.qWaitForWindowActive(button)
+    inside = button.rect().adjusted(4, 4, -4, -4)
+    button.clearFocus()
+    before, bare = button.grab().toImage(), button.grab(inside).toImage()
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(button, Qt.Key.Key_Tab)  # which finds no other button to go to
+    assert button.hasFocus()
+    assert button.grab().toImage() != before
+    assert button.grab(inside).toImage() == bare
+    button.close()
+    button.deleteLater()

@@ -11,6 +11,7 @@ import torch
 
 from au_desktop.overlay import (
     FLOW_GAIN,
+    LABEL_EDGE_PX,
     LABEL_STEP_PX,
     LABELS,
     TAG_PX,
@@ -109,6 +110,20 @@ def test_labels_stand_beside_the_face_and_inside_the_picture() -> None:
     (label,) = kinds(draw_list(narrow, ["regions"]), Label)
     assert label.side == "left"
     assert label.at[0] < face.observation.box[0]
+
+
+@pytest.mark.parametrize("cut", ["above", "below"])
+def test_labels_of_a_face_at_the_edge_are_apart_where_they_can_be_seen(cut: str) -> None:
+    face = with_values(a_face(), {12: 5.0, 25: 4.0, 26: 3.0} if cut == "below" else {1: 5.0, 2: 4.0, 4: 3.0})
+    mouth, brow = float(face.regions[AUS.index(12)][0][1]), float(face.regions[AUS.index(1)][0][1])
+    moved = replace(face, regions=face.regions - np.float32([0, brow - 4])) if cut == "above" else face
+    height = round(mouth) + 4 if cut == "below" else 480
+    scene = AnalysedFrame(FramePacket(picture((640, height)), 1, 0.4, 0.0), (moved,), AUS)
+    heights = sorted(label.at[1] for label in kinds(draw_list(scene, ["regions"]), Label))
+    assert len(heights) == 3
+    assert min(np.diff(heights)) >= LABEL_STEP_PX - 1e-3
+    assert heights[0] >= LABEL_EDGE_PX - 1e-3
+    assert heights[-1] <= height - LABEL_EDGE_PX + 1e-3
 
 
 def test_labels_of_a_small_face_leave_its_tag_alone() -> None:

@@ -13,8 +13,10 @@ from PySide6.QtWidgets import QApplication
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
+from au_desktop.ui import au_panel
+from rtatl_core.handoffs import AnalysedFrame
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.fakes import CAMERA, camera_opener, file_spec
+from tests.desktop.fakes import AUS, CAMERA, camera_opener, file_spec, intensities, make_face
 from tests.desktop.hands import LEFT, live, press
 
 
@@ -164,6 +166,20 @@ def grey(image: QImage) -> np.ndarray:
     flat = image.convertToFormat(QImage.Format.Format_Grayscale8)
     rows = np.frombuffer(flat.constBits(), np.uint8).reshape(flat.height(), flat.bytesPerLine())
     return rows[:, : flat.width()].copy()
+
+
+def test_a_frame_that_comes_after_the_pause_is_shown_in_the_panel_too(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(au_panel, "REPAINT_EVERY_S", 60.0)  # so soon does it come
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    QTest.qWait(100)  # what was on its way has come
+    packet = replace(desk.bridge.latest.packet, timestamp=100.0)
+    desk.pipeline.view.put(AnalysedFrame(packet, (make_face(packet),), AUS))
+    wait_until(lambda: desk.bridge.latest.packet.timestamp == 100.0)
+    assert desk.window.panel.rows._digits == [f"{value:.1f}" for value in intensities(100.0).tolist()]
 
 
 def test_a_picture_without_a_face_leaves_the_panel_empty(make_desk: MakeDesk) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -170,6 +171,16 @@ def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp
     wait_until(lambda: desk.bridge.status.recording is None)
 
 
+def test_a_folder_that_no_program_shows_is_named(
+    make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(Settings(record_root=str(tmp_path)))
+    monkeypatch.setattr(desk.window.recording, "_open_folder", lambda folder: False)
+    QTest.mouseClick(desk.window.top.folder, LEFT)
+    assert desk.window.stage.banner.isVisible()
+    assert desk.window.stage.banner.text.endswith(f"look yourself in {tmp_path}.")
+
+
 def test_the_button_of_a_source_that_does_not_play_says_what_the_key_says(make_desk: MakeDesk) -> None:
     works: list[bool] = []
 
@@ -252,6 +263,32 @@ def test_the_status_line_has_the_numbers(make_desk: MakeDesk) -> None:
     wait_until(lambda: "ms to screen" in desk.window.line.text and "CPU" in desk.window.line.text)
     for expected in ("Live", "frames/s", "0 dropped", "320 \N{MULTIPLICATION SIGN} 240"):
         assert expected in desk.window.line.text
+
+
+def test_the_status_line_tells_that_a_video_was_seen_to_its_end(make_desk: MakeDesk) -> None:
+    """Its last frame is at 0.96 of 1 s."""
+    desk = make_desk(open_source=camera_opener(frames=25, fps=25.0))
+    desk.window.open_file("clip.mp4")
+    wait_until(lambda: desk.window.line.text.startswith("Ended"))
+    assert "0:01 of 0:01" in desk.window.line.text
+
+
+def test_a_sentence_in_the_status_line_is_cut_where_it_can_be_seen_and_goes_with_its_source(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk()
+    line = desk.window.line
+
+    def shown(text: str) -> QImage:
+        line.say(text)
+        return line.grab().toImage()
+
+    told = f"{'film_' * 40}.mp4 is not playing; start it again, then record."
+    cut = shown(told)
+    assert any(shown(f"\N{HORIZONTAL ELLIPSIS}{told[start:]}") == cut for start in range(len(told)))
+    line.say(told)
+    live(desk)
+    assert told not in line.text
 
 
 def test_a_key_marks_moments_of_a_recording(make_desk: MakeDesk) -> None:

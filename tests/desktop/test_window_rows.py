@@ -171,7 +171,7 @@ def test_a_picture_that_stands_has_no_values_under_the_names_of_another_model(ma
     wait_until(lambda: desk.bridge.status.state is State.PAUSED)
     rows, traces = desk.window.panel.rows, desk.window.traces
     assert rows._intensity is not None
-    desk.pipeline.set_engine(lambda: FakeEngine(aus=(6, 25)))
+    desk.pipeline.set_engine(lambda: FakeEngine(aus=(6, 25), work_s=0.5))  # not at once with the picture at rest
     wait_until(lambda: rows.aus == (6, 25))
     click_row(desk, 25)
     desk.window.select_face(0)
@@ -179,4 +179,4 @@ def test_a_picture_that_stands_has_no_values_under_the_names_of_another_model(ma
     assert all(curve.xData is None for curve in traces._curves.values())
     press(desk, Qt.Key.Key_Space)
     wait_until(lambda: rows._intensity is not None)
-    assert all(len(curve.xData) for curve in traces._curves.values())
+    wait_until(lambda: all(curve.xData is not None for curve in traces._curves.values()))

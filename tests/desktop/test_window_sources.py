@@ -68,6 +68,36 @@ def test_looking_for_cameras_leaves_the_buttons_of_those_known_alone(make_desk: 
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
 
 
+def test_names_of_cameras_and_files_are_shown_as_they_are(make_desk: MakeDesk) -> None:
+    """Qt takes a single & in a button or a menu for the mark of a key."""
+    name = "Tom & Jerry"
+    desk = make_desk(cameras=(SourceSpec("camera", "0", name),))
+    empty, source = desk.window.stage.empty, desk.window.top.source
+    wait_until(empty.isVisible)
+    (button,) = (b for b in empty.findChildren(QAbstractButton) if b.accessibleName() == name)
+    source.fill_menu()
+    desk.window.open_source(SourceSpec("file", "/films/Tom & Jerry", name))
+    wait_until(lambda: source.accessibleName() == f"Source: {name}")
+    for shown in (button, source, source.menu_of_sources.actions()[0]):
+        assert shown.text().strip() == "Tom && Jerry"
+    assert source.label == name
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_long_names_of_cameras_fit_their_buttons(make_desk: MakeDesk, count: int) -> None:
+    cameras = tuple(SourceSpec("camera", str(i), f"{i} camera with a long name " * 3) for i in range(count))
+    desk = make_desk(cameras=cameras)
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+    for width in (900, 1600, 900):
+        desk.window.resize(width, 640)
+        wait_until(lambda width=width: desk.window.width() == width and empty.width() < width)
+        buttons = [b for b in empty.findChildren(QAbstractButton) if "long" in b.accessibleName()]
+        assert len(buttons) == count
+        wait_until(lambda buttons=buttons: all(b.width() >= b.sizeHint().width() for b in buttons))
+        assert all(empty.rect().contains(button.geometry()) for button in buttons)
+
+
 def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
     cameras: list[SourceSpec] = []
     desk = make_desk(cameras=cameras)
