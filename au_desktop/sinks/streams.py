@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,12 +30,12 @@ ROOM = 256
 STOP_S = 2.0
 
 
-def openers(settings: Settings) -> tuple[Opener, ...]:
-    """Of the outlets that are chosen."""
-    chosen: list[Opener] = [LslOutlet] if settings.lsl else []
+def openers(settings: Settings) -> dict[str, Opener]:
+    """Of the outlets that are chosen, by names: one that keeps its name goes on as it is."""
+    chosen: dict[str, Opener] = {"lsl": LslOutlet} if settings.lsl else {}
     if settings.osc:
-        chosen.append(partial(OscOutlet, *host_and_port(settings.osc_address)))
-    return tuple(chosen)
+        chosen[f"osc {settings.osc_address}"] = partial(OscOutlet, *host_and_port(settings.osc_address))
+    return chosen
 
 
 class Places:
@@ -66,7 +66,7 @@ class _Mark(NamedTuple):
 
 
 class _Choice(NamedTuple):
-    openers: tuple[Opener, ...]
+    openers: dict[str, Opener]
 
 
 class Streams:
@@ -78,8 +78,9 @@ class Streams:
         self._on_fault, self._on_marker = on_fault, on_marker
         self._markers: LslMarkers | None = None
         self._queue: queue.SimpleQueue[_Frame | _Mark | _Choice | None] = queue.SimpleQueue()
-        self._openers: tuple[Opener, ...] = ()
-        self._outlets: list[Outlet] = []
+        self._openers: dict[str, Opener] = {}
+        self._outlets: dict[str, Outlet] = {}
+        self._to_open = False
         self._heading: Heading | None = None
         self._places = Places()
         self._refused = self._told = ""
@@ -90,7 +91,7 @@ class Streams:
         """Frames that found no room."""
 
     def choose(self, settings: Settings) -> None:
-        """Ends the outlets there are; those of these settings begin with the next frame."""
+        """Outlets that these settings do not name end; those that are missing begin with the next frame."""
         if settings.lsl and self._markers is None:
             self._markers = LslMarkers(self._on_marker)
         elif self._markers is not None and not settings.lsl:
@@ -98,13 +99,12 @@ class Streams:
             self._markers = None
         self.use(openers(settings))
 
-    def use(self, openers: Sequence[Opener]) -> None:
-        """These outlets from now on."""
+    def use(self, openers: dict[str, Opener]) -> None:
         self.on = bool(openers)
         if self._thread is None and self.on:
             self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
             self._thread.start()
-        self._queue.put(_Choice(tuple(openers)))
+        self._queue.put(_Choice(openers))
 
     def put(self, source: str, frame: AnalysedFrame, model: Mapping[str, Any]) -> None:
         if not self.on:
@@ -139,35 +139,38 @@ class Streams:
             except Exception as error:
                 log.exception("streams")
                 self._tell(f"Numbers cannot be sent to other programs ({error}); turn it off and on again.")
-        self._end()
+        self._end(self._outlets)
 
     def _take(self, item: _Frame | _Mark | _Choice) -> None:
         match item:
             case _Choice(openers):
-                self._openers, self._heading, self._refused = openers, None, ""
-                self._end()
+                self._openers, self._to_open, self._refused = openers, True, ""
+                self._end(self._outlets.keys() - openers.keys())
                 self._tell("")
             case _Mark(label, at):
                 self._each(lambda outlet: outlet.mark(label, at))
             case _Frame(heading, number, captured_at, faces):
                 if heading != self._heading:
-                    self._begin(heading)
+                    self._end(self._outlets)
+                    self._heading, self._places, self._to_open = heading, Places(), True
+                if self._to_open:
+                    self._open(heading)
                 sample = Sample(number, captured_at, self._places.of(faces))
                 self._each(lambda outlet: outlet.send(sample))
 
-    def _begin(self, heading: Heading) -> None:
-        self._end()
-        self._heading, self._places, self._refused = heading, Places(), ""
-        for opener in self._openers:
+    def _open(self, heading: Heading) -> None:
+        """Once for each choice and heading: a name that nobody knows takes seconds to be looked up."""
+        self._to_open, self._refused = False, ""
+        for name in self._openers.keys() - self._outlets.keys():
             try:
-                self._outlets.append(opener(heading))
+                self._outlets[name] = self._openers[name](heading)
             except StreamError as error:
                 self._refused = str(error)
 
     def _each(self, act: Callable[[Outlet], None]) -> None:
         """After a fault it is tried again with the next frame: a network may come back."""
         fault = self._refused
-        for outlet in self._outlets:
+        for outlet in self._outlets.values():
             try:
                 act(outlet)
             except StreamError as error:
@@ -179,7 +182,6 @@ class Streams:
             self._told = fault
             self._on_fault(fault)
 
-    def _end(self) -> None:
-        for outlet in self._outlets:
-            outlet.close()
-        self._outlets = []
+    def _end(self, names: Iterable[str]) -> None:
+        for name in tuple(names):
+            self._outlets.pop(name).close()

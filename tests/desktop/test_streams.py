@@ -84,11 +84,11 @@ class Sending:
 def test_nothing_is_sent_before_it_is_chosen_and_everything_after() -> None:
     sending = Sending()
     sending.streams.put("camera", analysed(1), MODEL)
-    sending.streams.use([sending.open])
+    sending.streams.use({"one": sending.open})
     for number in (2, 3):
         sending.streams.put("camera", analysed(number), MODEL)
     sending.streams.mark("1", time.perf_counter())
-    sending.streams.use([])
+    sending.streams.use({})
     sending.streams.put("camera", analysed(4), MODEL)
     sending.finish()
     (outlet,) = sending.outlets
@@ -100,7 +100,7 @@ def test_nothing_is_sent_before_it_is_chosen_and_everything_after() -> None:
 
 def test_another_source_or_model_begins_other_streams() -> None:
     sending = Sending()
-    sending.streams.use([sending.open])
+    sending.streams.use({"one": sending.open})
     for source, model in (("one", MODEL), ("one", MODEL), ("two", MODEL), ("two", MODEL | {"sha256": "def"})):
         sending.streams.put(source, analysed(), model)
     sending.finish()
@@ -108,9 +108,18 @@ def test_another_source_or_model_begins_other_streams() -> None:
     assert heads == [("one", "fake-1 abc", 2), ("two", "fake-1 abc", 1), ("two", "fake-1 def", 1)]
 
 
+def test_what_stays_chosen_goes_on() -> None:
+    sending = Sending()
+    for number, names in enumerate((["lsl"], ["lsl", "osc"], ["osc"]), start=1):
+        sending.streams.use(dict.fromkeys(names, sending.open))
+        sending.streams.put("camera", analysed(number), MODEL)
+    sending.finish()
+    assert [[sample.number for sample in outlet.samples] for outlet in sending.outlets] == [[1, 2], [2, 3]]
+
+
 def test_a_fault_is_told_once_and_taken_back_when_it_is_over() -> None:
     sending = Sending(bad=(2, 3))
-    sending.streams.use([sending.open])
+    sending.streams.use({"one": sending.open})
     for number in range(1, 6):
         sending.streams.put("camera", analysed(number), MODEL)
     sending.finish()
@@ -123,10 +132,10 @@ def test_an_outlet_that_cannot_be_opened_is_told_until_it_is_given_up() -> None:
         raise StreamError("no library")
 
     sending = Sending()
-    sending.streams.use([refuse, sending.open])
+    sending.streams.use({"bad": refuse, "one": sending.open})
     for number in (1, 2):
         sending.streams.put("camera", analysed(number), MODEL)
-    sending.streams.use([sending.open])
+    sending.streams.use({"one": sending.open})
     sending.finish()
     assert sending.faults == ["no library", ""]
     assert [sample.number for sample in sending.outlets[0].samples] == [1, 2]
@@ -134,7 +143,7 @@ def test_an_outlet_that_cannot_be_opened_is_told_until_it_is_given_up() -> None:
 
 def test_a_mistake_of_ours_does_not_end_the_thread() -> None:
     sending = Sending()
-    sending.streams.use([sending.open])
+    sending.streams.use({"one": sending.open})
     sending.streams.put("camera", analysed(1), MODEL)
     sending.streams.mark(None, 0.0)  # type: ignore[arg-type]
     monkey = sending.streams._each
