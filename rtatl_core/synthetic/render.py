@@ -121,7 +121,7 @@ def open_context() -> moderngl.Context:
 
 
 class Renderer:
-    """Holds one head at a time. One thread."""
+    """Holds one head at a time, and the buffers of every mesh that it has drawn: a rig has few. One thread."""
 
     def __init__(self, side: int = 256, context: moderngl.Context | None = None) -> None:
         import moderngl
@@ -159,17 +159,17 @@ class Renderer:
         self._textures: list[moderngl.Texture] = []
         self._relief: moderngl.Texture | None = None
         self._now: _Loaded | None = None
+        self._rest: Float32 = np.empty((0, 3), np.float32)
 
     def load(self, head: Head) -> None:
         """Make ``head`` the one that is drawn."""
+        rest = head.vertices(neutral_action())
         loaded = self._meshes.get(id(head.mesh))
         if loaded is None:
-            for old in self._meshes.values():
-                old.release()
-            loaded = _Loaded(self._context, head, self._programs, self._depth, self._flow)
-            self._meshes = {id(head.mesh): loaded}
-        loaded.surface.take(head.vertices(neutral_action()))
-        self._now = loaded
+            loaded = _Loaded(self._context, head.mesh, rest, self._programs, self._depth, self._flow)
+            self._meshes[id(head.mesh)] = loaded
+        loaded.surface.take(rest)
+        self._now, self._rest = loaded, rest
         for texture in self._textures:
             texture.release()
         self._textures = [self._upload(image) for image in head.textures]
@@ -243,9 +243,15 @@ class Renderer:
         loaded.flowing.render()
         read = np.frombuffer(self._flow_target.read(components=3, dtype="f4"), np.float32)
         image = read.reshape(self.side, self.side, 3)[::-1]
-        motion = image[..., :2] * np.array([self.side / 2, -self.side / 2], np.float32)
+        motion = np.empty((self.side, self.side, 2), np.float32)
+        np.multiply(image[..., 0], self.side / 2, out=motion[..., 0])
+        np.multiply(image[..., 1], -self.side / 2, out=motion[..., 1])
         motion[image[..., 2] < 0.5] = np.nan
         return motion
+
+    def flow_to_rest(self, vertices: Float32, stance: Stance) -> Float32:
+        """``flow`` from a picture of the head to one in the same pose with its face at rest."""
+        return self.flow((vertices, stance), (self._rest, stance))
 
     def _loaded(self) -> _Loaded:
         if self._now is None:
@@ -267,15 +273,15 @@ class Renderer:
 class _Loaded:
     """Buffers of one mesh."""
 
-    def __init__(self, context: moderngl.Context, head: Head, programs: dict[str, Any], depth: Any, flow: Any) -> None:
-        mesh = head.mesh
-        self.surface = Surface(mesh, head.vertices(neutral_action()))
+    def __init__(
+        self, context: moderngl.Context, mesh: Mesh, rest: Float32, programs: dict[str, Any], depth: Any, flow: Any
+    ) -> None:
+        self.surface = Surface(mesh, rest)
         fixed = np.column_stack([mesh.uv, np.nan_to_num(mesh.face_uv, nan=-1.0), mesh.material])
         count = len(mesh.uv)
         self._fixed = context.buffer(fixed.astype(np.float32).tobytes())
         self._moving = context.buffer(reserve=count * 7 * 4, dynamic=True)
         self._pairs = context.buffer(reserve=count * 6 * 4, dynamic=True)
-        self._buffers = [self._fixed, self._moving, self._pairs]
         moving = (self._moving, "3f 3f 1f", "position", "normal", "openness")
         fixed_layout = (self._fixed, "2f 2f 1f", "uv", "face_uv", "material")
         self.visible = [
@@ -287,7 +293,6 @@ class _Loaded:
 
     def _array(self, context: moderngl.Context, program: Any, content: list[Any], triangles: NDArray[np.int32]) -> Any:
         index = context.buffer(np.ascontiguousarray(triangles, np.int32))
-        self._buffers.append(index)
         # attributes that a variant of the shader does not use are dropped by its compiler
         kept = [
             (buffer, _skip_unused(layout, names, program), *[name for name in names if name in program])
@@ -300,10 +305,6 @@ class _Loaded:
 
     def write_flow(self, before: Float32, after: Float32) -> None:
         self._pairs.write(np.column_stack([before, after]).astype(np.float32))
-
-    def release(self) -> None:
-        for part in (*(part for _, _, part in self.visible), self.casting, self.flowing, *self._buffers):
-            part.release()
 
 
 def _skip_unused(layout: str, names: list[str], program: Any) -> str:
@@ -344,8 +345,8 @@ def _light_view(direction: Float32) -> Float32:
 
 def _set(program: Any, **values: float | NDArray[Any]) -> None:
     """Write uniforms; the shader compiler drops those that do not matter."""
-    for name, value in values.items():
-        if name not in program:
+    for name in program:
+        if (value := values.get(name)) is None:
             continue
         if isinstance(value, np.ndarray):
             flat = value.T if value.shape == (4, 4) else value
