@@ -136,13 +136,14 @@ class Renderer:
             for name in ("face.vert", "face.frag", "depth.vert", "flow.vert", "flow.frag")
         }
         self._programs = {
-            kind: self._context.program(
-                text["face.vert"], text["face.frag"].replace("330\n", f"330\n#define {kind}\n", 1)
-            )
+            kind: self._context.program(text["face.vert"], _variant(text["face.frag"], kind))
             for kind in ("CARVED", "PLAIN", "THIN")
         }
         self._depth = self._context.program(text["depth.vert"], "#version 330\nvoid main() {}")
-        self._flow = self._context.program(text["flow.vert"], text["flow.frag"])
+        self._flows = {
+            kind: self._context.program(_variant(text["flow.vert"], kind), _variant(text["flow.frag"], kind))
+            for kind in ("SOLID", "THIN")
+        }
         size = (self.fine, self.fine)
         self._target = self._context.framebuffer(
             [self._context.renderbuffer(size, 4)], self._context.depth_renderbuffer(size)
@@ -166,7 +167,7 @@ class Renderer:
         rest = head.vertices(neutral_action())
         loaded = self._meshes.get(id(head.mesh))
         if loaded is None:
-            loaded = _Loaded(self._context, head.mesh, rest, self._programs, self._depth, self._flow)
+            loaded = _Loaded(self._context, head.mesh, rest, self._programs, self._depth, self._flows)
             self._meshes[id(head.mesh)] = loaded
         loaded.surface.take(rest)
         self._now, self._rest = loaded, rest
@@ -231,16 +232,19 @@ class Renderer:
         return np.asarray(cv2.flip(pixels, 0), np.uint8)
 
     def flow(self, before: tuple[Float32, Stance], after: tuple[Float32, Stance]) -> Float32:
-        """Exact optical flow: (side, side, 2) pixels, x right, y down, from the first frame's picture to the second's;
-        NaN where there is no head. Each a pair of vertices and stance."""
+        """Exact optical flow: (side, side, 2) pixels, x right, y down, from the first frame's picture to the second's,
+        of what ``draw`` shows; NaN where there is no head. Each a pair of vertices and stance."""
         loaded = self._loaded()
         loaded.write_flow(before[0], after[0])
         self._context.enable(self._gl.DEPTH_TEST)
         self._flow_target.use()
         self._flow_target.clear(0, 0, 0, 0, 1.0)
         places = [stance.projection() @ stance.model() for _, stance in (before, after)]
-        _set(self._flow, before=places[0], after=places[1])
-        loaded.flowing.render()
+        for program in self._flows.values():
+            _set(program, before=places[0], after=places[1], skin=0)
+        for layer, part in loaded.flowing:
+            self._textures[layer].use(0)
+            part.render()
         read = np.frombuffer(self._flow_target.read(components=3, dtype="f4"), np.float32)
         image = read.reshape(self.side, self.side, 3)[::-1]
         motion = np.empty((self.side, self.side, 2), np.float32)
@@ -274,7 +278,13 @@ class _Loaded:
     """Buffers of one mesh."""
 
     def __init__(
-        self, context: moderngl.Context, mesh: Mesh, rest: Float32, programs: dict[str, Any], depth: Any, flow: Any
+        self,
+        context: moderngl.Context,
+        mesh: Mesh,
+        rest: Float32,
+        programs: dict[str, Any],
+        depth: Any,
+        flows: dict[str, Any],
     ) -> None:
         self.surface = Surface(mesh, rest)
         fixed = np.column_stack([mesh.uv, np.nan_to_num(mesh.face_uv, nan=-1.0), mesh.material])
@@ -284,12 +294,13 @@ class _Loaded:
         self._pairs = context.buffer(reserve=count * 6 * 4, dynamic=True)
         moving = (self._moving, "3f 3f 1f", "position", "normal", "openness")
         fixed_layout = (self._fixed, "2f 2f 1f", "uv", "face_uv", "material")
-        self.visible = [
-            (kind, layer, self._array(context, programs[kind], [moving, fixed_layout], triangles))
-            for kind, layer, triangles in _groups(mesh)
-        ]
+        pairs = (self._pairs, "3f 3f", "position", "later")
+        self.visible, self.flowing = [], []
+        for kind, layer, triangles in _groups(mesh):
+            self.visible.append((kind, layer, self._array(context, programs[kind], [moving, fixed_layout], triangles)))
+            flow = flows["THIN" if kind == "THIN" else "SOLID"]
+            self.flowing.append((layer, self._array(context, flow, [pairs, fixed_layout], triangles)))
         self.casting = self._array(context, depth, [(self._moving, "3f 16x", "position")], _casting(mesh))
-        self.flowing = self._array(context, flow, [(self._pairs, "3f 3f", "position", "later")], mesh.triangles)
 
     def _array(self, context: moderngl.Context, program: Any, content: list[Any], triangles: NDArray[np.int32]) -> Any:
         index = context.buffer(np.ascontiguousarray(triangles, np.int32))
@@ -297,6 +308,7 @@ class _Loaded:
         kept = [
             (buffer, _skip_unused(layout, names, program), *[name for name in names if name in program])
             for buffer, layout, *names in content
+            if any(name in program for name in names)
         ]
         return context.vertex_array(program, kept, index)
 
@@ -305,6 +317,11 @@ class _Loaded:
 
     def write_flow(self, before: Float32, after: Float32) -> None:
         self._pairs.write(np.column_stack([before, after]).astype(np.float32))
+
+
+def _variant(shader: str, kind: str) -> str:
+    """The shader with that name defined."""
+    return shader.replace("330\n", f"330\n#define {kind}\n", 1)
 
 
 def _skip_unused(layout: str, names: list[str], program: Any) -> str:
