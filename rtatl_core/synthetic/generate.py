@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,9 +29,9 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
-from rtatl_core.synthetic.rig import AUS, LANDMARKS, neutral_action
+from rtatl_core.synthetic.rig import AUS, LANDMARKS
 from rtatl_core.synthetic.script import Script
-from rtatl_core.synthetic.studio import Person, Shot, Sources, Studio
+from rtatl_core.synthetic.studio import Shot, Sources, Studio
 
 PEOPLE_PER_UNIT = 20
 STILLS_PER_PERSON = 8
@@ -98,7 +99,7 @@ class Stills:
                     time=0.0,
                     seed=seed,
                     shot=shot,
-                    flow=_to_rest(studio, person, shot) if self.to_rest else None,
+                    flow=studio.renderer.flow_to_rest(shot.vertices, shot.stance) if self.to_rest else None,
                     flow_to=name if self.to_rest else "",
                 )
 
@@ -134,28 +135,30 @@ class Clip:
         rng = np.random.default_rng((self.seed, 2, self.number))
         person = studio.person(rng, studio.rigs[self.number % len(studio.rigs)])
         scene, script = studio.scene(rng), Script.sample(rng, self.seconds)
-        later = round(self.gap_s * self.rate)
+        later = 0 if self.to_rest else round(self.gap_s * self.rate)
         count = round(self.seconds * self.rate)
-        moments = [script.at(index / self.rate) for index in range(count)]
-        places = [(person.head.vertices(moment.action), studio.stance(scene, moment.pose)) for moment in moments]
-        for index, moment in enumerate(moments):
-            seed = (self.seed, 3, self.number, index)
-            # The same draw for all frames of a clip: one camera, one pair of glasses, nothing that jumps.
-            shot = studio.shoot(person, moment.action, scene, moment.pose, np.random.default_rng((*seed[:3], 0)))
-            name, then = self._picture(index), index + later
+        ahead: deque[Shot] = deque()
+        for index in range(count):
+            while len(ahead) <= later and index + len(ahead) < count:
+                moment = script.at((index + len(ahead)) / self.rate)
+                # The same draw for all frames of a clip: one camera, one pair of glasses, nothing that jumps.
+                rng = np.random.default_rng((self.seed, 3, self.number, 0))
+                ahead.append(studio.shoot(person, moment.action, scene, moment.pose, rng))
+            shot, then = ahead[0], index + later
             flow, flow_to = None, ""
             if self.to_rest:
-                flow, flow_to = _to_rest(studio, person, shot), name
+                flow, flow_to = studio.renderer.flow_to_rest(shot.vertices, shot.stance), self._picture(index)
             elif then < count:
-                flow, flow_to = studio.renderer.flow(places[index], places[then]), self._picture(then)
+                places = [(at.vertices, at.stance) for at in (shot, ahead[later])]
+                flow, flow_to = studio.renderer.flow(places[0], places[1]), self._picture(then)
             yield Taken(
-                name=name,
+                name=self._picture(index),
                 identity=f"{self.seed}-clip-{self.number}-{person.head.name}",
                 rig=person.head.name.split("-")[0],
                 clip=self.stem,
                 time=index / self.rate,
-                seed=seed,
-                shot=shot,
+                seed=(self.seed, 3, self.number, index),
+                shot=ahead.popleft(),
                 flow=flow,
                 flow_to=flow_to,
             )
@@ -171,11 +174,6 @@ class Clip:
 def _studio(sources: Sources) -> Studio:
     """One for each process."""
     return Studio(sources)
-
-
-def _to_rest(studio: Studio, person: Person, shot: Shot) -> Float32:
-    """What ``Taken.flow`` says of a face's way back to rest."""
-    return studio.renderer.flow((shot.vertices, shot.stance), (person.head.vertices(neutral_action()), shot.stance))
 
 
 def _to_frame(taken: Taken) -> Frame:

@@ -42,13 +42,15 @@ class Glb:
 
     def __init__(self, file: Path) -> None:
         data = file.read_bytes()
+        if data[:4] != b"glTF":
+            raise InputError(f"{file} is no .glb file; it begins otherwise")
         try:
-            magic, _, _, length, _ = struct.unpack_from("<4sIIII", data)
+            size, length = struct.unpack_from("<8xII", data)
             self._json: dict[str, Any] = json.loads(data[20 : 20 + length])
         except (struct.error, ValueError) as error:
-            raise InputError(f"{file} is no .glb file ({error})") from error
-        if magic != b"glTF":
-            raise InputError(f"{file} is no .glb file; it begins otherwise")
+            raise InputError(f"{file} is no whole .glb file ({error}); fetch it again") from error
+        if len(data) < size:
+            raise InputError(f"{file} is cut short, {len(data)} bytes of {size}; fetch it again")
         self._file = file
         self._binary = data[20 + length + 8 :]
         self._views: dict[int, NDArray[np.uint8]] = {}

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.ict_shapes import shape_names
+from rtatl_core.synthetic.kept import kept
 
 IDENTITIES = 100
 _BASE = "generic_neutral_mesh"
@@ -58,11 +58,7 @@ def read_model(folder: Path) -> IctNumbers:
         raise InputError(
             f"rig folder {folder} lacks {what}{more}; name the FaceXModel folder of ICT-FaceKit as published"
         )
-    cache = user_cache_path("au-desktop") / "rigs" / f"ict-{_fingerprint(folder)}.npz"
-    if not cache.is_file():
-        _convert(folder, needed, cache)
-    with np.load(cache) as kept:
-        parts = {name: kept[name] for name in kept.files}
+    parts = kept(f"ict-{_fingerprint(folder)}", lambda: _convert(folder, needed))
     names = {name: row for row, name in enumerate(needed) if not name.startswith("identity")}
     split = len(names)
     return IctNumbers(
@@ -87,25 +83,21 @@ def _fingerprint(folder: Path) -> str:
     return hashlib.sha256((text + "\n".join(_names())).encode()).hexdigest()[:16]
 
 
-def _convert(folder: Path, names: tuple[str, ...], cache: Path) -> None:
+def _convert(folder: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     base = _vertices(folder / f"{_BASE}.obj", None)
     deltas = np.empty((len(names), *base.shape), np.float16)
     for row, name in enumerate(progress(names, desc="reading the rig", unit="shape")):
         deltas[row] = _vertices(folder / f"{name}.obj", len(base)) - base
     corners, places, uv = _faces(folder / f"{_BASE}.obj")
     landmarks = json.loads((folder / "vertex_indices.json").read_text(encoding="utf-8"))["idx_to_landmark_verts"]
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = cache.with_suffix(f".{os.getpid()}.part.npz")
-    np.savez(
-        unfinished,
-        base=base.astype(np.float32),
-        deltas=deltas,
-        corners=corners,
-        places=places,
-        uv=uv,
-        landmarks=np.array(landmarks, np.int32),
-    )
-    unfinished.replace(cache)
+    return {
+        "base": base.astype(np.float32),
+        "deltas": deltas,
+        "corners": corners,
+        "places": places,
+        "uv": uv,
+        "landmarks": np.array(landmarks, np.int32),
+    }
 
 
 def _vertices(file: Path, expected: int | None) -> NDArray[np.float64]:

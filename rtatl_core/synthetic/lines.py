@@ -22,9 +22,10 @@ def smooth(corners: NDArray[Any], at: NDArray[Any], passes: int, *, closed: bool
     """(n, 2) corners -> (m, 2) points of the line through them ``at`` 0 (the first corner) to n - 1, rounded off: each
     becomes, ``passes`` times, half itself and half its neighbours. Only the ends of a line that is not closed stay."""
     line = np.stack([np.interp(at, np.arange(len(corners)), corners[:, axis]) for axis in (0, 1)], axis=1)
+    ends = line[[0, -1]]
     for _ in range(passes):
-        rounded = (np.roll(line, 1, axis=0) + 2 * line + np.roll(line, -1, axis=0)) / 4
+        around = np.concatenate([line[-1:], line, line[:1]])
+        line = (around[:-2] + 2 * line + around[2:]) / 4
         if not closed:
-            rounded[[0, -1]] = line[[0, -1]]
-        line = rounded
+            line[[0, -1]] = ends
     return line

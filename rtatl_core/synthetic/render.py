@@ -121,7 +121,7 @@ def open_context() -> moderngl.Context:
 
 
 class Renderer:
-    """Holds one head at a time. One thread."""
+    """Holds one head at a time, and the buffers of every mesh that it has drawn: a rig has few. One thread."""
 
     def __init__(self, side: int = 256, context: moderngl.Context | None = None) -> None:
         import moderngl
@@ -136,13 +136,14 @@ class Renderer:
             for name in ("face.vert", "face.frag", "depth.vert", "flow.vert", "flow.frag")
         }
         self._programs = {
-            kind: self._context.program(
-                text["face.vert"], text["face.frag"].replace("330\n", f"330\n#define {kind}\n", 1)
-            )
+            kind: self._context.program(text["face.vert"], _variant(text["face.frag"], kind))
             for kind in ("CARVED", "PLAIN", "THIN")
         }
         self._depth = self._context.program(text["depth.vert"], "#version 330\nvoid main() {}")
-        self._flow = self._context.program(text["flow.vert"], text["flow.frag"])
+        self._flows = {
+            kind: self._context.program(_variant(text["flow.vert"], kind), _variant(text["flow.frag"], kind))
+            for kind in ("SOLID", "THIN")
+        }
         size = (self.fine, self.fine)
         self._target = self._context.framebuffer(
             [self._context.renderbuffer(size, 4)], self._context.depth_renderbuffer(size)
@@ -159,17 +160,17 @@ class Renderer:
         self._textures: list[moderngl.Texture] = []
         self._relief: moderngl.Texture | None = None
         self._now: _Loaded | None = None
+        self._rest: Float32 = np.empty((0, 3), np.float32)
 
     def load(self, head: Head) -> None:
         """Make ``head`` the one that is drawn."""
+        rest = head.vertices(neutral_action())
         loaded = self._meshes.get(id(head.mesh))
         if loaded is None:
-            for old in self._meshes.values():
-                old.release()
-            loaded = _Loaded(self._context, head, self._programs, self._depth, self._flow)
-            self._meshes = {id(head.mesh): loaded}
-        loaded.surface.take(head.vertices(neutral_action()))
-        self._now = loaded
+            loaded = _Loaded(self._context, head.mesh, rest, self._programs, self._depth, self._flows)
+            self._meshes[id(head.mesh)] = loaded
+        loaded.surface.take(rest)
+        self._now, self._rest = loaded, rest
         for texture in self._textures:
             texture.release()
         self._textures = [self._upload(image) for image in head.textures]
@@ -231,21 +232,30 @@ class Renderer:
         return np.asarray(cv2.flip(pixels, 0), np.uint8)
 
     def flow(self, before: tuple[Float32, Stance], after: tuple[Float32, Stance]) -> Float32:
-        """Exact optical flow: (side, side, 2) pixels, x right, y down, from the first frame's picture to the second's;
-        NaN where there is no head. Each a pair of vertices and stance."""
+        """Exact optical flow: (side, side, 2) pixels, x right, y down, from the first frame's picture to the second's,
+        of what ``draw`` shows; NaN where there is no head. Each a pair of vertices and stance."""
         loaded = self._loaded()
         loaded.write_flow(before[0], after[0])
         self._context.enable(self._gl.DEPTH_TEST)
         self._flow_target.use()
         self._flow_target.clear(0, 0, 0, 0, 1.0)
         places = [stance.projection() @ stance.model() for _, stance in (before, after)]
-        _set(self._flow, before=places[0], after=places[1])
-        loaded.flowing.render()
+        for program in self._flows.values():
+            _set(program, before=places[0], after=places[1], skin=0)
+        for layer, part in loaded.flowing:
+            self._textures[layer].use(0)
+            part.render()
         read = np.frombuffer(self._flow_target.read(components=3, dtype="f4"), np.float32)
         image = read.reshape(self.side, self.side, 3)[::-1]
-        motion = image[..., :2] * np.array([self.side / 2, -self.side / 2], np.float32)
+        motion = np.empty((self.side, self.side, 2), np.float32)
+        np.multiply(image[..., 0], self.side / 2, out=motion[..., 0])
+        np.multiply(image[..., 1], -self.side / 2, out=motion[..., 1])
         motion[image[..., 2] < 0.5] = np.nan
         return motion
+
+    def flow_to_rest(self, vertices: Float32, stance: Stance) -> Float32:
+        """``flow`` from a picture of the head to one in the same pose with its face at rest."""
+        return self.flow((vertices, stance), (self._rest, stance))
 
     def _loaded(self) -> _Loaded:
         if self._now is None:
@@ -267,31 +277,38 @@ class Renderer:
 class _Loaded:
     """Buffers of one mesh."""
 
-    def __init__(self, context: moderngl.Context, head: Head, programs: dict[str, Any], depth: Any, flow: Any) -> None:
-        mesh = head.mesh
-        self.surface = Surface(mesh, head.vertices(neutral_action()))
+    def __init__(
+        self,
+        context: moderngl.Context,
+        mesh: Mesh,
+        rest: Float32,
+        programs: dict[str, Any],
+        depth: Any,
+        flows: dict[str, Any],
+    ) -> None:
+        self.surface = Surface(mesh, rest)
         fixed = np.column_stack([mesh.uv, np.nan_to_num(mesh.face_uv, nan=-1.0), mesh.material])
         count = len(mesh.uv)
         self._fixed = context.buffer(fixed.astype(np.float32).tobytes())
         self._moving = context.buffer(reserve=count * 7 * 4, dynamic=True)
         self._pairs = context.buffer(reserve=count * 6 * 4, dynamic=True)
-        self._buffers = [self._fixed, self._moving, self._pairs]
         moving = (self._moving, "3f 3f 1f", "position", "normal", "openness")
         fixed_layout = (self._fixed, "2f 2f 1f", "uv", "face_uv", "material")
-        self.visible = [
-            (kind, layer, self._array(context, programs[kind], [moving, fixed_layout], triangles))
-            for kind, layer, triangles in _groups(mesh)
-        ]
+        pairs = (self._pairs, "3f 3f", "position", "later")
+        self.visible, self.flowing = [], []
+        for kind, layer, triangles in _groups(mesh):
+            self.visible.append((kind, layer, self._array(context, programs[kind], [moving, fixed_layout], triangles)))
+            flow = flows["THIN" if kind == "THIN" else "SOLID"]
+            self.flowing.append((layer, self._array(context, flow, [pairs, fixed_layout], triangles)))
         self.casting = self._array(context, depth, [(self._moving, "3f 16x", "position")], _casting(mesh))
-        self.flowing = self._array(context, flow, [(self._pairs, "3f 3f", "position", "later")], mesh.triangles)
 
     def _array(self, context: moderngl.Context, program: Any, content: list[Any], triangles: NDArray[np.int32]) -> Any:
         index = context.buffer(np.ascontiguousarray(triangles, np.int32))
-        self._buffers.append(index)
         # attributes that a variant of the shader does not use are dropped by its compiler
         kept = [
             (buffer, _skip_unused(layout, names, program), *[name for name in names if name in program])
             for buffer, layout, *names in content
+            if any(name in program for name in names)
         ]
         return context.vertex_array(program, kept, index)
 
@@ -301,9 +318,10 @@ class _Loaded:
     def write_flow(self, before: Float32, after: Float32) -> None:
         self._pairs.write(np.column_stack([before, after]).astype(np.float32))
 
-    def release(self) -> None:
-        for part in (*(part for _, _, part in self.visible), self.casting, self.flowing, *self._buffers):
-            part.release()
+
+def _variant(shader: str, kind: str) -> str:
+    """The shader with that name defined."""
+    return shader.replace("330\n", f"330\n#define {kind}\n", 1)
 
 
 def _skip_unused(layout: str, names: list[str], program: Any) -> str:
@@ -344,8 +362,8 @@ def _light_view(direction: Float32) -> Float32:
 
 def _set(program: Any, **values: float | NDArray[Any]) -> None:
     """Write uniforms; the shader compiler drops those that do not matter."""
-    for name, value in values.items():
-        if name not in program:
+    for name in program:
+        if (value := values.get(name)) is None:
             continue
         if isinstance(value, np.ndarray):
             flat = value.T if value.shape == (4, 4) else value

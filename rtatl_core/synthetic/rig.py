@@ -104,7 +104,8 @@ class Action:
         return float(self.aus[ROW[au], side])
 
     def both(self, au: int) -> float:
-        return float(self.aus[ROW[au]].mean())
+        left, right = self.aus[ROW[au]]
+        return float((left + right) / 2)
 
 
 def neutral_action() -> Action:

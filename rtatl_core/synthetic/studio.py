@@ -23,7 +23,8 @@ from rtatl_core.synthetic.rig import Action, Head, Rig
 from rtatl_core.synthetic.surroundings import Light, Surroundings
 from rtatl_core.synthetic.wrinkles import Wrinkles
 
-SIDE = 256
+SIDE, LEAST_SIDE = 256, 32
+"""Of the pictures; on smaller ones there is no room for what is painted behind a head."""
 WITH_GLASSES = 0.15
 OCCLUDED = 0.07
 HEAD_CM = 25.0
@@ -39,6 +40,10 @@ class Sources:
     hdri: tuple[Path, ...] = ()
     """.hdr surroundings, as ``surroundings.hdr_files`` finds them; none = painted ones only."""
     side: int = SIDE
+
+    def __post_init__(self) -> None:
+        if self.side < LEAST_SIDE:
+            raise InputError(f"a face cannot be drawn on {self.side} pixels; write --size {LEAST_SIDE} or more")
 
     def open_rigs(self) -> list[Rig]:
         """Raises InputError when one cannot be used."""

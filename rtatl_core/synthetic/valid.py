@@ -7,7 +7,6 @@ Decoding an avatar takes seconds, so what is used of it is kept in the user's ca
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,12 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.gltf import Glb
 from rtatl_core.synthetic.ict_shapes import FULL_JAW
+from rtatl_core.synthetic.kept import kept
 from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.standard_face import standard_places
@@ -191,14 +190,7 @@ def _rotation(yaw: float, pitch: float) -> Float32:
 def _open(file: Path) -> _Avatar:
     stamp = f"{file.name} {file.stat().st_size} {_VERSION} {morph_names()} {BRUSHES}"
     key = hashlib.sha256(stamp.encode()).hexdigest()[:16]
-    cache = user_cache_path("au-desktop") / "rigs" / f"valid-{file.stem}-{key}.npz"
-    if not cache.is_file():
-        unfinished = cache.with_suffix(f".{os.getpid()}.part.npz")
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(unfinished, **_convert(file))
-        unfinished.replace(cache)
-    with np.load(cache) as kept:
-        parts = {name: kept[name] for name in kept.files}
+    parts = kept(f"valid-{file.stem}-{key}", lambda: _convert(file))
     mesh = Mesh(**{name: parts[name] for name in ("triangles", "uv", "layer", "material", "face_uv", "landmarks")})
     names = [str(name) for name in parts["names"]]
     eyes = tuple((parts[f"eye{side}"], parts[f"centre{side}"]) for side in (LEFT, RIGHT))

@@ -80,7 +80,7 @@ class Wrinkles:
         uneven = rng.uniform(0.75, 1.25, len(names))  # nobody sleeps on both cheeks alike
         return cls(
             names=tuple(names),
-            grooves=np.stack(maps).reshape(len(maps), -1).astype(np.float32),
+            grooves=np.stack(maps, dtype=np.float32).reshape(len(maps), -1),
             resting=np.array([worn.get(name, 0.0) for name, _ in names], np.float32) * uneven.astype(np.float32),
             depth=float(rng.uniform(0.3, 0.85) * (0.8 + 0.6 * age)),
         )

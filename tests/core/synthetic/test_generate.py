@@ -204,6 +204,14 @@ def test_count_is_rounded_up_to_whole_people(sources: Sources) -> None:
     assert sum(isinstance(unit, Clip) for unit in units) == 2
 
 
+def test_the_smallest_pictures_are_drawn_and_smaller_ones_refused(sources: Sources) -> None:
+    least = dataclasses.replace(sources, side=studio.LEAST_SIDE)
+    taken = list(Stills(0, least, 1, people=1, per_person=60).take())
+    assert {shot.shot.image.shape for shot in taken} == {(studio.LEAST_SIDE, studio.LEAST_SIDE, 3)}
+    with pytest.raises(InputError, match=r"cannot be drawn on 31 pixels; write --size 32 or more"):
+        dataclasses.replace(sources, side=studio.LEAST_SIDE - 1)
+
+
 def test_a_folder_without_a_rig_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no rig.*FaceXModel"):
         open_rig(tmp_path)

@@ -138,6 +138,15 @@ def test_a_glb_gives_its_mesh_as_the_scene_places_it(tmp_path: Path) -> None:
         glb.texture("head")
 
 
+@pytest.mark.parametrize("kept", [10, 200, -10])
+def test_a_file_that_was_cut_short_is_named(tmp_path: Path, kept: int) -> None:
+    """In its heading, its scene, its numbers."""
+    write_glb(tmp_path / "head.glb")
+    (tmp_path / "head.glb").write_bytes((tmp_path / "head.glb").read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"head\.glb is .*; fetch it again"):
+        Glb(tmp_path / "head.glb")
+
+
 def test_a_file_that_is_no_glb_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.glb").write_bytes(b"not a model at all")
     with pytest.raises(InputError, match=r"x\.glb is no \.glb"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
 from rtatl_core.errors import InputError
+from rtatl_core.handoffs import Float32
 from rtatl_core.synthetic import render
 from rtatl_core.synthetic.render import Finish, Renderer, Stance, open_context
-from rtatl_core.synthetic.rig import full, neutral_action
+from rtatl_core.synthetic.rig import Action, Layer, Material, full, neutral_action
 from rtatl_core.synthetic.surface import Surface
 from rtatl_core.synthetic.surroundings import Light
 from tests.core.synthetic.puppet import RADIUS, PuppetHead, PuppetRig
@@ -93,6 +96,43 @@ def test_flow_is_the_motion_of_projected_points(renderer: Renderer, head: Puppet
         errors.append(np.abs(flow[y, x] - (to - at)).max())
     assert np.median(errors) < 0.15
     assert np.median(np.linalg.norm((end - start)[facing], axis=1)) > 2
+
+
+class Haired(PuppetHead):
+    """Within a ball of hair that does not move. coverage: alpha of the hair, 0-255."""
+
+    def __init__(self, coverage: int) -> None:
+        super().__init__(1.0, 1)
+        bare, count = self.mesh, len(self.mesh.uv)
+        self.mesh = dataclasses.replace(
+            bare,
+            triangles=np.concatenate([bare.triangles, bare.triangles + count]),
+            uv=np.concatenate([bare.uv, bare.uv]),
+            layer=np.concatenate([bare.layer, np.full(count, Layer.HAIR, np.uint8)]),
+            material=np.concatenate([bare.material, np.full(count, Material.HAIR, np.uint8)]),
+            face_uv=np.concatenate([bare.face_uv, np.full_like(bare.face_uv, np.nan)]),
+        )
+        self.textures = (*self.textures[:2], np.full((2, 2, 4), coverage, np.uint8))
+
+    def vertices(self, action: Action) -> Float32:
+        return np.concatenate([super().vertices(action), 1.1 * self._base])
+
+
+def test_flow_is_of_what_can_be_seen(renderer: Renderer) -> None:
+    """Skin moves behind hair that is nowhere; hair that covers it stays."""
+    flows = []
+    for coverage in (0, 255):
+        head = Haired(coverage)
+        renderer.load(head)
+        vertices = head.vertices(full(12))
+        drawn = renderer.draw(vertices, AHEAD, light(), Finish())
+        flows.append(renderer.flow_to_rest(vertices, AHEAD))
+        seen = cv2.resize(drawn[..., 3], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        assert np.isfinite(flows[-1][seen == 255]).all()
+        assert np.isnan(flows[-1][seen == 0]).all()
+    bare, hidden = (flow[SIDE // 2, SIDE // 2] for flow in flows)
+    assert bare[1] > 5  # back down
+    assert hidden == pytest.approx([0, 0], abs=1e-4)
 
 
 def test_relief_shows_where_it_is_carved(renderer: Renderer, head: PuppetHead) -> None:
