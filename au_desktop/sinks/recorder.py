@@ -252,8 +252,9 @@ class Recorder:
         timestamp, frame = 0.0, None
         if self._last is not None:
             last = self._rebased(self._last)
-            since_s = event.at - self._last_at if self.live else 0.0
-            timestamp, frame = max(0.0, last.timestamp + since_s), last.number
+            timestamp, frame = last.timestamp, last.number
+            if self.live:
+                timestamp = max(0.0, timestamp + event.at - self._last_at)
         self._writer.event(event.kind, event.label, timestamp, frame)
 
     def _rebased(self, record: FrameRecord) -> FrameRecord:
