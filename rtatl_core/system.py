@@ -87,7 +87,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def has_amx() -> bool:
-    """Whether the processor multiplies matrices of bfloat16 by the tile. As Linux tells; other systems do not."""
+def has_bfloat16() -> bool:
+    """Whether this CPU calculates in bfloat16, in tiles (AMX) or vectors; as Linux tells, False elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.is_file() and "amx_bf16" in cpuinfo.read_text(encoding="utf-8")
+    return cpuinfo.is_file() and bool({"amx_bf16", "avx512_bf16"} & set(cpuinfo.read_text(encoding="utf-8").split()))

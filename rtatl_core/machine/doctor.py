@@ -17,7 +17,7 @@ from typing import Any
 
 import rtatl_core
 from rtatl_core.assets import asset
-from rtatl_core.system import APT_LINE, PIP, has_amx, has_screen, how_to_install, missing_libraries
+from rtatl_core.system import APT_LINE, PIP, has_bfloat16, has_screen, how_to_install, missing_libraries
 
 FRAMES = 60
 """Of the demo clip, analysed to see whether and how fast it works."""
@@ -191,7 +191,7 @@ def _extras() -> Iterator[Finding]:
         ("train", "tensorboard", "curves of training runs"),
         ("streams", "pylsl", "sending numbers to the Lab Streaming Layer"),
         ("streams", "pythonosc", "sending numbers as OSC messages"),
-        *([("openvino", "openvino", "a faster network on this processor")] if has_amx() else []),
+        *([("openvino", "openvino", "a faster network on this processor")] if has_bfloat16() else []),
     ):
         if importlib.util.find_spec(module) is None:
             yield Finding(extra, State.LACKS, f"{what} needs {module}", how_to_install(extra))

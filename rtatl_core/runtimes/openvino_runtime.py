@@ -1,4 +1,4 @@
-"""The network live in OpenVINO, for CPUs with AMX, which calculate in bfloat16 by the tile (Intel Xeon since 2023).
+"""The network live in OpenVINO, for CPUs that calculate in bfloat16: Intel Xeon with AMX (since 2023), AMD since Zen 4.
 Needs the extra ``openvino``; reads the graphs that ``rtatl export`` wrote. Knows no torch.
 
 What the picture enters is computed in bfloat16, what only landmarks enter in float32: places on the face are told to
@@ -19,7 +19,7 @@ from rtatl_core.card import Card
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.openvino_package import core, is_installed, openvino
 from rtatl_core.runtimes.onnx_runtime import OnnxRuntime
-from rtatl_core.system import has_amx
+from rtatl_core.system import has_bfloat16
 
 SWITCH = "AU_DESKTOP_OPENVINO"
 """Environment variable: 0 = keep to ONNX Runtime."""
@@ -31,7 +31,7 @@ part whose inputs cover everything it depends on."""
 def serves() -> bool:
     """Whether OpenVINO is installed and faster than ONNX Runtime on this CPU. OpenVINO's own bfloat16 flag does not
     tell: it is also set on AVX-512 CPUs, which emulate bfloat16 at a third of the speed of ONNX Runtime's float32."""
-    return os.environ.get(SWITCH) != "0" and is_installed() and has_amx()
+    return os.environ.get(SWITCH) != "0" and is_installed() and has_bfloat16()
 
 
 class OpenVinoRuntime(OnnxRuntime):
@@ -93,7 +93,7 @@ class SplitGraph:
         """Each with its memory for the inputs that it takes from outside."""
         known: dict[str, Any] = {}
         for part, precision in _split(model):
-            request = _compile(part, precision if has_amx() else "f32", threads)
+            request = _compile(part, precision if has_bfloat16() else "f32", threads)
             for taken in request.model_inputs:
                 if taken.any_name in known:
                     request.set_tensor(taken, known[taken.any_name])

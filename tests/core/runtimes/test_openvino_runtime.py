@@ -114,7 +114,7 @@ def test_it_serves_where_the_processor_can_and_nobody_says_no(
     monkeypatch: pytest.MonkeyPatch, switch: str, amx: bool, serves: bool
 ) -> None:
     monkeypatch.setenv(openvino_runtime.SWITCH, switch)
-    monkeypatch.setattr(openvino_runtime, "has_amx", lambda: amx)
+    monkeypatch.setattr(openvino_runtime, "has_bfloat16", lambda: amx)
     assert openvino_runtime.serves() == serves
 
 
