@@ -44,7 +44,7 @@ def exported(folder: Path, **choices: object) -> Path:
 
 @pytest.fixture
 def wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a CPU with AMX; what is computed is computed as this one can."""
+    """As on a CPU with bfloat16; what is computed is computed as this one can."""
     monkeypatch.setattr(openvino_runtime, "serves", lambda: True)
 
 
@@ -109,12 +109,12 @@ def test_it_is_taken_where_it_serves_and_only_there(tmp_path: Path, monkeypatch:
     assert Predictor(model, "cpu").runtime == "onnxruntime"
 
 
-@pytest.mark.parametrize(("switch", "amx", "serves"), [("", True, True), ("", False, False), ("0", True, False)])
+@pytest.mark.parametrize(("switch", "can", "serves"), [("", True, True), ("", False, False), ("0", True, False)])
 def test_it_serves_where_the_processor_can_and_nobody_says_no(
-    monkeypatch: pytest.MonkeyPatch, switch: str, amx: bool, serves: bool
+    monkeypatch: pytest.MonkeyPatch, switch: str, can: bool, serves: bool
 ) -> None:
     monkeypatch.setenv(openvino_runtime.SWITCH, switch)
-    monkeypatch.setattr(openvino_runtime, "has_bfloat16", lambda: amx)
+    monkeypatch.setattr(openvino_runtime, "has_bfloat16", lambda: can)
     assert openvino_runtime.serves() == serves
 
 
