@@ -29,25 +29,18 @@ ALL_LAYERS = ("box", "landmarks", "regions", "flow", "pose")  # the recovered pa
 class Scene:
     theme: str = "dark"
     source: str | None = "demo"
-    seconds: float = 11.1
+    seconds: float = 28.3
+    """From the window on; the clip begins up to a second later and then shows an expression for nearly a second."""
     layers: tuple[str, ...] = ("box", "regions", "landmarks")
-    size: str = "1280x800"
-    scale: int = 1
     record: bool = False
 
 
 SCENES = {
-    "live-dark": Scene(layers=ALL_LAYERS),
-    "live-light": Scene(theme="light", seconds=32.2),
+    "live-dark": Scene(layers=ALL_LAYERS, seconds=29.7),
+    "live-light": Scene(theme="light", seconds=32.4),
     "recovered": Scene(layers=("box", "recovered")),
-    "recording": Scene(record=True, seconds=9.0),
-    "recording-light": Scene(theme="light", record=True, seconds=9.0),
     "empty": Scene(source=None, seconds=5.0),
-    "empty-light": Scene(theme="light", source=None, seconds=5.0),
     "error": Scene(source="camera that is unplugged", record=True, seconds=16.0),
-    "error-light": Scene(theme="light", source="camera that is unplugged", record=True, seconds=16.0),
-    "live-4k": Scene(layers=ALL_LAYERS, size="1920x1080", scale=2),
-    "live-4k-light": Scene(theme="light", size="1920x1080", scale=2),
 }
 
 
@@ -56,10 +49,10 @@ def take(name: str, scene: Scene) -> Path:
         home, picture = Path(folder) / "home", Path(folder) / "window.png"
         command = [sys.executable, "-m", "au_desktop", "--settings", str(home), "--theme", scene.theme]
         command += ["--layers", ",".join(scene.layers)]
-        command += ["--size", scene.size, "--duration", str(scene.seconds), "--screenshot", str(picture)]
+        command += ["--size", "1280x800", "--duration", str(scene.seconds), "--screenshot", str(picture)]
         if scene.record:
             command += ["--record", str(Path(folder) / "sessions")]
-        environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scene.scale)}
+        environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
         if scene.source is not None and scene.source.startswith("camera"):
             with unplugged_after(0.7 * scene.seconds) as camera:
                 subprocess.run([*command, "--source", camera.url], env=environment, cwd=ROOT, check=True)
