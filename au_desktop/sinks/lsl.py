@@ -19,8 +19,8 @@ from rtatl_core.system import how_to_install
 
 FACES, MARKERS = "FACS", "Markers"
 """Types of our streams; the second is everybody's."""
-IDENTITY = "au-desktop "
-"""What every source_id of ours begins with."""
+IDENTITY = f"au-desktop {platform.node()} "
+"""What every source_id of this computer's begins with."""
 
 
 class LslOutlet:
@@ -67,7 +67,7 @@ class LslOutlet:
     def _open(self, name: str, kind: str, channels: list[str], *, text: bool = False) -> Any:
         """source_id: the same after a restart, so that recorders find the stream again."""
         form = self._pylsl.cf_string if text else self._pylsl.cf_double64
-        identity = f"{IDENTITY}{platform.node()} {name}"
+        identity = f"{IDENTITY}{name}"
         info = self._pylsl.StreamInfo(name, kind, len(channels), self._pylsl.IRREGULAR_RATE, form, identity)
         description = info.desc()
         description.append_child_value("manufacturer", "AU Desktop")
