@@ -1,7 +1,8 @@
 """Markers that other programs send through the Lab Streaming Layer, such as a stimulus program, for the events of a
 recording: on one clock with the frames, wherever in the network they come from.
 
-Enters: every stream of the type "Markers" but those of this program here; leaves: `on_marker(stream, text, at)` in a thread of its own.
+Enters: every stream of the type "Markers" but those of this program here; leaves: `on_marker(stream, text, at)` in a
+thread of its own.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,19 @@ def test_a_second_face_has_a_stream_of_its_own(pylsl: Any) -> None:
     outlet.send(Sample(2, time.perf_counter(), tuple(faces_of(analysed(2, faces=2)))))
     values, _ = second.pull_sample(5)
     assert values[:2] == [2, 1]
+    outlet.close()
+
+
+def test_sides_are_the_subjects_own(pylsl: Any) -> None:
+    outlet = lsl.LslOutlet(Heading("lsl sides", AUS, True, ""))
+    (face,) = faces_of(analysed())
+    sides = np.stack([np.arange(len(AUS)), np.arange(len(AUS)) + 0.5], axis=1).astype(np.float32)
+    received = inlet(pylsl, "lsl sides_AU")
+    outlet.send(Sample(1, time.perf_counter(), (replace(face, result=replace(face.result, sides=sides)),)))
+    told = dict(zip(received.info(5).get_channel_labels(), received.pull_sample(5)[0], strict=True))
+    place = AUS.index(12)
+    assert (told["AU12_left"], told["AU12_right"]) == (place, place + 0.5)
+    assert not [name for name in told if name.endswith(("_c", "_raw"))]
     outlet.close()
 
 
