@@ -202,6 +202,19 @@ def receiver() -> Iterator[socket.socket]:
         yield made
 
 
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking the network for a name that nobody has may take long."""
+    look_up = socket.getaddrinfo
+
+    def known(host: str, *rest: Any, **more: Any) -> Any:
+        if host.endswith(".invalid"):
+            raise socket.gaierror(-2, "Name or service not known")
+        return look_up(host, *rest, **more)
+
+    monkeypatch.setattr(osc.socket, "getaddrinfo", known)
+
+
 def received(receiver: socket.socket) -> dict[str, list[Any]]:
     """The messages of one packet."""
     from pythonosc.osc_bundle import OscBundle
@@ -231,6 +244,7 @@ def test_osc_messages(receiver: socket.socket) -> None:
     outlet.close()
 
 
+@pytest.mark.usefixtures("no_names")
 def test_osc_to_nobody_knows_whom() -> None:
     pytest.importorskip("pythonosc")
     with pytest.raises(StreamError, match=r"OSC: nowhere\.invalid is not known here .*; correct its address"):
@@ -363,6 +377,7 @@ def test_markers_are_events_of_the_recording(make_pipeline: Any, tmp_path: Path)
 # -- the whole path ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_names")
 def test_the_pipeline_sends_what_it_shows(make_pipeline: Any, receiver: socket.socket) -> None:
     pytest.importorskip("pythonosc")
     pipeline = make_pipeline(open_source=camera_opener(frames=10, fps=100))
