@@ -202,12 +202,10 @@ class Pipeline:
         return recorder.folder
 
     def mark(self) -> int | None:
-        """Notes a marker now; its number, None when nothing is recorded. Raises SessionError before the first frame."""
+        """Notes a marker now, in the recording and for other programs; its number, None when nothing is recorded or
+        sent. Raises SessionError before the first frame of a recording."""
         recorder = self._recordings.running
-        number = recorder.mark() if recorder else None
-        if number is not None:
-            self._streams.mark(str(number), time.perf_counter())
-        return number
+        return self._streams.mark(recorder.mark() if recorder else None, time.perf_counter())
 
     @property
     def recorded(self) -> bool:

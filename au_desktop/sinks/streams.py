@@ -87,6 +87,8 @@ class Streams:
         self._thread: threading.Thread | None = None
         self.on = False
         """Whether anything is chosen."""
+        self._marked = 0
+        """Markers set while nothing was recorded."""
         self.left_out = 0
         """Frames that found no room."""
 
@@ -117,9 +119,14 @@ class Streams:
         heading = Heading.of(source, frame, model)
         self._queue.put(_Frame(heading, packet.number, packet.captured_at, tuple(faces)))
 
-    def mark(self, label: str, at: float) -> None:
+    def mark(self, number: int | None, at: float) -> int | None:
+        """number: of a marker in a recording; without one it is counted here. None where nothing is sent either."""
         if self.on:
-            self._queue.put(_Mark(label, at))
+            if number is None:
+                self._marked += 1
+                number = self._marked
+            self._queue.put(_Mark(str(number), at))
+        return number
 
     def close(self) -> None:
         """Sends what waits, and ends."""

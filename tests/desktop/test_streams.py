@@ -88,14 +88,16 @@ def test_nothing_is_sent_before_it_is_chosen_and_everything_after() -> None:
     sending.streams.use({"one": sending.open})
     for number in (2, 3):
         sending.streams.put("camera", analysed(number), MODEL)
-    sending.streams.mark("1", time.perf_counter())
+    assert sending.streams.mark(4, time.perf_counter()) == 4
+    assert [sending.streams.mark(None, time.perf_counter()) for _ in range(2)] == [1, 2], "nothing is recorded"
     sending.streams.use({})
+    assert sending.streams.mark(None, time.perf_counter()) is None
     sending.streams.put("camera", analysed(4), MODEL)
     sending.finish()
     (outlet,) = sending.outlets
     assert outlet.heading == Heading("camera", AUS, False, "fake-1 abc")
     assert [sample.number for sample in outlet.samples] == [2, 3]
-    assert outlet.marks == ["1"]
+    assert outlet.marks == ["4", "1", "2"]
     np.testing.assert_allclose(outlet.samples[0].faces[0].result.intensity, intensities(2 / 25), rtol=1e-6)
 
 
@@ -146,7 +148,6 @@ def test_a_mistake_of_ours_does_not_end_the_thread() -> None:
     sending = Sending()
     sending.streams.use({"one": sending.open})
     sending.streams.put("camera", analysed(1), MODEL)
-    sending.streams.mark(None, 0.0)  # type: ignore[arg-type]
     monkey = sending.streams._each
     sending.streams._each = lambda act: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     sending.streams.put("camera", analysed(2), MODEL)
@@ -410,6 +411,10 @@ def test_switches_and_address_act_at_once_and_the_status_line_says_so(
     assert desk.window.settings.osc
     wait_until(lambda: "OSC" in desk.window.line.text)
     assert received(receiver)["/face/0/success"] == [1]
+    desk.window.recording.mark()
+    assert "Marker 1 is set" in desk.window.line.text, "though nothing is recorded"
+    while received(receiver) != {"/marker": ["1"]}:
+        pass
     field.selectAll()
     QTest.keyClicks(field, "nobody")
     QTest.keyClick(field, Qt.Key.Key_Return)
