@@ -141,6 +141,7 @@ class Options(QFrame):
         self.osc_address.setToolTip("HOST:PORT, for example 127.0.0.1:9000")
         self.osc_address.setFixedWidth(170)
         self.osc_address.editingFinished.connect(self._choose_address)
+        self.osc_address.returnPressed.connect(self.osc_address.clearFocus)  # keys are the window's again
         self._folder = QLabel()
         self._folder.setObjectName("Quiet")
         change = Button(look, "Change…", tip="Choose where session folders are made")
@@ -225,6 +226,7 @@ class Options(QFrame):
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._choose_smoothing()
+        self.osc_address.clearFocus()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         act = self.keys.get(QKeySequence(event.keyCombination()).toString(QKeySequence.SequenceFormat.PortableText))

@@ -403,10 +403,13 @@ def test_switches_and_address_act_at_once_and_the_status_line_says_so(
     address = f"127.0.0.1:{receiver.getsockname()[1]}"
     QTest.mouseClick(desk.window.top.options, LEFT)
     field = desk.window.options.osc_address
+    QTest.mouseClick(field, LEFT)
+    assert field.hasFocus()
     field.selectAll()
     QTest.keyClicks(field, address)
     QTest.keyClick(field, Qt.Key.Key_Return)
     assert desk.window.settings.osc_address == address
+    assert not field.hasFocus(), "keys are the window's again"
     QTest.mouseClick(desk.window.options.osc, LEFT)
     assert desk.window.settings.osc
     wait_until(lambda: "OSC" in desk.window.line.text)
