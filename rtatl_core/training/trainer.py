@@ -35,6 +35,7 @@ from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.progress import progress
+from rtatl_core.system import cores
 from rtatl_core.tasks.au_recognition import AURecognition
 from rtatl_core.tasks.base import Batch, Task
 from rtatl_core.tasks.consistency import Consistency
@@ -197,7 +198,7 @@ class Trainer:
     @property
     def _workers(self) -> int:
         wanted = self.recipe.optim.workers
-        return wanted if wanted >= 0 else max(0, (os.cpu_count() or 1) // distributed.world_size() - 1)
+        return wanted if wanted >= 0 else max(0, cores() // distributed.world_size() - 1)
 
     # ---- training ------------------------------------------------------------------------------
 
