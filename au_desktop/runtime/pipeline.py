@@ -242,6 +242,7 @@ class Pipeline:
             recording=recording,
             position_s=analysis.timestamp if is_file else None,
             duration_s=source.duration_s if source and is_file else None,
+            streams=self._streams.names,
         )
 
     def announce(self, text: str) -> None:

@@ -63,6 +63,8 @@ class Status:
     position_s: float | None
     """Of a file, as is duration_s."""
     duration_s: float | None
+    streams: tuple[str, ...] = ()
+    """What the numbers go to besides."""
 
     @property
     def model_name(self) -> str | None:

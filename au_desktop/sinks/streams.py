@@ -21,7 +21,7 @@ from au_desktop.sinks.osc import OscOutlet
 from au_desktop.sinks.outlet import Heading, Opener, Outlet, Sample
 from rtatl_core.errors import StreamError
 from rtatl_core.handoffs import AnalysedFrame
-from rtatl_core.sessions.rows import FaceRecord
+from rtatl_core.sessions.rows import FaceRecord, FrameRecord, records
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,9 @@ STOP_S = 2.0
 
 def openers(settings: Settings) -> dict[str, Opener]:
     """Of the outlets that are chosen, by names: one that keeps its name goes on as it is."""
-    chosen: dict[str, Opener] = {"lsl": LslOutlet} if settings.lsl else {}
+    chosen: dict[str, Opener] = {"LSL": LslOutlet} if settings.lsl else {}
     if settings.osc:
-        chosen[f"osc {settings.osc_address}"] = partial(OscOutlet, *host_and_port(settings.osc_address))
+        chosen[f"OSC to {settings.osc_address}"] = partial(OscOutlet, *host_and_port(settings.osc_address))
     return chosen
 
 
@@ -55,9 +55,8 @@ class Places:
 
 class _Frame(NamedTuple):
     heading: Heading
-    number: int
+    record: FrameRecord
     captured_at: float
-    faces: tuple[FaceRecord, ...]
 
 
 class _Mark(NamedTuple):
@@ -85,8 +84,8 @@ class Streams:
         self._places = Places()
         self._refused = self._told = ""
         self._thread: threading.Thread | None = None
-        self.on = False
-        """Whether anything is chosen."""
+        self.names: tuple[str, ...] = ()
+        """Of what is chosen."""
         self._marked = 0
         """Markers set while nothing was recorded."""
         self.left_out = 0
@@ -102,26 +101,24 @@ class Streams:
         self.use(openers(settings))
 
     def use(self, openers: dict[str, Opener]) -> None:
-        self.on = bool(openers)
-        if self._thread is None and self.on:
+        self.names = tuple(openers)
+        if self._thread is None and openers:
             self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
             self._thread.start()
         self._queue.put(_Choice(openers))
 
     def put(self, source: str, frame: AnalysedFrame, model: Mapping[str, Any]) -> None:
-        if not self.on:
+        if not self.names:
             return
         if self._queue.qsize() >= ROOM:
             self.left_out += 1
             return
-        faces = sorted((FaceRecord.of(face) for face in frame.faces), key=lambda face: face.face_id)
-        packet = frame.packet
         heading = Heading.of(source, frame, model)
-        self._queue.put(_Frame(heading, packet.number, packet.captured_at, tuple(faces)))
+        self._queue.put(_Frame(heading, records(frame)[-1], frame.packet.captured_at))
 
     def mark(self, number: int | None, at: float) -> int | None:
         """number: of a marker in a recording; without one it is counted here. None where nothing is sent either."""
-        if self.on:
+        if self.names:
             if number is None:
                 self._marked += 1
                 number = self._marked
@@ -132,7 +129,9 @@ class Streams:
         """Sends what waits, and ends."""
         if self._markers is not None:
             self._markers.close()
-        self.on = False
+        self.names = ()
+        if self.left_out:
+            log.warning("%d frames found no room and were not sent to other programs", self.left_out)
         self._queue.put(None)
         if self._thread is not None:
             self._thread.join(STOP_S)
@@ -156,13 +155,13 @@ class Streams:
                 self._tell("")
             case _Mark(label, at):
                 self._each(lambda outlet: outlet.mark(label, at))
-            case _Frame(heading, number, captured_at, faces):
+            case _Frame(heading, record, captured_at):
                 if heading != self._heading:
                     self._end(self._outlets)
                     self._heading, self._places, self._to_open = heading, Places(), True
                 if self._to_open:
                     self._open(heading)
-                sample = Sample(number, captured_at, self._places.of(faces))
+                sample = Sample(record.number, captured_at, self._places.of(record.faces))
                 self._each(lambda outlet: outlet.send(sample))
 
     def _open(self, heading: Heading) -> None:

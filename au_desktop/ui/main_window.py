@@ -180,7 +180,7 @@ class MainWindow(QMainWindow):
         self.traces.set_seconds(settings.curve_seconds)
         self.options.show_settings(settings)
         self._bridge.pipeline.set_layers(settings.layers)
-        self._set_streams({})
+        self._bridge.pipeline.set_streams(settings)
         self.resize(QSize(1280, 800))
         restore_layout(settings.window_geometry, settings.window_state, self, self._left, self._body)
 
@@ -279,7 +279,6 @@ class MainWindow(QMainWindow):
     def _set_streams(self, changes: Mapping[str, object]) -> None:
         self._change(**changes)
         self._bridge.pipeline.set_streams(self.settings)
-        self.line.show_streams(self.settings)
 
     def _change_engine(self, **changes: object) -> None:
         before = self.settings

@@ -7,7 +7,6 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
-from au_desktop.settings import Settings
 from au_desktop.ui.theme import Look, font
 from au_desktop.words import clock
 
@@ -38,7 +37,6 @@ class StatusLine(QWidget):
         self._state = ("", "faint")
         self._left: list[tuple[str, str, str]] = []
         self._right = ""
-        self._streams: tuple[str, ...] = ()
         self._said = ""
         self._moment = QTimer(self)
         self._moment.setSingleShot(True)
@@ -69,10 +67,6 @@ class StatusLine(QWidget):
         self.setAccessibleName(self.text)
         self.update()
 
-    def show_streams(self, settings: Settings) -> None:
-        """Where numbers go besides, so that nobody sends them without knowing."""
-        self._streams = tuple(name for name, on in (("LSL", settings.lsl), ("OSC", settings.osc)) if on)
-
     def show_status(self, status: Status, delay_ms: float | None) -> None:
         name, colour = _STATES[status.state]
         if status.state is State.LIVE and status.source is not None and not status.source.live:
@@ -93,7 +87,7 @@ class StatusLine(QWidget):
                 self._left.append((position, f"of {length}", "text"))
         size = status.source_size
         parts = [
-            *self._streams,
+            *status.streams,  # nobody sends numbers without seeing it
             f"{size[0]} \N{MULTIPLICATION SIGN} {size[1]}" if size else "",
             (status.device or "").upper(),
         ]

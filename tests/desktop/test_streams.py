@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +17,16 @@ from au_desktop.__main__ import _parser
 from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings, host_and_port
-from au_desktop.sinks import lsl, osc
-from au_desktop.sinks.lsl_markers import EVERY_S, LslMarkers
 from au_desktop.sinks.outlet import Heading, Sample
 from au_desktop.sinks.streams import ROOM, Places, Streams
 from rtatl_core.errors import StreamError
-from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.sessions.rows import FaceRecord
 from tests.desktop.conftest import MakeDesk, until, wait_until
-from tests.desktop.fakes import AUS, CAMERA, FakeEngine, camera_opener, intensities, picture
+from tests.desktop.fakes import AUS, CAMERA, camera_opener, intensities
 from tests.desktop.hands import LEFT, live
+from tests.desktop.streaming import analysed, faces_of, received
 
 MODEL = {"name": "fake-1", "sha256": "abc"}
-
-
-def analysed(number: int = 1, faces: int = 1) -> AnalysedFrame:
-    packet = FramePacket(picture((64, 48), number), number, number / 25, time.perf_counter())
-    return FakeEngine(faces=faces).process(packet)
-
-
-def faces_of(frame: AnalysedFrame) -> list[FaceRecord]:
-    return [FaceRecord.of(face) for face in frame.faces]
 
 
 class Outlet:
@@ -161,7 +147,7 @@ def test_a_mistake_of_ours_does_not_end_the_thread() -> None:
 
 def test_a_receiver_that_hangs_costs_frames_not_memory() -> None:
     sending = Sending()
-    sending.streams.on = True  # nobody takes from the queue
+    sending.streams.names = ("one",)  # nobody takes from the queue
     for number in range(1, ROOM + 11):
         sending.streams.put("camera", analysed(number), MODEL)
     assert sending.streams.left_out == 10
@@ -190,192 +176,6 @@ def test_what_is_no_address(text: str) -> None:
 def test_addresses() -> None:
     assert host_and_port("studio.local:9000") == ("studio.local", 9000)
     assert host_and_port("[::1]:7") == ("::1", 7)
-
-
-# -- OSC ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def receiver() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.settimeout(5)
-        yield made
-
-
-@pytest.fixture
-def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asking the network for a name that nobody has may take long."""
-    look_up = socket.getaddrinfo
-
-    def known(host: str, *rest: Any, **more: Any) -> Any:
-        if host.endswith(".invalid"):
-            raise socket.gaierror(-2, "Name or service not known")
-        return look_up(host, *rest, **more)
-
-    monkeypatch.setattr(osc.socket, "getaddrinfo", known)
-
-
-def received(receiver: socket.socket) -> dict[str, list[Any]]:
-    """The messages of one packet."""
-    from pythonosc.osc_bundle import OscBundle
-    from pythonosc.osc_message import OscMessage
-
-    packet = receiver.recv(65536)
-    messages = list(OscBundle(packet)) if OscBundle.dgram_is_bundle(packet) else [OscMessage(packet)]
-    return {message.address: message.params for message in messages}
-
-
-def test_osc_messages(receiver: socket.socket) -> None:
-    pytest.importorskip("pythonosc")
-    outlet = osc.OscOutlet("127.0.0.1", receiver.getsockname()[1], Heading("camera", AUS, False, ""))
-    frame = analysed(7)
-    outlet.send(Sample(7, 0.0, (faces_of(frame)[0], None)))
-    first, second = received(receiver), received(receiver)
-    assert first["/face/0/frame"] == [7]
-    assert first["/face/0/success"] == [1]
-    face = frame.faces[0]
-    assert first["/face/0/AU12"] == pytest.approx([face.result.intensity[AUS.index(12)]])
-    pose = [*face.observation.pose.translation_mm, *face.observation.pose.rotation_rad]
-    assert first["/face/0/pose"] == pytest.approx(pose, rel=1e-6)
-    assert len(first) == len(AUS) + 3
-    assert second == {"/face/1/frame": [7], "/face/1/success": [0]}
-    outlet.mark("4", 0.0)
-    assert received(receiver) == {"/marker": ["4"]}
-    outlet.close()
-
-
-@pytest.mark.usefixtures("no_names")
-def test_osc_to_nobody_knows_whom() -> None:
-    pytest.importorskip("pythonosc")
-    with pytest.raises(StreamError, match=r"OSC: nowhere\.invalid is not known here .*; correct its address"):
-        osc.OscOutlet("nowhere.invalid", 9000, Heading("camera", AUS, False, ""))
-
-
-@pytest.mark.parametrize(
-    ("module", "open_outlet"),
-    [("pythonosc", lambda heading: osc.OscOutlet("127.0.0.1", 9, heading)), ("pylsl", lsl.LslOutlet)],
-)
-def test_a_missing_library_is_named(
-    monkeypatch: pytest.MonkeyPatch, module: str, open_outlet: Callable[[Heading], object]
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(StreamError, match=r"needs (python-osc|pylsl).*install -c constraints.txt -e .*\[streams\]"):
-        open_outlet(Heading("camera", AUS, False, ""))
-
-
-# -- Lab Streaming Layer -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def pylsl(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Looks for streams on this machine only."""
-    config = tmp_path_factory.mktemp("lsl") / "lsl.cfg"
-    config.write_text("[multicast]\nResolveScope = machine\n[log]\nlevel = -3\n")
-    os.environ["LSLAPICFG"] = str(config)  # read when the library is first loaded
-    library = pytest.importorskip("pylsl")
-    probe = library.StreamOutlet(library.StreamInfo("lsl probe", "test", 1, 0, library.cf_string, "probe"))
-    if not library.resolve_byprop("name", "lsl probe", timeout=5):
-        pytest.skip("streams are not found on this machine; its firewall or network forbids multicast")
-    del probe
-    return library
-
-
-def inlet(pylsl: Any, name: str) -> Any:
-    (info,) = pylsl.resolve_byprop("name", name, minimum=1, timeout=5)
-    made = pylsl.StreamInlet(info)
-    made.open_stream(5)
-    return made
-
-
-def test_lsl_samples_have_the_time_of_the_capture(pylsl: Any) -> None:
-    outlet = lsl.LslOutlet(Heading("lsl test", AUS, False, "fake-1 abc"))
-    faces, markers = inlet(pylsl, "lsl test_AU"), inlet(pylsl, "lsl test_Markers")
-    frame = analysed(3)
-    now = time.perf_counter()
-    outlet.send(Sample(3, now - 0.5, (faces_of(frame)[0],)))
-    outlet.send(Sample(4, now, (None,)))
-    outlet.mark("1", now)
-    (first, first_at), (second, second_at) = faces.pull_sample(5), faces.pull_sample(5)
-    info = faces.info(5)
-    labels = info.get_channel_labels()
-    assert (info.type(), info.nominal_srate(), info.source_id()[:10]) == ("FACS", 0, "au-desktop")
-    assert labels[:4] == ["frame", "face_id", "confidence", "success"]
-    assert labels[-1] == "AU43_r"
-    told = dict(zip(labels, first, strict=True))
-    assert told["frame"] == 3
-    assert told["AU12_r"] == pytest.approx(frame.faces[0].result.intensity[AUS.index(12)])
-    assert told["pose_Tz"] == pytest.approx(frame.faces[0].observation.pose.translation_mm[2])
-    assert second_at - first_at == pytest.approx(0.5, abs=0.05)
-    assert pylsl.local_clock() - second_at < 5
-    assert second[:4] == pytest.approx([4, np.nan, np.nan, 0], nan_ok=True)
-    assert np.isnan(second[4:]).all()
-    assert markers.pull_sample(5)[0] == ["1"]
-    outlet.close()
-
-
-def test_a_second_face_has_a_stream_of_its_own(pylsl: Any) -> None:
-    outlet = lsl.LslOutlet(Heading("lsl pair", AUS, False, ""))
-    outlet.send(Sample(1, time.perf_counter(), tuple(faces_of(analysed(1, faces=2)))))
-    second = inlet(pylsl, "lsl pair_AU2")
-    outlet.send(Sample(2, time.perf_counter(), tuple(faces_of(analysed(2, faces=2)))))
-    values, _ = second.pull_sample(5)
-    assert values[:2] == [2, 1]
-    outlet.close()
-
-
-def test_sides_are_the_subjects_own(pylsl: Any) -> None:
-    outlet = lsl.LslOutlet(Heading("lsl sides", AUS, True, ""))
-    (face,) = faces_of(analysed())
-    sides = np.stack([np.arange(len(AUS)), np.arange(len(AUS)) + 0.5], axis=1).astype(np.float32)
-    received = inlet(pylsl, "lsl sides_AU")
-    outlet.send(Sample(1, time.perf_counter(), (replace(face, result=replace(face.result, sides=sides)),)))
-    told = dict(zip(received.info(5).get_channel_labels(), received.pull_sample(5)[0], strict=True))
-    place = AUS.index(12)
-    assert (told["AU12_left"], told["AU12_right"]) == (place, place + 0.5)
-    assert not [name for name in told if name.endswith(("_c", "_raw"))]
-    outlet.close()
-
-
-def test_markers_of_other_programs_come_with_their_time_and_our_own_do_not(pylsl: Any) -> None:
-    ours = lsl.LslOutlet(Heading("lsl own", AUS, False, ""))
-    info = pylsl.StreamInfo("stimuli", "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, "another program")
-    theirs = pylsl.StreamOutlet(info)
-    heard: list[tuple[str, str, float]] = []
-    listening = LslMarkers(lambda *marker: heard.append(marker))
-    try:
-        assert theirs.wait_for_consumers(5)
-        shown = time.perf_counter()
-        theirs.push_sample(["face on"], pylsl.local_clock() - 0.3)
-        ours.mark("1", shown)
-        theirs.push_sample(["face off"])
-        wait_until(lambda: len(heard) == 2)
-        time.sleep(3 * EVERY_S)
-    finally:
-        listening.close()
-    assert [marker[:2] for marker in heard] == [("stimuli", "face on"), ("stimuli", "face off")]
-    assert heard[0][2] == pytest.approx(shown - 0.3, abs=0.02)
-    assert heard[1][2] == pytest.approx(shown, abs=0.02)
-    ours.close()
-
-
-def test_markers_are_events_of_the_recording(make_pipeline: Any, tmp_path: Path) -> None:
-    pipeline = make_pipeline(open_source=camera_opener(frames=10_000, fps=50))
-    pipeline.start()
-    pipeline.set_source(CAMERA)
-    until(pipeline, lambda status: status.analysed > 2)
-    folder = pipeline.start_recording(tmp_path)
-    began = time.perf_counter()
-    until(pipeline, lambda status: status.recording is not None and status.recording.rows > 20)
-    pipeline._on_marker("stimuli", "face on", began + 0.1)
-    pipeline.stop_recording()
-    (event,) = [line for line in (folder / "events.csv").read_text().splitlines() if "stimuli" in line]
-    session = json.loads((folder / "session.json").read_text())
-    assert "lsl:stimuli,face on" in event
-    assert float(event.split(",")[0]) == pytest.approx(began + 0.1 - session["clock"]["perf_counter"], abs=2e-3)
-
-
-# -- the whole path ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("no_names")
@@ -437,3 +237,19 @@ def test_flags_turn_streams_on_for_one_run(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit, match="2"):
         _parser().parse_args(["--osc", "studio"])
     assert "'studio' is no address; write HOST:PORT" in capsys.readouterr().err
+
+
+def test_markers_are_events_of_the_recording(make_pipeline: Any, tmp_path: Path) -> None:
+    pipeline = make_pipeline(open_source=camera_opener(frames=10_000, fps=50))
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, lambda status: status.analysed > 2)
+    folder = pipeline.start_recording(tmp_path)
+    began = time.perf_counter()
+    until(pipeline, lambda status: status.recording is not None and status.recording.rows > 20)
+    pipeline._on_marker("stimuli", "face on", began + 0.1)
+    pipeline.stop_recording()
+    (event,) = [line for line in (folder / "events.csv").read_text().splitlines() if "stimuli" in line]
+    session = json.loads((folder / "session.json").read_text())
+    assert "lsl:stimuli,face on" in event
+    assert float(event.split(",")[0]) == pytest.approx(began + 0.1 - session["clock"]["perf_counter"], abs=2e-3)
