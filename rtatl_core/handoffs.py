@@ -29,6 +29,9 @@ UInt8 = NDArray[np.uint8]
 
 LANDMARKS = 478
 """Points of MediaPipe's face mesh with refined irises; the first 468 are the mesh."""
+CHIP_SIDE = 144
+"""Pixels of a chip's side where nothing else is asked for. The trunk of Face Mesh then sees faces as large as Face Mesh
+does, which has 192 pixels for one and a half times the face's extent; a chip shows one and an eighth."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """How fast training is fed, and how much of a training step is not the network.
 
-    .venv/bin/python scripts/bench_training.py [--side 112] [--width 32] [--device cpu]
+    .venv/bin/python scripts/bench_training.py [--side 144] [--width 32] [--device cpu]
 
 In: nothing, it makes its own faces. Out: a table on stdout.
   loader: chips read and augmented per second by as many processes as there are cores.
@@ -28,6 +28,7 @@ from rtatl_core.datasets.chips import ChipStore, part_folder, write_meta
 from rtatl_core.datasets.loader import Source, StepPlan, load_steps
 from rtatl_core.datasets.parts import Frame, PartWriter, Plan
 from rtatl_core.face.mesh import mean_face
+from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.training.recipe import build_recipe
 from rtatl_core.training.trainer import Trainer
 
@@ -38,7 +39,7 @@ FACES, ROUNDS = 1200, 12
 def make_store(folder: Path, side: int) -> Path:
     """Blurred noise with landmarks of the mean face: as much work as faces, and nobody's picture."""
     rng = np.random.default_rng(0)
-    plan = Plan(kind="bench", aus=AUS, occurrence_rule="made up", side=side, margin=round(side / 7))
+    plan = Plan(kind="bench", aus=AUS, occurrence_rule="made up", side=side)
     points = np.concatenate([mean_face(), np.zeros((10, 3))]).astype(np.float32) * 2
     points[:, :2] += (240, 160)
     images = [cv2.GaussianBlur(rng.integers(0, 256, (480, 480, 3), np.uint8), (0, 0), 3) for _ in range(8)]
@@ -131,7 +132,7 @@ def timed(run: Callable[[], None], device: torch.device) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=112)
+    parser.add_argument("--side", type=int, default=CHIP_SIDE)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rtatl_core.commands.options import add_jobs, positive
+from rtatl_core.handoffs import CHIP_SIDE
 
 HELP = "data sets -> aligned chips for training"
 GOES_ON = True
@@ -17,7 +18,9 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the data set lies")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
     sub.add_argument("--codes", type=Path, metavar="PATH", help="coded: the coding file or folder (default: in --root)")
-    sub.add_argument("--side", type=positive, default=112, metavar="PX", help="side of the chips (default 112)")
+    sub.add_argument(
+        "--side", type=positive, default=CHIP_SIDE, metavar="PX", help=f"side of the chips (default {CHIP_SIDE})"
+    )
     add_jobs(sub)
     sub.add_argument("--flow", choices=("dis", "tvl1"), default="", help="store this optical flow with the chips")
     sub.add_argument("--camera", choices=("left", "right"), default="left", help="disfa: which of its cameras")
@@ -32,7 +35,6 @@ def run(options: argparse.Namespace) -> int:
         options.root,
         options.out,
         side=options.side,
-        margin=round(options.side / 7),
         teacher=options.teacher,
         flow=options.flow,
         camera=options.camera,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rtatl_core.commands.options import above_0, add_jobs, natural
 from rtatl_core.errors import InputError
+from rtatl_core.handoffs import CHIP_SIDE
 
 if TYPE_CHECKING:
     from rtatl_core.synthetic.studio import Sources
@@ -45,7 +46,9 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep aligned chips for training instead of pictures, as rtatl prepare does",
     )
-    sub.add_argument("--side", type=natural, default=112, metavar="PX", help="with --chips: their side (default 112)")
+    sub.add_argument(
+        "--side", type=natural, default=CHIP_SIDE, metavar="PX", help=f"with --chips: their side (default {CHIP_SIDE})"
+    )
     add_jobs(sub)
     sub.add_argument("--check", action="store_true", help="ask the rigs what must hold before anything is made of them")
     sub.add_argument("--sheet", type=Path, metavar="PNG", help="a contact sheet of random people and expressions")

@@ -10,6 +10,7 @@ from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.prepare import Report, Unit, prepare
 from rtatl_core.datasets.protocols import POSITIVE_RATES, SUBJECTS
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
+from rtatl_core.handoffs import CHIP_SIDE
 
 READ_RATES_WITHIN = 1.0
 """Percentage points by which the positive rate of all labels read may differ from the published one. Fewer than
@@ -21,8 +22,7 @@ def prepare_kind(
     root: Path,
     out: Path,
     *,
-    side: int = 112,
-    margin: int = 16,
+    side: int = CHIP_SIDE,
     teacher: Path | None = None,
     flow: str = "",
     camera: str = "left",
@@ -49,7 +49,7 @@ def prepare_kind(
         units = videos.find_videos(root)
     else:
         units = videos.find_photos(root)
-    plan = Plan(kind=kind, aus=aus, occurrence_rule=rule, side=side, margin=margin, teacher=teacher, flow=flow)
+    plan = Plan(kind=kind, aus=aus, occurrence_rule=rule, side=side, teacher=teacher, flow=flow)
     report = prepare(units, out, plan, jobs=jobs, origin={"root": root.name})
     lost = "".join(f", {count} {reason}" for reason, count in sorted(report.lost.items()))
     lines = [*notes, *report.notes(), f"{out}: {report.used} used{lost}"]

@@ -18,7 +18,7 @@ from rtatl_core.datasets.flow_pairs import later_rows
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, exact_flow
 from rtatl_core.face.align import ChipLayout, align_face
 from rtatl_core.face.pose import head_pose
-from rtatl_core.handoffs import AlignedFace, Float32, UInt8
+from rtatl_core.handoffs import CHIP_SIDE, AlignedFace, Float32, UInt8
 
 NO_FACE = "no face found"
 UNREADABLE = "picture missing or unreadable"
@@ -56,8 +56,7 @@ class Plan:
     aus: tuple[int, ...] = ()
     occurrence_rule: str = ""
     """What counts as present, in words; needed with ``aus``."""
-    side: int = 112
-    margin: int = 16
+    side: int = CHIP_SIDE
     teacher: Path | None = None
     """face_landmarker.task whose blendshapes are stored beside."""
     flow: str = ""
@@ -69,14 +68,14 @@ class Plan:
 
     @property
     def layout(self) -> ChipLayout:
-        return ChipLayout(self.side, self.margin)
+        return ChipLayout.with_room(self.side)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
             "aus": list(self.aus),
             "side": self.side,
-            "margin": self.margin,
+            "margin": self.layout.margin,
             "teacher": self.teacher is not None,
             "flow": self.flow,
             **({"made_of": self.made_of} if self.made_of else {}),

@@ -15,7 +15,7 @@ import numpy as np
 
 from rtatl_core.face.mesh import MESH_POINTS, OUTER_EYE_MM, RIGID, mean_face
 from rtatl_core.face.similarity import fit_similarity
-from rtatl_core.handoffs import AlignedFace, Float32, Float64, UInt8
+from rtatl_core.handoffs import CHIP_SIDE, AlignedFace, Float32, Float64, UInt8
 
 ANCHORS = (33, 133, 362, 263, 168, 1, 2)
 _ANCHOR_PLACES = np.array(  # cm on an average face, origin between the eyes, x right, y down
@@ -32,8 +32,13 @@ class ChipLayout:
     """How large a chip is cut. ``margin`` pixels of further surroundings are added on each side for
     augmentation; without it the chip is exactly the central part of the chip with it."""
 
-    side: int = 112
+    side: int = CHIP_SIDE
     margin: int = 0
+
+    @classmethod
+    def with_room(cls, side: int) -> ChipLayout:
+        """As chips are kept for training."""
+        return cls(side, side // 7)
 
     @property
     def canvas(self) -> int:

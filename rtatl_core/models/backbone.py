@@ -187,10 +187,10 @@ class MobileNetV2(nn.Module):
 Backbone = ResNet | MobileNetV2 | FaceMeshTrunk
 
 
-def build_backbone(name: str, width: int, chip_side: int = 112) -> Backbone:
+def build_backbone(name: str, width: int) -> Backbone:
     """name: one of ``config.BACKBONES``. face_mesh has one width only."""
     if name == "face_mesh":
-        return FaceMeshTrunk(chip_side)
+        return FaceMeshTrunk()
     return MobileNetV2(width) if name == "mobilenet_v2" else ResNet(name, width)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.limits import FROM_0, FROM_1, OVER_0, Limit, require_within
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2", "face_mesh")
@@ -96,7 +97,7 @@ class RTATLConfig(NetworkConfig):
     """The network's whole shape: a recipe's choices and what follows from its data; saved with the weights."""
 
     aus: tuple[int, ...]
-    chip_side: int = 112
+    chip_side: int = CHIP_SIDE
 
     def __post_init__(self) -> None:
         """A card keeps what its network was trained with, though a recipe would no longer be taken."""

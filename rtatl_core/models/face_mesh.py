@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rtatl_core.handoffs import Float32
+from rtatl_core.handoffs import CHIP_SIDE, Float32
 from rtatl_core.models.features import Features
 from rtatl_core.openvino_package import core, is_installed, openvino
 from rtatl_core.system import how_to_install
@@ -25,9 +25,6 @@ _STAGES = ((16, 16), (16, 32), (32, 64), (64, 128), (128, 128))
 """Channels in and out; each halves the resolution, the first one by the stem before it."""
 _DEPTH = 2
 """Blocks of a stage after the one that halves."""
-_MAGNIFY = 9 / 7
-"""A chip is drawn larger by this, to about the size at which Face Mesh sees faces: there 192 pixels show one and a half
-times the face's extent, here 112 show its extent and an eighth."""
 _BRIGHTNESS, _CONTRAST = 0.5, 0.25
 """Mean and spread of the pictures, on 0-1, that the weights are used to."""
 
@@ -66,13 +63,14 @@ def _pad_end(x: Tensor) -> Tensor:
 
 
 class FaceMeshTrunk(nn.Module):
-    """(B, 3, S, S) chips of zero mean and unit spread -> Features, whose strides are those of the magnified chip."""
+    """(B, 3, S, S) chips of zero mean and unit spread -> Features. Chips of another side than ``CHIP_SIDE`` are drawn
+    at that size, at which the weights know faces; strides are then those of what is drawn."""
 
     channels = tuple(outputs for _, outputs in _STAGES[2:])
 
-    def __init__(self, chip_side: int = 112) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.side = round(chip_side * _MAGNIFY)
+        self.side = CHIP_SIDE
         self.stem = nn.Sequential(nn.Conv2d(3, _STAGES[0][0], 3, 2), _Sloped(_STAGES[0][0]))
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -83,7 +81,8 @@ class FaceMeshTrunk(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Features:
-        x = functional.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        if x.shape[-1] != self.side:
+            x = functional.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
         x = self.stem(_pad_end(x * _CONTRAST + _BRIGHTNESS))
         maps = []
         for stage in self.stages:

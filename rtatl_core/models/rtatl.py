@@ -68,7 +68,7 @@ class _PixelHead(nn.Module):
     """Per AU: linear in [its relation-embedded token; global feature]."""
 
     _PLACES = 4
-    """The coarse map of a chip of 112 px has so many rows and columns."""
+    """The coarse map of a chip of 112 to 144 px has so many rows and columns."""
 
     def __init__(self, n_aus: int, config: NetworkConfig, channels: int) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class RTATL(nn.Module):
         super().__init__()
         self.config = config
         n = len(config.aus)
-        self.backbone = build_backbone(config.backbone, config.width, config.chip_side)
+        self.backbone = build_backbone(config.backbone, config.width)
         channels = self.backbone.channels
         self.regions = RegionEmbedding(channels, n, config.token, WINDOW)
         self.relation = RelationEncoder(n, config.token, config.relation_layers, config.relation_heads, config.dropout)

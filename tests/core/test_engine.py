@@ -13,7 +13,7 @@ from rtatl_core.calibration import Calibration
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.evaluation.metrics import pcc
-from rtatl_core.handoffs import FramePacket, UInt8
+from rtatl_core.handoffs import CHIP_SIDE, FramePacket, UInt8
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
@@ -53,7 +53,7 @@ def test_one_frame_holds_everything(engine: Engine) -> None:
     assert frame.dropped == ((7, 0.1),)
     assert frame.aus == engine.aus
     assert set(frame.stage_ms) == {"observe", "align", "predict", "smooth"}
-    assert face.aligned.chip.shape == (112, 112, 3)
+    assert face.aligned.chip.shape == (CHIP_SIDE, CHIP_SIDE, 3)
     assert face.prediction.flow is not None
     assert face.prediction.flow.shape == (28, 28, 2)
     for values in (face.result.intensity, face.result.raw_intensity, face.result.occurrence):

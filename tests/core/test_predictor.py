@@ -10,7 +10,7 @@ from rtatl_core.calibration import Calibration
 from rtatl_core.errors import InputError
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
 from rtatl_core.facs import BP4D_AUS
-from rtatl_core.handoffs import AlignedFace, RecoveredPatches
+from rtatl_core.handoffs import CHIP_SIDE, AlignedFace, RecoveredPatches
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.recovery import LiveRecovery
@@ -27,7 +27,7 @@ AUS = (4, 9, 6, 43, 12, 25)
 def face(seed: int) -> AlignedFace:
     rng = np.random.default_rng(seed)
     return AlignedFace(
-        chip=rng.integers(0, 256, (112, 112, 3), np.uint8),
+        chip=rng.integers(0, 256, (CHIP_SIDE, CHIP_SIDE, 3), np.uint8),
         matrix=np.eye(2, 3),
         landmarks=rng.uniform(0.2, 0.8, (478, 2)).astype(np.float32),
         geometry=rng.normal(0, 0.02, (468, 3)).astype(np.float32),
@@ -112,7 +112,7 @@ def test_patches_are_what_the_network_paints_into_the_erased_chip(inpainter: Pat
         centres = au_regions(one.landmarks, AUS)
         whole = one.chip.astype(np.float32) / 255
         erased = whole.copy()
-        at = (np.arange(112) + 0.5) / 112
+        at = (np.arange(CHIP_SIDE) + 0.5) / CHIP_SIDE
         for x, y in centres[[0, 2, 4]].reshape(-1, 2):
             inside = (abs(at[:, None] - y) <= WINDOW / 2) & (abs(at - x) <= WINDOW / 2)
             erased[inside] = whole.mean(axis=(0, 1))

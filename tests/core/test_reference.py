@@ -18,7 +18,7 @@ from rtatl_core.datasets.loader import Source, StepPlan, Steps
 from rtatl_core.datasets.others import ABSENT, Others, references
 from rtatl_core.engine import Engine
 from rtatl_core.evaluation.readings import predict_store, read_store
-from rtatl_core.handoffs import FramePacket
+from rtatl_core.handoffs import CHIP_SIDE, FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.reference import KNOWN_AFTER_S, MEMORY_S, PersonalReference, RestingLevel, resting_levels
 from rtatl_core.runtimes.export import export_onnx
@@ -174,7 +174,11 @@ def test_a_mirrored_face_has_a_mirrored_reference(tmp_path: Path) -> None:
 def test_the_network_minds_the_reference_and_does_without() -> None:
     torch.manual_seed(0)
     network = RTATL(CONFIG).eval()
-    chips, centres, faces = torch.rand(2, 3, 112, 112), torch.rand(2, 2, 2, 2), torch.randn(2, 468, 3) * 0.02
+    chips, centres, faces = (
+        torch.rand(2, 3, CHIP_SIDE, CHIP_SIDE),
+        torch.rand(2, 2, 2, 2),
+        torch.randn(2, 468, 3) * 0.02,
+    )
     absent = network(chips, centres, faces).intensity
     unknown = torch.full_like(faces, float("nan"))
     torch.testing.assert_close(network(chips, centres, faces, unknown).intensity, absent)

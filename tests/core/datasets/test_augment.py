@@ -8,7 +8,7 @@ import pytest
 from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.face.mesh import mirror_index
-from rtatl_core.handoffs import Float32
+from rtatl_core.handoffs import CHIP_SIDE, Float32
 from tests.core.stores import write_labelled
 
 
@@ -38,7 +38,7 @@ def test_flip_mirrors_picture_landmarks_and_geometry(store: ChipStore) -> None:
     assert flipped.flipped
     assert np.abs(flipped.chip.astype(int) - plain.chip[:, ::-1]).mean() < 1.0
     mirror = list(mirror_index())
-    edge = (112 - 1) / 112  # pixel centres: x of the mirrored pixel
+    edge = (CHIP_SIDE - 1) / CHIP_SIDE  # pixel centres: x of the mirrored pixel
     expected = plain.landmarks[mirror] * (-1, 1) + (edge, 0)
     np.testing.assert_allclose(flipped.landmarks, expected, atol=1e-3)
     np.testing.assert_allclose(flipped.geometry, plain.geometry[mirror] * (-1, 1, 1), atol=1e-6)
@@ -48,5 +48,5 @@ def test_landmarks_move_with_the_pixels(store: ChipStore) -> None:
     settings = dict.fromkeys(AugmentConfig.__slots__, 0.0) | {"rotation_rad": 0.3, "scale": 0.1, "shift": 0.05}
     for seed in range(5):
         made = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(seed))
-        x, y = (made.landmarks[61] * 112).astype(int)
+        x, y = (made.landmarks[61] * CHIP_SIDE).astype(int)
         assert made.chip[y, x].min() > 240  # the white mark at the mouth corner

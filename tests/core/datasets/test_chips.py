@@ -34,11 +34,11 @@ def test_more_parts_than_files_may_be_open(tmp_path: Path) -> None:
 
 def test_store_round_trip_and_its_central_chip(tmp_path: Path) -> None:
     store = ChipStore.open(write_labelled(tmp_path / "labelled"))
-    assert store.chips.shape == (60, 144, 144, 3)
+    assert store.chips.shape == (60, 184, 184, 3)
     assert store.intensity is not None
     assert np.isnan(store.intensity[1, 1])
     assert store.intensity[0, 1] == 1.0
-    assert centre_crop(store.chips[0], store.layout).shape == (112, 112, 3)
+    assert centre_crop(store.chips[0], store.layout).shape == (144, 144, 3)
 
 
 def test_damaged_store_is_named(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_damaged_store_is_named(tmp_path: Path) -> None:
     (folder / "meta.json").unlink()
     with pytest.raises(RecipeError, match="not prepared to the end"):
         ChipStore.open(folder)
-    assert ChipLayout(112, 16).canvas == 144
+    assert ChipLayout.with_room(112).canvas == 144
 
 
 def test_clips_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> None:

@@ -123,7 +123,8 @@ def test_known_motion_stays_beside_clips_without_it(plan: StepPlan, tmp_path: Pa
     fields = np.load(tmp_path / "parts" / "b" / "flow.npy")
     source = Source(store, np.arange(len(store)), labels=False)
     steps = Steps(dataclasses.replace(plan, labelled=None, unlabelled=(source,), flow_to=to), 0)
-    crop = np.array([[1, 0, -16], [0, 1, -16]], np.float32)
+    room = store.layout.margin
+    crop = np.array([[1, 0, -room], [0, 1, -room]], np.float32)
     for row in (0, 12):
         (partner,) = partners(store, to, 0.2)[[row]]
         first, second = (centre_crop(store.chips[int(r)], store.layout) for r in (row, partner))

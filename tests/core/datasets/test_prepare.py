@@ -47,7 +47,7 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
     with pytest.raises(RecipeError, match="not prepared to the end"):
         ChipStore.open(out)
     assert prepare(find_videos(tmp_path / "videos"), out, Plan(kind="videos")).used == 8
-    with pytest.raises(RecipeError, match="was begun with side 112, now it is 64"):
+    with pytest.raises(RecipeError, match="was begun with side 144, now it is 64"):
         prepare(units, out, Plan(kind="videos", side=64))
     with pytest.raises(RecipeError, match="not empty and not a folder"):
         prepare(units, tmp_path / "videos", Plan(kind="videos"))
@@ -131,7 +131,7 @@ def test_stored_flow_leads_to_the_frame_a_gap_later(tmp_path: Path, pictures: li
     store = ChipStore.open(tmp_path / "out")
     assert list(store.flow_to) == [4, 5, 6, -1, -1, -1, -1]  # 0.2 s at 20 frames per second
     assert store.flow is not None
-    assert store.flow.shape == (7, 36, 36, 2)
+    assert store.flow.shape == (7, 46, 46, 2)
     assert np.isfinite(store.flow[0]).all()
     assert np.isnan(store.flow[6]).all()
 

@@ -12,6 +12,7 @@ from rtatl_core.cli import main
 from rtatl_core.datasets import rendered
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.errors import RecipeError
+from rtatl_core.handoffs import CHIP_SIDE
 from tests.clips import write_picture
 
 HEADING = "image,identity,clip,time,AU12_L,AU12_R"
@@ -38,7 +39,7 @@ def test_rendered_clips_bring_exact_flow(tmp_path: Path, pictures: list[np.ndarr
     store = ChipStore.open(tmp_path / "out")
     assert store.flow is not None
     assert list(store.flow_to) == [1, -1]
-    field = store.flow[0].astype(np.float32) * 112
+    field = store.flow[0].astype(np.float32) * CHIP_SIDE
     known = np.isfinite(field).all(axis=-1)
     still = np.median(np.linalg.norm(field[known], axis=-1))
     assert still < 1.0  # what FaceMesh's own jitter leaves of a slide by 2.6 pixels of the chip

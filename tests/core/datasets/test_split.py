@@ -271,7 +271,7 @@ def test_chips_of_one_size_everywhere(folders: Path, tmp_path: Path) -> None:
     meta = json.loads((small / "meta.json").read_text())
     meta["layout"]["side"] = 64
     (small / "meta.json").write_text(json.dumps(meta))
-    with pytest.raises(RecipeError, match=r"small has chips of 64 px, .*labelled of 112"):
+    with pytest.raises(RecipeError, match=r"small has chips of 64 px, .*labelled of 144"):
         split(DataConfig(labelled=(str(folders / "labelled"),), selection=str(small)), seed=0)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from rtatl_core import openvino_package
 from rtatl_core.errors import RecipeError
+from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.models import face_mesh
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.face_mesh import FaceMeshTrunk, load_face_mesh
@@ -26,9 +27,10 @@ def _openvino() -> Any:
     return openvino_package.openvino()
 
 
-def test_maps_have_the_strides_of_other_backbones() -> None:
+@pytest.mark.parametrize("side", [112, CHIP_SIDE])
+def test_maps_have_the_strides_of_other_backbones(side: int) -> None:
     trunk = FaceMeshTrunk()
-    maps = trunk(torch.zeros(2, 3, 112, 112))
+    maps = trunk(torch.zeros(2, 3, side, side))
     assert [tuple(part.shape) for part in maps] == [(2, 64, 18, 18), (2, 128, 9, 9), (2, 128, 4, 4)]
     assert trunk.channels == (64, 128, 128)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.models.backbone import ResNet, build_backbone, fold_batch_norms, standardise, to_tensor
 from rtatl_core.models.decoders import cut_patches
 from rtatl_core.models.relation import POOL, pool_regions
@@ -16,7 +17,7 @@ SMALL = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
 def inputs(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     return (
-        torch.rand(batch, 3, 112, 112),
+        torch.rand(batch, 3, CHIP_SIDE, CHIP_SIDE),
         torch.rand(batch, len(AUS), 2, 2) * 0.8 + 0.1,
         torch.randn(batch, 468, 3) * 0.02,
     )
@@ -100,9 +101,9 @@ def test_network_shapes_and_mixture() -> None:
     assert output.intensity.shape == output.occurrence.shape == (2, len(AUS))
     assert output.tokens.shape == (2, len(AUS), 16)
     assert network.flow is not None
-    assert network.flow(output.coarse).shape == (2, 2, 28, 28)
+    assert network.flow(output.coarse).shape == (2, 2, CHIP_SIDE // 4, CHIP_SIDE // 4)
     assert network.inpainting is not None
-    assert network.inpainting(output.tokens[:, 0]).shape == (2, 2, 3, 16, 16)
+    assert network.inpainting(output.tokens[:, 0]).shape == (2, 2, 3, 20, 20)
     pixels, geometry = (said.intensity for said in output.streams)
     torch.testing.assert_close(output.intensity, (pixels + geometry) / 2)
 
@@ -181,7 +182,7 @@ def test_mobilenet_is_torchvisions_up_to_its_classifier() -> None:
 def test_other_networks_answer_alike_in_shape_and_fold(choices: dict[str, object]) -> None:
     config = RTATLConfig(aus=(1, 12), **({"width": 8, "token": 16, "standardise": "imagenet"} | choices))
     network = RTATL(config).eval()
-    inputs = (torch.rand(2, 3, 112, 112), torch.rand(2, 2, 2, 2), torch.zeros(2, 468, 3))
+    inputs = (torch.rand(2, 3, CHIP_SIDE, CHIP_SIDE), torch.rand(2, 2, 2, 2), torch.zeros(2, 468, 3))
     before = network(*inputs).intensity
     assert before.shape == (2, 2)
     fold_batch_norms(network)

@@ -15,6 +15,7 @@ from rtatl_core.calibration import Calibration
 from rtatl_core.card import read_card
 from rtatl_core.cli import main
 from rtatl_core.errors import SourceError, WeightsError
+from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor
 from rtatl_core.runtimes.export import export_onnx
@@ -170,4 +171,4 @@ def test_the_live_path_of_an_exported_model_needs_no_torch() -> None:
 def test_videos_without_a_face_give_no_ranges(tmp_path: Path) -> None:
     grey = write_clip(tmp_path / "grey.mp4", 4)
     with pytest.raises(SourceError, match=r"No face was found in .*grey\.mp4; name videos with faces"):
-        network_inputs([grey], (1, 12), 112)
+        network_inputs([grey], (1, 12), CHIP_SIDE)

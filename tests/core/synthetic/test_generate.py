@@ -15,6 +15,7 @@ from rtatl_core.commands import synth
 from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, find_renders
 from rtatl_core.errors import InputError, RecipeError
+from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.synthetic import generate, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, Rig
@@ -168,10 +169,10 @@ def test_a_folder_of_another_seed_is_left_alone(sources: Sources, tmp_path: Path
         generate.generate([dataclasses.replace(unit, seed=4)], tmp_path / "out", jobs=1)
     chips = tmp_path / "chips"
     chips.mkdir()
-    plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=112, made_of="seed 3, puppets")
+    plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=CHIP_SIDE, made_of="seed 3, puppets")
     (chips / "plan.json").write_text(json.dumps(plan.to_json()))
     with pytest.raises(RecipeError, match=r"begun with made_of 'seed 3, puppets', now it is 'seed 4, puppets'"):
-        generate.prepare_directly([dataclasses.replace(unit, seed=4)], chips, side=112, jobs=1)
+        generate.prepare_directly([dataclasses.replace(unit, seed=4)], chips, side=CHIP_SIDE, jobs=1)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("dear reader")
     with pytest.raises(InputError, match="thesis is not empty and not a folder of 'rtatl synth'"):

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from rtatl_core.datasets.flow_target import FlowTarget
 from rtatl_core.face.regions import WINDOW
+from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.models.decoders import FLOW_SCALE, region_mask
 from rtatl_core.models.rtatl import RTATL, RTATLConfig, RTATLOutput, Said
 from rtatl_core.tasks.au_recognition import AURecognition
@@ -26,7 +27,7 @@ CONFIG = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
 def make_batch(count: int = 3) -> Batch:
     generator = torch.Generator().manual_seed(0)
     return Batch(
-        chips=torch.rand(count, 3, 112, 112, generator=generator),
+        chips=torch.rand(count, 3, CHIP_SIDE, CHIP_SIDE, generator=generator),
         centres=torch.rand(count, len(AUS), 2, 2, generator=generator) * 0.7 + 0.15,
         geometry=torch.randn(count, 468, 3, generator=generator) * 0.02,
         reference=torch.full((count, 468, 3), float("nan")),
@@ -34,7 +35,7 @@ def make_batch(count: int = 3) -> Batch:
         occurrence=(torch.rand(count, len(AUS), generator=generator) < 0.5).float(),
         sides=torch.full((count, len(AUS), 2), float("nan")),
         taught=torch.full((count, len(AUS)), float("nan")),
-        flow=torch.randn(count, 2, 28, 28, generator=generator) * 0.01,
+        flow=torch.randn(count, 2, CHIP_SIDE // 4, CHIP_SIDE // 4, generator=generator) * 0.01,
         seeds=torch.arange(count),
     )
 
@@ -120,10 +121,10 @@ def test_inpainting_loss_teaches_recovery() -> None:
     """A few steps on one batch must lower the loss; the gradient reaches backbone, regions and relation."""
     torch.manual_seed(0)
     batch = make_batch(2)
-    batch.chips = functional.interpolate(torch.rand(2, 3, 6, 6), size=(112, 112), mode="bilinear")
+    batch.chips = functional.interpolate(torch.rand(2, 3, 6, 6), size=(CHIP_SIDE, CHIP_SIDE), mode="bilinear")
     network = RTATL(CONFIG, flow=False, inpainting=True)
     task = RoIInpainting(InpaintingConfig(coded_share=1.0))
-    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     history = []
     for _ in range(30):
         inputs = task.corrupt(batch, batch.chips)
@@ -189,7 +190,7 @@ def test_consistency_against_numpy() -> None:
     torch.manual_seed(0)
     batch = make_batch(5)
     batch.intensity[2:], batch.occurrence[2:] = float("nan"), float("nan")
-    batch.plain = torch.rand(5, 3, 112, 112)
+    batch.plain = torch.rand(5, 3, CHIP_SIDE, CHIP_SIDE)
     network = RTATL(CONFIG, flow=False).train()
     before = network.backbone.bn1.running_mean.clone()
     output = network(batch.chips, batch.centres, batch.geometry)
