@@ -21,17 +21,17 @@ def pool_regions(features: Tensor, centres: Tensor, window: float) -> Tensor:
     features: (B, C, h, w). centres: (B, n, 2, 2) as fractions of the chip. window: side of a region as such a
     fraction. Returns (B, n, C * 2 * POOL * POOL).
 
-    Written as one product with a matrix of bilinear weights: ONNX Runtime does it seven times faster than GridSample.
+    Written as products with bilinear weights, of rows and then of columns: ONNX Runtime does them many times faster
+    than GridSample.
     """
     batch, n = centres.shape[:2]
     channels, height, width = features.shape[1:]
     steps = ((torch.arange(POOL, device=centres.device, dtype=centres.dtype) + 0.5) / POOL - 0.5) * window
     places = centres.reshape(batch, n * 2, 2, 1) + steps  # x and y of a region's columns and rows
     across, down = _bilinear(places[:, :, 0], width), _bilinear(places[:, :, 1], height)
-    weights = down[:, :, :, None, :, None] * across[:, :, None, :, None, :]  # (B, n * 2, P, P, h, w)
-    sampled = torch.matmul(
-        weights.reshape(batch, n * 2 * POOL * POOL, height * width), features.flatten(2).transpose(1, 2)
-    )
+    lines = features.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+    rows = torch.matmul(down.reshape(batch, n * 2 * POOL, height), lines)
+    sampled = torch.matmul(across[:, :, None], rows.reshape(batch, n * 2, POOL, width, channels))
     return sampled.reshape(batch, n, 2 * POOL * POOL, channels).transpose(2, 3).flatten(2)
 
 
