@@ -159,8 +159,9 @@ def test_layout_and_choices_survive_a_restart(make_desk: MakeDesk) -> None:
     assert 9 in second.window.traces.lanes
 
 
-def test_edited_geometry_does_no_harm(make_desk: MakeDesk) -> None:
-    desk = make_desk(Settings(window_geometry="not base64!", window_state="neither.this"))
+@pytest.mark.parametrize("edited", ["not base64!", "größer"])
+def test_edited_geometry_does_no_harm(make_desk: MakeDesk, edited: str) -> None:
+    desk = make_desk(Settings(window_geometry=edited, window_state=f"{edited}.this"))
     assert desk.window.size() == QSize(1280, 800)
 
 
