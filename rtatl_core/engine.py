@@ -80,7 +80,7 @@ class Engine:
     @smoothing_s.setter
     def smoothing_s(self, seconds: float) -> None:
         if not 0 <= seconds < math.inf:
-            raise InputError(f"smoothing cannot be {seconds} s; write seconds from 0 (off) on")
+            raise InputError(f"smoothing cannot be {seconds} s; write 0 (off) or more seconds")
         self._smoother.seconds = seconds
 
     @property

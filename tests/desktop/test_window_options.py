@@ -97,7 +97,7 @@ def test_as_many_faces_can_be_chosen_as_a_flag_may_ask_for(make_desk: MakeDesk) 
     plain = faces.grab().toImage()
     press(desk, Qt.Key.Key_R)
     wait_until(lambda: not faces.isEnabled())
-    assert "while a recording goes on" in faces.toolTip()
+    assert "during a recording" in faces.toolTip()
     assert faces.grab().toImage() != plain
     press(desk, Qt.Key.Key_R)
     wait_until(faces.isEnabled)

@@ -187,7 +187,7 @@ def test_a_folder_that_no_program_shows_is_named(
     monkeypatch.setattr(desk.window.recording, "_open_folder", lambda folder: False)
     QTest.mouseClick(desk.window.top.folder, LEFT)
     assert desk.window.stage.banner.isVisible()
-    assert desk.window.stage.banner.text.endswith(f"look yourself in {tmp_path}.")
+    assert desk.window.stage.banner.text.endswith(f"open {tmp_path} yourself.")
 
 
 def test_the_button_of_a_source_that_does_not_play_says_what_the_key_says(make_desk: MakeDesk) -> None:
