@@ -269,7 +269,7 @@ class App:
     def _save_screenshot(self, path: Path) -> None:
         known = [kind.data().decode() for kind in QImageWriter.supportedImageFormats()]
         if path.suffix[1:].lower() not in known:  # Qt would empty a file of that name
-            raise InputError(f"{path} is no name of a picture; choose one for --screenshot that ends in .png.")
+            raise InputError(f"{path} does not name a picture; choose a name for --screenshot that ends in .png.")
         writer = QImageWriter(str(path))
         if not writer.write(self._window.grab().toImage()):
             raise OSError(0, writer.errorString())

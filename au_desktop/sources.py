@@ -119,7 +119,7 @@ def parse_source(text: str) -> SourceSpec:
     if scheme in _STREAM_SCHEMES:
         return _stream(text)
     if scheme:
-        raise SourceError(f"Streams of the kind {scheme}:// are not read; use {', '.join(_STREAM_SCHEMES)}.")
+        raise SourceError(f"{scheme}:// addresses are not supported; use {', '.join(_STREAM_SCHEMES)}.")
     if text.isascii() and text.isdecimal():
         return _camera_by_number(text)
     path = Path(text)
@@ -357,7 +357,7 @@ def _why_not(name: str, index: int) -> str:
     if sys.platform == "linux" and not device.exists():
         return f"{name} is not connected ({device} does not exist); plug it in, or choose another source."
     if sys.platform == "linux" and not may_open(device):
-        return f"{name} may not be opened; run: {TO_BE_ALLOWED}."
+        return f"You have no permission to open {name}; run: {TO_BE_ALLOWED}."
     if sys.platform == "darwin":
         return f"{name} cannot be opened; close what uses it and allow the camera in System Settings > Privacy."
     return f"{name} is in use by another program; close that program, or choose another source."

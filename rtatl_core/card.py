@@ -117,6 +117,8 @@ def bundled_models() -> list[str]:
 
 
 _MODEL_FILES = (".safetensors", ".onnx", ".json")
+_ALSO_NEEDED = ("name", "trained_on", "sha256", "flow", "landmark_backend")
+"""Keys of a card besides those that reading it asks for."""
 
 
 def find_model(model: str | Path | None) -> Path:
@@ -158,21 +160,29 @@ def read_card(model: str | Path | None = None) -> Card:
         config = RTATLConfig.from_json(facts["network"])
         read = facts["calibration"]
         calibration = Calibration(
-            np.array(read["gain"], np.float32),
-            np.array(read["offset"], np.float32),
+            _per_au(read["gain"], config),
+            _per_au(read["offset"], config),
             OCCURRENCE_RULES[read["occurrence"]],
             np.isin(config.aus, read.get("intensity_is_5_times_probability", [])),
-            np.array(read.get("boost", 1.0), np.float32),
-            Own(*(np.array(read["own"][name], np.float32) for name in Own._fields)) if "own" in read else None,
+            _per_au(read["boost"], config) if "boost" in read else np.ones((), np.float32),
+            Own(*(_per_au(read["own"][name], config) for name in Own._fields)) if "own" in read else None,
         )
-        card = Card(path, facts, config, calibration, np.array(facts["golden_intensity"], np.float32))
-        landmarks = str(facts["landmark_backend"])
-        str(facts["name"]), str(facts["trained_on"]), str(facts["sha256"]), card.with_flow
+        if lacking := [key for key in _ALSO_NEEDED if key not in facts]:
+            raise ValueError(f"it lacks {lacking[0]!r}")
+        card = Card(path, facts, config, calibration, _per_au(facts["golden_intensity"], config))
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"model card {path} is damaged ({error}); install the model again") from error
-    if landmarks != BACKEND:
+    if (landmarks := facts["landmark_backend"]) != BACKEND:
         raise WeightsError(f"model {path.stem} needs landmarks of {landmarks}, this version has {BACKEND}")
     return card
+
+
+def _per_au(numbers: object, config: RTATLConfig) -> Float32:
+    """(n_aus,). Raises ValueError for more or fewer."""
+    values = np.array(numbers, np.float32)
+    if values.shape != (len(config.aus),):
+        raise ValueError(f"{values.size} numbers for {len(config.aus)} AUs")
+    return values
 
 
 def file_hash(file: Path) -> str:

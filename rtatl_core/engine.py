@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtatl_core.errors import InputError
+from rtatl_core.errors import InputError, SourceError
 from rtatl_core.face.align import align_face
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import WINDOW
@@ -80,7 +80,7 @@ class Engine:
     @smoothing_s.setter
     def smoothing_s(self, seconds: float) -> None:
         if not 0 <= seconds < math.inf:
-            raise InputError(f"smoothing cannot be {seconds} s; write seconds from 0 (off) on")
+            raise InputError(f"smoothing cannot be {seconds} s; write 0 (off) or more seconds")
         self._smoother.seconds = seconds
 
     @property
@@ -131,17 +131,21 @@ class Engine:
 
     def ahead(self, packets: Iterable[FramePacket]) -> Generator[tuple[FramePacket, Future[AnalysedFrame]]]:
         """Every packet with its result to come: a frame is observed while the one before is analysed and the next one
-        decoded. The same numbers as from ``process``, whose errors the results raise. Whoever stops before the end
-        closes this generator before the source of the packets."""
+        decoded. The same numbers as from ``process``, whose errors the results raise; a SourceError comes after the
+        results of all packets before it. Whoever stops before the end closes this generator before the source."""
         behind: deque[tuple[FramePacket, Future[AnalysedFrame]]] = deque()
         with ThreadPoolExecutor(1, "decode") as first, ThreadPoolExecutor(1, "analyse") as second:
             source = iter(packets)
             coming = first.submit(next, source, None)
-            while (packet := coming.result()) is not None:
-                coming = first.submit(next, source, None)
-                behind.append((packet, second.submit(self.analyse, self.observe(packet), packet.lost)))
-                if len(behind) > MOST_BEHIND:
-                    yield behind.popleft()
+            try:
+                while (packet := coming.result()) is not None:
+                    coming = first.submit(next, source, None)
+                    behind.append((packet, second.submit(self.analyse, self.observe(packet), packet.lost)))
+                    if len(behind) > MOST_BEHIND:
+                        yield behind.popleft()
+            except SourceError:
+                yield from behind
+                raise
             yield from behind
 
     def _analyse(self, observed: ObservedFrame, clock: _StageClock) -> tuple[AnalysedFace, ...]:

@@ -40,7 +40,7 @@ def work_through(
                 yield done.result()
         except BrokenProcessPool as error:
             raise AUError(
-                "a worker process died, perhaps for want of memory; the same command with fewer --jobs goes on"
+                "a worker process died, perhaps for lack of memory; run the same command with fewer --jobs to continue"
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

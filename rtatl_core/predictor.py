@@ -84,7 +84,7 @@ class Predictor:
             self._give_up_device()
             outputs = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
         if not (np.isfinite(outputs.intensity).all() and np.isfinite(outputs.occurrence).all()):
-            raise PredictionError("the network gave no number (NaN) for this frame; if it goes on, install it again")
+            raise PredictionError("the network gave no number (NaN) for this frame; if it stays so, install it again")
         return Raw(outputs, centres)
 
     def read(self, raw: Raw, resting: Float32 | None = None) -> list[AUPrediction]:
@@ -112,7 +112,7 @@ class Predictor:
         return [RecoveredPatches(aus, own, at[list(erased)], WINDOW) for own, at in zip(pixels, centres, strict=True)]
 
     def _give_up_device(self) -> None:
-        self.warning = f"The memory of {self.device} is full, the analysis goes on on the CPU; close other programs."
+        self.warning = f"The memory of {self.device} is full, so the analysis moves to the CPU; close other programs."
         self.device = "cpu"
         self._runtime = open_runtime(self.card, self.device, self._threads)
 

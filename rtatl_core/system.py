@@ -28,14 +28,14 @@ APT_LINE = (
 )
 PIP = r".venv\Scripts\pip" if sys.platform == "win32" else ".venv/bin/pip"
 """In the project's folder; what the scripts make is on nobody's path."""
-FOLDERS_ELSEWHERE = "folders are analysed by rtatl analyze of the program installed from source (README, Start)."
+FOLDERS_ELSEWHERE = "folders are for rtatl analyze, which comes with an installation from source (README, Start)."
 """Said where there is no ``rtatl_command``."""
 
 
 def how_to_install(extra: str = "") -> str:
     """How to install an extra of pyproject.toml, or the program itself once more; the end of a message."""
     if getattr(sys, "frozen", False):
-        return "the packaged program is without it, and has no pip; install from source (README, Start)"
+        return "the packaged program does not contain it and has no pip; install from source (README, Start)"
     what = f"'.[{extra}]'" if extra else "."
     return f"run in the project's folder: {PIP} install -c constraints.txt -e {what}"
 

@@ -47,13 +47,13 @@ class Smoother:
         raw = prediction.intensity[:, None]
         if prediction.sides is not None:
             raw = np.concatenate([raw, prediction.sides], axis=1)
-        face = self._faces.get(face_id)
+        face, seconds = self._faces.get(face_id), self.seconds  # once: another thread may set it meanwhile
         if face is None or face.value.shape != raw.shape or not 0 <= timestamp - face.seen <= GAP_S:
             face = self._faces[face_id] = _Face(timestamp, raw, np.zeros_like(raw))
-        elif self.seconds <= 0:
+        elif seconds <= 0:
             face.value = raw
         elif timestamp > face.seen:
-            self._follow(face, timestamp - face.seen, raw)
+            _follow(face, timestamp - face.seen, raw, seconds)
         face.seen = timestamp
         if len(self._faces) > 32:
             self._faces = {k: f for k, f in self._faces.items() if timestamp - f.seen <= GAP_S}
@@ -64,11 +64,12 @@ class Smoother:
             sides=face.value[:, 1:] if prediction.sides is not None else None,
         )
 
-    def _follow(self, face: _Face, passed: float, raw: Float32) -> None:
-        lag = raw - face.value
-        face.apart = face.apart + np.float32(1 - math.exp(-passed / self.seconds)) * (lag - face.apart)
-        rate = (1 / CALM + np.abs(face.apart).max(axis=1, keepdims=True) / APART) / self.seconds
-        face.value = (face.value + (1 - np.exp(-passed * rate)) * lag).astype(np.float32)
-
     def forget(self) -> None:
         self._faces.clear()
+
+
+def _follow(face: _Face, passed: float, raw: Float32, seconds: float) -> None:
+    lag = raw - face.value
+    face.apart = face.apart + np.float32(1 - math.exp(-passed / seconds)) * (lag - face.apart)
+    rate = (1 / CALM + np.abs(face.apart).max(axis=1, keepdims=True) / APART) / seconds
+    face.value = (face.value + (1 - np.exp(-passed * rate)) * lag).astype(np.float32)

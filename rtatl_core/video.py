@@ -61,8 +61,8 @@ class VideoReader:
         if not self._capture.isOpened():
             self._capture.release()
             raise SourceError(
-                f"{self.path} cannot be read as a video: it is none, is damaged, or the program that wrote it did not "
-                "finish; play it elsewhere, or convert it to MP4."
+                f"{self.path} cannot be read as a video: it is not one, is damaged, or the program that wrote it did "
+                "not finish; play it elsewhere, or convert it to MP4."
             )
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         self.fps = _sensible(self._capture.get(cv2.CAP_PROP_FPS), 1000.0)
@@ -231,7 +231,7 @@ def _check_file(path: Path) -> None:
             if not file.read(1):
                 raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")
         if not is_text(path):
-            raise SourceError(f"The name of {path}, or of a folder it lies in, is no text (UTF-8); rename it.")
+            raise SourceError(f"The name of {path}, or of a folder it lies in, is not valid text (UTF-8); rename it.")
     except FileNotFoundError:
         raise SourceError(f"There is no file {path}; check the name and the folder.") from None
     except OSError as error:

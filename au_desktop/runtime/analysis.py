@@ -1,7 +1,7 @@
 """The analysis thread ("GPU worker"): loads the engine, takes frames from a capture's box, hands results on.
 
-In: FramePackets of the current Capture. Out: AnalysedFrames to a listener. The engine lives in this thread only;
-another one may take its place between two frames.
+In: FramePackets of the current Capture. Out: AnalysedFrames to a listener. Nobody else touches the engine but for its
+plain attributes; another one may take its place between two frames.
 """
 
 from __future__ import annotations

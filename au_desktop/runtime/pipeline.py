@@ -40,7 +40,7 @@ NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
 SILENT_S = 3.0
 """After this time without a picture of a live source, too."""
-_SMALL_FACES = "faces narrower than a twentieth of the picture are hardly found."
+_SMALL_FACES = "faces narrower than a twentieth of the picture are rarely found."
 
 
 class Pipeline:
@@ -381,9 +381,7 @@ class Pipeline:
                 case "lost":
                     self._silent = False
                     self._notices.withdraw("silent")
-                    self._notices.post(
-                        "source", "warning", f"{text.rstrip('.')}, it goes on by itself when it is back."
-                    )
+                    self._notices.post("source", "warning", f"{text} It continues by itself once it is back.")
                     self._recordings.note("source_lost", text)
                 case "back":
                     self._notices.withdraw("source")

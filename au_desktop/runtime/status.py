@@ -91,7 +91,9 @@ class Notices:
                 self._by_key[key] = Notice(severity, text, self._serial, folder)
 
     def announce(self, text: str) -> None:
-        """An information of its own; what it would hide of a recording that was saved is told with it."""
+        """An information of its own, new even if it says what the last one said; what it would hide of a recording that
+        was saved is told with it."""
+        self.withdraw("news")
         saved = self._by_key.get("recording")
         if saved is not None and saved.severity == "info":
             self.post("news", "info", f"{saved.text} {text}", saved.folder)

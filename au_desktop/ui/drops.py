@@ -38,14 +38,14 @@ def understood(paths: Sequence[Path]) -> Drop:
         return Drop(
             None,
             f"{folders[0].name} is a folder, and the window shows one file at a time; drop one of its files"
-            f"{_with_command(', or have all of them analysed', folders)}",
+            f"{_with_command(', or analyse all of them', folders)}",
         )
     if len(paths) == 1:
         return Drop(first)
     return Drop(
         first,
-        f"Of the {len(paths)} that you dropped, {first.name} is open, for the window shows one file at a time"
-        f"{_with_command('; have all of a folder analysed', [*folders, *(file.parent for file in files)])}",
+        f"Of the {len(paths)} that you dropped, {first.name} is open, because the window shows one file at a time"
+        f"{_with_command('; analyse all of a folder', [*folders, *(file.parent for file in files)])}",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 from PySide6.QtCore import QByteArray
 from PySide6.QtWidgets import QMainWindow, QSplitter
@@ -31,5 +30,5 @@ def _unpack(text: str) -> QByteArray:
     """What ``_pack`` made; empty, which Qt ignores, if somebody edited it."""
     try:
         return QByteArray(base64.b64decode(text, validate=True))
-    except binascii.Error:
+    except ValueError:
         return QByteArray()

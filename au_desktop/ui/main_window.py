@@ -142,6 +142,7 @@ class MainWindow(QMainWindow):
         stage.video.face_clicked.connect(self._face_clicked)
         self.panel.curves_chosen.connect(self._set_curves)
         self.traces.seconds_chosen.connect(lambda seconds: self._change(curve_seconds=seconds))
+        self.traces.seconds_chosen.connect(lambda _seconds: self._draw_curves())
         options.smoothing_chosen.connect(self._set_smoothing)
         options.personal_chosen.connect(self._set_personal)
         options.mirror_chosen.connect(self._set_mirror)

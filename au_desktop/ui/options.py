@@ -32,7 +32,7 @@ MOST_SMOOTHING_MS = 500
 _STEP_MS = 10
 SETTLES_MS = 400
 """So long after the last key the smoothing is taken as chosen."""
-_FACES_FIXED = "The number of faces stays while a recording goes on; stop it first"
+_FACES_FIXED = "The number of faces cannot change during a recording; stop it first"
 
 
 class Switch(QAbstractButton):
@@ -166,8 +166,8 @@ class Options(QFrame):
             ("Model", "Which network the numbers come from", self.model),
             *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
-            ("Lab Streaming Layer", "Send every frame's numbers into this network", self.lsl),
-            ("OSC", "Send them to the program at this address", osc),
+            ("Lab Streaming Layer", "Send every frame's numbers to programs in this network", self.lsl),
+            ("OSC", "Send them to a program at this address", osc),
         )
         for i, (title, hint, control) in enumerate(rows):
             grid.addWidget(_caption(title, hint), i, 0)

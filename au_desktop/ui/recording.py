@@ -68,7 +68,7 @@ class RecordControl:
         if at is not None and before.state is not State.FINISHED:
             self._banner.show_message(
                 "info",
-                f"Recording from {clock(at)}.{int(10 * at) % 10} of the video on",
+                f"Recording from {clock(at)}.{int(10 * at) % 10} of the video",
                 action="Start from the beginning",
                 on_action=self._start_anew,
                 passing=True,
@@ -98,4 +98,4 @@ class RecordControl:
 
     def _open(self, folder: Path) -> None:
         if self._open_folder(folder) is False:  # as where there is no file manager
-            self.tell("warning", f"No program was found that shows folders; look yourself in {folder}.", passing=True)
+            self.tell("warning", f"No file manager was found; open {folder} yourself.", passing=True)

@@ -24,10 +24,7 @@ _CHIPS = {
     "box": ("Box", "Face box with id and confidence"),
     "landmarks": ("Landmarks", "Face mesh and contours"),
     "regions": ("AU regions", "Where the network looks for each AU, tinted by intensity"),
-    "flow": (
-        "Predicted flow",
-        "Motion that the network tells from this single picture, drawn larger",
-    ),
+    "flow": ("Predicted flow", "Motion that the network predicts from this single picture, drawn larger"),
     "pose": ("Head pose", "Three axes of the head: right, up and forward"),
     "recovered": ("Recovered", "Some AU regions, erased from the face and painted back by the network from the rest"),
 }

@@ -325,7 +325,7 @@ def _corners(colour: str, ratio: float) -> QPixmap:
     return picture
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)  # several faces at once; more would hold hundreds of megabytes on a large, dense screen
 def _spot(ink: str, diameter: int, ratio: float) -> QPixmap:
     """A round spot in that ink: dense in the middle, thin towards a fine border."""
     picture = QPixmap(round((diameter + 2) * ratio), round((diameter + 2) * ratio))

@@ -13,7 +13,7 @@ HELP = "the desktop program for hours: memory, handles, threads, delays, frames"
 def add_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--hours", type=above_0, required=True, metavar="H", help="of frames")
     sub.add_argument("--pace", type=above_0, default=1.0, metavar="P", help="play P times as fast (default 1)")
-    sub.add_argument("--source", default="demo", metavar="SRC", help="video file, camera, or demo (default)")
+    sub.add_argument("--source", default="demo", metavar="SRC", help="demo (default) or a camera; a video plays once")
     add_model(sub)
     add_device(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="samples.csv, soak.json, soak.md, session")

@@ -99,6 +99,8 @@ class FaceMesh:
     frames). It hardly finds faces narrower than a ninth of the picture."""
 
     def __init__(self, max_faces: int = 1, *, tracking: bool = True, min_confidence: float = 0.5) -> None:
+        self.follows = False
+        """Whether the last picture showed a face."""
         with _silence():
             self._mesh = self._load(max_faces, tracking, min_confidence)
             self(_somebody())  # or the first picture would take four times as long as others
@@ -120,7 +122,6 @@ class FaceMesh:
         """No face is followed any more: in a black picture all are lost."""
         self._mesh.process(np.zeros((64, 64, 3), np.uint8))
         self.follows = False
-        """Whether the last picture showed a face."""
 
     def __call__(self, image: UInt8) -> list[Float32]:
         """BGR image -> one (478, 3) array of pixels per face, z on the scale of x."""

@@ -109,26 +109,23 @@ def _whole_path(path: Path, engine: Engine, frames: int) -> tuple[dict[str, Any]
             for packet in islice(packets, WARM_UP):
                 writer.append(engine.process(packet))
                 size = (packet.image.shape[1], packet.image.shape[0])
-            meter, began, analysed = ProcessMeter(), time.perf_counter(), 0
-            for _, future in engine.ahead(_timed(packets, stages["capture"])):
+            meter, began = ProcessMeter(), time.perf_counter()
+            for count, (_, future) in enumerate(engine.ahead(_timed(packets, stages["capture"])), start=1):
                 frame = future.result()
                 done = time.perf_counter()
                 writer.append(frame)
-                analysed += 1
                 _note(stages, frame, record=time.perf_counter() - done)
                 if frame.faces and len(faces) < NETWORK_FACES:
                     faces.append(frame.faces[0].aligned)
-                if analysed % 100 == 0:
+                if count % 100 == 0:
                     meter.sample()
             seconds = time.perf_counter() - began
-    if not analysed:
-        raise InputError(f"{path} is too short to measure anything; name a longer video")
     numbers = {
         "size": list(size),
-        "frames_captured": analysed,
-        "frames_analysed": analysed,
+        "frames_captured": frames,
+        "frames_analysed": frames,
         "frames_dropped": 0,
-        "fps": round(analysed / seconds, 1),
+        "fps": round(frames / seconds, 1),
         "stages": stage_figures(stages),
         **meter.figures(),
     }
@@ -174,11 +171,10 @@ def _floor(path: Path, faces: int, frames: int) -> float:
         packets = _repeated(path, frames + WARM_UP)
         for packet in islice(packets, WARM_UP):
             observer(packet)
-        began, count = time.perf_counter(), 0
+        began = time.perf_counter()
         for packet in packets:
             observer(packet)
-            count += 1
-        return count / (time.perf_counter() - began)
+        return frames / (time.perf_counter() - began)
     finally:
         observer.close()
 

@@ -128,7 +128,7 @@ def _cameras() -> Iterator[Finding]:
         yield Finding("cameras", State.LACKS, "none was found", "plug one in; videos and the demo work without")
     for device in sorted(Path("/dev").glob("video*")):
         if not may_open(device):
-            yield Finding("cameras", State.BAD, f"{device} may not be opened", TO_BE_ALLOWED)
+            yield Finding("cameras", State.BAD, f"no permission to open {device}", TO_BE_ALLOWED)
             break
 
 
@@ -176,7 +176,7 @@ def _disk() -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free / 1e9
     words = f"{free:.0f} GB free where recordings go ({folder})"
     if not os.access(folder, os.W_OK):
-        yield Finding("disk", State.BAD, f"{folder} may not be written", "choose another folder in the settings")
+        yield Finding("disk", State.BAD, f"no permission to write to {folder}", "choose another folder in the settings")
     elif free < LITTLE_DISK_GB:
         yield Finding("disk", State.BAD, words, "make room, or choose another folder in the settings")
     else:

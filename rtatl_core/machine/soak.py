@@ -1,8 +1,9 @@
 """``rtatl soak``: the desktop program for hours, and what became of memory, handles, threads, delays and frames.
 
-The program itself runs, in a process of its own, on a video that begins again and again, recording all the while; with
-``pace`` over 1 as fast as frames can be analysed. It writes a line of samples every 5 seconds (au_desktop/samples.py),
-so a run that dies leaves what it had. What grows is told by a straight line through the last half of the samples.
+The program itself runs, in a process of its own, on the demo clip, which begins again and again, recording all the
+while; with ``pace`` over 1 as fast as frames can be analysed. It writes a line of samples every 5 seconds
+(au_desktop/samples.py), so a run that dies leaves what it had. What grows is told by a straight line through the last
+half of the samples.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Wanted:
     """Of frames, not of waiting: with a pace of 4 they take a quarter of that."""
     pace: float = 1.0
     source: str = "demo"
+    """Or a camera. A video file plays once, and what comes after its end tells nothing."""
     model: str | None = None
     device: str = "auto"
 

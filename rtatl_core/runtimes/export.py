@@ -19,6 +19,7 @@ from rtatl_core import openvino_package
 from rtatl_core.assets import asset
 from rtatl_core.card import GRAPHS, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
+from rtatl_core.face.mesh import MESH_POINTS
 from rtatl_core.face.regions import erased_live
 from rtatl_core.files import replace_file
 from rtatl_core.handoffs import Float32
@@ -216,7 +217,7 @@ def _largest_difference(card: Card, graphs: dict[str, Path]) -> float:
     for count in (1, 3):
         chips = rng.integers(0, 256, (count, side, side, 3), np.uint8)
         centres = rng.uniform(0.1, 0.9, (count, n, 2, 2)).astype(np.float32)
-        geometry = rng.normal(0, 0.02, (count, 468, 3)).astype(np.float32)
+        geometry = rng.normal(0, 0.02, (count, MESH_POINTS, 3)).astype(np.float32)
         reference = np.where(np.arange(count)[:, None, None] < 2, 0.5 * geometry, np.nan).astype(np.float32)
         ours, theirs = (
             runtime(chips, centres, geometry, reference, want_flow=True, want_patches=True)

@@ -150,5 +150,5 @@ def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, los
         which = f"{missed} of the {frames} photos of {reader.path}"
     else:
         return []
-    small = "faces narrower than a twentieth of the picture are hardly found"
+    small = "faces narrower than a twentieth of the picture are rarely found"
     return [f"No face was found in {which} ({small}); success is 0 there."]

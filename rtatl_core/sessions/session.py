@@ -318,7 +318,7 @@ def _refused(folder: Path, error: OSError) -> SessionError:
     if error.errno in _FULL:
         text = f"The disk with {folder} is full; make room, or record to another folder"
     elif error.errno in _FORBIDDEN:
-        text = f"{folder} may not be written; record to another folder"
+        text = f"There is no permission to write to {folder}; record to another folder"
     elif error.errno == errno.ENOENT:
         text = f"{folder} was removed or unplugged; record to another folder"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from rtatl_core.assets import asset
 from rtatl_core.calibration import Calibration
 from rtatl_core.engine import Engine
-from rtatl_core.errors import InputError
+from rtatl_core.errors import InputError, SourceError
 from rtatl_core.evaluation.metrics import pcc
 from rtatl_core.handoffs import CHIP_SIDE, FramePacket, UInt8
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -94,6 +95,18 @@ def test_patches_only_when_wanted(tmp_path: Path) -> None:
     torch.set_num_threads(threads)
     assert patches is not None
     assert patches.aus == (1, 12)
+
+
+def test_frames_that_came_before_a_source_failed_have_their_results(engine: Engine) -> None:
+    def failing() -> Iterator[FramePacket]:
+        for number in (1, 2, 3):
+            yield FramePacket(np.zeros((48, 64, 3), np.uint8), number, number / 30, 0.0)
+        raise SourceError("the disk was unplugged")
+
+    results = engine.ahead(failing())
+    assert [next(results)[1].result().packet.number for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(SourceError, match="unplugged"):
+        next(results)
 
 
 def test_the_same_frames_give_the_same_numbers(engine: Engine) -> None:

@@ -173,7 +173,7 @@ def test_a_full_gpu_hands_over_to_the_cpu(
         assert engine.device == "cpu"
         assert engine.settings["device"] == "cpu"
         assert engine.take_warning() == (
-            "The memory of cuda:0 is full, the analysis goes on on the CPU; close other programs."
+            "The memory of cuda:0 is full, so the analysis moves to the CPU; close other programs."
         )
         assert engine.take_warning() is None
     finally:

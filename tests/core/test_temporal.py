@@ -72,6 +72,25 @@ def test_zero_switches_it_off() -> None:
     assert smoother(0, 0.01, prediction(3)).intensity[0] == 3
 
 
+def test_it_may_be_switched_off_in_the_middle_of_a_frame() -> None:
+    """The window's thread sets ``seconds`` while another one smooths."""
+
+    class SwitchedOff(Smoother):
+        reads = 0
+
+        @property
+        def seconds(self) -> float:
+            self.reads += 1
+            return 0.1 if self.reads < 2 else 0.0
+
+        @seconds.setter
+        def seconds(self, seconds: float) -> None: ...
+
+    smoother = SwitchedOff(0.1)
+    smoother(0, 0.0, prediction(0))
+    assert np.isfinite(smoother(0, 0.01, prediction(3)).intensity[0])
+
+
 def test_faces_do_not_mix_and_gaps_start_anew() -> None:
     smoother = Smoother(1.0)
     smoother(0, 0.0, prediction(5))

@@ -234,7 +234,7 @@ def test_what_is_said_of_a_folder_names_a_command_only_where_there_is_one(
 ) -> None:
     for command, told in (
         (lambda *words: f"rtatl {' '.join(words)}", f"or analyse all of it with: rtatl analyze {tmp_path} --out"),
-        (lambda *words: None, "; folders are analysed by rtatl analyze of the program installed from source"),
+        (lambda *words: None, "; folders are for rtatl analyze, which comes with an installation from source"),
     ):
         monkeypatch.setattr("rtatl_core.video.rtatl_command", command)
         with pytest.raises(SourceError, match="is a folder") as caught:

@@ -133,6 +133,8 @@ def test_wrong_answer_is_noticed(model: Path) -> None:
     [
         ({"format": 99}, "has format 99"),
         ({"network": {}}, "damaged"),
+        ({"golden_intensity": [1.0, 1.0, 1.0]}, "damaged"),
+        ({"calibration": {"gain": [1.0], "offset": [0.0, 0.0, 0.0], "occurrence": "occurrence head"}}, "damaged"),
         ({"landmark_backend": "dlib"}, "needs landmarks of dlib, this version has"),
     ],
 )

@@ -173,7 +173,7 @@ def test_what_cannot_be_left_is_said_with_one_remedy_and_keeps_nothing_else_back
     odd.write_text("mine")
     folder.mkdir()
     for screenshot, told in (
-        (odd, "is no name of a picture; choose one for --screenshot that ends in .png."),
+        (odd, "does not name a picture; choose a name for --screenshot that ends in .png."),
         (folder, "; choose another place for --screenshot."),
     ):
         assert run(Launch(source="demo", duration=0.5, screenshot=screenshot, stats=stats)) == 2

@@ -102,7 +102,7 @@ def test_a_program_without_the_command_names_who_has_it(monkeypatch: pytest.Monk
     for paths in ([tmp_path], [tmp_path / "1.mp4", tmp_path / "2.mp4"], [Path(f"/{i}/1.mp4") for i in range(5)]):
         told = understood(paths).told
         assert told.endswith(
-            "; folders are analysed by rtatl analyze of the program installed from source (README, Start)."
+            "; folders are for rtatl analyze, which comes with an installation from source (README, Start)."
         )
         assert " with: " not in told
 

@@ -248,7 +248,7 @@ def test_a_full_gpu_hands_over_to_the_cpu_and_says_so(make: Any, tmp_path: Path)
     class Engine(FakeEngine):
         def process(self, packet: FramePacket, dropped: Any = ()) -> Any:
             if packet.number == 30:
-                self.device, self.warning = "cpu", "The memory of cuda:0 is full, the analysis goes on on the CPU."
+                self.device, self.warning = "cpu", "The memory of cuda:0 is full, so the analysis moves to the CPU."
             return super().process(packet, dropped)
 
     pipeline = make(lambda: Engine(device="cuda:0"))

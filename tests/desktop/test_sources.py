@@ -105,7 +105,7 @@ def test_a_path_is_a_file(tmp_path: Path) -> None:
         ("c", "fits several cameras .Integrated Camera, Logitech C920."),
         ("missing/clip.mp4", "There is no file missing/clip.mp4"),
         ("clip.mp4", "There is no file clip.mp4"),
-        ("ftp://host/clip.mp4", "ftp:// are not read"),
+        ("ftp://host/clip.mp4", "ftp:// addresses are not supported"),
         ("rtsp://", "names no computer"),
         ("http://[abc", r"'http://\[abc' names no computer"),
         ("~nobodyxyz/v.mp4", "There is no file ~nobodyxyz/v.mp4"),

@@ -97,7 +97,7 @@ def test_as_many_faces_can_be_chosen_as_a_flag_may_ask_for(make_desk: MakeDesk) 
     plain = faces.grab().toImage()
     press(desk, Qt.Key.Key_R)
     wait_until(lambda: not faces.isEnabled())
-    assert "while a recording goes on" in faces.toolTip()
+    assert "during a recording" in faces.toolTip()
     assert faces.grab().toImage() != plain
     press(desk, Qt.Key.Key_R)
     wait_until(faces.isEnabled)
@@ -159,8 +159,9 @@ def test_layout_and_choices_survive_a_restart(make_desk: MakeDesk) -> None:
     assert 9 in second.window.traces.lanes
 
 
-def test_edited_geometry_does_no_harm(make_desk: MakeDesk) -> None:
-    desk = make_desk(Settings(window_geometry="not base64!", window_state="neither.this"))
+@pytest.mark.parametrize("edited", ["not base64!", "größer"])
+def test_edited_geometry_does_no_harm(make_desk: MakeDesk, edited: str) -> None:
+    desk = make_desk(Settings(window_geometry=edited, window_state=f"{edited}.this"))
     assert desk.window.size() == QSize(1280, 800)
 
 

@@ -137,6 +137,15 @@ def test_an_information_is_told_once(make_desk: MakeDesk) -> None:
     assert not banner.isVisible()
 
 
+def test_the_answer_to_the_same_act_is_told_again(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    banner = desk.window.stage.banner
+    for _ in range(2):
+        desk.pipeline.announce("Of the 3 that you dropped, clip.mp4 is open.")
+        wait_until(banner.isVisible)
+        QTest.mouseClick(banner._close, LEFT)
+
+
 def test_the_banner_leaves_the_top_of_the_picture_free(make_desk: MakeDesk) -> None:
     desk = make_desk()
     stage = desk.window.stage
@@ -178,7 +187,7 @@ def test_a_folder_that_no_program_shows_is_named(
     monkeypatch.setattr(desk.window.recording, "_open_folder", lambda folder: False)
     QTest.mouseClick(desk.window.top.folder, LEFT)
     assert desk.window.stage.banner.isVisible()
-    assert desk.window.stage.banner.text.endswith(f"look yourself in {tmp_path}.")
+    assert desk.window.stage.banner.text.endswith(f"open {tmp_path} yourself.")
 
 
 def test_the_button_of_a_source_that_does_not_play_says_what_the_key_says(make_desk: MakeDesk) -> None:

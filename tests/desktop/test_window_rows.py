@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
@@ -12,8 +14,9 @@ from au_desktop.settings import Settings
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.trace_plot import LANE, LANE_MIN
 from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.handoffs import AnalysedFrame
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.fakes import FakeEngine
+from tests.desktop.fakes import AUS, FakeEngine, make_face
 from tests.desktop.hands import LEFT, click_row, live, press
 
 
@@ -114,6 +117,19 @@ def test_the_time_span_is_chosen_by_click(make_desk: MakeDesk) -> None:
     QTest.mouseClick(desk.window.traces._span.button(2), LEFT)
     assert desk.window.traces.seconds == 30
     assert desk.window.settings.curve_seconds == 30
+
+
+def test_a_longer_span_is_filled_while_the_picture_stands(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(curve_aus=(1,), curve_seconds=5)))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    QTest.qWait(100)  # what was on its way has come
+    for tenth in range(200):
+        packet = replace(desk.bridge.latest.packet, timestamp=100 + tenth / 10)
+        desk.pipeline.history.append(AnalysedFrame(packet, (make_face(packet),), AUS))
+    QTest.mouseClick(desk.window.traces._span.button(2), LEFT)
+    (curve,) = desk.window.traces._curves.values()
+    assert curve.xData[0] == pytest.approx(-19.9)
 
 
 def test_rows_fit_800_pixels_without_scrolling(make_desk: MakeDesk) -> None:

@@ -81,5 +81,5 @@ def test_names_that_are_no_text_are_no_crash(videos: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(videos) + b"/caf\xe9"))
     shutil.copy(videos / "anna.mp4", odd)
     (found,) = find_inputs([odd])
-    with pytest.raises(SourceError, match=r"The name of .*caf.* is no text \(UTF-8\); rename it"):
+    with pytest.raises(SourceError, match=r"The name of .*caf.* is not valid text \(UTF-8\); rename it"):
         VideoReader(found.path)

@@ -173,8 +173,8 @@ def test_rows_are_synced_every_second_also_when_none_comes(tmp_path: Path, monke
     ("number", "says"),
     [
         (errno.ENOSPC, "is full; make room"),
-        (errno.EACCES, "may not be written; record to another folder"),
-        (errno.EROFS, "may not be written; record to another folder"),
+        (errno.EACCES, "no permission to write to .*; record to another folder"),
+        (errno.EROFS, "no permission to write to .*; record to another folder"),
     ],
 )
 def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(
