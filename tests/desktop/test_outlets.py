@@ -106,6 +106,17 @@ def test_lsl_samples_have_the_time_of_the_capture(pylsl: Any) -> None:
     outlet.close()
 
 
+def test_a_busy_moment_between_two_clocks_moves_no_stamp() -> None:
+    delays = iter([0.02, 0.0, 0.02, 0.0, 0.02])
+
+    def theirs() -> float:
+        now = time.perf_counter() + 100
+        time.sleep(next(delays))
+        return now
+
+    assert lsl.clocks_apart(theirs) == pytest.approx(100, abs=0.002)
+
+
 def test_a_second_face_has_a_stream_of_its_own(pylsl: Any) -> None:
     outlet = lsl.LslOutlet(Heading("lsl pair", AUS, False, ""))
     outlet.send(Sample(1, time.perf_counter(), tuple(faces_of(analysed(1, faces=2)))))
