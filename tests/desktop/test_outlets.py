@@ -160,3 +160,52 @@ def test_markers_of_other_programs_come_with_their_time_and_our_own_do_not(pylsl
     assert heard[0][2] == pytest.approx(shown - 0.3, abs=0.02)
     assert heard[1][2] == pytest.approx(shown, abs=0.02)
     ours.close()
+
+
+@pytest.mark.parametrize("source_id", ["the same each time", ""])
+def test_a_program_that_quits_and_comes_again_is_heard_once_with_all_it_says(pylsl: Any, source_id: str) -> None:
+    said: list[tuple[str, float]] = []
+    heard: list[tuple[str, str, float]] = []
+    listening = LslMarkers(lambda *marker: heard.append(marker))
+    name = f"stimuli {source_id}"
+    info = pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source_id)
+    try:
+        for text in ("first run", "second run", "Gefühl".encode("latin-1")):
+            theirs = pylsl.StreamOutlet(info)
+            assert theirs.wait_for_consumers(10)
+            time.sleep(1)
+            said.append((text if isinstance(text, str) else text.decode("latin-1"), time.perf_counter()))
+            theirs.push_sample([text])
+            time.sleep(0.1)
+            del theirs  # it quits at once
+        wait_until(lambda: len(heard) >= len(said))
+        time.sleep(3 * EVERY_S)
+    finally:
+        listening.close()
+    assert [marker[:2] for marker in heard] == [(name, text) for text, _ in said]
+    assert [at for *_, at in heard] == pytest.approx([at for _, at in said], abs=0.02)
+
+
+def test_markers_wait_for_no_clock_that_does_not_answer(pylsl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a firewall lets through the markers only: the moment counts in which they arrive."""
+
+    def silent(inlet: Any, timeout: float) -> float:
+        time.sleep(min(timeout, 0.2))
+        raise pylsl.util.TimeoutError
+
+    monkeypatch.setattr(pylsl.StreamInlet, "time_correction", silent)
+    heard: list[tuple[str, str, float]] = []
+    listening = LslMarkers(lambda *marker: heard.append(marker))
+    info = pylsl.StreamInfo("far", "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, "far")
+    theirs = pylsl.StreamOutlet(info)
+    try:
+        assert theirs.wait_for_consumers(10)
+        time.sleep(0.5)
+        said = time.perf_counter()
+        for number in range(20):
+            theirs.push_sample([str(number)], 1e9)
+        wait_until(lambda: len(heard) == 20)
+    finally:
+        listening.close()
+    assert [text for _, text, _ in heard] == [str(number) for number in range(20)]
+    assert [at for *_, at in heard] == pytest.approx([said] * 20, abs=0.1)
