@@ -47,6 +47,28 @@ def test_osc_to_nobody_knows_whom() -> None:
         osc.OscOutlet("nowhere.invalid", 9000, Heading("camera", AUS, False, ""))
 
 
+def test_osc_goes_to_the_address_where_receivers_listen(
+    monkeypatch: pytest.MonkeyPatch, receiver: socket.socket
+) -> None:
+    pytest.importorskip("pythonosc")
+    port = receiver.getsockname()[1]
+    both = [(socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("::1", port, 0, 0))]
+    both += [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    outlet = osc.OscOutlet("localhost", port, Heading("camera", AUS, False, ""))
+    outlet.mark("1", 0.0)
+    assert received(receiver) == {"/marker": ["1"]}
+    outlet.close()
+
+
+def test_osc_that_cannot_be_sent_says_where_to() -> None:
+    pytest.importorskip("pythonosc")
+    outlet = osc.OscOutlet("255.255.255.255", 9000, Heading("camera", AUS, False, ""))  # to all is not allowed
+    with pytest.raises(StreamError, match=r"OSC: nothing can be sent to 255.255.255.255 \(.+\); check network"):
+        outlet.mark("1", 0.0)
+    outlet.close()
+
+
 @pytest.mark.parametrize(
     ("module", "open_outlet"),
     [("pythonosc", lambda heading: osc.OscOutlet("127.0.0.1", 9, heading)), ("pylsl", lsl.LslOutlet)],
@@ -183,7 +205,8 @@ def test_a_program_that_quits_and_comes_again_is_heard_once_with_all_it_says(pyl
     finally:
         listening.close()
     assert [marker[:2] for marker in heard] == [(name, text) for text, _ in said]
-    assert [at for *_, at in heard] == pytest.approx([at for _, at in said], abs=0.02)
+    assert [at for *_, at in heard[:2]] == pytest.approx([at for _, at in said[:2]], abs=0.02)
+    assert heard[2][2] == pytest.approx(said[2][1], abs=0.5), "when it arrived"
 
 
 def test_markers_wait_for_no_clock_that_does_not_answer(pylsl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
