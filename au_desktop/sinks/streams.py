@@ -25,8 +25,9 @@ from rtatl_core.sessions.rows import FaceRecord, FrameRecord, records
 
 log = logging.getLogger(__name__)
 
-ROOM = 256
-"""Frames that may wait to be sent; of more, the newest are left out."""
+ROOM = 2000
+"""Frames that may wait to be sent, about 5 MB: more than a minute at 30 per second, so that none is left out while a
+name is looked up in a network that does not answer. Of more, the newest are left out."""
 STOP_S = 2.0
 
 
@@ -167,20 +168,21 @@ class Streams:
     def _open(self, heading: Heading) -> None:
         """Once for each choice and heading: a name that nobody knows takes seconds to be looked up."""
         self._to_open, self._refused = False, ""
-        for name in self._openers.keys() - self._outlets.keys():
-            try:
-                self._outlets[name] = self._openers[name](heading)
-            except StreamError as error:
-                self._refused = str(error)
+        for name, open_outlet in self._openers.items():
+            if name not in self._outlets:
+                try:
+                    self._outlets[name] = open_outlet(heading)
+                except Exception as error:  # the others are sent to all the same
+                    self._refused = _sentence(name, error)
 
     def _each(self, act: Callable[[Outlet], None]) -> None:
         """After a fault it is tried again with the next frame: a network may come back."""
         fault = self._refused
-        for outlet in self._outlets.values():
+        for name, outlet in self._outlets.items():
             try:
                 act(outlet)
-            except StreamError as error:
-                fault = str(error)
+            except Exception as error:  # likewise
+                fault = _sentence(name, error)
         self._tell(fault)
 
     def _tell(self, fault: str) -> None:
@@ -191,3 +193,10 @@ class Streams:
     def _end(self, names: Iterable[str]) -> None:
         for name in tuple(names):
             self._outlets.pop(name).close()
+
+
+def _sentence(name: str, error: Exception) -> str:
+    if isinstance(error, StreamError):
+        return str(error)
+    log.error("%s", name, exc_info=error)
+    return f"{name}: numbers cannot be sent ({error}); turn it off and on again."

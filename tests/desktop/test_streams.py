@@ -17,8 +17,9 @@ from au_desktop.__main__ import _parser
 from au_desktop.launch import Flagged, Launch
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings, host_and_port
+from au_desktop.sinks import streams
 from au_desktop.sinks.outlet import Heading, Sample
-from au_desktop.sinks.streams import ROOM, Places, Streams
+from au_desktop.sinks.streams import Places, Streams, openers
 from rtatl_core.errors import StreamError
 from rtatl_core.sessions.rows import FaceRecord
 from tests.desktop.conftest import MakeDesk, until, wait_until
@@ -130,6 +131,44 @@ def test_an_outlet_that_cannot_be_opened_is_told_until_it_is_given_up() -> None:
     assert [sample.number for sample in sending.outlets[0].samples] == [1, 2]
 
 
+def test_one_outlet_that_breaks_takes_nothing_from_the_others() -> None:
+    """Whatever its library raises: while it is opened, or with a frame."""
+
+    def break_down(*_: Any) -> Any:
+        raise RuntimeError("no port is free")
+
+    def open_broken(heading: Heading) -> Outlet:
+        broken = sending.open(heading)
+        broken.send = break_down  # type: ignore[method-assign]
+        return broken
+
+    sending = Sending()
+    for first in (break_down, open_broken):
+        sending.streams.use({"first": first, "one": sending.open})
+        for number in (1, 2):
+            sending.streams.put("camera", analysed(number), MODEL)
+        sending.streams.use({})
+    sending.finish()
+    assert sending.faults == ["first: numbers cannot be sent (no port is free); turn it off and on again.", ""] * 2
+    assert [[sample.number for sample in outlet.samples] for outlet in sending.outlets] == [[1, 2], [], [1, 2]]
+
+
+def test_outlets_open_in_their_order() -> None:
+    """The Lab Streaming Layer does not wait until the name of OSC's receiver is known."""
+    names = [f"outlet {number}" for number in range(8)]
+    opened: list[str] = []
+
+    def opener(name: str) -> Any:
+        return lambda heading: opened.append(name) or sending.open(heading)
+
+    sending = Sending()
+    sending.streams.use({name: opener(name) for name in names})
+    sending.streams.put("camera", analysed(), MODEL)
+    sending.finish()
+    assert opened == names
+    assert list(openers(Settings(lsl=True, osc=True))) == ["LSL", "OSC to 127.0.0.1:9000"]
+
+
 def test_a_mistake_of_ours_does_not_end_the_thread() -> None:
     sending = Sending()
     sending.streams.use({"one": sending.open})
@@ -145,10 +184,11 @@ def test_a_mistake_of_ours_does_not_end_the_thread() -> None:
     assert sending.outlets[0].samples[-1].number == 3
 
 
-def test_a_receiver_that_hangs_costs_frames_not_memory() -> None:
+def test_a_receiver_that_hangs_costs_frames_not_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "ROOM", 5)
     sending = Sending()
     sending.streams.names = ("one",)  # nobody takes from the queue
-    for number in range(1, ROOM + 11):
+    for number in range(1, 16):
         sending.streams.put("camera", analysed(number), MODEL)
     assert sending.streams.left_out == 10
     sending.streams.close()
@@ -165,7 +205,9 @@ def test_faces_keep_their_places() -> None:
     assert places.of([one, two, three]) == (three, two, one)
 
 
-@pytest.mark.parametrize("text", ["", "here", "here:", ":9000", "here:0", "here:70000", "here:1x", "here:²"])
+@pytest.mark.parametrize(
+    "text", ["", "here", "here:", ":9000", "[]:9000", "a..b:9000", "here:0", "here:70000", "here:1x", "here:²"]
+)
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="write HOST:PORT"):
         host_and_port(text)
