@@ -37,12 +37,13 @@ class LslOutlet:
         self._heading = heading
         described = RowFormat(heading.aus, heading.sides).columns
         self._channels = {name: described[name]["unit"] for name in described if _is_sent(name)}
-        self._faces = [self._open_face(0)]
+        self._faces = [
+            self._open(f"{heading.source}_AU{place or ''}", FACES, list(self._channels))
+            for place in (0, *range(2, heading.faces + 1))
+        ]
         self._markers = self._open(f"{heading.source}_Markers", MARKERS, ["marker"], text=True)
 
     def send(self, sample: Sample) -> None:
-        while len(self._faces) < len(sample.faces):
-            self._faces.append(self._open_face(len(self._faces)))
         stamp = self._on_lsl_clock(sample.captured_at)
         for outlet, face in zip(self._faces, sample.faces, strict=True):
             outlet.push_sample(self._values(sample.number, face), stamp)
@@ -63,9 +64,6 @@ class LslOutlet:
         result = face.result
         sides = result.sides.reshape(-1).tolist() if self._heading.sides and result.sides is not None else []
         return [number, face.face_id, face.confidence, 1.0, *face.pose.tolist(), *result.intensity.tolist(), *sides]
-
-    def _open_face(self, place: int) -> Any:
-        return self._open(f"{self._heading.source}_AU{place + 1 if place else ''}", FACES, list(self._channels))
 
     def _open(self, name: str, kind: str, channels: list[str], *, text: bool = False) -> Any:
         """source_id: the same after a restart, so that recorders find the stream again."""

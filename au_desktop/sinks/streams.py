@@ -41,16 +41,18 @@ def openers(settings: Settings) -> dict[str, Opener]:
 
 class Places:
     """Who stands in which place, so that a receiver can rely on a small number: a face keeps its place while it is
-    followed, a new one takes the first place that nobody has in this frame."""
+    followed, a new one takes the first place that nobody has in this frame. All `count` places are there from the
+    first frame on: a recorder in the network records the streams that it finds when it starts."""
 
-    def __init__(self) -> None:
-        self._ids: list[int | None] = [None]
+    def __init__(self, count: int) -> None:
+        self._ids: list[int | None] = [None] * count
 
     def of(self, faces: Sequence[FaceRecord]) -> tuple[FaceRecord | None, ...]:
         seen: dict[int | None, FaceRecord] = {face.face_id: face for face in faces}
-        for face_id in seen.keys() - set(self._ids):
-            free = next((k for k, held in enumerate(self._ids) if held not in seen), len(self._ids))
-            self._ids[free : free + 1] = [face_id]
+        for face_id in seen:
+            if face_id not in self._ids:
+                free = next(place for place, held in enumerate(self._ids) if held not in seen)
+                self._ids[free] = face_id
         return tuple(seen.get(face_id) for face_id in self._ids)
 
 
@@ -82,7 +84,7 @@ class Streams:
         self._outlets: dict[str, Outlet] = {}
         self._to_open = False
         self._heading: Heading | None = None
-        self._places = Places()
+        self._places = Places(1)
         self._refused = self._told = ""
         self._thread: threading.Thread | None = None
         self.names: tuple[str, ...] = ()
@@ -108,13 +110,14 @@ class Streams:
             self._thread.start()
         self._queue.put(_Choice(openers))
 
-    def put(self, source: str, frame: AnalysedFrame, model: Mapping[str, Any]) -> None:
+    def put(self, source: str, frame: AnalysedFrame, model: Mapping[str, Any], faces: int) -> None:
+        """faces: the most that are followed."""
         if not self.names:
             return
         if self._queue.qsize() >= ROOM:
             self.left_out += 1
             return
-        heading = Heading.of(source, frame, model)
+        heading = Heading.of(source, frame, model, faces)
         self._queue.put(_Frame(heading, records(frame)[-1], frame.packet.captured_at))
 
     def mark(self, number: int | None, at: float) -> int | None:
@@ -159,7 +162,7 @@ class Streams:
             case _Frame(heading, record, captured_at):
                 if heading != self._heading:
                     self._end(self._outlets)
-                    self._heading, self._places, self._to_open = heading, Places(), True
+                    self._heading, self._places, self._to_open = heading, Places(heading.faces), True
                 if self._to_open:
                     self._open(heading)
                 sample = Sample(record.number, captured_at, self._places.of(record.faces))

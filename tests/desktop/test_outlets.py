@@ -139,13 +139,14 @@ def test_a_busy_moment_between_two_clocks_moves_no_stamp() -> None:
     assert lsl.clocks_apart(theirs) == pytest.approx(100, abs=0.002)
 
 
-def test_a_second_face_has_a_stream_of_its_own(pylsl: Any) -> None:
-    outlet = lsl.LslOutlet(Heading("lsl pair", AUS, False, ""))
-    outlet.send(Sample(1, time.perf_counter(), tuple(faces_of(analysed(1, faces=2)))))
+def test_a_second_face_has_a_stream_before_anybody_comes(pylsl: Any) -> None:
+    outlet = lsl.LslOutlet(Heading("lsl pair", AUS, False, "", faces=2))
     second = inlet(pylsl, "lsl pair_AU2")
-    outlet.send(Sample(2, time.perf_counter(), tuple(faces_of(analysed(2, faces=2)))))
-    values, _ = second.pull_sample(5)
-    assert values[:2] == [2, 1]
+    one, other = faces_of(analysed(1, faces=2))
+    outlet.send(Sample(1, time.perf_counter(), (one, None)))
+    outlet.send(Sample(2, time.perf_counter(), (one, other)))
+    assert second.pull_sample(5)[0][:4] == pytest.approx([1, np.nan, np.nan, 0], nan_ok=True)
+    assert second.pull_sample(5)[0][:2] == [2, 1]
     outlet.close()
 
 
