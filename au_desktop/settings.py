@@ -91,10 +91,15 @@ class Settings:
 
 def host_and_port(address: str) -> tuple[str, int]:
     """HOST:PORT, the host by its name or number. Raises ValueError."""
-    host, colon, port = address.strip().rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    host, _, port = address.strip().rpartition(":")
+    host = host.strip("[]")
+    try:
+        named = bool(host.encode("idna"))  # as who looks it up does
+    except UnicodeError:
+        named = False
+    if not (named and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"{address!r} is no address; write HOST:PORT, for example 127.0.0.1:9000")
-    return host.strip("[]"), int(port)
+    return host, int(port)
 
 
 def is_address(text: str) -> bool:

@@ -296,8 +296,8 @@ class Pipeline:
                 self._notices.withdraw("silent")
             self.history.append(frame)
             self.view.put(frame)
-            if self._facts is not None:
-                self._streams.put(capture.spec.name, frame, self._facts.model)
+            if (facts := self._facts) is not None:
+                self._streams.put(capture.spec.name, frame, facts.model, facts.settings["max_faces"])
             if frame.faces and not self._faces_seen:
                 self._faces_seen = True
                 self._notices.withdraw("faces")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import platform
 import time
+from collections.abc import Callable
 from typing import Any
 
 from au_desktop.sinks.outlet import Heading, Sample
@@ -21,6 +22,8 @@ FACES, MARKERS = "FACS", "Markers"
 """Types of our streams; the second is everybody's."""
 IDENTITY = f"au-desktop {platform.node()} "
 """What every source_id of this computer's begins with."""
+LOOKS = 5
+"""At the two clocks, to tell one by the other."""
 
 
 class LslOutlet:
@@ -34,12 +37,13 @@ class LslOutlet:
         self._heading = heading
         described = RowFormat(heading.aus, heading.sides).columns
         self._channels = {name: described[name]["unit"] for name in described if _is_sent(name)}
-        self._faces = [self._open_face(0)]
+        self._faces = [
+            self._open(f"{heading.source}_AU{place or ''}", FACES, list(self._channels))
+            for place in (0, *range(2, heading.faces + 1))
+        ]
         self._markers = self._open(f"{heading.source}_Markers", MARKERS, ["marker"], text=True)
 
     def send(self, sample: Sample) -> None:
-        while len(self._faces) < len(sample.faces):
-            self._faces.append(self._open_face(len(self._faces)))
         stamp = self._on_lsl_clock(sample.captured_at)
         for outlet, face in zip(self._faces, sample.faces, strict=True):
             outlet.push_sample(self._values(sample.number, face), stamp)
@@ -52,7 +56,7 @@ class LslOutlet:
         self._faces, self._markers = [], None
 
     def _on_lsl_clock(self, at: float) -> float:
-        return float(self._pylsl.local_clock() - (time.perf_counter() - at))
+        return at + clocks_apart(self._pylsl.local_clock)
 
     def _values(self, number: int, face: FaceRecord | None) -> list[float]:
         if face is None:
@@ -60,9 +64,6 @@ class LslOutlet:
         result = face.result
         sides = result.sides.reshape(-1).tolist() if self._heading.sides and result.sides is not None else []
         return [number, face.face_id, face.confidence, 1.0, *face.pose.tolist(), *result.intensity.tolist(), *sides]
-
-    def _open_face(self, place: int) -> Any:
-        return self._open(f"{self._heading.source}_AU{place + 1 if place else ''}", FACES, list(self._channels))
 
     def _open(self, name: str, kind: str, channels: list[str], *, text: bool = False) -> Any:
         """source_id: the same after a restart, so that recorders find the stream again."""
@@ -79,6 +80,16 @@ class LslOutlet:
             one.append_child_value("unit", self._channels.get(channel, ""))
             one.append_child_value("type", "Intensity" if channel.startswith("AU") else "")
         return self._pylsl.StreamOutlet(info)
+
+
+def clocks_apart(local_clock: Callable[[], float]) -> float:
+    """Seconds by which the clock of the layer is ahead of ``time.perf_counter``. They are read one after the other, and
+    on a busy machine milliseconds may lie between; of LOOKS the quickest counts."""
+    looks = []
+    for _ in range(LOOKS):
+        before, theirs, after = time.perf_counter(), local_clock(), time.perf_counter()
+        looks.append((after - before, theirs - (before + after) / 2))
+    return min(looks)[1]
 
 
 def _is_sent(column: str) -> bool:

@@ -29,11 +29,17 @@ class OscOutlet:
             raise StreamError(f"OSC needs python-osc; {how_to_install('streams')}") from error
         self._bundles, self._messages = osc_bundle_builder, osc_message_builder
         self._names = [ACTION_UNITS[au].label for au in heading.aus]
+        self._host = host
         try:
-            family, _, _, _, self._address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            # Where a name has addresses of both kinds, as localhost has, few receivers listen at that of IPv6.
+            family, _, _, _, self._address = min(found, key=lambda one: one[0] != socket.AF_INET)
             self._socket = socket.socket(family, socket.SOCK_DGRAM)
         except OSError as error:
-            raise StreamError(f"OSC: {host} is not known here ({error.strerror}); correct its address.") from error
+            text = (
+                f"OSC: {host} is not known here ({error.strerror}); correct its address, or turn OSC off and on again"
+            )
+            raise StreamError(f"{text} once the network is there.") from error
         self._socket.setblocking(False)
 
     def send(self, sample: Sample) -> None:
@@ -69,4 +75,6 @@ class OscOutlet:
         except BlockingIOError:
             pass
         except OSError as error:
-            raise StreamError(f"OSC: nothing can be sent ({error.strerror}); check network and address.") from error
+            raise StreamError(
+                f"OSC: nothing can be sent to {self._host} ({error.strerror}); check network and address."
+            ) from error

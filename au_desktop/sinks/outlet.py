@@ -21,11 +21,13 @@ class Heading:
     """The model tells left from right."""
     model: str
     """Name and hash of the weights."""
+    faces: int = 1
+    """So many are followed at most."""
 
     @classmethod
-    def of(cls, source: str, frame: AnalysedFrame, model: Mapping[str, Any]) -> Heading:
+    def of(cls, source: str, frame: AnalysedFrame, model: Mapping[str, Any], faces: int) -> Heading:
         sides = bool(model.get("network", {}).get("sides", False))
-        return cls(source, frame.aus, sides, f"{model.get('name', '')} {model.get('sha256', '')}".strip())
+        return cls(source, frame.aus, sides, f"{model.get('name', '')} {model.get('sha256', '')}".strip(), faces)
 
 
 class Sample(NamedTuple):

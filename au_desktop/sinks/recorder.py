@@ -254,7 +254,9 @@ class Recorder:
             last = self._rebased(self._last)
             timestamp, frame = last.timestamp, last.number
             if self.live:
-                timestamp = max(0.0, timestamp + event.at - self._last_at)
+                timestamp += event.at - self._last_at  # before the first frame: less than 0
+        elif self.live:  # no frame ever came
+            timestamp = event.at - self._started_at
         self._writer.event(event.kind, event.label, timestamp, frame)
 
     def _rebased(self, record: FrameRecord) -> FrameRecord:

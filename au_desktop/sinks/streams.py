@@ -25,8 +25,9 @@ from rtatl_core.sessions.rows import FaceRecord, FrameRecord, records
 
 log = logging.getLogger(__name__)
 
-ROOM = 256
-"""Frames that may wait to be sent; of more, the newest are left out."""
+ROOM = 2000
+"""Frames that may wait to be sent, about 5 MB: more than a minute at 30 per second, so that none is left out while a
+name is looked up in a network that does not answer. Of more, the newest are left out."""
 STOP_S = 2.0
 
 
@@ -40,16 +41,18 @@ def openers(settings: Settings) -> dict[str, Opener]:
 
 class Places:
     """Who stands in which place, so that a receiver can rely on a small number: a face keeps its place while it is
-    followed, a new one takes the first place that nobody has in this frame."""
+    followed, a new one takes the first place that nobody has in this frame. All `count` places are there from the
+    first frame on: a recorder in the network records the streams that it finds when it starts."""
 
-    def __init__(self) -> None:
-        self._ids: list[int | None] = [None]
+    def __init__(self, count: int) -> None:
+        self._ids: list[int | None] = [None] * count
 
     def of(self, faces: Sequence[FaceRecord]) -> tuple[FaceRecord | None, ...]:
         seen: dict[int | None, FaceRecord] = {face.face_id: face for face in faces}
-        for face_id in seen.keys() - set(self._ids):
-            free = next((k for k, held in enumerate(self._ids) if held not in seen), len(self._ids))
-            self._ids[free : free + 1] = [face_id]
+        for face_id in seen:
+            if face_id not in self._ids:
+                free = next(place for place, held in enumerate(self._ids) if held not in seen)
+                self._ids[free] = face_id
         return tuple(seen.get(face_id) for face_id in self._ids)
 
 
@@ -81,7 +84,7 @@ class Streams:
         self._outlets: dict[str, Outlet] = {}
         self._to_open = False
         self._heading: Heading | None = None
-        self._places = Places()
+        self._places = Places(1)
         self._refused = self._told = ""
         self._thread: threading.Thread | None = None
         self.names: tuple[str, ...] = ()
@@ -107,13 +110,14 @@ class Streams:
             self._thread.start()
         self._queue.put(_Choice(openers))
 
-    def put(self, source: str, frame: AnalysedFrame, model: Mapping[str, Any]) -> None:
+    def put(self, source: str, frame: AnalysedFrame, model: Mapping[str, Any], faces: int) -> None:
+        """faces: the most that are followed."""
         if not self.names:
             return
         if self._queue.qsize() >= ROOM:
             self.left_out += 1
             return
-        heading = Heading.of(source, frame, model)
+        heading = Heading.of(source, frame, model, faces)
         self._queue.put(_Frame(heading, records(frame)[-1], frame.packet.captured_at))
 
     def mark(self, number: int | None, at: float) -> int | None:
@@ -158,7 +162,7 @@ class Streams:
             case _Frame(heading, record, captured_at):
                 if heading != self._heading:
                     self._end(self._outlets)
-                    self._heading, self._places, self._to_open = heading, Places(), True
+                    self._heading, self._places, self._to_open = heading, Places(heading.faces), True
                 if self._to_open:
                     self._open(heading)
                 sample = Sample(record.number, captured_at, self._places.of(record.faces))
@@ -167,20 +171,21 @@ class Streams:
     def _open(self, heading: Heading) -> None:
         """Once for each choice and heading: a name that nobody knows takes seconds to be looked up."""
         self._to_open, self._refused = False, ""
-        for name in self._openers.keys() - self._outlets.keys():
-            try:
-                self._outlets[name] = self._openers[name](heading)
-            except StreamError as error:
-                self._refused = str(error)
+        for name, open_outlet in self._openers.items():
+            if name not in self._outlets:
+                try:
+                    self._outlets[name] = open_outlet(heading)
+                except Exception as error:  # the others are sent to all the same
+                    self._refused = _sentence(name, error)
 
     def _each(self, act: Callable[[Outlet], None]) -> None:
         """After a fault it is tried again with the next frame: a network may come back."""
         fault = self._refused
-        for outlet in self._outlets.values():
+        for name, outlet in self._outlets.items():
             try:
                 act(outlet)
-            except StreamError as error:
-                fault = str(error)
+            except Exception as error:  # likewise
+                fault = _sentence(name, error)
         self._tell(fault)
 
     def _tell(self, fault: str) -> None:
@@ -191,3 +196,10 @@ class Streams:
     def _end(self, names: Iterable[str]) -> None:
         for name in tuple(names):
             self._outlets.pop(name).close()
+
+
+def _sentence(name: str, error: Exception) -> str:
+    if isinstance(error, StreamError):
+        return str(error)
+    log.error("%s", name, exc_info=error)
+    return f"{name}: numbers cannot be sent ({error}); turn it off and on again."

@@ -47,6 +47,28 @@ def test_osc_to_nobody_knows_whom() -> None:
         osc.OscOutlet("nowhere.invalid", 9000, Heading("camera", AUS, False, ""))
 
 
+def test_osc_goes_to_the_address_where_receivers_listen(
+    monkeypatch: pytest.MonkeyPatch, receiver: socket.socket
+) -> None:
+    pytest.importorskip("pythonosc")
+    port = receiver.getsockname()[1]
+    both = [(socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("::1", port, 0, 0))]
+    both += [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    outlet = osc.OscOutlet("localhost", port, Heading("camera", AUS, False, ""))
+    outlet.mark("1", 0.0)
+    assert received(receiver) == {"/marker": ["1"]}
+    outlet.close()
+
+
+def test_osc_that_cannot_be_sent_says_where_to() -> None:
+    pytest.importorskip("pythonosc")
+    outlet = osc.OscOutlet("255.255.255.255", 9000, Heading("camera", AUS, False, ""))  # to all is not allowed
+    with pytest.raises(StreamError, match=r"OSC: nothing can be sent to 255.255.255.255 \(.+\); check network"):
+        outlet.mark("1", 0.0)
+    outlet.close()
+
+
 @pytest.mark.parametrize(
     ("module", "open_outlet"),
     [("pythonosc", lambda heading: osc.OscOutlet("127.0.0.1", 9, heading)), ("pylsl", lsl.LslOutlet)],
@@ -106,13 +128,25 @@ def test_lsl_samples_have_the_time_of_the_capture(pylsl: Any) -> None:
     outlet.close()
 
 
-def test_a_second_face_has_a_stream_of_its_own(pylsl: Any) -> None:
-    outlet = lsl.LslOutlet(Heading("lsl pair", AUS, False, ""))
-    outlet.send(Sample(1, time.perf_counter(), tuple(faces_of(analysed(1, faces=2)))))
+def test_a_busy_moment_between_two_clocks_moves_no_stamp() -> None:
+    delays = iter([0.02, 0.0, 0.02, 0.0, 0.02])
+
+    def theirs() -> float:
+        now = time.perf_counter() + 100
+        time.sleep(next(delays))
+        return now
+
+    assert lsl.clocks_apart(theirs) == pytest.approx(100, abs=0.002)
+
+
+def test_a_second_face_has_a_stream_before_anybody_comes(pylsl: Any) -> None:
+    outlet = lsl.LslOutlet(Heading("lsl pair", AUS, False, "", faces=2))
     second = inlet(pylsl, "lsl pair_AU2")
-    outlet.send(Sample(2, time.perf_counter(), tuple(faces_of(analysed(2, faces=2)))))
-    values, _ = second.pull_sample(5)
-    assert values[:2] == [2, 1]
+    one, other = faces_of(analysed(1, faces=2))
+    outlet.send(Sample(1, time.perf_counter(), (one, None)))
+    outlet.send(Sample(2, time.perf_counter(), (one, other)))
+    assert second.pull_sample(5)[0][:4] == pytest.approx([1, np.nan, np.nan, 0], nan_ok=True)
+    assert second.pull_sample(5)[0][:2] == [2, 1]
     outlet.close()
 
 
@@ -149,3 +183,53 @@ def test_markers_of_other_programs_come_with_their_time_and_our_own_do_not(pylsl
     assert heard[0][2] == pytest.approx(shown - 0.3, abs=0.02)
     assert heard[1][2] == pytest.approx(shown, abs=0.02)
     ours.close()
+
+
+@pytest.mark.parametrize("source_id", ["the same each time", ""])
+def test_a_program_that_quits_and_comes_again_is_heard_once_with_all_it_says(pylsl: Any, source_id: str) -> None:
+    said: list[tuple[str, float]] = []
+    heard: list[tuple[str, str, float]] = []
+    listening = LslMarkers(lambda *marker: heard.append(marker))
+    name = f"stimuli {source_id}"
+    info = pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source_id)
+    try:
+        for text in ("first run", "second run", "Gefühl".encode("latin-1")):
+            theirs = pylsl.StreamOutlet(info)
+            assert theirs.wait_for_consumers(10)
+            time.sleep(1)
+            said.append((text if isinstance(text, str) else text.decode("latin-1"), time.perf_counter()))
+            theirs.push_sample([text])
+            time.sleep(0.1)
+            del theirs  # it quits at once
+        wait_until(lambda: len(heard) >= len(said))
+        time.sleep(3 * EVERY_S)
+    finally:
+        listening.close()
+    assert [marker[:2] for marker in heard] == [(name, text) for text, _ in said]
+    assert [at for *_, at in heard[:2]] == pytest.approx([at for _, at in said[:2]], abs=0.02)
+    assert heard[2][2] == pytest.approx(said[2][1], abs=0.5), "when it arrived"
+
+
+def test_markers_wait_for_no_clock_that_does_not_answer(pylsl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a firewall lets through the markers only: the moment counts in which they arrive."""
+
+    def silent(inlet: Any, timeout: float) -> float:
+        time.sleep(min(timeout, 0.2))
+        raise pylsl.util.TimeoutError
+
+    monkeypatch.setattr(pylsl.StreamInlet, "time_correction", silent)
+    heard: list[tuple[str, str, float]] = []
+    listening = LslMarkers(lambda *marker: heard.append(marker))
+    info = pylsl.StreamInfo("far", "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, "far")
+    theirs = pylsl.StreamOutlet(info)
+    try:
+        assert theirs.wait_for_consumers(10)
+        time.sleep(0.5)
+        said = time.perf_counter()
+        for number in range(20):
+            theirs.push_sample([str(number)], 1e9)
+        wait_until(lambda: len(heard) == 20)
+    finally:
+        listening.close()
+    assert [text for _, text, _ in heard] == [str(number) for number in range(20)]
+    assert [at for *_, at in heard] == pytest.approx([said] * 20, abs=0.1)

@@ -85,8 +85,9 @@ def test_a_live_recording_begins_at_frame_one_and_its_clock_pair_tells_the_wall_
 
 def test_events_stand_beside_the_rows_with_their_time(tmp_path: Path) -> None:
     recording = Recording(tmp_path, live=True)
-    recording.recorder.event("setting", "before the first frame")
-    recording.put(frame(10, time.perf_counter() - 10 / 25))
+    now = time.perf_counter()
+    recording.recorder.event("setting", "before the first frame", now - 3)
+    recording.put(frame(10, now - 10 / 25))
     recording.recorder.event("source_lost", "pulled out")
     time.sleep(0.1)
     recording.recorder.event("source_back", "plugged in")
@@ -100,9 +101,19 @@ def test_events_stand_beside_the_rows_with_their_time(tmp_path: Path) -> None:
         "recording_stop",
     ]
     times = [float(event[0]) for event in events]
-    assert times == sorted(times)
+    assert times[:2] == [0, pytest.approx(-3, abs=1e-5)]
+    assert times[2:] == sorted(times[2:])
     assert times[3] - times[2] == pytest.approx(0.1, abs=0.05)
     assert [event[1] for event in events[2:]] == ["1", "1", "1"]
+
+
+def test_events_have_their_time_though_no_frame_ever_comes(tmp_path: Path) -> None:
+    recording = Recording(tmp_path, live=True)
+    said = time.perf_counter() + 2
+    recording.recorder.event("lsl:stimuli", "face on", said)
+    meta, _ = recording.finish()
+    (event,) = [event for event in recording.events() if event[2] == "lsl:stimuli"]
+    assert float(event[0]) + meta["clock"]["perf_counter"] == pytest.approx(said, abs=1e-5)
 
 
 def test_a_marker_needs_a_frame_and_a_refused_one_takes_no_number(tmp_path: Path) -> None:
