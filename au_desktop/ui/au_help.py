@@ -68,6 +68,7 @@ class AUHelp(QFrame):
         card.setContentsMargins(14, 12, 14, 12)
         card.addWidget(self._pictures)
         card.addWidget(self._text)
+        self._card = card
         look.changed.connect(self.hide)
 
     def explain(self, au: int, text: str, beside: QRect) -> None:
@@ -86,7 +87,9 @@ class AUHelp(QFrame):
     def tell(self, text: str) -> None:
         """The text anew: it holds values, which go on."""
         self._text.setText(text)
-        self.adjustSize()
+        self.ensurePolished()
+        self._card.activate()  # the least size of the text before is no longer in force
+        self.resize(self._card.totalSizeHint())  # adjustSize keeps to 2/3 of the screen, and captions lie on faces
 
     def _place(self, beside: QRect) -> QPoint:
         """Left of the row if there is room, else right of it; within the screen."""

@@ -17,6 +17,7 @@ from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 MOST_FOLDERS = 2
 """A command that names more of them is not read in a message."""
+_RECORDING = ("frames.csv", "events.csv", "session.json")
 
 
 class Drop(NamedTuple):
@@ -34,6 +35,11 @@ def understood(paths: Sequence[Path]) -> Drop:
     folders = [path for path in paths if path.is_dir()]
     files = in_order(path for path in paths if path not in folders)
     first = next((file for file in files if file.suffix.lower() in INPUT_SUFFIXES), files[0] if files else None)
+    if (first is None or first.name in _RECORDING) and any(
+        path.name in _RECORDING or (path / "session.json").is_file() for path in paths
+    ):
+        told = "A recording holds numbers, no pictures: open its frames.csv in a spreadsheet, and here its video."
+        return Drop(None, told)
     if first is None:
         return Drop(
             None,

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rtatl_core.commands.options import add_jobs, positive
+from rtatl_core.errors import InputError
 from rtatl_core.handoffs import CHIP_SIDE
 
 HELP = "data sets -> aligned chips for training"
@@ -23,13 +24,16 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     )
     add_jobs(sub)
     sub.add_argument("--flow", choices=("dis", "tvl1"), default="", help="store this optical flow with the chips")
-    sub.add_argument("--camera", choices=("left", "right"), default="left", help="disfa: which of its cameras")
+    sub.add_argument("--camera", choices=("left", "right"), help="disfa: which of its cameras (default left)")
     sub.add_argument("--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes")
 
 
 def run(options: argparse.Namespace) -> int:
     from rtatl_core.datasets.kinds import prepare_kind
 
+    for flag, given, kind in (("codes", options.codes, "coded"), ("camera", options.camera, "disfa")):
+        if given is not None and options.kind != kind:
+            raise InputError(f"--{flag} is of prepare {kind}, and {options.kind} would not use it; leave it out")
     lines = prepare_kind(
         options.kind,
         options.root,
@@ -37,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         side=options.side,
         teacher=options.teacher,
         flow=options.flow,
-        camera=options.camera,
+        camera=options.camera or "left",
         codes=options.codes,
         jobs=options.jobs,
     )

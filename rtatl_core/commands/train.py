@@ -71,7 +71,7 @@ def _show(report: EpochReport, epochs: int) -> None:
     measured = "  ".join(f"{name} {value:.3f}" for name, value in (report.losses | report.held_out).items())
     left = report.seconds * (epochs - report.epoch) / 60
     print(
-        f"epoch {report.epoch}/{epochs}  {measured}  {report.chosen_by} {report.selection:.3f}  "
+        f"epoch {report.epoch}/{epochs}  {measured}  chosen by {report.chosen_by} {report.selection:.3f}  "
         f"{report.faces_per_s:.0f} faces/s  {left:.0f} min left",
         file=sys.stderr,
     )

@@ -199,8 +199,8 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
     hints = typing.get_type_hints(kind)
     for key in table:
         if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(hints)}"
+            near = _sections_with(key) or difflib.get_close_matches(key, hints, n=1)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(hints)}"
             raise RecipeError(f"recipe: unknown key {where}{key}; {hint}")
     values = {key: _convert(hints[key], value, f"{where}{key}") for key, value in table.items()}
     missing = [
@@ -211,6 +211,12 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
     if missing:
         raise RecipeError(f"recipe: {where}{missing[0]} is missing")
     return kind(**values)
+
+
+def _sections_with(key: str) -> list[str]:
+    """Where a key of that name belongs: epochs -> optim.epochs."""
+    sections = {name: hint for name, hint in typing.get_type_hints(Recipe).items() if dataclasses.is_dataclass(hint)}
+    return [f"{name}.{key}" for name, hint in sections.items() if key in typing.get_type_hints(hint)]
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -265,3 +265,11 @@ def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pyte
     assert "run holds a run already; add --resume" in capsys.readouterr().err
     assert main(["prepare", "rendered", "--root", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
     assert "holds no labels.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [("--codes", "x"), ("--camera", "right")])
+def test_a_flag_that_the_kind_would_not_use_is_refused(
+    flag: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prepare", "videos", "--root", str(tmp_path), "--out", str(tmp_path / "x"), *flag]) == 2
+    assert f"{flag[0]} is of prepare " in capsys.readouterr().err

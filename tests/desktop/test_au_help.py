@@ -94,6 +94,16 @@ def test_the_card_tells_the_values_of_its_row(rows: AURows) -> None:
         assert f"{value:.1f} of 5" in rows.help._text.text()
 
 
+def test_a_card_is_as_high_as_what_it_holds(rows: AURows) -> None:
+    """On a screen of a few lines too: captions stay below their faces."""
+    rest_on(rows, 2)
+    rows.help.tell("word " * 600)
+    assert rows.help.height() > rows.help.screen().availableGeometry().height()
+    assert rows.help._pictures.height() >= rows.help._pictures.sizeHint().height() > au_help.FACE
+    rows.help.tell("line")
+    assert rows.help.height() < 2 * au_help.FACE
+
+
 def test_leaving_closes_the_card(rows: AURows) -> None:
     rest_on(rows, 1)
     assert rows.help.isVisible()

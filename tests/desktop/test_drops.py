@@ -80,6 +80,24 @@ def test_a_folder_is_not_opened_and_the_command_for_it_is_named(desk: Desk, open
     assert not banner.isVisible()
 
 
+def test_of_a_recording_it_is_said_what_shows_it(desk: Desk, opened: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "talk_2026-01-02T03-04-05"
+    folder.mkdir()
+    for name in ("frames.csv", "session.json"):
+        (folder / name).touch()
+    for dropped in (
+        [folder.name],
+        [f"{folder.name}/frames.csv"],
+        [f"{folder.name}/{n}.csv" for n in ("events", "frames")],
+    ):
+        desk.window.stage.banner.hide()
+        assert drop(desk, *urls(tmp_path, *dropped))
+        assert desk.window.stage.banner.text.startswith("A recording holds numbers, no pictures")
+    assert opened == []
+    assert drop(desk, *urls(tmp_path, folder.name, "talk.mp4"))
+    assert opened == ["talk.mp4"]
+
+
 def test_the_command_names_the_folders_and_their_signs_do_no_harm(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -40,6 +40,8 @@ def test_overrides(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("[optim]\nepoch = 3\n", "unknown key optim.epoch; did you mean epochs"),
+        ("epochs = 3\n", r"unknown key epochs; did you mean optim.epochs\?"),
+        ("[optim]\ndropout = 0.1\n", r"unknown key optim.dropout; did you mean network.dropout\?"),
         ("[optim]\nepochs = 'many'\n", "optim.epochs must be int"),
         ("[optim]\nepochs = true\n", "optim.epochs must be int"),
         ("optim = 3\n", "optim is a section"),
