@@ -257,13 +257,18 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         if (folder / _PARTS).is_dir() and not (folder / _META).is_file():
             raise RecipeError(f"{folder} is not prepared to the end; run its 'rtatl prepare' again to go on") from error
-        raise RecipeError(f"{folder} is no prepared data folder ({error}); make one with 'rtatl prepare'") from error
+        wrong = "does not exist" if not folder.exists() else f"is no prepared data folder ({_short(error)})"
+        raise RecipeError(f"{folder} {wrong}; name another one, or make it with 'rtatl prepare'") from error
     if meta["landmark_backend"] != BACKEND:
         raise RecipeError(
             f"{folder} was prepared with landmarks of {meta['landmark_backend']}, this version uses {BACKEND}; "
             "prepare it again"
         )
     return meta
+
+
+def _short(error: Exception) -> str:
+    return f"{_META} is missing" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error)
 
 
 def _parts(folder: Path, meta: dict[str, Any]) -> list[Path]:

@@ -82,7 +82,8 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
         path = _file_of(coding, paths, base)
         units.append(CodedVideo(unit_name(path, base), path, coding))
     uncoded = [path.relative_to(base).as_posix() for path in sorted({*paths} - {unit.path for unit in units})]
-    notes = [f"{len(uncoded)} videos have no codes and are left out: {', '.join(uncoded[:5])}"] if uncoded else []
+    more = f" and {len(uncoded) - 5} more" if len(uncoded) > 5 else ""
+    notes = [f"videos without codes, which are left out: {', '.join(uncoded[:5])}{more}"] if uncoded else []
     ignored: Counter[str] = Counter()
     for coding in codings:
         ignored.update(coding.ignored)

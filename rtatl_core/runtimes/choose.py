@@ -34,7 +34,7 @@ def pick_device(device: str = "auto") -> str:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} cannot be used here; write cpu, cuda, mps or auto") from error
+        raise InputError(f"device {device!r} cannot be used here; write auto or cpu") from error
     return str(chosen)
 
 

@@ -28,7 +28,7 @@ def picky(settings: Settings) -> FakeEngine:
     if settings.model is not None:
         raise WeightsError("weights rtatl-synth.safetensors are not those of the card; install the model again")
     if settings.device == "cuda":
-        raise InputError("device 'cuda' cannot be used here; write cpu, cuda, mps or auto")
+        raise InputError("device 'cuda' cannot be used here; write auto or cpu")
     return fake(settings)
 
 

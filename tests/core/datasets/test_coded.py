@@ -28,7 +28,7 @@ def test_own_coded_videos(tmp_path: Path, pictures: list[np.ndarray], capsys: py
     out = tmp_path / "chips"
     assert main(["prepare", "coded", "--root", str(root), "--out", str(out), "--jobs", "1"]) == 0
     said = capsys.readouterr().out
-    assert "1 videos have no codes and are left out: uncoded.mp4" in said
+    assert "videos without codes, which are left out: uncoded.mp4" in said
     assert "codes.csv: columns not used: Coder\n" in said
     assert "4 used, 8 frame without a code" in said
     store = ChipStore.open(out)
@@ -84,12 +84,21 @@ def test_codes_may_end_a_little_late_and_rows_without_a_code_later(tmp_path: Pat
     assert len(list(unit.frames())) == 75
 
 
+def test_of_many_videos_without_codes_it_is_said_how_many(tmp_path: Path) -> None:
+    for k in range(8):
+        (tmp_path / f"{k}.mp4").touch()
+    (tmp_path / "codes.csv").write_text("video,frame,AU12\n0.mp4,1,2\n")
+    assert coded.find_coded(tmp_path)[2] == [
+        "videos without codes, which are left out: 1.mp4, 2.mp4, 3.mp4, 4.mp4, 5.mp4 and 2 more"
+    ]
+
+
 def test_a_video_without_codes_is_named_though_another_of_its_name_has_some(tmp_path: Path) -> None:
     for name in ("P01/pre.mp4", "P02/pre.mp4"):
         (tmp_path / name).parent.mkdir()
         write_clip(tmp_path / name, frames=2)
     (tmp_path / "codes.csv").write_text("video,frame,AU12\nP02/pre.mp4,1,2\n")
-    assert coded.find_coded(tmp_path)[2] == ["1 videos have no codes and are left out: P01/pre.mp4"]
+    assert coded.find_coded(tmp_path)[2] == ["videos without codes, which are left out: P01/pre.mp4"]
 
 
 @pytest.mark.parametrize("name", [".mp4", ".", "file://"])

@@ -97,8 +97,10 @@ def test_nan_loss_stops_and_names_the_task(data: Path, tmp_path: Path) -> None:
 
 
 def test_unusable_data_is_named(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="no prepared data folder"):
+    with pytest.raises(RecipeError, match=r"no prepared data folder \(meta\.json is missing\)"):
         Trainer(recipe(data, f"data.labelled={tmp_path.as_posix()}"), tmp_path)
+    with pytest.raises(RecipeError, match="away does not exist"):
+        Trainer(recipe(data, f"data.labelled={(tmp_path / 'away').as_posix()}"), tmp_path)
     with pytest.raises(RecipeError, match="no AU codes"):
         Trainer(recipe(data, f"data.labelled={(data / 'videos').as_posix()}"), tmp_path)
     with pytest.raises(RecipeError, match="no teacher values"):
