@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import rtatl_core
 from au_desktop.settings import LAYERS, MOST_FACES, host_and_port
-from rtatl_core.system import APT_LINE, has_screen, missing_libraries
+from rtatl_core.system import APT_LINE, has_screen, missing_libraries, print_any_text
 
 if TYPE_CHECKING:
     from au_desktop.launch import Launch
@@ -29,6 +29,7 @@ HEADLESS_FOLDER = Path("sessions")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    print_any_text()
     arguments = _parser().parse_args(argv)
     if arguments.settings is not None:
         os.environ["AU_DESKTOP_HOME"] = str(arguments.settings)
