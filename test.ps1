@@ -1,7 +1,8 @@
 # Installs what is missing, then checks style, types and behaviour. All arguments go to pytest: .\test.ps1 -m "not slow"
 $ErrorActionPreference = "Stop"
 
-$python = @("py", "python3", "python") | Where-Object { Get-Command $_ -ErrorAction SilentlyContinue } | Select-Object -First 1
+# python3 last: Windows itself brings one that only opens a shop.
+$python = @("py", "python", "python3") | Where-Object { Get-Command $_ -ErrorAction SilentlyContinue } | Select-Object -First 1
 if (-not $python) {
     [Console]::Error.WriteLine("AU Desktop: Python is missing; install it with: winget install Python.Python.3.12")
     exit 2

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import rtatl_core
 from au_desktop.settings import LAYERS, MOST_FACES, host_and_port
-from rtatl_core.system import APT_LINE, has_screen, missing_libraries
+from rtatl_core.system import APT_LINE, has_screen, missing_libraries, print_any_text
 
 if TYPE_CHECKING:
     from au_desktop.launch import Launch
@@ -29,6 +29,7 @@ HEADLESS_FOLDER = Path("sessions")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    print_any_text()
     arguments = _parser().parse_args(argv)
     if arguments.settings is not None:
         os.environ["AU_DESKTOP_HOME"] = str(arguments.settings)
@@ -47,12 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
         os.environ.pop("QT_QPA_FONTDIR", None)
         from au_desktop import app
-        from au_desktop.runtime.priority import give_way
+        from au_desktop.runtime.priority import awake, give_way
     except ImportError as error:
         if "shared object" not in str(error):
             raise
         return _lacking(str(error).partition(":")[0])
-    return app.run(_launch(arguments, headless), on_started=give_way)  # painting gives way to analysing
+    with awake():
+        return app.run(_launch(arguments, headless), on_started=give_way)  # painting gives way to analysing
 
 
 def start() -> NoReturn:

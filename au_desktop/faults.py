@@ -17,8 +17,9 @@ from typing import Any
 from au_desktop import settings as settings_file
 
 log = logging.getLogger("au_desktop")
-_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""Ctrl-C, what a system sends when it shuts down, and what a terminal does that is closed; Windows lacks the last."""
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+"""Ctrl-C, what a system sends when it shuts down, and what a terminal does that is closed, which Windows lacks; that
+alone has Ctrl-Break."""
 
 
 def log_file() -> Path:

@@ -44,3 +44,14 @@ def device_file(number: int) -> Path:
 
 def may_open(device: Path) -> bool:
     return os.access(device, os.R_OK | os.W_OK)
+
+
+def awaits_permission() -> bool:
+    """On macOS: the person has not yet answered whether this program may use cameras. Opening one asks, and fails."""
+    if sys.platform != "darwin":
+        return False
+    import AVFoundation  # as the names of cameras come from it, too
+
+    media = AVFoundation.AVMediaTypeVideo
+    undecided = AVFoundation.AVAuthorizationStatusNotDetermined
+    return bool(AVFoundation.AVCaptureDevice.authorizationStatusForMediaType_(media) == undecided)

@@ -7,7 +7,6 @@ stderr, data to files.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from rtatl_core.commands import (
     train,
 )
 from rtatl_core.errors import AUError, InputError
+from rtatl_core.system import print_any_text
 
 COMMANDS = (analyze, prepare, synth, train, ablate, evaluate, audit, export, bench, soak, doctor)
 
@@ -44,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end the work
-            stream.reconfigure(errors="backslashreplace")
+    print_any_text()
     options = _parser().parse_args(arguments)
     try:
         return int(options.command.run(options))

@@ -4,7 +4,8 @@ window shows it in its banner.
     AUError
     ├── InputError          wrong usage or unusable input (exit code 2)
     │   ├── SourceError     a camera, video or stream that cannot be opened or read
-    │   │   └── SourceLost  a live source that was working and went away; the caller may reopen it
+    │   │   ├── SourceLost  a live source that was working and went away; the caller may reopen it
+    │   │   └── SourceAsked a camera that the person is just being asked about; the caller may try again
     │   ├── WeightsError    weights missing, corrupt, of another shape, or with another hash than their card says
     │   ├── RecipeError     a training recipe or data folder that cannot be used
     │   └── SessionError    a session folder that cannot be written or read
@@ -30,6 +31,10 @@ class SourceError(InputError):
 
 class SourceLost(SourceError):  # noqa: N818 - a state of the source, named as one
     """A live source stopped delivering frames."""
+
+
+class SourceAsked(SourceError):  # noqa: N818 - a state of the source, named as one
+    """The system asks the person whether the source may be used."""
 
 
 class WeightsError(InputError):

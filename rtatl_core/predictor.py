@@ -12,10 +12,13 @@ from rtatl_core.card import golden_input, read_card
 from rtatl_core.errors import PredictionError
 from rtatl_core.face.align import ChipLayout
 from rtatl_core.face.regions import WINDOW, au_regions, erased_live
-from rtatl_core.handoffs import LANDMARKS, AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
+from rtatl_core.handoffs import AlignedFace, AUPrediction, Float32, RecoveredPatches, UInt8
 from rtatl_core.runtimes.choose import open_runtime, pick_device
 from rtatl_core.runtimes.runtime import Outputs
 from rtatl_core.system import cores
+
+GPU_TOLERANCE = 0.1
+"""Largest difference in intensity (0-5) that a GPU's arithmetic may make, of which TF32 has three digits."""
 
 
 class Raw(NamedTuple):
@@ -41,6 +44,7 @@ class Predictor:
         wants a core. ``torch_only``: not in ONNX Runtime, even if the model was exported. Raises WeightsError and
         InputError."""
         self.device = pick_device(device)
+        self._may_change = device == "auto"
         self.card = read_card(model)
         self.layout = ChipLayout(side=self.card.config.chip_side)
         self.warning: str | None = None
@@ -81,7 +85,7 @@ class Predictor:
         except Exception as error:
             if self.device == "cpu" or not _out_of_memory(error):
                 raise
-            self._give_up_device()
+            self._give_up_device(error)
             outputs = self._runtime(*arrays, want_flow=want_flow, want_patches=want_patches)
         if not (np.isfinite(outputs.intensity).all() and np.isfinite(outputs.occurrence).all()):
             raise PredictionError("the network gave no number (NaN) for this frame; if it stays so, install it again")
@@ -111,17 +115,37 @@ class Predictor:
         aus = tuple(self.aus[i] for i in erased)
         return [RecoveredPatches(aus, own, at[list(erased)], WINDOW) for own, at in zip(pixels, centres, strict=True)]
 
-    def _give_up_device(self) -> None:
-        self.warning = f"The memory of {self.device} is full, so the analysis moves to the CPU; close other programs."
+    def _give_up_device(self, error: Exception) -> None:
+        if _out_of_memory(error):
+            self.warning = (
+                f"The memory of {self.device} is full, so the analysis moves to the CPU; close other programs."
+            )
+        else:
+            said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            self.warning = f"The analysis runs on the CPU, since {self.device} cannot run this model here ({said})."
         self.device = "cpu"
         self._runtime = open_runtime(self.card, self.device, self._threads)
 
     def warm_up(self) -> None:
-        """Run once on a made-up face, so that the first real frame does not wait for traces and caches. Decoders are
-        loaded when their layer is first wanted."""
-        chip, _, geometry, _ = golden_input(self.card.config)
-        landmarks = np.full((LANDMARKS, 2), 0.5, np.float32)
-        self.run([AlignedFace(chip, np.eye(2, 3), landmarks, geometry)])
+        """Run once on the golden input, so that the first real frame does not wait for traces and caches. Decoders are
+        loaded when their layer is first wanted.
+
+        A GPU must give the golden answer, too, for its arithmetic is another. When the one that "auto" took does not,
+        the CPU takes over, and ``warning`` says so; of one that was asked for it is a WeightsError."""
+        try:
+            outputs = self._golden_outputs()
+            if self.device != "cpu":
+                answer, _ = self.card.calibration.read(outputs.intensity[0], outputs.occurrence[0])
+                self.card.check_answer(answer, self.card.golden, f"torch on {self.device}", GPU_TOLERANCE)
+        except Exception as error:  # whatever its driver may raise
+            if self.device == "cpu" or not (self._may_change or _out_of_memory(error)):
+                raise
+            self._give_up_device(error)
+            self._golden_outputs()
+
+    def _golden_outputs(self) -> Outputs:
+        chip, *others = golden_input(self.card.config)
+        return self._runtime(chip[None], *(array[None] for array in others))
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import os
 import shlex
 import subprocess
@@ -53,6 +54,13 @@ def rtatl_command(*arguments: str) -> str | None:
             program = below
     line = [str(program), *arguments]
     return subprocess.list2cmdline(line) if windows else shlex.join(line)
+
+
+def print_any_text() -> None:
+    """From now on a name that the terminal, or on Windows a file that output goes to, cannot show ends no work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def has_screen() -> bool:

@@ -67,8 +67,10 @@ def _prints(command: list[str]) -> str:
     """What a command prints, stripped; empty when it cannot be started or fails."""
     if shutil.which(command[0]) is None:
         return ""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    # Else a Python on Windows cannot print its own path where that has letters of another code page.
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=False)
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
 def find_python() -> str:
@@ -178,6 +180,11 @@ def main(arguments: list[str]) -> None:
         fail(
             "this runs on Linux x86-64, 64-bit Windows and Macs with Apple silicon only; its dependencies mediapipe "
             f"and torch have no builds for {platform.system()} {platform.machine()}."
+        )
+    if WINDOWS and not str(ROOT).isascii():
+        fail(
+            f"MediaPipe cannot read its files below {ROOT}, since on Windows it knows no other letters than a to z in "
+            r"the names of folders; move the project, for example to C:\au-desktop."
         )
     make_venv(ROOT)
     install(ROOT, dev)

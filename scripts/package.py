@@ -106,7 +106,15 @@ def try_out(folder: Path) -> list[str]:
             "--settings",
             str(Path(place) / "settings"),
         ]
-        done = subprocess.run(command, cwd=place, env=_emptied(place), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=place,
+            env=_emptied(place),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
         if done.returncode:
             return [f"it ended with code {done.returncode}: {done.stderr[-2000:]}"]
         return _wrong_with_session(sessions) + ([] if picture.is_file() else ["it left no picture of its window"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -41,3 +42,21 @@ def _nothing_outlives_a_test() -> Iterator[None]:
         for window in windows:
             window.close()
         assert not windows, f"windows outlive the test: {windows}"
+
+
+@pytest.fixture
+def busy_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What was to be put somewhere, in vain three times out of four, as on Windows while a scanner for viruses reads
+    it."""
+    tries: list[Path] = []
+    replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        tries.append(path)
+        if len(tries) % 4:
+            raise PermissionError(errno.EACCES, "used by another process")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr("rtatl_core.files.time.sleep", lambda _: None)
+    return tries

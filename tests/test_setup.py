@@ -255,3 +255,28 @@ def test_unfit_python_without_uv_gets_a_remedy(
     assert stop.value.code == 2
     assert "Python 3.12 or 3.11" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_python_whose_path_the_code_page_lacks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the folder of a Russian user of an English Windows."""
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    assert bootstrap._prints([sys.executable, "-c", r"print('\u0414')"]) == "\N{CYRILLIC CAPITAL LETTER DE}"
+
+
+def test_a_place_that_mediapipe_cannot_read_is_refused_before_anything_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path / "J\N{LATIN SMALL LETTER U WITH DIAERESIS}rgen")
+    monkeypatch.setattr(bootstrap, "WINDOWS", True)
+    monkeypatch.setattr(bootstrap.platform, "system", lambda: "Windows")
+    monkeypatch.setattr(bootstrap.platform, "machine", lambda: "AMD64")
+    monkeypatch.setattr(bootstrap, "make_venv", lambda root: pytest.fail("installed"))
+    with pytest.raises(SystemExit) as stop:
+        bootstrap.main([])
+    assert stop.value.code == 2
+    assert "move the project" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["run.ps1", "test.ps1"])
+def test_the_name_under_which_windows_sells_python_is_tried_last(script: str) -> None:
+    assert '@("py", "python", "python3")' in _text(script)

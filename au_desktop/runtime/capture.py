@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from au_desktop.runtime.slots import FrameBox
 from au_desktop.sources import FrameSource, SourceSpec
-from rtatl_core.errors import SourceError, SourceLost
+from rtatl_core.errors import SourceAsked, SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 from rtatl_core.video import describe_lost
@@ -136,7 +136,7 @@ class Capture:
         source: FrameSource | None = None
         try:
             self._wait_for_the_one_before()
-            source = None if self._stop.is_set() else self._opened()
+            source = self._first()
             while source is not None and not self._stop.is_set():
                 try:
                     if not self._step(source):
@@ -158,6 +158,23 @@ class Capture:
         if before is not None and not before.join(STOP_S):
             text = f"{before.spec.name} does not answer and was left behind; unplug it, or restart the program."
             self._report(self, "warning", text)
+
+    def _first(self) -> FrameSource | None:
+        """The source; None when stopped before. Tried again and again while the system asks the person about it."""
+        asked = False
+        while not self._stop.wait(self._retry_s if asked else 0):
+            try:
+                source = self._opened()
+            except SourceAsked as question:
+                if not asked:
+                    self._report(self, "warning", str(question))
+                    self._change(state=CaptureState.RECONNECTING)  # not one that is silent for no known reason
+                asked = True
+                continue
+            if asked:
+                self._report(self, "back", f"{self.spec.name} may be used.")
+            return source
+        return None
 
     def _opened(self) -> FrameSource:
         source = self._open(self.spec)

@@ -1,4 +1,4 @@
-"""Which thread gives way when all cores are busy."""
+"""Which thread gives way when all cores are busy, and that the program does not when its window is hidden."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
 
 NICENESS = 10
 
@@ -17,3 +18,21 @@ def give_way() -> None:
         with contextlib.suppress(OSError):
             own = threading.get_native_id()
             os.setpriority(os.PRIO_PROCESS, own, max(NICENESS, os.getpriority(os.PRIO_PROCESS, own)))
+
+
+@contextlib.contextmanager
+def awake() -> Iterator[None]:
+    """Meanwhile macOS does not slow down this program and its timers (App Nap) because its window is hidden, as while
+    somebody is shown a film and recorded. The computer may still go to sleep."""
+    if sys.platform != "darwin":
+        yield
+        return
+    import Foundation  # it is there for the names of cameras, too
+
+    how = Foundation.NSActivityUserInitiatedAllowingIdleSystemSleep | Foundation.NSActivityLatencyCritical
+    process = Foundation.NSProcessInfo.processInfo()
+    activity = process.beginActivityWithOptions_reason_(how, "Frames are analysed as they come.")
+    try:
+        yield
+    finally:
+        process.endActivity_(activity)

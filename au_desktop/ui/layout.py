@@ -1,11 +1,18 @@
-"""The window's place and the widths of its parts, as text that the settings keep."""
+"""The window's place and the widths of its parts, as text that the settings keep; and the key that lets it fill the
+screen."""
 
 from __future__ import annotations
 
 import base64
+import sys
 
 from PySide6.QtCore import QByteArray
 from PySide6.QtWidgets import QMainWindow, QSplitter
+
+
+def full_screen_key() -> str:
+    """macOS itself takes F11, to show the desk; there programs have Control-Command-F, which is Meta-Ctrl-F in Qt."""
+    return "Ctrl+Meta+F" if sys.platform == "darwin" else "F11"
 
 
 def layout_of(window: QMainWindow, *splitters: QSplitter) -> dict[str, str]:

@@ -23,7 +23,7 @@ from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.drops import local_paths, understood
 from au_desktop.ui.following import Following
 from au_desktop.ui.icons import app_icon
-from au_desktop.ui.layout import layout_of, restore_layout
+from au_desktop.ui.layout import full_screen_key, layout_of, restore_layout
 from au_desktop.ui.options import Options
 from au_desktop.ui.recording import RecordControl
 from au_desktop.ui.stage import Stage
@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
             "F": self.next_face,
             "O": self.choose_file,
             "T": self.next_theme,
-            "F11": self.toggle_full_screen,
+            full_screen_key(): self.toggle_full_screen,
             "Esc": self._close_help_or_full_screen,
             "Ctrl+Q": self.close,
         }
@@ -169,7 +169,7 @@ class MainWindow(QMainWindow):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setAutoRepeat(False)
             shortcut.activated.connect(act)
-        away = ("O", "F11", "Esc", "Ctrl+Q")  # which lead away from the settings
+        away = ("O", full_screen_key(), "Esc", "Ctrl+Q")  # which lead away from the settings
         self.options.keys = {key: act for key, act in keys.items() if key not in away}
 
     def _show_settings(self) -> None:

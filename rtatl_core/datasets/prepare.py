@@ -9,7 +9,6 @@ that are missing or have changed. Every frame that does not become a chip is cou
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from rtatl_core.datasets.teacher import Teacher
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.find import FaceMesh
 from rtatl_core.facs import au_label
+from rtatl_core.files import put
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 
@@ -141,7 +141,7 @@ def _prepare_unit(unit: Unit, out: Path, plan: Plan) -> None:
     final = part_folder(out, unit.name)
     unfinished = final.with_name(f"{final.name}.unfinished")
     if final.exists():
-        os.replace(final, unfinished)  # outdated; never half there under its own name
+        put(final, unfinished)  # outdated; never half there under its own name
         shutil.rmtree(unfinished)
     unfinished.mkdir(parents=True)
     try:
@@ -163,7 +163,7 @@ def _prepare_unit(unit: Unit, out: Path, plan: Plan) -> None:
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    os.replace(unfinished, final)
+    put(unfinished, final)
 
 
 def _collect(out: Path, names: Sequence[str], plan: Plan) -> Report:

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.assets import asset
+from rtatl_core.errors import InputError
 from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
+from rtatl_core.photos import read_photo
 
 BACKEND = "mediapipe-facemesh-refined"
 """Stored with every model and session: landmarks of different backends differ by 1-2 % of the eye
@@ -89,9 +91,24 @@ def _as_array(landmarks: Any) -> NDArray[np.void]:
 
 def _somebody() -> UInt8:
     """(224, 224, 3) a rendered face."""
-    picture = cv2.imread(str(asset("atlas/AU12.jpg")))
+    picture = read_photo(asset("atlas/AU12.jpg"))
     assert picture is not None
-    return np.asarray(picture[:, :224], np.uint8)
+    return picture[:, :224]
+
+
+@contextlib.contextmanager
+def _in_a_readable_place() -> Iterator[None]:
+    """On Windows MediaPipe finds its own files only where all folders have names in ASCII. Raises InputError elsewhere,
+    when it has found none."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if __file__.isascii():
+            raise
+        raise InputError(
+            f"MediaPipe cannot read its files below {os.path.dirname(__file__)}; move the program to a folder whose "
+            r"path has no other letters than a to z, such as C:\au-desktop."
+        ) from error
 
 
 class FaceMesh:
@@ -101,7 +118,7 @@ class FaceMesh:
     def __init__(self, max_faces: int = 1, *, tracking: bool = True, min_confidence: float = 0.5) -> None:
         self.follows = False
         """Whether the last picture showed a face."""
-        with _silence():
+        with _in_a_readable_place(), _silence():
             self._mesh = self._load(max_faces, tracking, min_confidence)
             self(_somebody())  # or the first picture would take four times as long as others
             self.forget()

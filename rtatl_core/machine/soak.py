@@ -58,8 +58,10 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
             *("--samples", str(samples), "--stats", str(stats), "--settings", own, "--device", wanted.device),
             *(("--model", wanted.model) if wanted.model else ()),
         ]
-        environment = {"QT_QPA_PLATFORM": "offscreen"} | dict(os.environ)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        environment = {"QT_QPA_PLATFORM": "offscreen"} | dict(os.environ) | {"PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     if done.returncode == 2:
         raise InputError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the program refused")
     if done.returncode or not stats.is_file():

@@ -21,7 +21,7 @@ from rtatl_core.card import GRAPHS, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import InputError, WeightsError
 from rtatl_core.face.mesh import MESH_POINTS
 from rtatl_core.face.regions import erased_live
-from rtatl_core.files import replace_file
+from rtatl_core.files import put, replace_file
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.backbone import fold_batch_norms
 from rtatl_core.models.recovery import PatchPainter
@@ -96,7 +96,7 @@ def export_onnx(
         if openvino is not None:
             parity["openvino"] = _to_openvino(loaded.card, written, precision, openvino, faces(judged_on))
         for file in written.values():
-            file.replace(path.parent / file.name)
+            put(file, path.parent / file.name)
     written = {name: path.parent / file.name for name, file in written.items()}
     facts = loaded.card.facts | {"onnx": {name: file_hash(file) for name, file in written.items()}}
     facts["onnx_parity"] = parity

@@ -28,7 +28,7 @@ import psutil
 
 import rtatl_core
 from rtatl_core.errors import SessionError
-from rtatl_core.files import replace_file
+from rtatl_core.files import replace_file, to_disk
 from rtatl_core.handoffs import AnalysedFrame, Float64
 from rtatl_core.sessions.rows import FrameRecord, RowFormat, parse, records
 
@@ -37,6 +37,7 @@ SYNC_S = 1.0
 """Seconds between two writes to the disk itself."""
 SUMMARY_S = 5.0
 """Seconds between two versions of session.json."""
+_LONGEST_TICK_S = 0.05
 _LONGEST_NAME = 120
 """Bytes of a source's name in that of its folder; with date and number file systems allow 255."""
 _PACKAGES = ("torch", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
@@ -56,8 +57,18 @@ class ClockPair:
     @classmethod
     def at(cls, perf_counter: float) -> ClockPair:
         """The pair for a moment on the monotonic clock, now or a little while ago."""
-        wall = time.time() - (time.perf_counter() - perf_counter)
-        return cls(perf_counter, datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds"))
+        wall, now = _both_clocks()
+        utc = datetime.fromtimestamp(wall - (now - perf_counter), UTC)
+        return cls(perf_counter, utc.isoformat(timespec="microseconds"))
+
+
+def _both_clocks() -> tuple[float, float]:
+    """The time of day and the monotonic clock at one moment. On Windows the former stands still for up to 16 ms, so its
+    next step is awaited."""
+    before, until = time.time(), time.perf_counter() + _LONGEST_TICK_S
+    while (wall := time.time()) == before and time.perf_counter() < until:
+        pass
+    return wall, time.perf_counter()
 
 
 def process_mark() -> dict[str, Any]:
@@ -295,7 +306,7 @@ class _Table:
 
     def sync(self) -> None:
         """To the disk itself. Raises OSError, also when the file was removed: Linux would write on into nothing."""
-        os.fsync(self._file.fileno())
+        to_disk(self._file)
         self._path.stat()
 
     def __enter__(self) -> _Table:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +31,7 @@ from rtatl_core.datasets.others import means_of_people
 from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.files import put
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.progress import progress
@@ -372,7 +372,7 @@ class Trainer:
         temporary = self.out / f"{name}.tmp"
         try:
             torch.save(state, temporary)
-            os.replace(temporary, self.out / name)
+            put(temporary, self.out / name)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             temporary.unlink(missing_ok=True)
             raise TrainingError(

@@ -14,7 +14,7 @@ from rtatl_core import predictor as module
 from rtatl_core.assets import asset
 from rtatl_core.card import Card
 from rtatl_core.engine import Engine
-from rtatl_core.errors import PredictionError
+from rtatl_core.errors import PredictionError, WeightsError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket, UInt8
 from rtatl_core.predictor import Predictor
 from rtatl_core.runtimes.choose import open_runtime
@@ -187,3 +187,20 @@ def test_other_errors_of_a_gpu_are_raised(monkeypatch: pytest.MonkeyPatch, pictu
     with pytest.raises(RuntimeError, match="device-side assert"):
         predictor.warm_up()
     assert predictor.device == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("not implemented for MPS\nmore"), 3.0], ids=["lacks an operation", "answers wrongly"]
+)
+def test_a_gpu_that_cannot_run_the_model_is_not_taken_by_itself(monkeypatch: pytest.MonkeyPatch, fault: Any) -> None:
+    failing(monkeypatch, {1: fault}, device="mps")
+    predictor = Predictor(None, "auto")
+    predictor.warm_up()
+    assert predictor.device == "cpu"
+    assert predictor.warning is not None
+    assert "runs on the CPU, since mps cannot run this model here (" in predictor.warning
+    assert "\n" not in predictor.warning
+    failing(monkeypatch, {1: fault}, device="mps")
+    asked_for = Predictor(None, "mps")
+    with pytest.raises(RuntimeError if isinstance(fault, Exception) else WeightsError):
+        asked_for.warm_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,21 +43,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, full_disk: Calla
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_file_that_is_being_read_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on Windows."""
-    tries: list[Path] = []
-    replace = Path.replace
-
-    def busy(path: Path, target: Path) -> Path:
-        tries.append(target)
-        if len(tries) < 4:
-            raise PermissionError(errno.EACCES, "used by another process")
-        return replace(path, target)
-
-    monkeypatch.setattr(Path, "replace", busy)
-    monkeypatch.setattr("rtatl_core.files.time.sleep", lambda _: None)
+def test_a_file_that_is_being_read_is_waited_for(tmp_path: Path, busy_files: list[Path]) -> None:
     replace_file(tmp_path / "a.json", "new\n")
     assert (tmp_path / "a.json").read_text() == "new\n"
+    assert len(busy_files) == 4
 
 
 def save_card(folder: Path, words: str) -> None:
@@ -87,3 +77,23 @@ def test_no_file_that_others_go_by_is_left_half_written(
     with pytest.raises((OSError, RecipeError), match=r"No space left|the disk of .* is full; make room"):
         write(tmp_path, "second")
     assert ((tmp_path / name).read_text() if (tmp_path / name).exists() else None) == before
+
+
+@pytest.mark.parametrize("can", [True, False], ids=["disk", "network disk"])
+def test_on_macos_the_disk_itself_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can: bool) -> None:
+    """There fsync is no protection from a power cut."""
+    fcntl = pytest.importorskip("fcntl")
+    asked: list[object] = []
+
+    def ask(number: int, what: int) -> int:
+        asked.append(what)
+        if not can:
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+        return 0
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", ask)
+    monkeypatch.setattr("rtatl_core.files.os.fsync", lambda number: asked.append("fsync"))
+    replace_file(tmp_path / "a.json", "new\n")
+    assert asked == [51] if can else [51, "fsync"]

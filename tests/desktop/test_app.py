@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -180,7 +179,7 @@ def test_interrupt_closes_the_recording(tmp_path: Path) -> None:
         recording = window._bridge.status.recording
         return recording.rows if recording else 0
 
-    once(lambda window: rows(window) > 5, lambda window: os.kill(os.getpid(), signal.SIGINT))
+    once(lambda window: rows(window) > 5, lambda window: signal.raise_signal(signal.SIGINT))
     assert run(Launch(source="demo", record=tmp_path / "sessions")) == 0
     (folder,) = (tmp_path / "sessions").iterdir()
     facts, columns = read_session(folder)

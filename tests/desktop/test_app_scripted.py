@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -94,14 +93,18 @@ def short_clip(tmp_path: Path) -> Path:
     "end",
     [
         lambda window: window.close(),
-        lambda window: os.kill(os.getpid(), signal.SIGINT),
-        lambda window: os.kill(os.getpid(), signal.SIGTERM),
+        lambda window: signal.raise_signal(signal.SIGINT),
+        lambda window: signal.raise_signal(signal.SIGTERM),
         pytest.param(
-            lambda window: os.kill(os.getpid(), signal.SIGHUP),
+            lambda window: signal.raise_signal(signal.SIGHUP),
             marks=pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none"),
         ),
+        pytest.param(
+            lambda window: signal.raise_signal(signal.SIGBREAK),
+            marks=pytest.mark.skipif(not hasattr(signal, "SIGBREAK"), reason="Windows only"),
+        ),
     ],
-    ids=["by hand", "Ctrl-C", "SIGTERM", "terminal closed"],
+    ids=["by hand", "Ctrl-C", "SIGTERM", "terminal closed", "Ctrl-Break"],
 )
 def test_a_run_that_ends_early_leaves_what_was_asked_for_too(
     tmp_path: Path, end: Callable[[program.MainWindow], object]

@@ -15,7 +15,7 @@ import pytest
 
 from au_desktop.runtime.capture import Capture, CaptureState
 from au_desktop.sources import FrameSource, SourceSpec
-from rtatl_core.errors import SourceError
+from rtatl_core.errors import SourceAsked, SourceError
 from rtatl_core.handoffs import FramePacket
 from tests.desktop.fakes import CAMERA, FILE, FakeSource
 
@@ -165,6 +165,30 @@ def test_stopping_ends_the_wait_for_a_lost_camera() -> None:
     with Running(CAMERA, lambda spec: FakeSource(spec, fps=500, lost_after=1)) as running:
         running.wait_for(CaptureState.RECONNECTING)
     assert running.capture.box.exhausted
+
+
+@pytest.mark.parametrize("answer", ["allowed", "denied", "none"])
+def test_a_camera_that_the_person_is_asked_about_starts_when_it_is_allowed(answer: str) -> None:
+    """As on macOS, where the first try to open one asks, and fails."""
+    tries: list[SourceSpec] = []
+
+    def open_one(spec: SourceSpec) -> FakeSource:
+        tries.append(spec)
+        if len(tries) < 4 or answer == "none":
+            raise SourceAsked("macOS asks whether Fake camera may be used.")
+        if answer == "denied":
+            raise SourceError("Fake camera cannot be opened.")
+        return FakeSource(spec, fps=200)
+
+    with Running(CAMERA, open_one) as running:
+        running.wait_for(CaptureState.RECONNECTING)
+        assert running.capture.silent_s() is None
+        if answer == "allowed":
+            assert [packet.number for packet in running.take(3)] == [1, 2, 3]
+        elif answer == "denied":
+            running.wait_for(CaptureState.FAILED)
+    told = {"allowed": ["warning", "back"], "denied": ["warning", "failed"], "none": ["warning"]}
+    assert [kind for kind, _ in running.reports] == told[answer]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -70,6 +71,18 @@ def test_a_missing_library_is_named_with_its_package(
     assert "apt-get install" in told
     assert "libxcb-icccm4" in told
     assert launched == []
+
+
+def test_a_folder_that_the_output_cannot_show_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that output goes to has the code page of Windows."""
+    page = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", page)
+    monkeypatch.setattr(
+        program, "run", lambda launch, on_started: print("Session: \N{CYRILLIC CAPITAL LETTER DE}") or 0
+    )
+    assert command.main(["--source", "demo"]) == 0
+    page.flush()
+    assert page.buffer.getvalue().split() == [b"Session:", rb"\u0414"]
 
 
 def test_a_program_without_a_console_leaves_past_a_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import cv2
@@ -23,7 +26,7 @@ from au_desktop.sources import (
     open_stream,
     parse_source,
 )
-from rtatl_core.errors import SourceError, SourceLost
+from rtatl_core.errors import SourceAsked, SourceError, SourceLost
 from tests.clips import number_of, write_clip
 
 LOGITECH = SourceSpec("camera", "2", "Logitech C920")
@@ -182,6 +185,51 @@ def test_a_busy_camera_is_told_from_a_missing_one(
     with pytest.raises(SourceError, match="usermod -aG video"):
         open_camera(LOGITECH, lambda *_: busy, lambda: (LOGITECH,))
     assert busy.released
+
+
+@pytest.mark.parametrize(
+    ("system", "where"),
+    [
+        ("win32", r"Settings > Privacy & security > Camera \(desktop apps\)"),
+        ("darwin", "System Settings > Privacy & Security > Camera"),
+    ],
+)
+def test_where_cameras_can_be_forbidden_is_told(system: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sources, "awaits_permission", lambda: False)
+    with pytest.raises(SourceError, match=f"C920 cannot be opened; close what uses it, and allow .* in {where}"):
+        open_camera(LOGITECH, lambda *_: FakeCapture(opens=False), lambda: (LOGITECH,))
+
+
+@pytest.mark.parametrize("undecided", [True, False])
+def test_macos_is_asking_the_person(undecided: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = SimpleNamespace(authorizationStatusForMediaType_=lambda media: 0 if undecided else 2)
+    framework = ModuleType("AVFoundation")
+    framework.__dict__.update(AVMediaTypeVideo="vide", AVAuthorizationStatusNotDetermined=0, AVCaptureDevice=device)
+    monkeypatch.setitem(sys.modules, "AVFoundation", framework)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(SourceError, match="C920") as told:
+        open_camera(LOGITECH, lambda *_: FakeCapture(opens=False), lambda: (LOGITECH,))
+    assert isinstance(told.value, SourceAsked) is undecided
+    assert ("macOS asks whether" in str(told.value)) is undecided
+
+
+@pytest.mark.parametrize("module", ["rtatl_core.cameras", "rtatl_core.video", "au_desktop.sources"])
+def test_windows_cameras_are_told_to_open_fast_before_opencv_is_there(module: str) -> None:
+    """It reads this once, when it is imported."""
+    code = f"""
+import os, sys
+class Watch:
+    def find_spec(name, path=None, target=None):
+        if name == "cv2":
+            print(os.environ.get("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS"))
+            sys.exit()
+sys.meta_path.insert(0, Watch)
+import {module}
+"""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
+    done = subprocess.run([sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0"]
 
 
 def test_live_frames_are_stamped_on_arrival_before_decoding() -> None:

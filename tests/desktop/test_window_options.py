@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QKeyCombination, QSize, Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
+from au_desktop.ui.layout import full_screen_key
 from au_desktop.ui.options import Options
 from au_desktop.ui.theme import DARK, LIGHT, Look
 from rtatl_core.assets import asset
@@ -205,3 +208,12 @@ def test_full_screen_and_back(make_desk: MakeDesk) -> None:
     assert desk.window.isFullScreen()
     press(desk, Qt.Key.Key_Escape)
     assert not desk.window.isFullScreen()
+
+
+def test_the_key_of_the_whole_screen_is_one_that_the_system_leaves_to_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert QKeySequence(full_screen_key())[0] == QKeyCombination(
+        Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.MetaModifier, Qt.Key.Key_F
+    )
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert full_screen_key() == "F11"

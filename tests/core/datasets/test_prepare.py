@@ -62,6 +62,17 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
         prepare(units, out, Plan(kind="videos"))
 
 
+def test_a_part_that_is_being_read_is_waited_for(
+    tmp_path: Path, pictures: list[np.ndarray], busy_files: list[Path]
+) -> None:
+    write_video(tmp_path / "videos" / "a.mp4", pictures[:2])
+    units, out = find_videos(tmp_path / "videos"), tmp_path / "out"
+    prepare(units, out, Plan(kind="videos"))
+    write_video(tmp_path / "videos" / "a.mp4", pictures[:3])  # the part made from it is outdated
+    assert prepare(units, out, Plan(kind="videos")).used == 3
+    assert {path.name for path in busy_files} >= {units[0].name, f"{units[0].name}.unfinished"}
+
+
 def test_full_disk_says_so_and_keeps_what_was_done(
     tmp_path: Path, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

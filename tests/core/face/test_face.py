@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rtatl_core.errors import InputError
 from rtatl_core.face import find
 from rtatl_core.face.align import ANCHORS, ChipLayout, align_face, frontal_geometry
 from rtatl_core.face.find import FaceMesh
@@ -45,6 +46,26 @@ def weak_perspective(rotation: np.ndarray, scale: float, shift: np.ndarray) -> F
     points[:468] = scale * mean_face() @ matrix_from_euler(rotation).T + shift
     points[468:] = points[33]
     return points
+
+
+@pytest.mark.parametrize("place", ["C:/Users/J\N{LATIN SMALL LETTER U WITH DIAERESIS}rgen/au-desktop", "C:/au-desktop"])
+def test_a_place_where_mediapipe_finds_none_of_its_files_is_named(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where it opens them by names that the system takes for another alphabet."""
+
+    def load(*_: object) -> None:
+        raise FileNotFoundError("The path does not exist.")
+
+    monkeypatch.setattr(FaceMesh, "_load", load)
+    monkeypatch.setattr(find, "__file__", f"{place}/find.py")
+    with pytest.raises(FileNotFoundError if place.isascii() else InputError) as told:
+        FaceMesh()
+    assert place.isascii() or f"below {place}; move the program" in str(told.value)
+
+
+def test_the_face_to_warm_up_with_is_not_read_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV finds none on Windows where that is not of the system's own alphabet."""
+    monkeypatch.setattr(cv2, "imread", lambda *_: None)
+    assert find._somebody().shape == (224, 224, 3)
 
 
 def test_mean_face_is_symmetric_and_of_human_size() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,12 @@ def test_a_short_soak_of_the_real_program(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_program_that_refuses_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no file .*gone\.mp4|gone\.mp4"):
         soak(Wanted(hours=0.01, source=str(tmp_path / "gone.mp4")), tmp_path / "out")
+
+
+def test_what_is_no_text_on_stderr_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Native code writes there too, on Windows in any code page."""
+    run = subprocess.run
+    says = "import sys; sys.stderr.buffer.write(b'caf\\xe9 is gone\\n'); sys.exit(2)"
+    monkeypatch.setattr(soaking.subprocess, "run", lambda command, **how: run([sys.executable, "-c", says], **how))
+    with pytest.raises(InputError, match="is gone"):
+        soak(Wanted(hours=0.01), tmp_path / "out")

@@ -305,3 +305,24 @@ def test_what_is_no_session_is_named(tmp_path: Path, break_it: Callable[[Path], 
     with pytest.raises(SessionError, match=says) as caught:
         read_session(writer.folder)
     assert str(writer.folder) in str(caught.value)
+
+
+def test_the_time_of_day_is_exact_where_its_clock_is_coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where it moves every 15.6 ms."""
+    true_s = [100.0]
+
+    def read() -> float:
+        true_s[0] += 1e-4
+        return true_s[0]
+
+    monkeypatch.setattr(session.time, "perf_counter", read)
+    monkeypatch.setattr(session.time, "time", lambda: 1e9 + read() // 0.015625 * 0.015625)
+    for wait_s in (0.0, 0.007, 0.005):
+        true_s[0] += wait_s
+        at = read()
+        assert datetime.fromisoformat(ClockPair.at(at).utc).timestamp() == pytest.approx(1e9 + at, abs=5e-4)
+
+
+def test_a_clock_that_stands_still_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert ClockPair.at(time.perf_counter()).utc.startswith("2001-09-09T01:46:")
