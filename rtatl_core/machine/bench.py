@@ -29,13 +29,15 @@ import numpy as np
 
 import rtatl_core
 from rtatl_core.assets import asset
+from rtatl_core.card import read_card
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import AlignedFace, AnalysedFrame, Float32, FramePacket
 from rtatl_core.machine.meter import ProcessMeter, stage_figures
-from rtatl_core.predictor import Predictor
+from rtatl_core.reference import unknown_reference
+from rtatl_core.runtimes.choose import open_runtime, pick_device
 from rtatl_core.sessions.session import ClockPair, SessionWriter
 from rtatl_core.system import cores
 from rtatl_core.video import VideoReader
@@ -180,40 +182,41 @@ def _floor(path: Path, faces: int, frames: int) -> float:
 
 
 def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
-    """One face at a time, through the predictor and through torch as it is trained: float32, eager, as many threads."""
+    """One face at a time, from the same arrays to the raw output: as it runs live, and in torch as it is trained
+    (float32, eager), with as many threads, in turns."""
     import torch
 
     from rtatl_core.models.backbone import to_tensor
     from rtatl_core.weights import load_model
 
-    predictor = Predictor(wanted.model, wanted.device)
-    predictor.warm_up()
-    plain = load_model(wanted.model)
-    torch.set_num_threads(max(1, cores() // 2))
-    inputs = [
-        (
-            to_tensor(torch.from_numpy(face.chip[None])),
-            torch.from_numpy(au_regions(face.landmarks[None], plain.aus)),
-            torch.from_numpy(face.geometry[None]),
-        )
+    threads = max(1, cores() // 2)
+    card = read_card(wanted.model)
+    runtime, plain = open_runtime(card, pick_device(wanted.device), threads), load_model(wanted.model).network
+    torch.set_num_threads(threads)
+    nobody = unknown_reference()[None]
+    given = [
+        (face.chip[None], au_regions(face.landmarks[None], card.config.aus), face.geometry[None], nobody)
         for face in faces
     ]
 
-    def live() -> Float32:
-        return np.stack([predictor.read(predictor.run([face]))[0].intensity for face in faces])
+    def live() -> list[tuple[Float32, Float32]]:
+        outputs = [runtime(*arrays) for arrays in given]
+        return [(one.intensity, one.occurrence) for one in outputs]
 
     @torch.inference_mode()
-    def eager() -> Float32:
-        outputs = [plain.network(*tensors) for tensors in inputs]
-        said = [plain.calibration.read(o.intensity.numpy(), o.occurrence.numpy())[0][0] for o in outputs]
-        return np.stack(said)
+    def eager() -> list[tuple[Float32, Float32]]:
+        outputs = [
+            plain(to_tensor(torch.from_numpy(chips)), *map(torch.from_numpy, others)) for chips, *others in given
+        ]
+        return [(one.intensity.numpy(), one.occurrence.numpy()) for one in outputs]
 
-    ours, theirs = _fastest(live, len(faces)), _fastest(eager, len(faces))
-    difference = np.abs(live() - eager())
+    ours, theirs = _fastest(live, eager)
+    read = [np.concatenate([card.calibration.read(*one)[0] for one in told()]) for told in (live, eager)]
+    difference = np.abs(read[0] - read[1])
     return {
         "faces": len(faces),
-        "live_ms": round(ours, 3),
-        "torch_eager_ms": round(theirs, 3),
+        "live_ms": round(1000 * ours / len(faces), 3),
+        "torch_eager_ms": round(1000 * theirs / len(faces), 3),
         "times_faster": round(theirs / ours, 2),
         "au_difference": {
             "p99": round(float(np.percentile(difference, 99)), 4),
@@ -222,14 +225,15 @@ def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
     }
 
 
-def _fastest(run: Callable[[], Float32], count: int) -> float:
-    """Milliseconds for one of ``count``, in the fastest round."""
-    seconds = []
+def _fastest(*runs: Callable[[], object]) -> list[float]:
+    """Seconds of each, in the fastest of rounds in which they take turns."""
+    seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(NETWORK_ROUNDS):
-        began = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds) / count * 1000
+        for run, taken in zip(runs, seconds, strict=True):
+            began = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - began)
+    return list(map(min, seconds))
 
 
 def _processor() -> str:
