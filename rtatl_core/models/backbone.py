@@ -258,4 +258,4 @@ def _mean_and_spread(chips: Tensor) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def to_tensor(chips: Tensor) -> Tensor:
     """(B, S, S, 3) uint8 -> (B, 3, S, S) float in 0-1, channels last in memory."""
-    return chips.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+    return chips.to(torch.float32).div_(255).permute(0, 3, 1, 2)  # last, which OpenVINO then leaves out
