@@ -182,7 +182,7 @@ class App:
             # The flag's folder as a whole path, which the file manager can open.
             self._session = self._pipeline.start_recording(Path(self._settings.record_root))
         except SessionError as error:
-            self._fail(str(error))
+            self._fail(_reason(self._pipeline.status()) or str(error))  # a source may have failed by now
 
     def _exchange_engine(self, settings: Settings) -> None:
         """Another model, device or number of faces takes another engine."""
@@ -214,7 +214,7 @@ class App:
         if not self._launch.scripted:
             return
         if status.state is State.FAILED:
-            self._fail(status.notice.text if status.notice else "The source cannot be read.")
+            self._fail(_reason(status) or "The source cannot be read.")
         elif status.state is State.FINISHED and self._launch.duration is None:
             self._window.close()
 
@@ -337,6 +337,11 @@ def _camera_to_start(settings: Settings) -> SourceSpec | None:
         if camera.name == settings.camera:
             return camera
     return cameras[0] if cameras else None
+
+
+def _reason(status: Status) -> str:
+    """Why the source failed; empty if it did not."""
+    return status.notice.text if status.state is State.FAILED and status.notice is not None else ""
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def test_one_frame_holds_everything(engine: Engine) -> None:
     assert set(frame.stage_ms) == {"observe", "align", "predict", "smooth"}
     assert face.aligned.chip.shape == (CHIP_SIDE, CHIP_SIDE, 3)
     assert face.prediction.flow is not None
-    assert face.prediction.flow.shape == (28, 28, 2)
+    assert face.prediction.flow.shape == (CHIP_SIDE // 4, CHIP_SIDE // 4, 2)
     for values in (face.result.intensity, face.result.raw_intensity, face.result.occurrence):
         assert values.shape == (n,)
         assert np.isfinite(values).all()

@@ -72,7 +72,7 @@ def test_refused_weights_are_neither_shown_nor_kept() -> None:
     ("remembered", "told"),
     [
         ({"model": WEIGHTS}, "the model again; the model that comes with the program is used instead."),
-        ({"device": "cuda"}, "cpu, cuda, mps or auto; the program chooses the device instead."),
+        ({"device": "cuda"}, "write auto or cpu; the program chooses the device instead."),
         ({"model": WEIGHTS, "device": "cuda"}, "the program's own model and choice of device are used instead."),
     ],
 )

@@ -16,11 +16,12 @@ from PySide6.QtGui import QImage
 from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.launch import Launch
-from au_desktop.runtime.pipeline import Notice, State
+from au_desktop.runtime.pipeline import Notice, Pipeline, State
 from au_desktop.settings import Settings
 from rtatl_core.errors import SessionError, WeightsError
 from rtatl_core.sessions.session import SessionWriter, read_session
 from tests.clips import write_clip
+from tests.desktop.conftest import wait_until
 from tests.desktop.fakes import FakeEngine
 from tests.desktop.running import fake, is_live, once, run
 
@@ -139,6 +140,22 @@ def test_an_unusable_file_ends_a_script_with_its_reason(
     empty.write_bytes(b"")
     launch = Launch(source=str(empty), duration=10, record=tmp_path / "sessions" if record else None)
     assert run(launch) == 2
+    assert capsys.readouterr().err == f"au-desktop: {empty} is empty (0 bytes); copy or record it again.\n"
+
+
+def test_a_source_that_fails_before_its_recording_begins_ends_a_script_with_its_reason(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Pipeline.start_recording
+
+    def late(pipeline: Pipeline, root: Path) -> Path:
+        wait_until(lambda: pipeline.status().state is State.FAILED)
+        return begin(pipeline, root)
+
+    monkeypatch.setattr(Pipeline, "start_recording", late)
+    empty = tmp_path / "empty.mp4"
+    empty.write_bytes(b"")
+    assert run(Launch(source=str(empty), duration=10, record=tmp_path / "sessions")) == 2
     assert capsys.readouterr().err == f"au-desktop: {empty} is empty (0 bytes); copy or record it again.\n"
 
 
