@@ -1,13 +1,15 @@
-"""The window's place and the widths of its parts, as text that the settings keep; and the key that lets it fill the
-screen."""
+"""Where the window's parts lie, and how its place and their sizes become text that the settings keep; and the key that
+lets it fill the screen."""
 
 from __future__ import annotations
 
 import base64
 import sys
 
-from PySide6.QtCore import QByteArray
-from PySide6.QtWidgets import QMainWindow, QSplitter
+from PySide6.QtCore import QByteArray, QSize, Qt
+from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
+
+from au_desktop.settings import Settings
 
 
 def full_screen_key() -> str:
@@ -15,18 +17,48 @@ def full_screen_key() -> str:
     return "Ctrl+Meta+F" if sys.platform == "darwin" else "F11"
 
 
-def layout_of(window: QMainWindow, *splitters: QSplitter) -> dict[str, str]:
-    """The entries of ``Settings`` that ``restore_layout`` reads."""
-    state = ".".join(_pack(splitter.saveState()) for splitter in splitters)
-    return {"window_geometry": _pack(window.saveGeometry()), "window_state": state}
+class Desk(QWidget):
+    """A line above and one below; between them the picture over the curves, and the panel beside both."""
+
+    def __init__(self, top: QWidget, stage: QWidget, traces: QWidget, panel: QWidget, line: QWidget) -> None:
+        super().__init__()
+        self.setObjectName("Desk")
+        # Takes the focus at the start and after a click beside the controls, so that Space pauses.
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.left = _split(Qt.Orientation.Vertical, stage, traces, sizes=(468, 248))
+        self.body = _split(Qt.Orientation.Horizontal, self.left, panel, sizes=(872, 408))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(top)
+        column.addWidget(self.body, 1)
+        column.addWidget(line)
+
+    def restore(self, settings: Settings, window: QMainWindow) -> None:
+        """The window and its parts as they were at ``layout_of``, or as they are the first time."""
+        window.resize(QSize(1280, 800))
+        if settings.window_geometry is not None:
+            window.restoreGeometry(_unpack(settings.window_geometry))
+        if settings.window_state is not None:
+            for splitter, text in zip((self.left, self.body), settings.window_state.split("."), strict=False):
+                splitter.restoreState(_unpack(text))
+
+    def layout_of(self, window: QMainWindow) -> dict[str, str]:
+        """The entries of ``Settings`` that ``restore`` reads."""
+        state = ".".join(_pack(splitter.saveState()) for splitter in (self.left, self.body))
+        return {"window_geometry": _pack(window.saveGeometry()), "window_state": state}
 
 
-def restore_layout(geometry: str | None, state: str | None, window: QMainWindow, *splitters: QSplitter) -> None:
-    if geometry is not None:
-        window.restoreGeometry(_unpack(geometry))
-    if state is not None:
-        for splitter, text in zip(splitters, state.split("."), strict=False):
-            splitter.restoreState(_unpack(text))
+def _split(orientation: Qt.Orientation, first: QWidget, second: QWidget, *, sizes: tuple[int, int]) -> QSplitter:
+    """The first grows with the window."""
+    splitter = QSplitter(orientation)
+    splitter.addWidget(first)
+    splitter.addWidget(second)
+    splitter.setStretchFactor(0, 1)
+    splitter.setSizes(sizes)
+    splitter.setHandleWidth(1)
+    splitter.setChildrenCollapsible(False)
+    return splitter
 
 
 def _pack(state: QByteArray) -> str:

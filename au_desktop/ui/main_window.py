@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from au_desktop.bridge import Bridge
 from au_desktop.runtime.pipeline import Notice, State, Status
@@ -23,7 +23,7 @@ from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.drops import local_paths, understood
 from au_desktop.ui.following import Following
 from au_desktop.ui.icons import app_icon
-from au_desktop.ui.layout import full_screen_key, layout_of, restore_layout
+from au_desktop.ui.layout import Desk, full_screen_key
 from au_desktop.ui.options import Options
 from au_desktop.ui.recording import RecordControl
 from au_desktop.ui.stage import Stage
@@ -85,7 +85,9 @@ class MainWindow(QMainWindow):
         self.recording = RecordControl(
             bridge.pipeline, self.stage.banner, self.line.say, lambda: Path(self.settings.record_root), open_folder
         )
-        self._lay_out()
+        self.desk = Desk(self.top, self.stage, self.traces, self.panel, self.line)
+        self.setCentralWidget(self.desk)
+        self.desk.setFocus()
         self._connect()
         self._add_keys()
         self._show_settings()
@@ -99,33 +101,6 @@ class MainWindow(QMainWindow):
         self._show_status(bridge.status)
 
     # -- building ----------------------------------------------------------------------------------------
-
-    def _lay_out(self) -> None:
-        self._left = QSplitter(Qt.Orientation.Vertical)
-        self._left.addWidget(self.stage)
-        self._left.addWidget(self.traces)
-        self._left.setStretchFactor(0, 1)
-        self._left.setSizes([468, 248])
-        self._body = QSplitter(Qt.Orientation.Horizontal)
-        self._body.addWidget(self._left)
-        self._body.addWidget(self.panel)
-        self._body.setStretchFactor(0, 1)
-        self._body.setSizes([872, 408])
-        for splitter in (self._left, self._body):
-            splitter.setHandleWidth(1)
-            splitter.setChildrenCollapsible(False)
-        desk = QWidget()
-        desk.setObjectName("Desk")
-        # Takes the focus at the start and after a click beside the controls, so that Space pauses.
-        desk.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        column = QVBoxLayout(desk)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.top)
-        column.addWidget(self._body, 1)
-        column.addWidget(self.line)
-        self.setCentralWidget(desk)
-        desk.setFocus()
 
     def _connect(self) -> None:
         top, stage, options = self.top, self.stage, self.options
@@ -182,8 +157,7 @@ class MainWindow(QMainWindow):
         self.options.show_settings(settings)
         self._bridge.pipeline.set_layers(settings.layers)
         self._bridge.pipeline.set_streams(settings)
-        self.resize(QSize(1280, 800))
-        restore_layout(settings.window_geometry, settings.window_state, self, self._left, self._body)
+        self.desk.restore(settings, self)
 
     # -- what a person does ------------------------------------------------------------------------------
 
@@ -415,5 +389,5 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit()
-        self._change(**layout_of(self, self._left, self._body))
+        self._change(**self.desk.layout_of(self))
         super().closeEvent(event)

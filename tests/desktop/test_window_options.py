@@ -148,7 +148,7 @@ def test_the_theme_goes_round(make_desk: MakeDesk) -> None:
 def test_layout_and_choices_survive_a_restart(make_desk: MakeDesk) -> None:
     first = make_desk()
     first.window.resize(900, 700)  # an offscreen screen is 800 pixels high
-    first.window._body.setSizes([500, 399])
+    first.window.desk.body.setSizes([500, 399])
     press(first, Qt.Key.Key_2)
     click_row(first, 9)
     QApplication.processEvents()
