@@ -83,6 +83,8 @@ class Streams:
         self._openers: dict[str, Opener] = {}
         self._outlets: dict[str, Outlet] = {}
         self._to_open = False
+        self._early: list[_Mark] = []
+        """Markers that wait for the outlets, which open with the first frame."""
         self._heading: Heading | None = None
         self._places = Places(1)
         self._refused = self._told = ""
@@ -157,14 +159,18 @@ class Streams:
                 self._openers, self._to_open, self._refused = openers, True, ""
                 self._end(self._outlets.keys() - openers.keys())
                 self._tell("")
-            case _Mark(label, at):
-                self._each(lambda outlet: outlet.mark(label, at))
+            case _Mark() if self._to_open and not self._outlets:
+                self._early.append(item)
+            case _Mark():
+                self._mark(item)
             case _Frame(heading, record, captured_at):
                 if heading != self._heading:
                     self._end(self._outlets)
                     self._heading, self._places, self._to_open = heading, Places(heading.faces), True
                 if self._to_open:
                     self._open(heading)
+                    while self._early:
+                        self._mark(self._early.pop(0))
                 sample = Sample(record.number, captured_at, self._places.of(record.faces))
                 self._each(lambda outlet: outlet.send(sample))
 
@@ -177,6 +183,9 @@ class Streams:
                     self._outlets[name] = open_outlet(heading)
                 except Exception as error:  # the others are sent to all the same
                     self._refused = _sentence(name, error)
+
+    def _mark(self, mark: _Mark) -> None:
+        self._each(lambda outlet: outlet.mark(mark.label, mark.at))
 
     def _each(self, act: Callable[[Outlet], None]) -> None:
         """After a fault it is tried again with the next frame: a network may come back."""

@@ -88,6 +88,16 @@ def test_nothing_is_sent_before_it_is_chosen_and_everything_after() -> None:
     np.testing.assert_allclose(outlet.samples[0].faces[0].result.intensity, intensities(2 / 25), rtol=1e-6)
 
 
+def test_a_marker_before_the_first_frame_waits_for_it() -> None:
+    sending = Sending()
+    sending.streams.use({"one": sending.open})
+    assert sending.streams.mark(None, time.perf_counter()) == 1
+    sending.streams.put("camera", analysed(1), MODEL, 1)
+    sending.streams.mark(None, time.perf_counter())
+    sending.finish()
+    assert sending.outlets[0].marks == ["1", "2"]
+
+
 def test_another_source_or_model_begins_other_streams() -> None:
     sending = Sending()
     sending.streams.use({"one": sending.open})
