@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rtatl_core.face.align import to_image
 from rtatl_core.face.mesh import MESH_POINTS, NOSE_TIP
 from rtatl_core.face.pose import matrix_from_euler
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, Float32, Float64, UInt8
@@ -296,7 +297,7 @@ def _recovered(face: AnalysedFace) -> list[Primitive]:
             # The corners in chip pixels; the half because a fraction counts from the edge, a pixel from its centre.
             low = (centre.astype(np.float64) - patches.window / 2) * chip_side - 0.5
             high = low + patches.window * chip_side
-            corners = _to_image(np.array([low, (high[0], low[1]), high, (low[0], high[1]), low]), matrix)
+            corners = to_image(np.array([low, (high[0], low[1]), high, (low[0], high[1]), low]), matrix)
             start, right, down = (corners[i].astype(np.float64) for i in (0, 1, 3))
             drawing.append(Picture(pixels, np.stack([(right - start) / side, (down - start) / side, start], axis=1)))
             frames.append(corners)
@@ -325,7 +326,7 @@ def _flow(face: AnalysedFace) -> list[Primitive]:
     at, motion = at[inside], motion[inside]
     length = np.linalg.norm(motion, axis=1)
     chip_side, matrix = face.aligned.chip.shape[0], face.aligned.matrix
-    dots = Dots(_to_image(at * chip_side, matrix), "flow", size=1.0, opacity=0.8)
+    dots = Dots(to_image(at * chip_side, matrix), "flow", size=1.0, opacity=0.8)
     moves = length > FLOW_FLOOR
     at, length = at[moves], length[moves] * FLOW_GAIN
     motion = motion[moves] * (FLOW_GAIN * np.minimum(1.0, FLOW_LONGEST / length))[:, None]
@@ -336,13 +337,8 @@ def _flow(face: AnalysedFace) -> list[Primitive]:
         np.hstack([tip, tip - 0.3 * motion + 0.15 * across]),
         np.hstack([tip, tip - 0.3 * motion - 0.15 * across]),
     ]
-    ends = _to_image(np.concatenate(pieces).reshape(-1, 2) * chip_side, matrix).reshape(-1, 4)
+    ends = to_image(np.concatenate(pieces).reshape(-1, 2) * chip_side, matrix).reshape(-1, 4)
     return [dots, Segments(ends, "flow")]
-
-
-def _to_image(points: Float64, matrix: Float64) -> Float32:
-    """Chip pixels (n, 2) -> image pixels (n, 2): the inverse of the similarity ``matrix`` (2, 3)."""
-    return ((points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T).astype(np.float32)
 
 
 def _inside(points: Float64, polygon: Float32) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.errors import InputError, SourceError
-from rtatl_core.face.align import align_face
+from rtatl_core.face.align import align_face, to_image
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.handoffs import (
@@ -164,7 +164,7 @@ class Engine:
             AnalysedFace(
                 observation=seen,
                 aligned=face,
-                regions=_to_image(centre * self._predictor.layout.side, face),
+                regions=to_image(centre * self._predictor.layout.side, face.matrix),
                 region_radius=WINDOW / 2 * self._predictor.layout.side / float(np.hypot(*face.matrix[:, 0])),
                 prediction=prediction,
                 result=self._smoother(seen.face_id, timestamp, prediction),
@@ -207,13 +207,6 @@ class Engine:
 
     def close(self) -> None:
         self._observer.close()
-
-
-def _to_image(points: Float32, face: AlignedFace) -> Float32:
-    """(..., 2) chip pixels -> image pixels."""
-    inverse = cv2.invertAffineTransform(face.matrix)
-    image: Float32 = (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
-    return image
 
 
 class _StageClock:

@@ -68,6 +68,13 @@ def align_face(image: UInt8, landmarks: Float32, layout: ChipLayout) -> AlignedF
     )
 
 
+def to_image(points: Float32 | Float64, matrix: Float64) -> Float32:
+    """(..., 2) chip pixels -> image pixels: the way back of ``AlignedFace.matrix``."""
+    inverse = cv2.invertAffineTransform(matrix)
+    image: Float32 = (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
+    return image
+
+
 def _warp(image: UInt8, matrix: Float64, scale: float, side: int) -> UInt8:
     """Warp with enough blur beforehand that shrinking does not alias. The face is cut out first, so that a 4K
     frame costs no more than a small one."""
