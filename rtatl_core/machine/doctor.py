@@ -17,7 +17,7 @@ from typing import Any
 
 import rtatl_core
 from rtatl_core.assets import asset
-from rtatl_core.system import APT_LINE, PIP, has_bfloat16, has_screen, how_to_install, missing_libraries
+from rtatl_core.system import APT_LINE, PIP, cores, has_bfloat16, has_screen, how_to_install, missing_libraries
 
 FRAMES = 60
 """Of the demo clip, analysed to see whether and how fast it works."""
@@ -96,8 +96,7 @@ def _version(name: str) -> str | None:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    cores = os.cpu_count() or 1
-    yield Finding("processor", State.GOOD, f"{cores} cores, {platform.processor() or platform.machine()}")
+    yield Finding("processor", State.GOOD, f"{cores()} cores, {platform.processor() or platform.machine()}")
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         yield Finding("CUDA", State.GOOD, names)
