@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from rtatl_core.assets import asset
-from rtatl_core.cameras import BACKEND, TO_BE_ALLOWED, awaits_permission, connected, device_file, may_open
+from rtatl_core.cameras import BACKEND, PRIVACY, TO_BE_ALLOWED, awaits_permission, connected, device_file, may_open
 from rtatl_core.errors import SourceAsked, SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.photos import PhotoReader, is_photo
@@ -44,11 +44,6 @@ _CAMERA_WISHES = (
 )
 _STREAM_SCHEMES = ("http", "https", "rtsp")
 _STREAM_TIMEOUTS_MS = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 5000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 3000)
-_PRIVACY = {
-    "darwin": "System Settings > Privacy & Security > Camera",
-    "win32": "Settings > Privacy & security > Camera (desktop apps)",
-}
-"""Where a person can forbid cameras to programs; to them one that is forbidden looks like one in use."""
 _FAILED_READS = 3
 """Reads in a row that may fail before a live source counts as lost: a single broken JPEG is none."""
 
@@ -366,7 +361,7 @@ def _why_not(name: str, index: int) -> str:
         return f"{name} is not connected ({device} does not exist); plug it in, or choose another source."
     if sys.platform == "linux" and not may_open(device):
         return f"You have no permission to open {name}; run: {TO_BE_ALLOWED}."
-    if where := _PRIVACY.get(sys.platform):
+    if where := PRIVACY.get(sys.platform):
         return f"{name} cannot be opened; close what uses it, and allow the camera in {where}."
     return f"{name} is in use by another program; close that program, or choose another source."
 

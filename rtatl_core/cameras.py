@@ -14,6 +14,11 @@ BACKEND = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_MSMF, "darwin": cv2.CAP_AVFOU
 """By which cameras are listed and opened, so that their numbers mean the same."""
 TO_BE_ALLOWED = "sudo usermod -aG video $USER, then log in again"
 """On Linux, what opens devices to a person."""
+PRIVACY = {
+    "darwin": "System Settings > Privacy & Security > Camera",
+    "win32": "Settings > Privacy & security > Camera (desktop apps)",
+}
+"""Where a person can forbid cameras to programs; to them one that is forbidden looks like one in use."""
 
 
 class Camera(NamedTuple):
