@@ -9,6 +9,7 @@ it on no faces (``must_take_part``).
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # DDP, which speaks through the group, goes before it: it may abort the process at exit
         dist.destroy_process_group()
 
 
