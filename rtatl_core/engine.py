@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtatl_core.errors import InputError, SourceError
+from rtatl_core.errors import InputError
 from rtatl_core.face.align import align_face, to_image
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import WINDOW
@@ -30,12 +30,14 @@ from rtatl_core.predictor import Predictor
 from rtatl_core.reference import PersonalReference, RestingLevel
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 
-MOST_BEHIND = 2
-"""Frames that may have been observed and wait to be analysed: memory stays flat, a slow moment holds nobody up."""
+IN_FLIGHT = 4
+"""Frames that ``ahead`` works on at once: one is decoded, one observed, one analysed, and one is done and waits to be
+written. Memory stays flat."""
 
 
 class Engine:
-    """FramePacket -> AnalysedFrame. Built and used by one thread (but see ``analyse``); loading takes a second or two.
+    """FramePacket -> AnalysedFrame. Used by one thread at a time, but each half of ``process`` may have its own;
+    loading takes a second or two.
 
     ``want_flow``, ``want_patches``, ``smoothing_s`` and ``personal`` are plain attributes that other threads may set.
     ``personal``: faces are compared with the person's own (reference.py), if the model can; those of photos never are.
@@ -123,30 +125,34 @@ class Engine:
         return ObservedFrame(packet, observations, clock.stages)
 
     def analyse(self, observed: ObservedFrame, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
-        """The second half: chips and AUs of the faces. It may run in a thread of its own, on one frame while the next
-        is observed; frames keep their order."""
+        """The second half: chips and AUs of the faces, of one frame while the next is observed; frames keep their
+        order."""
         clock = _StageClock(observed.stage_ms)
         faces = self._analyse(observed, clock) if observed.observations else ()
         return AnalysedFrame(observed.packet, faces, self.aus, dropped, clock.stages)
 
     def ahead(self, packets: Iterable[FramePacket]) -> Generator[tuple[FramePacket, Future[AnalysedFrame]]]:
-        """Every packet with its result to come: a frame is observed while the one before is analysed and the next one
-        decoded. The same numbers as from ``process``, whose errors the results raise; a SourceError comes after the
-        results of all packets before it. Whoever stops before the end closes this generator before the source."""
-        behind: deque[tuple[FramePacket, Future[AnalysedFrame]]] = deque()
-        with ThreadPoolExecutor(1, "decode") as first, ThreadPoolExecutor(1, "analyse") as second:
-            source = iter(packets)
-            coming = first.submit(next, source, None)
-            try:
-                while (packet := coming.result()) is not None:
-                    coming = first.submit(next, source, None)
-                    behind.append((packet, second.submit(self.analyse, self.observe(packet), packet.lost)))
-                    if len(behind) > MOST_BEHIND:
-                        yield behind.popleft()
-            except SourceError:
-                yield from behind
-                raise
-            yield from behind
+        """Every packet with its result: while the caller has one, the next is analysed, the one after it observed and
+        another decoded, each in a thread of its own. The same numbers as from ``process``, whose errors the results
+        raise; a SourceError comes after the results of all packets before it. Whoever stops before the end closes this
+        generator before the source."""
+        source = iter(packets)
+        with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second, ThreadPoolExecutor(1) as third:
+
+            def begin() -> tuple[Future[FramePacket], Future[AnalysedFrame]]:
+                decoded = first.submit(next, source)
+                observed = second.submit(lambda: self.observe(decoded.result()))
+                return decoded, third.submit(lambda: self.analyse(observed.result(), decoded.result().lost))
+
+            under_way = deque(begin() for _ in range(IN_FLIGHT))
+            while True:
+                decoded, analysed = under_way.popleft()
+                try:
+                    packet = decoded.result()
+                except StopIteration:
+                    return
+                yield packet, analysed
+                under_way.append(begin())
 
     def _analyse(self, observed: ObservedFrame, clock: _StageClock) -> tuple[AnalysedFace, ...]:
         image, timestamp = observed.packet.image, observed.packet.timestamp

@@ -4,9 +4,9 @@
 
 as ``rtatl analyze`` goes it: each part between bars works on a frame of its own.
 
-Beside it, in the same run, what bounds and what explains it: decoding and finding landmarks with nothing else, and the
-network alone as it runs live against the plain torch network in float32, with the difference of their AUs. Numbers of
-different runs on a shared machine differ by a third; ratios of one run do not. The keys are those of ``au-desktop
+Beside it, in the same run, what bounds and what explains it: decoding and finding landmarks with nothing else, in turns
+with the whole, and the network alone as it runs live against the plain torch network in float32, with the difference of
+their AUs. Numbers of different runs on a shared machine differ by a third; ratios of one run do not. The keys are those of ``au-desktop
 --stats``; what needs a window (delay, painting) is absent here.
 """
 
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice
@@ -44,6 +45,8 @@ from rtatl_core.video import VideoReader
 
 WARM_UP = 15
 """Frames at the beginning that count for nothing."""
+TURN = 100
+"""Frames after which the whole path and what bounds it take turns, so that a slow minute slows both."""
 NETWORK_FACES = 100
 NETWORK_ROUNDS = 3
 """The two networks take turns that often, and their fastest round counts."""
@@ -68,12 +71,9 @@ def bench(wanted: Wanted) -> dict[str, Any]:
     engine = Engine(wanted.model, device=wanted.device, max_faces=wanted.faces)
     loading = time.perf_counter() - began
     engine.want_flow = wanted.flow
-    try:
-        measured, faces = _whole_path(path, engine, wanted.frames)
+    with closing(engine), closing(Observer(wanted.faces)) as observer:
+        measured, faces = _whole_path(path, engine, observer, wanted.frames)
         facts = {"model": engine.model["name"], "device": engine.device, "runtime": engine.runtime}
-    finally:
-        engine.close()
-    floor = _floor(path, wanted.faces, wanted.frames)
     return {
         "source": path.name,
         **facts,
@@ -81,8 +81,6 @@ def bench(wanted: Wanted) -> dict[str, Any]:
         "flow": wanted.flow,
         "load_s": round(loading, 2),
         **measured,
-        "decode_and_observe_only_fps": round(floor, 1),
-        "share_of_that": round(measured["fps"] / floor, 3),
         "network": _network_alone(wanted, faces) if faces else None,
         "machine": machine(),
     }
@@ -100,42 +98,61 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _whole_path(path: Path, engine: Engine, frames: int) -> tuple[dict[str, Any], list[AlignedFace]]:
+def _whole_path(
+    path: Path, engine: Engine, observer: Observer, frames: int
+) -> tuple[dict[str, Any], list[AlignedFace]]:
+    """What the whole path makes of so many frames, and decoding and MediaPipe with nothing else, in turns."""
     stages: dict[str, list[float]] = defaultdict(list)
     faces: list[AlignedFace] = []
-    size = (0, 0)
-    packets = _repeated(path, frames + WARM_UP)
+    seconds = processor = alone = 0.0
+    packets, bare = _repeated(path), _repeated(path)
     with tempfile.TemporaryDirectory() as out:
         clock = ClockPair.at(time.perf_counter())
         with SessionWriter(out, "bench", engine.aus, {}, engine.model, engine.settings, clock) as writer:
             for packet in islice(packets, WARM_UP):
                 writer.append(engine.process(packet))
-                size = (packet.image.shape[1], packet.image.shape[0])
-            meter, began = ProcessMeter(), time.perf_counter()
-            for count, (_, future) in enumerate(engine.ahead(_timed(packets, stages["capture"])), start=1):
-                frame = future.result()
-                done = time.perf_counter()
-                writer.append(frame)
-                _note(stages, frame, record=time.perf_counter() - done)
-                if frame.faces and len(faces) < NETWORK_FACES:
-                    faces.append(frame.faces[0].aligned)
-                if count % 100 == 0:
-                    meter.sample()
-            seconds = time.perf_counter() - began
+            _observed(observer, bare, WARM_UP)
+            meter = ProcessMeter()
+            for first in range(0, frames, TURN):
+                count = min(TURN, frames - first)
+                began, spent = time.perf_counter(), time.process_time()
+                for _, future in engine.ahead(_timed(islice(packets, count), stages["capture"])):
+                    frame = future.result()
+                    done = time.perf_counter()
+                    writer.append(frame)
+                    _note(stages, frame, record=time.perf_counter() - done)
+                    if frame.faces and len(faces) < NETWORK_FACES:
+                        faces.append(frame.faces[0].aligned)
+                seconds += time.perf_counter() - began
+                processor += time.process_time() - spent
+                meter.sample()
+                alone += _observed(observer, bare, count)
     numbers = {
-        "size": list(size),
+        "size": [packet.image.shape[1], packet.image.shape[0]],
         "frames_captured": frames,
         "frames_analysed": frames,
         "frames_dropped": 0,
         "fps": round(frames / seconds, 1),
         "stages": stage_figures(stages),
         **meter.figures(),
+        "cpu_percent": round(100 * processor / seconds, 1),
+        "duration_s": round(seconds, 2),
+        "decode_and_observe_only_fps": round(frames / alone, 1),
+        "share_of_that": round(alone / seconds, 3),
     }
     return numbers, faces
 
 
-def _repeated(path: Path, frames: int) -> Iterator[FramePacket]:
-    """So many frames; a short video begins again, with times and numbers that go on."""
+def _observed(observer: Observer, packets: Iterator[FramePacket], count: int) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    for packet in islice(packets, count):
+        observer(packet)
+    return time.perf_counter() - began
+
+
+def _repeated(path: Path) -> Iterator[FramePacket]:
+    """Its frames without end: it begins again, with times and numbers that go on."""
     number, shift, last = 0, 0.0, 0.0
     while True:
         with VideoReader(path) as reader:
@@ -143,8 +160,6 @@ def _repeated(path: Path, frames: int) -> Iterator[FramePacket]:
                 number += 1
                 last = packet.timestamp + shift
                 yield FramePacket(packet.image, number, last, packet.captured_at)
-                if number == frames:
-                    return
             shift = last + 1 / (reader.fps or 25)
 
 
@@ -164,21 +179,6 @@ def _note(stages: dict[str, list[float]], frame: AnalysedFrame, **seconds: float
         stages[name].append(value * 1000)
     for name, value in frame.stage_ms.items():
         stages[name].append(value)
-
-
-def _floor(path: Path, faces: int, frames: int) -> float:
-    """Frames per second of decoding and MediaPipe with nothing else."""
-    observer = Observer(faces)
-    try:
-        packets = _repeated(path, frames + WARM_UP)
-        for packet in islice(packets, WARM_UP):
-            observer(packet)
-        began = time.perf_counter()
-        for packet in packets:
-            observer(packet)
-        return frames / (time.perf_counter() - began)
-    finally:
-        observer.close()
 
 
 def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:

@@ -14,17 +14,18 @@ from rtatl_core.machine.bench import Wanted, bench, table
 
 def test_every_stage_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     earlier = tmp_path / "earlier.json"
-    arguments = ["bench", "--frames", "30", "--device", "cpu"]
+    arguments = ["bench", "--frames", "130", "--device", "cpu"]
     assert main([*arguments, "--json", str(earlier)]) == 0
     said = capsys.readouterr().out
     result = json.loads(earlier.read_text())
     assert set(result["stages"]) == {"capture", "observe", "align", "predict", "smooth", "record"}
-    assert result["frames_analysed"] == result["frames_captured"] == 30
+    assert result["frames_analysed"] == result["frames_captured"] == 130
     assert result["size"] == [640, 480]
     total = sum(stage["median_ms"] for stage in result["stages"].values())
-    assert result["fps"] < 2.2 * 1000 / total  # two stages at a time
+    slowest = max(stage["median_ms"] for stage in result["stages"].values())
+    assert 1000 / total / 2 < result["fps"] < 1.5 * 1000 / slowest  # stages work at the same time
     assert 0.1 < result["share_of_that"] < 1.5
-    assert result["network"]["faces"] == 30
+    assert result["network"]["faces"] == 100
     assert result["network"]["au_difference"]["max"] < 0.01
     assert f"{result['fps']:>10.4g}" in said
     doubled = json.loads(earlier.read_text()) | {"fps": result["fps"] * 2}
