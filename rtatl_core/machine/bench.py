@@ -6,8 +6,8 @@ as ``rtatl analyze`` goes it: each part between bars works on a frame of its own
 
 Beside it, in the same run, what bounds and what explains it: decoding and finding landmarks with nothing else, in turns
 with the whole, and the network alone as it runs live against the plain torch network in float32, with the difference of
-their AUs. Numbers of different runs on a shared machine differ by a third; ratios of one run do not. The keys are those of ``au-desktop
---stats``; what needs a window (delay, painting) is absent here.
+their AUs. Numbers of different runs on a shared machine differ by a third; ratios of one run do not. The keys are those
+of ``au-desktop --stats``; what needs a window (delay, painting) is absent here.
 """
 
 from __future__ import annotations

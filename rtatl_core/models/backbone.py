@@ -238,8 +238,9 @@ def standardise_imagenet(chips: Tensor) -> Tensor:
 
 def standardise(chips: Tensor) -> Tensor:
     """(B, 3, S, S) in 0-1 -> zero mean and unit spread per picture, which removes exposure and contrast."""
-    mean, spread = _mean_and_spread(chips)
-    return (chips - mean) / spread
+    pixels = chips.permute(0, 2, 3, 1)  # as cameras and channels-last tensors have them: nothing moves in memory
+    mean, spread = _mean_and_spread(pixels)
+    return ((pixels - mean) / spread).permute(0, 3, 1, 2)
 
 
 def unstandardise(values: Tensor, chips: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def pool_regions(features: Tensor, centres: Tensor, window: float) -> Tensor:
     repeats its edge.
 
     features: (B, C, h, w). centres: (B, n, 2, 2) as fractions of the chip. window: side of a region as such a
-    fraction. Returns (B, n, C * 2 * POOL * POOL).
+    fraction. Returns (B, n, 2 * POOL * POOL * C).
 
     Written as products with bilinear weights, of rows and then of columns: ONNX Runtime does them many times faster
     than GridSample.
@@ -32,7 +32,7 @@ def pool_regions(features: Tensor, centres: Tensor, window: float) -> Tensor:
     lines = features.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
     rows = torch.matmul(down.reshape(batch, n * 2 * POOL, height), lines)
     sampled = torch.matmul(across[:, :, None], rows.reshape(batch, n * 2, POOL, width, channels))
-    return sampled.reshape(batch, n, 2 * POOL * POOL, channels).transpose(2, 3).flatten(2)
+    return sampled.reshape(batch, n, 2 * POOL * POOL * channels)
 
 
 def _bilinear(places: Tensor, size: int) -> Tensor:
@@ -51,8 +51,8 @@ class RegionEmbedding(nn.Module):
         lateral = token
         self.fine = nn.Conv2d(channels[0], lateral, 1)
         self.middle = nn.Conv2d(channels[1], lateral, 1)
-        pooled = lateral * 2 * POOL * POOL
-        self.weight = nn.Parameter(torch.randn(n_aus, pooled, token) * pooled**-0.5)
+        pooled = 2 * POOL * POOL * lateral
+        self.project = nn.Parameter(torch.randn(n_aus, pooled, token) * pooled**-0.5)
         self.bias = nn.Parameter(torch.zeros(n_aus, token))
         self.norm = nn.LayerNorm(token)
 
@@ -61,7 +61,7 @@ class RegionEmbedding(nn.Module):
         raised = functional.interpolate(self.middle(middle), size=fine.shape[-2:], mode="bilinear", align_corners=False)
         pooled = pool_regions(functional.relu(self.fine(fine) + raised), centres, self.window)
         # not einsum: ONNX Runtime would transpose the weights, 7 MB, in every frame
-        tokens = torch.matmul(pooled.transpose(0, 1), self.weight).transpose(0, 1) + self.bias
+        tokens = torch.matmul(pooled.transpose(0, 1), self.project).transpose(0, 1) + self.bias
         return self.norm(tokens)  # type: ignore[no-any-return]
 
 

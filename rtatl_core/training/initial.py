@@ -24,7 +24,7 @@ from rtatl_core.models.face_mesh import FaceMeshTrunk, load_face_mesh
 from rtatl_core.models.rtatl import RTATL
 
 MEDIAPIPE = "mediapipe"
-_BY_AU = ("regions.weight", "regions.bias", "relation.identity", "head.local")
+_BY_AU = ("regions.project", "regions.bias", "relation.identity", "head.local")
 """Tensors whose first axis counts AUs."""
 _BY_AU_AND_OUTPUT = ("head.whole.weight", "head.whole.bias", "geometry.head.weight", "geometry.head.bias")
 """Tensors whose first axis counts (AU, output), the outputs of an AU side by side."""

@@ -77,12 +77,12 @@ def test_pool_regions_against_a_loop() -> None:
     centres = rng.uniform(0.1, 0.9, (2, 4, 2, 2))
     window = 0.3
     pooled = pool_regions(torch.tensor(features), torch.tensor(centres), window).numpy()
-    pooled = pooled.reshape(2, 4, 3, 2, POOL, POOL)
+    pooled = pooled.reshape(2, 4, 2, POOL, POOL, 3)
     for b, n, side, row, column in np.ndindex(2, 4, 2, POOL, POOL):
         x = centres[b, n, side, 0] + ((column + 0.5) / POOL - 0.5) * window
         y = centres[b, n, side, 1] + ((row + 0.5) / POOL - 0.5) * window
         expected = bilinear(features[b], x * 6 - 0.5, y * 6 - 0.5)
-        np.testing.assert_allclose(pooled[b, n, :, side, row, column], expected, atol=1e-9)
+        np.testing.assert_allclose(pooled[b, n, side, row, column], expected, atol=1e-9)
 
 
 def test_cut_patches_cuts_pixels() -> None:

@@ -34,7 +34,7 @@ def test_aus_take_their_own_weights_and_new_ones_start_anew(tmp_path: Path, side
     assert (beginning.subjects, beginning.judges) == (["anna"], ["bob"])
     start_from(target, beginning)
     a, b = source.state_dict(), target.state_dict()
-    for name in ("regions.weight", "relation.identity", "head.local"):
+    for name in ("regions.project", "relation.identity", "head.local"):
         torch.testing.assert_close(b[name][[0, 2]], a[name][[1, 0]])
         torch.testing.assert_close(b[name][1], fresh[name][1])
     for name in ("head.whole.weight", "geometry.head.weight"):

@@ -39,7 +39,7 @@ def test_a_model_can_be_trained_on_with_nothing_said_of_its_network(data: Path, 
     before = load_model(bundled)
     assert trainer.network.config == replace(before.card.config, aus=AUS)
     index = [before.aus.index(au) for au in AUS]
-    torch.testing.assert_close(trainer.network.regions.weight, before.network.regions.weight[index])
+    torch.testing.assert_close(trainer.network.regions.project, before.network.regions.project[index])
     trainer.run()
     after = load_model(publish(trainer))
     assert after.card.config.sides, "these data do not tell sides, the model began with them"

@@ -81,7 +81,7 @@ def test_self_supervised_alone_then_fine_tuning(data: Path, tmp_path: Path) -> N
     second = Trainer(recipe(data, f"optim.init={best.as_posix()}", "tasks.consistency=0.1"), tmp_path / "fine")
     assert second.network.config.aus == AUS
     torch.testing.assert_close(
-        second.network.regions.weight[0], torch.load(best, weights_only=True)["network"]["regions.weight"][1]
+        second.network.regions.project[0], torch.load(best, weights_only=True)["network"]["regions.project"][1]
     )
     assert set(second.subjects) == set(second.data.subjects) | set(first.subjects)
     second.run()
