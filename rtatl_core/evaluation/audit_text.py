@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rtatl_core.evaluation.rated import TURNS, largest
 from rtatl_core.facs import au_label
 from rtatl_core.markdown import table
 
@@ -48,7 +49,7 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
                 f"{rest['median']:.2f}, {rest['from_half']:.0%} / {rest['from_one']:.0%}" if rest else "",
                 " ".join(f"{value:.1f}" for value in shown["quartiles"]) + f" ({shown['faces']})" if shown else "",
                 " ".join(f"{value:.1f}" for value in most["quartiles"]) + f" ({most['events']})" if most else "",
-                f"{max(abs(value or 0) for value in pose.values()):.2f}" if pose else "",
+                f"{largest(pose):.2f}" if pose else "",
                 f"{floor:.3f}" if floor is not None else "",
             ]
         )
@@ -86,22 +87,44 @@ def against_ratings(found: Mapping[str, Any]) -> str:
 
 def summary(result: Mapping[str, Any]) -> str:
     rest = [entry["from_one"] for entry in result["resting"].values()]
-    leaks = [max(abs(value or 0) for value in entry.values()) for entry in result["pose"].values()]
     lines = []
     if rest:
         lines.append(f"False alarms (1 or more at rest): {np.mean(rest):.1%} in the mean over AUs.")
-    if leaks:
-        follow = [label for label, most in zip(result["pose"], leaks, strict=True) if most > FOLLOWS]
-        lines.append(
-            f"Pose leakage: {np.mean(leaks):.2f} in the mean over AUs, {max(leaks):.2f} at most"
-            + (f"; over {FOLLOWS:g} are {', '.join(follow)}." if follow else ".")
-        )
+    if result["pose"]:
+        lines.append(f"Pose leakage: {_leakage(result['pose'])}.")
     if flicker := result.get("flicker"):
         lines.append(
             f"Flicker on {flicker['pictures']} still faces with camera noise: spread {flicker['mean_spread']:.3f}, "
             f"change from frame to frame {flicker['mean_step']:.4f}."
         )
     return " ".join(lines)
+
+
+def pose(found: Mapping[str, Any]) -> str:
+    """Table and sentence of ``rated.pose_where_absent``."""
+    rows = [
+        [
+            label,
+            str(entry["faces"]),
+            *("" if entry[name] is None else f"{entry[name]:+.2f}" for name in TURNS),
+            f"{entry['by_chance']:.2f}",
+        ]
+        for label, entry in found.items()
+    ]
+    chance = np.mean([entry["by_chance"] for entry in found.values()])
+    return (
+        f"{table(['AU', 'faces without it', 'yaw', '|yaw|', 'pitch', 'by chance'], rows)}\n\n"
+        "PCC of the reading with the head's turning, over the faces that raters saw lack the AU, each of another "
+        "person; by chance: the largest size of the three if readings and faces are shuffled. The largest: "
+        f"{_leakage(found)}; by chance {chance:.2f} in the mean."
+    )
+
+
+def _leakage(found: Mapping[str, Mapping[str, Any]]) -> str:
+    most = {label: largest(entry) for label, entry in found.items()}
+    follow = [label for label, value in most.items() if value > FOLLOWS]
+    said = f"{np.mean(list(most.values())):.2f} in the mean over AUs, {max(most.values()):.2f} at most"
+    return said + (f"; over {FOLLOWS:g} are {', '.join(follow)}" if follow else "")
 
 
 def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:

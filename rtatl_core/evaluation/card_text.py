@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtatl_core.evaluation.audit_text import against_ratings, groups, per_au, rated_groups, summary
+from rtatl_core.evaluation.audit_text import against_ratings, groups, per_au, pose, rated_groups, summary
 from rtatl_core.evaluation.metrics import rounded
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import ACTION_UNITS, au_label
@@ -72,6 +72,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         ]
         if "groups" in strangers:
             parts += ["### Strangers by group", rated_groups(strangers["groups"])]
+        if "pose" in strangers:
+            parts += ["### Strangers who turn their heads", pose(strangers["pose"])]
     if audited := card.get("measured", {}).get("real_faces"):
         parts += [
             "## Real faces, uncoded",

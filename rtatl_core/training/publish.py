@@ -20,7 +20,7 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.flow import flow_error, flow_gain
 from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
-from rtatl_core.evaluation.rated import against_ratings, against_ratings_by_group
+from rtatl_core.evaluation.rated import against_ratings, against_ratings_by_group, pose_where_absent
 from rtatl_core.evaluation.readings import Predicted, predict_store, read_store
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import MAX_INTENSITY, OCCURS, au_label
@@ -206,12 +206,15 @@ def _of_strangers(
     faces = [source for source, _ in rated]
     values = np.concatenate([read_store(network, calibration, one.store, one.rows)[0] for one, network in rated])
     seen = np.concatenate([np.asarray(one.store.rated, np.float32)[one.rows] for one in faces])
-    people = np.concatenate([one.store.subjects[one.rows] for one in faces])
+    people, yaw, pitch = (
+        np.concatenate([getattr(one.store, name)[one.rows] for one in faces]) for name in ("subjects", "yaw", "pitch")
+    )
     found = {
         "what": "rated faces that train and set this calibration, each read by a network that was trained without it",
         "faces": len(values),
         "against_ratings": against_ratings(values, seen, people, aus),
         "groups": against_ratings_by_group(values, seen, people, divisions(faces, table), aus),
+        "pose": pose_where_absent(values, seen, yaw, pitch, aus),
     }
     return {"strangers": found} if found["against_ratings"] else {}
 

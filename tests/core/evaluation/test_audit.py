@@ -30,7 +30,7 @@ from rtatl_core.evaluation.audit import (
     resting,
 )
 from rtatl_core.evaluation.metrics import pcc
-from rtatl_core.evaluation.rated import against_ratings_by_group
+from rtatl_core.evaluation.rated import against_ratings_by_group, largest, pose_where_absent
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
@@ -116,6 +116,24 @@ def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:
     found = pose_leakage([read], AUS)
     assert found["AU01"]["yaw"] == pytest.approx(1)
     assert "AU43" not in found  # it never moves
+
+
+def test_strangers_without_an_au_must_not_read_as_their_heads_turn() -> None:
+    rng = np.random.default_rng(3)
+    yaw, pitch = rng.normal(0, 15, (2, 200)).astype(np.float32)
+    rated = np.zeros((200, 3), np.float32)
+    rated[:60] = 2
+    values = np.stack([np.abs(yaw), rng.normal(size=200), np.ones(200)], axis=1).astype(np.float32)
+    values[:60, 1] = yaw[:60]  # of faces that do show the AU nothing is said
+    found = pose_where_absent(values, rated, yaw, pitch, AUS)
+    assert list(found) == ["AU01", "AU12"], "the third reads the same on all"
+    assert found["AU01"]["faces"] == found["AU12"]["faces"] == 140
+    assert found["AU01"]["abs_yaw"] == 1
+    assert largest(found["AU12"]) < 0.25
+    assert found["AU01"]["by_chance"] == pytest.approx(1.33 / 140**0.5, abs=0.02), "the largest of three half-normals"
+    text = audit_text.pose(found)
+    assert "| AU01 | 140 |" in text
+    assert "1.00 at most; over 0.2 are AU01; by chance 0.1" in text
 
 
 def test_who_is_seen_from_where_is_no_pose_leakage(read: Read) -> None:

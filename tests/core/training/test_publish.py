@@ -97,6 +97,7 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     assert card["measured"]["strangers"]["against_ratings"]["AU12"]["seen"] == 22
     hats = card["measured"]["strangers"]["groups"]["hat"]
     assert {group: entry["rated"] for group, entry in hats.items()} == {"none": 24}, "too few faces wear one"
+    assert card["measured"]["strangers"]["pose"]["AU12"]["faces"] == 22, "those that raters saw lack it"
     before = card["calibration"]
     (out / "last.pt").unlink()  # as if the whole run had been interrupted before it began
     assert main(["train", str(file), "--out", str(out), *flags]) == 2
