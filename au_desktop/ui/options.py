@@ -16,14 +16,13 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QMenu,
     QSlider,
     QVBoxLayout,
     QWidget,
 )
 
 from au_desktop.settings import MOST_FACES, Settings, is_address
-from au_desktop.ui.controls import Button, Segmented
+from au_desktop.ui.controls import Button, MenuButton, Segmented
 from au_desktop.ui.theme import Look
 from rtatl_core.card import DEFAULT_MODEL, bundled_models
 
@@ -62,20 +61,18 @@ class Switch(QAbstractButton):
             painter.drawEllipse(QRectF(18 if on else 4, 4, 14, 14))
 
 
-class ModelButton(Button):
+class ModelButton(MenuButton):
     """Shows the model and opens a menu of those that come with the program, and of a file."""
 
     chosen = Signal(object)
     """Name of a model or path of its weights; None for the default one."""
 
     def __init__(self, look: Look, names: Sequence[str]) -> None:
-        super().__init__(look, "", tip="Choose the weights; the analysis goes on with them at once")
-        self._menu = QMenu(self)
+        super().__init__(look, tip="Choose the weights; the analysis goes on with them at once")
         for name in names:
-            self._menu.addAction(name, lambda name=name: self.chosen.emit(None if name == DEFAULT_MODEL else name))
-        self._menu.addSeparator()
-        self._menu.addAction("Other weights…", self._choose_file)
-        self.clicked.connect(lambda: self._menu.popup(self.mapToGlobal(QPoint(0, self.height() + 4))))
+            self.choices.addAction(name, lambda name=name: self.chosen.emit(None if name == DEFAULT_MODEL else name))
+        self.choices.addSeparator()
+        self.choices.addAction("Other weights…", self._choose_file)
 
     def show_model(self, model: str | None) -> None:
         name = Path(model).stem if model else DEFAULT_MODEL

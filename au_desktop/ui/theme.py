@@ -305,8 +305,12 @@ QMenu::separator {{ height: 1px; background: {t.line}; margin: 6px 4px; }}
 QMenu::indicator {{ width: 0; }}
 
 #Popover {{ background: {t.raised}; border: 1px solid {t.hover}; }}
-#Popover QPushButton[kind=""], #Banner QPushButton[kind=""] {{ background: {t.hover}; }}
-#Popover QPushButton[kind=""]:hover, #Banner QPushButton[kind=""]:hover {{ background: {t.line}; }}
+#Popover QPushButton[kind=""], #Popover QPushButton[kind="menu"], #Banner QPushButton[kind=""] {{
+  background: {t.hover};
+}}
+#Popover QPushButton[kind=""]:hover, #Popover QPushButton[kind="menu"]:hover, #Banner QPushButton[kind=""]:hover {{
+  background: {t.line};
+}}
 QLineEdit {{
   background: {t.window}; border: 1px solid {t.line}; border-radius: 8px; padding: 0 9px; min-height: 28px;
   selection-background-color: {t.accent}; selection-color: {t.on_accent};
@@ -317,7 +321,8 @@ QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.
 QSlider::handle:horizontal {{
   width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: {t.text}; border: 0;
 }}
-QSlider:focus {{ border: 1px solid {t.accent}; border-radius: 6px; }}
+QSlider {{ border: 1px solid transparent; border-radius: 6px; }}
+QSlider:focus {{ border-color: {t.accent}; }}
 
 QSplitter::handle {{ background: {t.line}; }}
 QSplitter::handle:hover {{ background: {t.accent}; }}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QIcon
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -73,6 +74,13 @@ def test_the_app_icon_is_drawn(qapp: QApplication) -> None:
     image = app_icon().pixmap(64, 64).toImage()
     assert image.pixelColor(32, 20).alpha() == 255
     assert image.pixelColor(0, 0).alpha() == 0
+
+
+def test_the_icon_of_a_button_that_cannot_be_used_is_as_faint_as_its_text(look: Look) -> None:
+    button = Button(look, "Start", icon_name="play")
+    drawn = button.icon().pixmap(QSize(18, 18), QIcon.Mode.Disabled).toImage()
+    assert drawn.pixelColor(drawn.width() // 2, drawn.height() // 2) == look.colour("faint")
+    button.deleteLater()
 
 
 def test_the_focus_is_drawn_once(look: Look) -> None:

@@ -78,7 +78,7 @@ def test_names_of_cameras_and_files_are_shown_as_they_are(make_desk: MakeDesk) -
     source.fill_menu()
     desk.window.open_source(SourceSpec("file", "/films/Tom & Jerry", name))
     wait_until(lambda: source.accessibleName() == f"Source: {name}")
-    for shown in (button, source, source.menu_of_sources.actions()[0]):
+    for shown in (button, source, source.choices.actions()[0]):
         assert shown.text().strip() == "Tom && Jerry"
     assert source.label == name
 
@@ -101,7 +101,7 @@ def test_long_names_of_cameras_fit_their_buttons(make_desk: MakeDesk, count: int
 def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
     cameras: list[SourceSpec] = []
     desk = make_desk(cameras=cameras)
-    menu = desk.window.top.source.menu_of_sources
+    menu = desk.window.top.source.choices
     desk.window.top.source.fill_menu()
     assert "No camera found" in [action.text() for action in menu.actions()]
     cameras.append(CAMERA)
@@ -117,7 +117,7 @@ def test_the_source_menu_marks_what_plays(make_desk: MakeDesk) -> None:
 
     def looks() -> dict[str, QImage]:
         button.fill_menu()
-        return {action.text(): action.icon().pixmap(16).toImage() for action in button.menu_of_sources.actions()}
+        return {action.text(): action.icon().pixmap(16).toImage() for action in button.choices.actions()}
 
     def marked() -> list[str]:
         return [text for text, image in looks().items() if image != plain[text]]
