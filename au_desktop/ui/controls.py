@@ -151,8 +151,10 @@ class Segmented(QWidget):
         self._group.idClicked.connect(self.chosen)
 
     def choose(self, index: int) -> None:
-        """Shows that choice without announcing it."""
+        """Shows that choice without announcing it; Tab comes to it, the arrow keys from there to the others."""
         self._group.button(index).setChecked(True)
+        for button in self._group.buttons():
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus if button.isChecked() else Qt.FocusPolicy.NoFocus)
 
     def refuse(self, reason: str | None) -> None:
         """No choice can be made, and the tip says why; None takes that back."""

@@ -119,12 +119,15 @@ class EmptyState(QWidget):
         )
         self._cameras.addStretch()
         self._named.clear()
+        before = self.file
         for camera in cameras[:MOST_CAMERAS]:
             tip = f"Start the camera {camera.name}"
             button = Button(self._look, camera.name, icon_name="camera", kind="big", tip=tip)
             button.setMinimumWidth(1)  # or a long name would widen the window
             button.clicked.connect(lambda _on=False, spec=camera: self.camera_wanted.emit(spec))
             self._cameras.addWidget(button)
+            self.setTabOrder(before, button)
+            before = button
             self._named.append((button, camera.name))
         self._cameras.addStretch()
         self._fit_names()

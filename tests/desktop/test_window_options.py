@@ -121,6 +121,17 @@ def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, 
     assert options.model.text() == "rtatl-synth"
 
 
+def test_the_keyboard_comes_to_the_choice_in_force(make_desk: MakeDesk) -> None:
+    window = make_desk(Settings(curve_seconds=30)).window
+    window.stage.chips["recovered"].setFocus(Qt.FocusReason.TabFocusReason)
+    for key, seconds in ((Qt.Key.Key_Tab, 30), (Qt.Key.Key_Right, 60)):
+        QTest.keyClick(window.focusWidget(), key)
+        assert window.focusWidget().accessibleName() == f"Time span: {seconds} s"
+        assert window.traces.seconds == seconds
+    QTest.keyClick(window, Qt.Key.Key_Tab)
+    assert window.focusWidget() is window.panel.rows
+
+
 def test_a_device_is_offered_only_where_there_is_a_choice(look: Look) -> None:
     parent = QWidget()
     none, some = Options(look, parent), Options(look, parent, devices=("auto", "cpu", "cuda"))

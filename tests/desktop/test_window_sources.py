@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QEvent
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication
@@ -96,6 +96,19 @@ def test_long_names_of_cameras_fit_their_buttons(make_desk: MakeDesk, count: int
         assert len(buttons) == count
         wait_until(lambda buttons=buttons: all(b.width() >= b.sizeHint().width() for b in buttons))
         assert all(empty.rect().contains(button.geometry()) for button in buttons)
+
+
+def test_the_keyboard_comes_to_cameras_where_they_are_seen(make_desk: MakeDesk) -> None:
+    cameras = [CAMERA, SourceSpec("camera", "1", "Another camera")]
+    desk = make_desk(cameras=cameras)
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+    empty.file.setFocus(Qt.FocusReason.TabFocusReason)
+    names = []
+    for _ in range(3):
+        QTest.keyClick(desk.window, Qt.Key.Key_Tab)
+        names.append(desk.window.focusWidget().accessibleName())
+    assert names == [CAMERA.name, "Another camera", "Box"]
 
 
 def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
