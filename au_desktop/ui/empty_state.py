@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
@@ -138,11 +139,16 @@ class EmptyState(QWidget):
         self._fit_names()
 
     def _fit_names(self) -> None:
-        """Long names are cut in their middle, not buttons at both ends."""
-        count = len(self._named)
-        for button, name in self._named:
+        """Long names are cut in their middle, not buttons at both ends; what short ones leave free is theirs."""
+        free = self.width() - 2 * _EDGE + _GAP - len(self._named) * (_AROUND_NAME + _GAP)
+        for button, _name in self._named:
             button.ensurePolished()  # the size before the style sheet is another one
-            button.set_label(name, (self.width() - 2 * _EDGE - (count - 1) * _GAP) // count - _AROUND_NAME)
+        needs = [(button.fontMetrics().horizontalAdvance(name) + 1, button, name) for button, name in self._named]
+        needs.sort(key=itemgetter(0))
+        for i, (need, button, name) in enumerate(needs):
+            room = min(need, free // (len(needs) - i))
+            button.set_label(name, room)
+            free -= room
 
     def _restyle(self) -> None:
         self._picture.setPixmap(pixmap("app", self._look.colour("accent"), 84))

@@ -98,6 +98,14 @@ def test_long_names_of_cameras_fit_their_buttons(make_desk: MakeDesk, count: int
         assert all(empty.rect().contains(button.geometry()) for button in buttons)
 
 
+def test_room_that_short_names_of_cameras_leave_is_for_long_ones(make_desk: MakeDesk) -> None:
+    names = ("Integrated Camera: Integrated C", "OBS", "C920")
+    desk = make_desk(cameras=tuple(SourceSpec("camera", str(i), name) for i, name in enumerate(names)))
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+    assert [button.label for button, _name in empty._named] == list(names)
+
+
 def test_the_keyboard_comes_to_cameras_where_they_are_seen(make_desk: MakeDesk) -> None:
     cameras = [CAMERA, SourceSpec("camera", "1", "Another camera")]
     desk = make_desk(cameras=cameras)
