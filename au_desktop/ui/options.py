@@ -17,11 +17,12 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QSlider,
+    QToolTip,
     QVBoxLayout,
     QWidget,
 )
 
-from au_desktop.settings import MOST_FACES, Settings, is_address
+from au_desktop.settings import MOST_FACES, Settings, host_and_port
 from au_desktop.ui.controls import Button, MenuButton, Segmented
 from au_desktop.ui.theme import Look
 from rtatl_core.card import DEFAULT_MODEL, bundled_models
@@ -132,7 +133,7 @@ class Options(QFrame):
         self.lsl = Switch(look, "Send to the Lab Streaming Layer")
         self.lsl.toggled.connect(lambda on: self.streams_chosen.emit({"lsl": on}))
         self.osc = Switch(look, "Send OSC messages")
-        self.osc.toggled.connect(lambda on: self.streams_chosen.emit({"osc": on}))
+        self.osc.toggled.connect(self._switch_osc)
         self.osc_address = QLineEdit()
         self.osc_address.setAccessibleName("Address that OSC messages go to")
         self.osc_address.setToolTip("HOST:PORT, for example 127.0.0.1:9000")
@@ -217,8 +218,11 @@ class Options(QFrame):
 
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()
-        corner = button.mapToGlobal(QPoint(button.width(), button.height() + 6))
-        self.move(corner.x() - self.width(), corner.y())
+        corner = button.mapToGlobal(QPoint(button.width() - self.width(), button.height() + 6))
+        screen = button.screen().availableGeometry()  # a window may reach beyond it
+        left = max(screen.left(), min(corner.x(), screen.right() + 1 - self.width()))
+        top = max(screen.top(), min(corner.y(), screen.bottom() + 1 - self.height()))
+        self.move(left, top)
         self.show()
 
     def hideEvent(self, event: QHideEvent) -> None:
@@ -232,12 +236,22 @@ class Options(QFrame):
         elif not event.isAutoRepeat():
             act()
 
+    def _switch_osc(self, on: bool) -> None:
+        self.osc_address.clearFocus()  # an address that is still being written counts first
+        self.streams_chosen.emit({"osc": on})
+
     def _choose_address(self) -> None:
-        """What is no address is taken back."""
+        """What is no address is taken back, and a tip says what one is."""
         address = self.osc_address.text().strip()
-        if not is_address(address):
+        try:
+            host_and_port(address)
+        except ValueError as error:
             self.osc_address.setText(self._address)
-        elif address != self._address:
+            if self.isVisible():
+                below = self.osc_address.mapToGlobal(QPoint(0, self.osc_address.height()))
+                QToolTip.showText(below, str(error), self.osc_address)
+            return
+        if address != self._address:
             self.streams_chosen.emit({"osc_address": address})
 
     def _smoothing_moved(self) -> None:

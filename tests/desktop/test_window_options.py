@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QKeyCombination, QSize, Qt
+from PySide6.QtCore import QKeyCombination, QPoint, QSize, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QToolTip, QWidget
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
@@ -119,6 +119,36 @@ def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, 
     options.model.chosen.emit(str(weights))
     assert [settings.model for settings in wanted] == [str(weights)]
     assert options.model.text() == "rtatl-synth"
+
+
+def test_the_settings_stay_on_the_screen(make_desk: MakeDesk) -> None:
+    window = make_desk().window
+    screen = window.screen().availableGeometry().adjusted(0, 0, 2, 2)  # offscreen, Qt imagines a frame that wide
+    for corner in (screen.bottomLeft() - QPoint(0, 60), screen.topLeft() - QPoint(window.width() // 2, 0)):
+        window.move(corner)
+        QTest.mouseClick(window.top.options, LEFT)
+        assert screen.contains(window.options.geometry())
+        window.options.close()
+
+
+def test_an_address_is_taken_with_its_switch_or_said_to_be_none(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    options = desk.window.options
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    options.osc_address.setFocus()
+    options.osc_address.selectAll()
+    QTest.keyClicks(options.osc_address, "127.0.0.1")
+    QTest.keyClick(options.osc_address, Qt.Key.Key_Return)
+    assert options.osc_address.text() == Settings().osc_address
+    assert "HOST:PORT" in QToolTip.text()
+    options.osc_address.setFocus()
+    options.osc_address.selectAll()
+    QTest.keyClicks(options.osc_address, "127.0.0.1:9123")
+    asked: list[object] = []
+    options.streams_chosen.connect(asked.append)
+    QTest.mouseClick(options.osc, LEFT)
+    assert asked == [{"osc_address": "127.0.0.1:9123"}, {"osc": True}]
+    options.close()
 
 
 def test_the_keyboard_comes_to_the_choice_in_force(make_desk: MakeDesk) -> None:
