@@ -350,6 +350,7 @@ class MainWindow(QMainWindow):
         self.stage.show_faces(1)
         self.panel.show_face(None)
         self.traces.clear()
+        self.traces.set_still(spec is not None and spec.still)
         self._show_mirrored()
         self.setWindowTitle(f"{spec.name} \N{EM DASH} AU Desktop" if spec else "AU Desktop")
 
