@@ -121,10 +121,11 @@ def draw_list(
     """What to paint over ``frame.packet.image``, back to front.
 
     layers: names out of ``settings.LAYERS``. selected: a face id, which need not be in the frame; None: the largest.
-    Only the selected face has its regions labelled, so that two faces side by side stay readable.
+    Only the selected face has its regions labelled, so that two faces side by side stay readable; labels lie on top.
     """
     chosen = pick_face(frame, selected)
     drawing: list[Primitive] = []
+    labels: list[Primitive] = []
     for face in frame.faces:
         is_chosen = face is chosen
         if "regions" in layers:
@@ -140,8 +141,8 @@ def draw_list(
         if "box" in layers:
             drawing += _box(face, is_chosen, _tag(face, frame, scale))
         if "regions" in layers and is_chosen:
-            drawing += _region_labels(face, frame.aus, frame.packet.image.shape, scale)
-    return tuple(drawing)
+            labels = _region_labels(face, frame.aus, frame.packet.image.shape, scale)
+    return (*drawing, *labels)
 
 
 def pick_face(frame: AnalysedFrame, wanted: int | None) -> AnalysedFace | None:

@@ -154,6 +154,13 @@ def test_only_the_selected_face_has_labels() -> None:
     assert len(kinds(drawing, Patches)) == 2
 
 
+def test_no_other_face_is_drawn_over_the_labels() -> None:
+    faces = [with_values(a_face(i, 2), {12: 3.0}) for i in range(2)]
+    *_, label = draw_list(frame_of(*faces), ["box", "regions"], selected=0)
+    assert isinstance(label, Label)
+    assert label.ink == "au12"
+
+
 def test_landmarks_are_where_the_observation_says() -> None:
     face = a_face()
     drawing = draw_list(frame_of(face), ["landmarks"])
