@@ -124,12 +124,14 @@ _OVER_PICTURE = {
     "axis-x": "#FF7A70",
     "axis-y": "#7FE08A",
     "axis-z": "#74B8FF",
+    "label": "#E60A0D10",
 }
-"""Over the picture the background is the picture, so these are the same in both themes."""
+"""Over the picture the background is the picture, so these are the same in both themes.
+A label's ground hides as much of a white picture (alpha first) as its smallest text needs to be read."""
 
 
 def over_picture(ink: str) -> QColor:
-    """Colour of one of ``overlay``'s inks."""
+    """Colour of one of ``overlay``'s inks, or of the ground of its labels."""
     if ink.startswith("au"):
         return QColor(AU_COLOURS[int(ink[2:])][0])
     return QColor(_OVER_PICTURE[ink])

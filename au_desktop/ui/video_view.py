@@ -282,7 +282,7 @@ class VideoView(QWidget):
         top = min(max(top, self._target.top() + 6), self._target.bottom() - 26)
         body = QRectF(left, top, width, 20)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(10, 13, 16, 190))
+        painter.setBrush(over_picture("label"))
         painter.drawRoundedRect(body, 5, 5)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(_pen(label.ink, 1.0, 1.0))
