@@ -155,7 +155,7 @@ class EmptyState(QWidget):
 
 
 class Waiting(QWidget):
-    """A turning arc and one line of text. The arc moves only while the widget is seen."""
+    """A line of text, and a turning arc while something is on its way. The arc moves only while the widget is seen."""
 
     def __init__(self, look: Look) -> None:
         super().__init__()
@@ -165,6 +165,7 @@ class Waiting(QWidget):
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
         self._said = ""
+        self._busy = True
         column = QVBoxLayout(self)
         column.setContentsMargins(32, 0, 32, 0)
         column.addStretch()
@@ -175,7 +176,9 @@ class Waiting(QWidget):
         self._timer.setInterval(33)
         self._timer.timeout.connect(self.update)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, busy: bool = True) -> None:
+        self._busy = busy
+        self.update()
         if text != self._said:
             self._said = text
             self._text.setText(breakable(text))
@@ -192,6 +195,8 @@ class Waiting(QWidget):
         self._timer.stop()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        if not self._busy:
+            return
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             ring = QRectF(self.width() / 2 - 14, self._text.y() - 44, 28, 28)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -188,3 +189,23 @@ def test_loading_is_shown_quietly(make_desk: MakeDesk) -> None:
     )
     assert desk.window.stage.waiting.isVisible()
     assert desk.window.stage.waiting.text == "Loading the model\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_nothing_turns_where_nothing_is_on_its_way(make_desk: MakeDesk) -> None:
+    """As in a pause that began before the first picture came."""
+    hang = threading.Event()
+    desk = make_desk(open_source=camera_opener(hang=hang))
+    waiting = desk.window.stage.waiting
+
+    def turns() -> bool:
+        place = waiting.rect().adjusted(0, 0, 0, -waiting.height() // 2)  # above the text
+        before = waiting.grab(place).toImage()
+        return waiting.grab(place).toImage() != before
+
+    desk.window.open_source(CAMERA)
+    wait_until(lambda: desk.bridge.status.state is State.STARTING and waiting.isVisible())
+    wait_until(turns)
+    desk.window.toggle_run()
+    wait_until(lambda: waiting.text == "Paused")
+    assert not turns()
+    hang.set()
