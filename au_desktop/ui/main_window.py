@@ -270,7 +270,7 @@ class MainWindow(QMainWindow):
         try:
             read_card(model)
         except WeightsError as error:
-            self.stage.banner.show_message("error", str(error), passing=True)
+            self.stage.banner.show_message("error", f"These weights cannot be used: {error}.", passing=True)
         else:
             self.stage.banner.pass_away()
             self._change_engine(model=model)

@@ -114,7 +114,9 @@ def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, 
     options = desk.window.options
     options.model.chosen.emit(str(tmp_path / "none.safetensors"))
     assert not wanted
-    assert "none.json is missing; name a .safetensors file" in desk.window.stage.banner.text
+    told = desk.window.stage.banner.text
+    assert told.startswith("These weights cannot be used: ")
+    assert "none.json is missing; name a .safetensors file" in told
     weights = asset("models/rtatl-synth.safetensors")
     options.model.chosen.emit(str(weights))
     assert [settings.model for settings in wanted] == [str(weights)]
