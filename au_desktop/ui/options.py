@@ -159,13 +159,13 @@ class Options(QFrame):
         end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
             ("Smoothing", "Steadier values, a little later; raw ones are recorded too", smoothing),
-            ("Own face", "Compare each face with the same person so far", self.personal),
+            ("Own face", "Compare a face with the same person's earlier frames", self.personal),
             ("Faces", "How many faces are followed at once", self.faces),
             ("Model", "Which network the numbers come from", self.model),
             *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
-            ("Lab Streaming Layer", "Send every frame's numbers to programs in this network", self.lsl),
-            ("OSC", "Send them to a program at this address", osc),
+            ("Lab Streaming Layer", "Send every frame's numbers to programs on this network", self.lsl),
+            ("OSC", "Send the numbers to a program at this address", osc),
         )
         for i, (title, hint, control) in enumerate(rows):
             grid.addWidget(_caption(title, hint), i, 0)

@@ -298,7 +298,7 @@ QPushButton[kind="segment"]:disabled {{ color: {t.faint}; }}
 QPushButton[kind="segment"]:checked:disabled {{ background: transparent; color: {t.dim}; border-color: {t.line}; }}
 #Segmented {{ background: {t.window}; border-radius: 8px; }}
 
-QMenu {{ background: {t.raised}; border: 1px solid {t.hover}; padding: 6px; }}
+QMenu {{ background: {t.raised}; border: 1px solid {t.line}; padding: 6px; }}
 QMenu::item {{ padding: 7px 28px 7px 10px; border-radius: 6px; }}
 QMenu::icon {{ padding-left: 8px; }}
 QMenu::item:selected {{ background: {t.hover}; }}
@@ -306,7 +306,7 @@ QMenu::item:disabled {{ color: {t.faint}; }}
 QMenu::separator {{ height: 1px; background: {t.line}; margin: 6px 4px; }}
 QMenu::indicator {{ width: 0; }}
 
-#Popover {{ background: {t.raised}; border: 1px solid {t.hover}; }}
+#Popover {{ background: {t.raised}; border: 1px solid {t.line}; }}
 #Popover QPushButton[kind=""], #Popover QPushButton[kind="menu"], #Banner QPushButton[kind=""] {{
   background: {t.hover};
 }}
