@@ -76,6 +76,8 @@ class Bridge(QObject):
         self._timer.start()
 
     def stop(self) -> None:
+        """For good: a wake-up that is on its way shows nothing, for the window may be gone by then."""
+        self._views.clear()
         self._timer.stop()
         self._later.stop()
         self.pipeline.view.on_filled = lambda: None

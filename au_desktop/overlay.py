@@ -105,6 +105,7 @@ LABEL_EDGE_PX = 16.0
 """From the middle of a region label to the upper or lower edge of the picture, at least."""
 TAG_PX = 108.0
 """Width on the screen of a box's tag, with air."""
+TAG_HEIGHT_PX = 22.0
 FLOW_CELLS = 13
 FLOW_GAIN = 4.0
 """Arrows are drawn that many times longer than the motion, which is a few percent of the face."""
@@ -120,10 +121,11 @@ def draw_list(
     """What to paint over ``frame.packet.image``, back to front.
 
     layers: names out of ``settings.LAYERS``. selected: a face id, which need not be in the frame; None: the largest.
-    Only the selected face has its regions labelled, so that two faces side by side stay readable.
+    Only the selected face has its regions labelled, so that two faces side by side stay readable; labels lie on top.
     """
     chosen = pick_face(frame, selected)
     drawing: list[Primitive] = []
+    labels: list[Primitive] = []
     for face in frame.faces:
         is_chosen = face is chosen
         if "regions" in layers:
@@ -137,10 +139,10 @@ def draw_list(
         if "pose" in layers:
             drawing += _pose(face)
         if "box" in layers:
-            drawing += _box(face, is_chosen)
+            drawing += _box(face, is_chosen, _tag(face, frame, scale))
         if "regions" in layers and is_chosen:
-            drawing += _region_labels(face, frame.aus, frame.packet.image.shape, scale)
-    return tuple(drawing)
+            labels = _region_labels(face, frame.aus, frame.packet.image.shape, scale)
+    return (*drawing, *labels)
 
 
 def pick_face(frame: AnalysedFrame, wanted: int | None) -> AnalysedFace | None:
@@ -168,7 +170,18 @@ def _padded(face: AnalysedFace) -> tuple[float, float, float, float]:
     return x0 - pad, y0 - 1.6 * pad, x1 + pad, y1 + pad
 
 
-def _box(face: AnalysedFace, chosen: bool) -> list[Primitive]:
+def _tag(face: AnalysedFace, frame: AnalysedFrame, scale: float) -> str:
+    """Its name and how sure it is; the bare number where the tag of another face would lie over it."""
+    x, y, *_ = _padded(face)
+    seen = face.observation
+    for other in frame.faces:
+        other_x, other_y, *_ = _padded(other)
+        if other is not face and abs(x - other_x) * scale < TAG_PX and abs(y - other_y) * scale < TAG_HEIGHT_PX:
+            return f"{seen.face_id}"
+    return f"Face {seen.face_id}  {seen.confidence:.0%}"
+
+
+def _box(face: AnalysedFace, chosen: bool, tag: str) -> list[Primitive]:
     x0, y0, x1, y1 = _padded(face)
     arm = 0.13 * min(x1 - x0, y1 - y0)
     corners = tuple(
@@ -177,11 +190,7 @@ def _box(face: AnalysedFace, chosen: bool) -> list[Primitive]:
         for cy, sy in ((y0, 1), (y1, -1))
     )
     ink = "selected" if chosen else "face"
-    seen = face.observation
-    return [
-        Strokes(corners, ink, width=2.0),
-        Label((x0, y0), f"Face {seen.face_id}  {seen.confidence:.0%}", ink),
-    ]
+    return [Strokes(corners, ink, width=2.0), Label((x0, y0), tag, ink)]
 
 
 # -- landmarks -------------------------------------------------------------------------------------------

@@ -352,25 +352,26 @@ class AURows(QWidget):
             super().keyPressEvent(event)
 
     def describe(self, row: int) -> str:
-        """Tool-tip of a row: name, muscle, FACS grade now."""
+        """What the card says of a row: name, muscle, look, FACS grade now, with empty lines between."""
         number = self.aus[row]
         unit = ACTION_UNITS.get(number)
-        lines = [f"<b>AU{number} {unit.name}</b>", unit.muscle, unit.look] if unit else [f"<b>AU{number}</b>"]
+        lines = [f"AU{number} {unit.name}", unit.muscle, "", unit.look, ""] if unit else [f"AU{number}", ""]
         if self._intensity is not None and self._occurrence is not None:
             value, presence = float(self._intensity[row]), float(self._occurrence[row])
             lines.append(f"{value:.1f} of 5, {grade(value)}; present with a probability of {presence:.0%}")
             if self._sides is not None:
                 left, right = self._sides[row].tolist()
-                lines.append(f"subject's left {left:.1f}, right {right:.1f}")
+                lines.append(f"Subject's left {left:.1f}, right {right:.1f}")
+            lines.append("")
         if trust := TRUST_MEANS.get(self.trust.get(number, "")):
             lines.append(trust)
         lines.append("Click to hide its curve" if number in self.chosen else "Click to show its curve")
-        return "<br>".join(lines)
+        return "\n".join(lines)
 
     def _announce(self) -> None:
         if not self.aus:
             return
         self._current = min(self._current, len(self.aus) - 1)
-        plain = self.describe(self._current).replace("<br>", ", ").replace("<b>", "").replace("</b>", "")
-        self.setAccessibleDescription(plain)
+        lines = self.describe(self._current).splitlines()
+        self.setAccessibleDescription(". ".join(line.removesuffix(".") for line in lines if line))
         QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.DescriptionChanged))

@@ -1,4 +1,4 @@
-"""The small controls all parts share: buttons with an icon, layer chips, a segmented choice, the record
+"""The small controls all parts share: buttons with an icon or a menu, layer chips, a segmented choice, the record
 button.
 
 All take the keyboard (Tab, then Space or Enter) without a click giving them the focus, so that the window's
@@ -11,11 +11,11 @@ import math
 import time
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QIcon, QKeyEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QWidget
 
-from au_desktop.ui.icons import icon
+from au_desktop.ui.icons import icon, pixmap
 from au_desktop.ui.theme import Look, font
 from au_desktop.words import clock, readable_size
 
@@ -78,11 +78,27 @@ class Button(QPushButton):
             super().keyPressEvent(event)
 
     def _show_icon(self) -> None:
-        self.setIcon(icon(self._icon_name, self._icon_colour()) if self._icon_name else QIcon())
+        disabled = self._look.colour("faint")
+        self.setIcon(icon(self._icon_name, self._icon_colour(), disabled=disabled) if self._icon_name else QIcon())
 
     def _icon_colour(self) -> QColor:
         primary = str(self.property("kind")).endswith("primary")
         return self._look.colour("on_accent" if primary else "text")
+
+
+class MenuButton(Button):
+    """Opens a menu below itself, as its chevron says."""
+
+    def __init__(self, look: Look, text: str = "", *, icon_name: str = "", tip: str = "") -> None:
+        super().__init__(look, text, icon_name=icon_name, kind="menu", tip=tip)
+        self.choices = QMenu(self)
+        self.clicked.connect(lambda: self.choices.popup(self.mapToGlobal(QPoint(0, self.height() + 6))))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        with QPainter(self) as painter:
+            sign = pixmap("chevron", self._look.colour("dim"), 16)
+            painter.drawPixmap(self.width() - 26, (self.height() - 16) // 2, sign)
 
 
 class Chip(Button):
@@ -135,8 +151,10 @@ class Segmented(QWidget):
         self._group.idClicked.connect(self.chosen)
 
     def choose(self, index: int) -> None:
-        """Shows that choice without announcing it."""
+        """Shows that choice without announcing it; Tab comes to it, the arrow keys from there to the others."""
         self._group.button(index).setChecked(True)
+        for button in self._group.buttons():
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus if button.isChecked() else Qt.FocusPolicy.NoFocus)
 
     def refuse(self, reason: str | None) -> None:
         """No choice can be made, and the tip says why; None takes that back."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
@@ -119,12 +120,15 @@ class EmptyState(QWidget):
         )
         self._cameras.addStretch()
         self._named.clear()
+        before = self.file
         for camera in cameras[:MOST_CAMERAS]:
             tip = f"Start the camera {camera.name}"
             button = Button(self._look, camera.name, icon_name="camera", kind="big", tip=tip)
             button.setMinimumWidth(1)  # or a long name would widen the window
             button.clicked.connect(lambda _on=False, spec=camera: self.camera_wanted.emit(spec))
             self._cameras.addWidget(button)
+            self.setTabOrder(before, button)
+            before = button
             self._named.append((button, camera.name))
         self._cameras.addStretch()
         self._fit_names()
@@ -135,18 +139,23 @@ class EmptyState(QWidget):
         self._fit_names()
 
     def _fit_names(self) -> None:
-        """Long names are cut in their middle, not buttons at both ends."""
-        count = len(self._named)
-        for button, name in self._named:
+        """Long names are cut in their middle, not buttons at both ends; what short ones leave free is theirs."""
+        free = self.width() - 2 * _EDGE + _GAP - len(self._named) * (_AROUND_NAME + _GAP)
+        for button, _name in self._named:
             button.ensurePolished()  # the size before the style sheet is another one
-            button.set_label(name, (self.width() - 2 * _EDGE - (count - 1) * _GAP) // count - _AROUND_NAME)
+        needs = [(button.fontMetrics().horizontalAdvance(name) + 1, button, name) for button, name in self._named]
+        needs.sort(key=itemgetter(0))
+        for i, (need, button, name) in enumerate(needs):
+            room = min(need, free // (len(needs) - i))
+            button.set_label(name, room)
+            free -= room
 
     def _restyle(self) -> None:
         self._picture.setPixmap(pixmap("app", self._look.colour("accent"), 84))
 
 
 class Waiting(QWidget):
-    """A turning arc and one line of text. The arc moves only while the widget is seen."""
+    """A line of text, and a turning arc while something is on its way. The arc moves only while the widget is seen."""
 
     def __init__(self, look: Look) -> None:
         super().__init__()
@@ -156,6 +165,7 @@ class Waiting(QWidget):
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
         self._said = ""
+        self._busy = True
         column = QVBoxLayout(self)
         column.setContentsMargins(32, 0, 32, 0)
         column.addStretch()
@@ -166,7 +176,9 @@ class Waiting(QWidget):
         self._timer.setInterval(33)
         self._timer.timeout.connect(self.update)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, busy: bool = True) -> None:
+        self._busy = busy
+        self.update()
         if text != self._said:
             self._said = text
             self._text.setText(breakable(text))
@@ -183,6 +195,8 @@ class Waiting(QWidget):
         self._timer.stop()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        if not self._busy:
+            return
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             ring = QRectF(self.width() / 2 - 14, self._text.y() - 44, 28, 28)

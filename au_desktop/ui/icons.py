@@ -29,8 +29,12 @@ def pixmap(name: str, colour: QColor, side: int = 18) -> QPixmap:
     return picture
 
 
-def icon(name: str, colour: QColor, side: int = 18) -> QIcon:
-    return QIcon(pixmap(name, colour, side))
+def icon(name: str, colour: QColor, side: int = 18, *, disabled: QColor | None = None) -> QIcon:
+    """``disabled``: its colour where it cannot be used; without, Qt mixes one of its own."""
+    made = QIcon(pixmap(name, colour, side))
+    if disabled is not None:
+        made.addPixmap(pixmap(name, disabled, side), QIcon.Mode.Disabled)
+    return made
 
 
 def app_icon() -> QIcon:

@@ -270,7 +270,7 @@ class MainWindow(QMainWindow):
         try:
             read_card(model)
         except WeightsError as error:
-            self.stage.banner.show_message("error", str(error), passing=True)
+            self.stage.banner.show_message("error", f"These weights cannot be used: {error}.", passing=True)
         else:
             self.stage.banner.pass_away()
             self._change_engine(model=model)
@@ -350,6 +350,7 @@ class MainWindow(QMainWindow):
         self.stage.show_faces(1)
         self.panel.show_face(None)
         self.traces.clear()
+        self.traces.set_still(spec is not None and spec.still)
         self._show_mirrored()
         self.setWindowTitle(f"{spec.name} \N{EM DASH} AU Desktop" if spec else "AU Desktop")
 

@@ -16,14 +16,14 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QMenu,
     QSlider,
+    QToolTip,
     QVBoxLayout,
     QWidget,
 )
 
-from au_desktop.settings import MOST_FACES, Settings, is_address
-from au_desktop.ui.controls import Button, Segmented
+from au_desktop.settings import MOST_FACES, Settings, host_and_port
+from au_desktop.ui.controls import Button, MenuButton, Segmented
 from au_desktop.ui.theme import Look
 from rtatl_core.card import DEFAULT_MODEL, bundled_models
 
@@ -62,20 +62,18 @@ class Switch(QAbstractButton):
             painter.drawEllipse(QRectF(18 if on else 4, 4, 14, 14))
 
 
-class ModelButton(Button):
+class ModelButton(MenuButton):
     """Shows the model and opens a menu of those that come with the program, and of a file."""
 
     chosen = Signal(object)
     """Name of a model or path of its weights; None for the default one."""
 
     def __init__(self, look: Look, names: Sequence[str]) -> None:
-        super().__init__(look, "", tip="Choose the weights; the analysis goes on with them at once")
-        self._menu = QMenu(self)
+        super().__init__(look, tip="Choose the weights; the analysis goes on with them at once")
         for name in names:
-            self._menu.addAction(name, lambda name=name: self.chosen.emit(None if name == DEFAULT_MODEL else name))
-        self._menu.addSeparator()
-        self._menu.addAction("Other weights…", self._choose_file)
-        self.clicked.connect(lambda: self._menu.popup(self.mapToGlobal(QPoint(0, self.height() + 4))))
+            self.choices.addAction(name, lambda name=name: self.chosen.emit(None if name == DEFAULT_MODEL else name))
+        self.choices.addSeparator()
+        self.choices.addAction("Other weights…", self._choose_file)
 
     def show_model(self, model: str | None) -> None:
         name = Path(model).stem if model else DEFAULT_MODEL
@@ -135,7 +133,7 @@ class Options(QFrame):
         self.lsl = Switch(look, "Send to the Lab Streaming Layer")
         self.lsl.toggled.connect(lambda on: self.streams_chosen.emit({"lsl": on}))
         self.osc = Switch(look, "Send OSC messages")
-        self.osc.toggled.connect(lambda on: self.streams_chosen.emit({"osc": on}))
+        self.osc.toggled.connect(self._switch_osc)
         self.osc_address = QLineEdit()
         self.osc_address.setAccessibleName("Address that OSC messages go to")
         self.osc_address.setToolTip("HOST:PORT, for example 127.0.0.1:9000")
@@ -161,13 +159,13 @@ class Options(QFrame):
         end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
             ("Smoothing", "Steadier values, a little later; raw ones are recorded too", smoothing),
-            ("Own face", "Compare each face with the same person so far", self.personal),
+            ("Own face", "Compare a face with the same person's earlier frames", self.personal),
             ("Faces", "How many faces are followed at once", self.faces),
             ("Model", "Which network the numbers come from", self.model),
             *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
-            ("Lab Streaming Layer", "Send every frame's numbers to programs in this network", self.lsl),
-            ("OSC", "Send them to a program at this address", osc),
+            ("Lab Streaming Layer", "Send every frame's numbers to programs on this network", self.lsl),
+            ("OSC", "Send the numbers to a program at this address", osc),
         )
         for i, (title, hint, control) in enumerate(rows):
             grid.addWidget(_caption(title, hint), i, 0)
@@ -220,8 +218,11 @@ class Options(QFrame):
 
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()
-        corner = button.mapToGlobal(QPoint(button.width(), button.height() + 6))
-        self.move(corner.x() - self.width(), corner.y())
+        corner = button.mapToGlobal(QPoint(button.width() - self.width(), button.height() + 6))
+        screen = button.screen().availableGeometry()  # a window may reach beyond it
+        left = max(screen.left(), min(corner.x(), screen.right() + 1 - self.width()))
+        top = max(screen.top(), min(corner.y(), screen.bottom() + 1 - self.height()))
+        self.move(left, top)
         self.show()
 
     def hideEvent(self, event: QHideEvent) -> None:
@@ -235,12 +236,22 @@ class Options(QFrame):
         elif not event.isAutoRepeat():
             act()
 
+    def _switch_osc(self, on: bool) -> None:
+        self.osc_address.clearFocus()  # an address that is still being written counts first
+        self.streams_chosen.emit({"osc": on})
+
     def _choose_address(self) -> None:
-        """What is no address is taken back."""
+        """What is no address is taken back, and a tip says what one is."""
         address = self.osc_address.text().strip()
-        if not is_address(address):
+        try:
+            host_and_port(address)
+        except ValueError as error:
             self.osc_address.setText(self._address)
-        elif address != self._address:
+            if self.isVisible():
+                below = self.osc_address.mapToGlobal(QPoint(0, self.osc_address.height()))
+                QToolTip.showText(below, str(error), self.osc_address)
+            return
+        if address != self._address:
             self.streams_chosen.emit({"osc_address": address})
 
     def _smoothing_moved(self) -> None:

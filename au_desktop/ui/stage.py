@@ -147,7 +147,8 @@ class Stage(QWidget):
                     State.RECONNECTING: f"{name} went away; it continues as soon as it is back…",
                     State.FINISHED: f"{name} has ended.",
                     State.PAUSED: "Paused",
-                }.get(status.state, f"Opening {name}…")
+                }.get(status.state, f"Opening {name}…"),
+                busy=status.state not in (State.FINISHED, State.PAUSED),
             )
         self.video.set_dimmed(status.state is State.RECONNECTING)
         if self._pages.currentWidget() is not page:

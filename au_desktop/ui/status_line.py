@@ -127,6 +127,7 @@ class StatusLine(QWidget):
             painter.setPen(look.colour("text" if self._said else "faint"))
             right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
             room = QRectF(x, 0, self.width() - 20 - x, self.height())
-            told = self._said or self._right  # of a long sentence the end, which follows the name in it
-            told = painter.fontMetrics().elidedText(told, Qt.TextElideMode.ElideLeft, int(room.width()))
+            # Of a long sentence the end is kept, which follows the name in it; else the streams, which begin it.
+            cut = Qt.TextElideMode.ElideLeft if self._said else Qt.TextElideMode.ElideRight
+            told = painter.fontMetrics().elidedText(self._said or self._right, cut, int(room.width()))
             painter.drawText(room, right, told)

@@ -124,12 +124,14 @@ _OVER_PICTURE = {
     "axis-x": "#FF7A70",
     "axis-y": "#7FE08A",
     "axis-z": "#74B8FF",
+    "label": "#E60A0D10",
 }
-"""Over the picture the background is the picture, so these are the same in both themes."""
+"""Over the picture the background is the picture, so these are the same in both themes.
+A label's ground hides as much of a white picture (alpha first) as its smallest text needs to be read."""
 
 
 def over_picture(ink: str) -> QColor:
-    """Colour of one of ``overlay``'s inks."""
+    """Colour of one of ``overlay``'s inks, or of the ground of its labels."""
     if ink.startswith("au"):
         return QColor(AU_COLOURS[int(ink[2:])][0])
     return QColor(_OVER_PICTURE[ink])
@@ -296,7 +298,7 @@ QPushButton[kind="segment"]:disabled {{ color: {t.faint}; }}
 QPushButton[kind="segment"]:checked:disabled {{ background: transparent; color: {t.dim}; border-color: {t.line}; }}
 #Segmented {{ background: {t.window}; border-radius: 8px; }}
 
-QMenu {{ background: {t.raised}; border: 1px solid {t.hover}; padding: 6px; }}
+QMenu {{ background: {t.raised}; border: 1px solid {t.line}; padding: 6px; }}
 QMenu::item {{ padding: 7px 28px 7px 10px; border-radius: 6px; }}
 QMenu::icon {{ padding-left: 8px; }}
 QMenu::item:selected {{ background: {t.hover}; }}
@@ -304,9 +306,13 @@ QMenu::item:disabled {{ color: {t.faint}; }}
 QMenu::separator {{ height: 1px; background: {t.line}; margin: 6px 4px; }}
 QMenu::indicator {{ width: 0; }}
 
-#Popover {{ background: {t.raised}; border: 1px solid {t.hover}; }}
-#Popover QPushButton[kind=""], #Banner QPushButton[kind=""] {{ background: {t.hover}; }}
-#Popover QPushButton[kind=""]:hover, #Banner QPushButton[kind=""]:hover {{ background: {t.line}; }}
+#Popover {{ background: {t.raised}; border: 1px solid {t.line}; }}
+#Popover QPushButton[kind=""], #Popover QPushButton[kind="menu"], #Banner QPushButton[kind=""] {{
+  background: {t.hover};
+}}
+#Popover QPushButton[kind=""]:hover, #Popover QPushButton[kind="menu"]:hover, #Banner QPushButton[kind=""]:hover {{
+  background: {t.line};
+}}
 QLineEdit {{
   background: {t.window}; border: 1px solid {t.line}; border-radius: 8px; padding: 0 9px; min-height: 28px;
   selection-background-color: {t.accent}; selection-color: {t.on_accent};
@@ -317,7 +323,8 @@ QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.
 QSlider::handle:horizontal {{
   width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: {t.text}; border: 0;
 }}
-QSlider:focus {{ border: 1px solid {t.accent}; border-radius: 6px; }}
+QSlider {{ border: 1px solid transparent; border-radius: 6px; }}
+QSlider:focus {{ border-color: {t.accent}; }}
 
 QSplitter::handle {{ background: {t.line}; }}
 QSplitter::handle:hover {{ background: {t.accent}; }}

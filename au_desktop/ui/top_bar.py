@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.sources import DEMO, SourceSpec
-from au_desktop.ui.controls import Button, RecordButton, literal
-from au_desktop.ui.icons import icon, pixmap
+from au_desktop.ui.controls import Button, MenuButton, RecordButton, literal
+from au_desktop.ui.icons import icon
 from au_desktop.ui.theme import Look, font
 
 ListCameras = Callable[[], Sequence[SourceSpec]]
@@ -20,7 +20,7 @@ _ICONS = {"camera": "camera", "file": "film", "stream": "camera", "demo": "demo"
 _THEME_ICONS = {"dark": "moon", "light": "sun", "system": "system"}
 
 
-class SourceButton(Button):
+class SourceButton(MenuButton):
     """Shows the source and opens a menu of cameras, file and demo. Cameras are looked up when the menu
     opens."""
 
@@ -30,12 +30,10 @@ class SourceButton(Button):
 
     def __init__(self, look: Look, list_cameras: ListCameras) -> None:
         tip = "Choose a camera, a video, a photo or the demo"
-        super().__init__(look, "Choose a source", icon_name="camera", kind="menu", tip=tip)
+        super().__init__(look, "Choose a source", icon_name="camera", tip=tip)
         self._list_cameras = list_cameras
         self._spec: SourceSpec | None = None
-        self.menu_of_sources = QMenu(self)
-        self.menu_of_sources.aboutToShow.connect(self.fill_menu)
-        self.clicked.connect(self.open_menu)
+        self.choices.aboutToShow.connect(self.fill_menu)
         self.setMaximumWidth(260)
 
     def show_source(self, spec: SourceSpec | None) -> None:
@@ -47,17 +45,8 @@ class SourceButton(Button):
         self.setAccessibleName(f"Source: {name}")
         self.set_icon(_ICONS[spec.kind] if spec else "camera")
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        with QPainter(self) as painter:
-            sign = pixmap("chevron", self._look.colour("dim"), 16)
-            painter.drawPixmap(self.width() - 26, (self.height() - 16) // 2, sign)
-
-    def open_menu(self) -> None:
-        self.menu_of_sources.popup(self.mapToGlobal(QPoint(0, self.height() + 6)))
-
     def fill_menu(self) -> None:
-        menu = self.menu_of_sources
+        menu = self.choices
         menu.clear()
         cameras = self._list_cameras()
         for camera in cameras:
@@ -75,7 +64,7 @@ class SourceButton(Button):
         playing = self._spec
         is_current = spec and playing and (spec.kind, spec.name) == (playing.kind, playing.name)
         picture = icon(icon_name, self._look.colour("accent" if is_current else "dim"))
-        action = self.menu_of_sources.addAction(picture, text)
+        action = self.choices.addAction(picture, text)
         action.setEnabled(wanted is not None)
         if wanted is not None:
             action.triggered.connect(lambda _on=False: wanted())

@@ -29,7 +29,8 @@ REPAINT_EVERY_S = 0.05
 GUTTER = 64
 LANE_MIN = 22
 """Pixels that a lane has at least: names can be read, and curves seen. More lanes than fit are scrolled."""
-
+_HINT = "Click an action unit to show or hide its curve"
+_NO_TIME = "A photo has no time, and so no curves"
 
 _EVERYWHERE = QRectF(-2 * CURVE_SECONDS[-1], -LANE, 2 * CURVE_SECONDS[-1], LANE * (len(ACTION_UNITS) + 2))
 """Seconds up to now, and every lane there may be."""
@@ -117,7 +118,7 @@ class TracePlot(QWidget):
 
         self._title = title = QLabel("Curves")
         title.setObjectName("Title")
-        self._hint = QLabel("Click an action unit to show or hide its curve")
+        self._hint = QLabel(_HINT)
         self._hint.setObjectName("Faint")
         self._hint.setMinimumWidth(1)  # or the window could not become narrower than it
         self._span = Segmented(
@@ -169,8 +170,11 @@ class TracePlot(QWidget):
         self._restyle()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The hint goes before it would be cut off."""
         super().resizeEvent(event)
+        self._fit_hint()
+
+    def _fit_hint(self) -> None:
+        """The hint goes before it would be cut off."""
         wanted = sum(part.sizeHint().width() for part in (self._title, self._hint, self._span))
         self._hint.setVisible(wanted + 70 <= self.width())  # margins and gaps
 
@@ -199,6 +203,11 @@ class TracePlot(QWidget):
         self._rebuild()
         if len(added) == 1:
             self._bring_into_view(*added)
+
+    def set_still(self, still: bool) -> None:
+        """Whether it is a photo, for which lanes stay empty."""
+        self._hint.setText(_NO_TIME if still else _HINT)
+        self._fit_hint()
 
     def set_seconds(self, seconds: int) -> None:
         self._seconds = seconds

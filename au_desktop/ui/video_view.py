@@ -235,7 +235,9 @@ class VideoView(QWidget):
                 case Picture():
                     self._paint_small_picture(painter, primitive)
                 case Label():
+                    painter.setClipping(False)
                     self._paint_label(painter, primitive)
+                    painter.setClipping(True)
 
     def _twice(self, painter: QPainter, width: float, draw: Callable[[Any], None], what: object) -> None:
         """Draws once; on a dense screen thin lines a second time, half a pixel off, so that they look as wide as
@@ -275,14 +277,15 @@ class VideoView(QWidget):
         width = text_width + 14
         left = x if to_right else x - width
         is_tag = not label.ink.startswith("au")
-        # A box's tag stands on the box; a region's label is centred on its line. Both stay inside the
-        # picture.
+        # A box's tag stands on the box, inside the picture; a region's label is centred on its line, and where the
+        # picture has no room beside the face it lies beside the picture.
         top = y - 26 if is_tag else y - 10
-        left = min(max(left, self._target.left() + 6), self._target.right() - width - 6)
+        within = self._target if is_tag else QRectF(self.rect())
+        left = min(max(left, within.left() + 6), within.right() - width - 6)
         top = min(max(top, self._target.top() + 6), self._target.bottom() - 26)
         body = QRectF(left, top, width, 20)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(10, 13, 16, 190))
+        painter.setBrush(over_picture("label"))
         painter.drawRoundedRect(body, 5, 5)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(_pen(label.ink, 1.0, 1.0))

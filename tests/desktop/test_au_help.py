@@ -104,6 +104,16 @@ def test_a_card_is_as_high_as_what_it_holds(rows: AURows) -> None:
     assert rows.help.height() < 2 * au_help.FACE
 
 
+def test_the_card_is_written_in_weights_that_come_with_the_program(rows: AURows) -> None:
+    """Bold would be Qt's own, smeared."""
+    rest_on(rows, 2)
+    told = rows.help._text.text()
+    assert "AU12 Lip corner puller</span>" in told
+    assert "<b>" not in told
+    rows.setFocus()
+    assert rows.accessibleDescription().startswith("AU1 Inner brow raiser. frontalis, pars medialis. The inner ")
+
+
 def test_leaving_closes_the_card(rows: AURows) -> None:
     rest_on(rows, 1)
     assert rows.help.isVisible()
@@ -127,7 +137,7 @@ def test_sides_are_told_and_drawn_apart(rows: AURows) -> None:
     intensity, occurrence = np.array([0, 0, 2.5], np.float32), np.array([0, 0, 1], np.float32)
     sides = np.array([[0, 0], [0, 0], [4, 1]], np.float32)
     rows.show_values(intensity, occurrence, sides)
-    assert "subject's left 4.0, right 1.0" in rows.describe(2)
+    assert "Subject's left 4.0, right 1.0" in rows.describe(2)
     image = rows.grab().toImage()
     x0, x1 = rows.bar_span()
     middle, at = rows._middle(2), x0 + int(2.5 / 5 * (x1 - x0))

@@ -56,6 +56,19 @@ def test_views_get_the_newest_frame_once(bridge: Bridge, pipeline: StillPipeline
     assert bridge.latest.packet.number == 3
 
 
+def test_a_wake_up_that_comes_after_the_end_shows_nothing(
+    qapp: QApplication, bridge: Bridge, pipeline: StillPipeline
+) -> None:
+    shown: list[AnalysedFrame] = []
+    bridge.add_view(shown.append)
+    bridge.start()
+    pipeline.view.put(a_frame(1))
+    bridge.stop()
+    bridge.tick()
+    qapp.processEvents()
+    assert not shown
+
+
 def test_a_filled_slot_wakes_the_window(
     qapp: QApplication, pipeline: StillPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QIcon
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -12,7 +13,7 @@ from au_desktop.settings import Settings
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.controls import Button
 from au_desktop.ui.icons import app_icon
-from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look, Theme
+from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look, Theme, over_picture
 from au_desktop.words import clock, readable_size
 from rtatl_core.facs import ACTION_UNITS
 
@@ -29,8 +30,7 @@ def test_readable_figures() -> None:
     assert [grade(v) for v in (0.5, 0.99)] == ["below A", "below A"], "the program counts it as absent"
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
-def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
+def contrast(one: str, other: str) -> float:
     """4.5 to 1 is what WCAG 2.2 asks of text (level AA)."""
 
     def luminance(colour: str) -> float:
@@ -38,15 +38,26 @@ def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         return float(linear @ (0.2126, 0.7152, 0.0722))
 
-    def contrast(one: str, other: str) -> float:
-        low, high = sorted((luminance(one), luminance(other)))
-        return (high + 0.05) / (low + 0.05)
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
     for ink in (theme.text, theme.dim, theme.faint):
         for behind in (theme.stage, theme.window, theme.surface, theme.raised):
             assert contrast(ink, behind) >= 4.5, (ink, behind)
     assert contrast(theme.on_accent, theme.accent) >= 4.5
     assert contrast(theme.warning, theme.surface) >= 4.5, "the status line tells of dropped frames in it"
+
+
+def test_labels_over_a_white_picture_can_be_read() -> None:
+    ground = over_picture("label")
+    shines = 255 * (1 - ground.alphaF())
+    parts = (round(ground.alphaF() * part + shines) for part in (ground.red(), ground.green(), ground.blue()))
+    behind = "#" + "".join(f"{part:02x}" for part in parts)
+    for ink in ("face", "selected", *(f"au{au}" for au in AU_COLOURS)):
+        assert contrast(over_picture(ink).name(), behind) >= 4.5, ink
 
 
 def test_every_au_has_its_own_colour() -> None:
@@ -73,6 +84,13 @@ def test_the_app_icon_is_drawn(qapp: QApplication) -> None:
     image = app_icon().pixmap(64, 64).toImage()
     assert image.pixelColor(32, 20).alpha() == 255
     assert image.pixelColor(0, 0).alpha() == 0
+
+
+def test_the_icon_of_a_button_that_cannot_be_used_is_as_faint_as_its_text(look: Look) -> None:
+    button = Button(look, "Start", icon_name="play")
+    drawn = button.icon().pixmap(QSize(18, 18), QIcon.Mode.Disabled).toImage()
+    assert drawn.pixelColor(drawn.width() // 2, drawn.height() // 2) == look.colour("faint")
+    button.deleteLater()
 
 
 def test_the_focus_is_drawn_once(look: Look) -> None:

@@ -63,6 +63,14 @@ def test_box_names_the_face_and_marks_the_selected_one() -> None:
     assert [label.ink for label in gone] == ["face", "face"], "nobody takes the place of the selected one"
 
 
+def test_tags_that_would_lie_over_each_other_are_bare_numbers() -> None:
+    frame = frame_of(*(a_face(i, 3) for i in range(3)))
+    for scale, texts in ((1.0, [f"Face {i}  95%" for i in range(3)]), (0.3, ["0", "1", "2"])):
+        assert [label.text for label in kinds(draw_list(frame, ["box"], scale=scale), Label)] == texts
+    (alone,) = kinds(draw_list(frame_of(a_face()), ["box"], scale=0.1), Label)
+    assert alone.text == "Face 0  95%"
+
+
 def test_pick_face() -> None:
     frame = frame_of(a_face(0, 2), a_face(1, 2))
     assert pick_face(frame, 1) is frame.faces[1]
@@ -144,6 +152,13 @@ def test_only_the_selected_face_has_labels() -> None:
     right = faces[1].observation.box
     assert label.at[0] > right[2] or label.at[0] < right[0]
     assert len(kinds(drawing, Patches)) == 2
+
+
+def test_no_other_face_is_drawn_over_the_labels() -> None:
+    faces = [with_values(a_face(i, 2), {12: 3.0}) for i in range(2)]
+    *_, label = draw_list(frame_of(*faces), ["box", "regions"], selected=0)
+    assert isinstance(label, Label)
+    assert label.ink == "au12"
 
 
 def test_landmarks_are_where_the_observation_says() -> None:

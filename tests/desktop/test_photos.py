@@ -123,5 +123,8 @@ def test_the_window_calls_it_a_photo(make_desk: MakeDesk, photo: Path) -> None:
     desk.window.open_file(str(photo))
     wait_until(lambda: desk.window.top.run.label == "Look again")
     wait_until(lambda: desk.window.line.text == "Photo  320 \N{MULTIPLICATION SIGN} 240   CPU")
+    assert "no curves" in desk.window.traces._hint.text()
     QTest.mouseClick(desk.window.top.run, Qt.MouseButton.LeftButton)
     wait_until(lambda: desk.window.top.run.label == "Look again")
+    desk.window.open_demo()
+    assert "no curves" not in desk.window.traces._hint.text()

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QKeyCombination, QSize, Qt
+from PySide6.QtCore import QKeyCombination, QPoint, QSize, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QToolTip, QWidget
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
@@ -114,11 +114,54 @@ def test_other_weights_are_looked_at_before_they_are_taken(make_desk: MakeDesk, 
     options = desk.window.options
     options.model.chosen.emit(str(tmp_path / "none.safetensors"))
     assert not wanted
-    assert "none.json is missing; name a .safetensors file" in desk.window.stage.banner.text
+    told = desk.window.stage.banner.text
+    assert told.startswith("These weights cannot be used: ")
+    assert "none.json is missing; name a .safetensors file" in told
     weights = asset("models/rtatl-synth.safetensors")
     options.model.chosen.emit(str(weights))
     assert [settings.model for settings in wanted] == [str(weights)]
     assert options.model.text() == "rtatl-synth"
+
+
+def test_the_settings_stay_on_the_screen(make_desk: MakeDesk) -> None:
+    window = make_desk().window
+    screen = window.screen().availableGeometry().adjusted(0, 0, 2, 2)  # offscreen, Qt imagines a frame that wide
+    for corner in (screen.bottomLeft() - QPoint(0, 60), screen.topLeft() - QPoint(window.width() // 2, 0)):
+        window.move(corner)
+        QTest.mouseClick(window.top.options, LEFT)
+        assert screen.contains(window.options.geometry())
+        window.options.close()
+
+
+def test_an_address_is_taken_with_its_switch_or_said_to_be_none(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    options = desk.window.options
+    QTest.mouseClick(desk.window.top.options, LEFT)
+    options.osc_address.setFocus()
+    options.osc_address.selectAll()
+    QTest.keyClicks(options.osc_address, "127.0.0.1")
+    QTest.keyClick(options.osc_address, Qt.Key.Key_Return)
+    assert options.osc_address.text() == Settings().osc_address
+    assert "HOST:PORT" in QToolTip.text()
+    options.osc_address.setFocus()
+    options.osc_address.selectAll()
+    QTest.keyClicks(options.osc_address, "127.0.0.1:9123")
+    asked: list[object] = []
+    options.streams_chosen.connect(asked.append)
+    QTest.mouseClick(options.osc, LEFT)
+    assert asked == [{"osc_address": "127.0.0.1:9123"}, {"osc": True}]
+    options.close()
+
+
+def test_the_keyboard_comes_to_the_choice_in_force(make_desk: MakeDesk) -> None:
+    window = make_desk(Settings(curve_seconds=30)).window
+    window.stage.chips["recovered"].setFocus(Qt.FocusReason.TabFocusReason)
+    for key, seconds in ((Qt.Key.Key_Tab, 30), (Qt.Key.Key_Right, 60)):
+        QTest.keyClick(window.focusWidget(), key)
+        assert window.focusWidget().accessibleName() == f"Time span: {seconds} s"
+        assert window.traces.seconds == seconds
+    QTest.keyClick(window, Qt.Key.Key_Tab)
+    assert window.focusWidget() is window.panel.rows
 
 
 def test_a_device_is_offered_only_where_there_is_a_choice(look: Look) -> None:

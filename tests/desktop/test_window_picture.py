@@ -14,9 +14,11 @@ from PySide6.QtWidgets import QApplication
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from au_desktop.ui import au_panel
-from rtatl_core.handoffs import AnalysedFrame
+from au_desktop.ui.theme import Look
+from au_desktop.ui.video_view import VideoView
+from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.fakes import AUS, CAMERA, camera_opener, file_spec, intensities, make_face
+from tests.desktop.fakes import AUS, CAMERA, camera_opener, file_spec, intensities, make_face, picture
 from tests.desktop.hands import LEFT, live, press
 
 
@@ -78,6 +80,22 @@ def test_recovered_patches_are_painted_in_place(make_desk: MakeDesk, mirror: boo
         assert right.red() > first.red() + 60
         assert down.green() > first.green() + 60
         assert abs(first.blue() - 60) < 12
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_labels_lie_beside_a_picture_that_has_no_room_for_them(look: Look, mirror: bool) -> None:
+    """Not over the face: a tall picture leaves the widget free at its sides."""
+    packet = FramePacket(picture((120, 480)), 1, 0.4, 0.0)
+    video = VideoView(look)
+    video.resize(600, 500)
+    video.set_mirrored(mirror)
+    video.set_layers(frozenset({"regions"}))
+    video.show_frame(AnalysedFrame(packet, (make_face(packet, 0, 1, AUS),), AUS))
+    shown, place = video.grab().toImage(), video._target.toRect()
+    beside = shown.copy(0, 0, place.left(), 500) if mirror else shown.copy(place.right() + 1, 0, place.left() - 1, 500)
+    stage = look.colour("stage")
+    assert any(beside.pixelColor(x, y) != stage for x in range(0, 180, 4) for y in range(0, 500, 4))
+    video.deleteLater()
 
 
 @pytest.mark.parametrize(("layer", "lacks"), [("flow", "flow"), ("recovered", "inpainting")])

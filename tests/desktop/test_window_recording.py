@@ -300,6 +300,19 @@ def test_a_sentence_in_the_status_line_is_cut_where_it_can_be_seen_and_goes_with
     assert told not in line.text
 
 
+def test_streams_are_seen_in_a_narrow_window_too(make_desk: MakeDesk) -> None:
+    """What is cut of a long address is its end, not that numbers are sent."""
+    desk = live(make_desk())
+    line, status = desk.window.line, desk.bridge.status
+
+    def shown(stream: str) -> QImage:
+        line.show_status(replace(status, streams=(stream,)), None)
+        return line.grab().toImage()
+
+    assert shown(f"OSC to {'host.' * 40}example:9000") == shown(f"OSC to {'host.' * 40}example:9001")
+    assert shown(f"LSL   OSC to {'host.' * 40}") != shown(f"OSC to {'host.' * 40}")
+
+
 def test_a_key_marks_moments_of_a_recording(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     press(desk, Qt.Key.Key_R)

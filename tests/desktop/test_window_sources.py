@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QEvent
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication
@@ -78,7 +79,7 @@ def test_names_of_cameras_and_files_are_shown_as_they_are(make_desk: MakeDesk) -
     source.fill_menu()
     desk.window.open_source(SourceSpec("file", "/films/Tom & Jerry", name))
     wait_until(lambda: source.accessibleName() == f"Source: {name}")
-    for shown in (button, source, source.menu_of_sources.actions()[0]):
+    for shown in (button, source, source.choices.actions()[0]):
         assert shown.text().strip() == "Tom && Jerry"
     assert source.label == name
 
@@ -98,10 +99,31 @@ def test_long_names_of_cameras_fit_their_buttons(make_desk: MakeDesk, count: int
         assert all(empty.rect().contains(button.geometry()) for button in buttons)
 
 
+def test_room_that_short_names_of_cameras_leave_is_for_long_ones(make_desk: MakeDesk) -> None:
+    names = ("Integrated Camera: Integrated C", "OBS", "C920")
+    desk = make_desk(cameras=tuple(SourceSpec("camera", str(i), name) for i, name in enumerate(names)))
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+    assert [button.label for button, _name in empty._named] == list(names)
+
+
+def test_the_keyboard_comes_to_cameras_where_they_are_seen(make_desk: MakeDesk) -> None:
+    cameras = [CAMERA, SourceSpec("camera", "1", "Another camera")]
+    desk = make_desk(cameras=cameras)
+    empty = desk.window.stage.empty
+    wait_until(empty.isVisible)
+    empty.file.setFocus(Qt.FocusReason.TabFocusReason)
+    names = []
+    for _ in range(3):
+        QTest.keyClick(desk.window, Qt.Key.Key_Tab)
+        names.append(desk.window.focusWidget().accessibleName())
+    assert names == [CAMERA.name, "Another camera", "Box"]
+
+
 def test_the_source_menu_looks_for_cameras_when_it_opens(make_desk: MakeDesk) -> None:
     cameras: list[SourceSpec] = []
     desk = make_desk(cameras=cameras)
-    menu = desk.window.top.source.menu_of_sources
+    menu = desk.window.top.source.choices
     desk.window.top.source.fill_menu()
     assert "No camera found" in [action.text() for action in menu.actions()]
     cameras.append(CAMERA)
@@ -117,7 +139,7 @@ def test_the_source_menu_marks_what_plays(make_desk: MakeDesk) -> None:
 
     def looks() -> dict[str, QImage]:
         button.fill_menu()
-        return {action.text(): action.icon().pixmap(16).toImage() for action in button.menu_of_sources.actions()}
+        return {action.text(): action.icon().pixmap(16).toImage() for action in button.choices.actions()}
 
     def marked() -> list[str]:
         return [text for text, image in looks().items() if image != plain[text]]
@@ -167,3 +189,23 @@ def test_loading_is_shown_quietly(make_desk: MakeDesk) -> None:
     )
     assert desk.window.stage.waiting.isVisible()
     assert desk.window.stage.waiting.text == "Loading the model\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_nothing_turns_where_nothing_is_on_its_way(make_desk: MakeDesk) -> None:
+    """As in a pause that began before the first picture came."""
+    hang = threading.Event()
+    desk = make_desk(open_source=camera_opener(hang=hang))
+    waiting = desk.window.stage.waiting
+
+    def turns() -> bool:
+        place = waiting.rect().adjusted(0, 0, 0, -waiting.height() // 2)  # above the text
+        before = waiting.grab(place).toImage()
+        return waiting.grab(place).toImage() != before
+
+    desk.window.open_source(CAMERA)
+    wait_until(lambda: desk.bridge.status.state is State.STARTING and waiting.isVisible())
+    wait_until(turns)
+    desk.window.toggle_run()
+    wait_until(lambda: waiting.text == "Paused")
+    assert not turns()
+    hang.set()
