@@ -59,6 +59,7 @@ def test_pictures_come_with_their_truth(sources: Sources, tmp_path: Path) -> Non
         assert all(row[f"lm{point}_x"] for point in range(LANDMARKS))
     clip = [row for row in table if row["clip"]]
     assert [float(row["time"]) for row in clip] == pytest.approx(np.arange(6) / 10)
+    assert {row["seed"] for row in clip} == {"7-3-0-0"}, "one draw for the whole clip"
     with np.load(out / "flow" / f"{Path(clip[0]['image']).stem}.npz") as stored:
         assert str(stored["to"]) == clip[2]["image"]  # .2 s later
         assert stored["flow"].shape == (16, 16, 2)
