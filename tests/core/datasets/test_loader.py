@@ -219,6 +219,15 @@ def test_stored_flow_is_as_long_as_flow_found_while_training(tmp_path: Path) -> 
     assert ours @ theirs / (theirs @ theirs) == pytest.approx(1, abs=0.1)
 
 
+def test_a_mirrored_cell_has_the_motion_of_its_counterpart() -> None:
+    field = np.zeros((36, 36, 2), np.float32)
+    field[..., 0] = np.arange(36) ** 2 / 60_000
+    mirror = np.array([[-1, 0, 112 - 1 + 16], [0, 1, -16]], np.float32)
+    expected = -field[0, 31 - np.arange(28), 0]
+    found = warp_flow(field, mirror, ChipLayout(112, 16))
+    np.testing.assert_allclose(found[3, :, 0], expected - np.median(expected), atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["dis", "tvl1"])
 def test_flow_methods_agree_on_a_moving_patch(method: str) -> None:
     rng = np.random.default_rng(0)
