@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from au_desktop.runtime.capture import Capture, CaptureState
+from au_desktop.runtime.capture import LATE_S, Capture, CaptureState
 from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SourceAsked, SourceError
 from rtatl_core.handoffs import FramePacket
@@ -76,6 +76,16 @@ def test_a_slow_reader_slows_a_file_down_but_loses_no_frame() -> None:
             time.sleep(0.02)
     assert [packet.number for packet in packets] == list(range(1, 13))
     assert running.capture.box.dropped == 0
+
+
+def test_a_file_that_was_held_up_does_not_rush_to_catch_up() -> None:
+    with Running(FILE, lambda spec: FakeSource(spec, frames=30, fps=50)) as running:
+        running.take(2)
+        time.sleep(0.5)  # two more lie in the box, and the third is stamped
+        after = running.take(28)[3:]
+    assert after[-1].number == 30
+    pace = after[-1].captured_at - after[0].captured_at
+    assert pace > after[-1].timestamp - after[0].timestamp - LATE_S
 
 
 def test_a_paused_file_stands_still_and_goes_on_where_it_was() -> None:
