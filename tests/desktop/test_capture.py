@@ -103,6 +103,18 @@ def test_a_paused_file_stands_still_and_goes_on_where_it_was() -> None:
     assert pace > after[-1].timestamp - after[0].timestamp - 0.02  # it does not rush to catch up
 
 
+def test_frames_that_a_driver_stamps_alike_are_told_apart() -> None:
+    class Alike(FakeSource):
+        def read(self) -> FramePacket | None:
+            packet = super().read()
+            return replace(packet, captured_at=100 + packet.number // 2) if packet is not None else None
+
+    with Running(CAMERA, lambda spec: Alike(spec, fps=200)) as running:
+        times = [packet.timestamp for packet in running.take(6)]
+    assert all(earlier < later for earlier, later in pairwise(times))
+    assert times == pytest.approx([0, 1, 1, 2, 2, 3], abs=1e-3)
+
+
 def test_a_file_waits_until_the_engine_is_ready() -> None:
     running = Running(FILE, lambda spec: FakeSource(spec, frames=3))
     running.ready.clear()
