@@ -31,7 +31,7 @@ class Calibration:
     gain: Float32
     offset: Float32
     occurrence_from_intensity: bool = True
-    """True: probability = logistic(4 * (unclipped intensity - 1)), so an AU is present from FACS A on and
+    """True: probability = logistic(4 * (v - 1)), so an AU is present from FACS A on and
     never contradicts its intensity. False: the network's occurrence head, for models whose training data code
     occurrence only, or by another rule."""
     intensity_from_occurrence: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), np.bool_))

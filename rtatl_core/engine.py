@@ -97,7 +97,8 @@ class Engine:
 
     def take_warning(self) -> str | None:
         """A sentence for the person when something about the analysis has changed by itself; each is given once."""
-        warning, self._predictor.warning = self._predictor.warning, None
+        if (warning := self._predictor.warning) is not None:  # else one that comes just now would be lost
+            self._predictor.warning = None
         return warning
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +46,11 @@ class History:
             if self._written and time - self._newest() > GAP_S:
                 self._add_row(self._newest() + GAP_S / 2)
             row = self._add_row(time)
+            shown = {face.observation.face_id for face in frame.faces}
             for face in frame.faces:
                 face_id = face.observation.face_id
                 if face_id not in self._values:
-                    self._make_room()
+                    self._make_room(shown)
                     self._values[face_id] = np.full((self._rows, len(self.aus)), np.nan, np.float32)
                 self._values[face_id][row] = face.result.intensity
                 self._last_seen[face_id] = self._written
@@ -87,9 +89,10 @@ class History:
         self._written += 1
         return row
 
-    def _make_room(self) -> None:
+    def _make_room(self, shown: Set[int]) -> None:
+        """The face that was away longest goes, but none that is in the frame."""
         if len(self._values) >= MOST_FACES:
-            oldest = min(self._last_seen, key=self._last_seen.__getitem__)
+            oldest = min(self._last_seen.keys() - shown, key=self._last_seen.__getitem__)
             del self._values[oldest], self._last_seen[oldest]
 
     def _forget(self) -> None:

@@ -14,7 +14,7 @@ A folder with
         sides.npy        (N, n_aus, 2) float16 intensity of the subject's left and right; absent where unknown
         teacher.npy      (N, n) float16 blendshape stand-ins, see teacher.py; absent unless asked for
         flow.npy         (N, C/4, C/4, 2) float16 motion to the frame in flow_to.npy; absent unless known or asked for
-        flow_to.npy      (N,) int32 row of that frame in this part, -1 = none
+        flow_to.npy      (N,) int32 row of that frame in this part, its own = the same face at rest, -1 = none
         index.csv        one row a chip: image, subject, clip (empty for stills), time (s), yaw, pitch (degrees)
         report.json      frames used and lost, codes, and the fingerprint of what the part was made from
 
@@ -130,7 +130,7 @@ class ChipStore:
     flow_row: NDArray[np.int64]
     """(N,) row of ``flow``; -1 in parts that hold none."""
     flow_to: NDArray[np.int64]
-    """(N,) row of the frame that the stored flow leads to; -1 = none."""
+    """(N,) row of the frame that the stored flow leads to, its own = the same face at rest; -1 = none."""
     images: NDArray[np.str_]
     """(N,) a photo's name; of a frame its video's, @ and its time in seconds, 0.000."""
     subjects: NDArray[np.str_]

@@ -26,7 +26,7 @@ def flow_error(
     network: RTATL, store: ChipStore, rows: NDArray[np.int64] | None = None, most: int = 2000
 ) -> dict[str, Any]:
     """End-point error of the flow predicted from single frames (of these rows, or all), and of predicting no motion, in
-    pixels of the chip; over the pairs of ``flow_pairs.py`` (evenly spread ones if there are over ``most``), and over
+    pixels of the chip; over the pairs of ``flow_pairs.py`` (of twice ``most`` or more, evenly spread ones), and over
     their quarter with the strongest motion. Also the PCC of the predicted flow with the target within each clip, over
     all known cells and both directions; all stills together are one, "stills"."""
     errors, clips = [], dict[str, list[Tensor]]()
@@ -54,7 +54,7 @@ def flow_error(
 
 @torch.inference_mode()
 def flow_gain(network: RTATL, store: ChipStore, most: int = 500) -> float:
-    """0 to 1: the factor with which the predicted flow comes nearest to what follows, by least squares. The task's loss
+    """0 to 1: the factor with which the predicted flow comes nearest to the target, by least squares. The task's loss
     is for cells that move, so predictions of the whole face are too large; where they know nothing it is 0."""
     along = length = 0.0
     for _, predicted, target in _flows(network, store, most):
@@ -83,6 +83,8 @@ def _flows(
         chips = [np.ascontiguousarray(centre_crop(store.chips[int(row)], store.layout)) for row in (first, second)]
         stored = store.stored_flow(int(first)) if store.flow_to[first] == second else None
         field = target_of(*chips) if stored is None else warp_flow(stored, crop, store.layout, config.flow_to)
+        if not np.isfinite(field).any():  # nothing is known where a face was found by mistake
+            continue
         image = network.standardise(to_tensor(torch.from_numpy(chips[0])[None].to(device)))
         predicted = network.flow(network.backbone(image).coarse) / FLOW_SCALE
         yield int(first), predicted, torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None].to(device)

@@ -159,10 +159,22 @@ def _report_to(frames: Synchronized[int] | None) -> None:
     _frames = frames
 
 
-def _count_frame(number: int) -> None:
-    if _frames is not None and number % _REPORT_EVERY == 0:
-        with _frames.get_lock():
-            _frames.value += _REPORT_EVERY
+class _Count:
+    """Tells of the frames of one input that are done."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def __call__(self, number: int) -> None:
+        """``number``: of a frame; those before it are done, too."""
+        if number - self._told >= _REPORT_EVERY:
+            self.up_to(number)
+
+    def up_to(self, number: int) -> None:
+        if _frames is not None:
+            with _frames.get_lock():
+                _frames.value += number - self._told
+        self._told = number
 
 
 def _analyse_one(
@@ -183,11 +195,12 @@ def _analyse_one(
         if before := done.get(_identity(content, model, settings, fps if one.photos else None)):
             return _as_before(one, before)
         engine = _own.get(settings, threads)
-        source = {"sha256": content}
+        source, count = {"sha256": content}, _Count()
         if one.photos:
-            analysed = analyse_photos(one.photos, out, engine, fps=fps, name=name, source=source, on_frame=_count_frame)
+            analysed = analyse_photos(one.photos, out, engine, fps=fps, name=name, source=source, on_frame=count)
         else:
-            analysed = analyse_video(one.path, out, engine, name=name, source=source, on_frame=_count_frame)
+            analysed = analyse_video(one.path, out, engine, name=name, source=source, on_frame=count)
+        count.up_to(analysed.frames)
     except InputError as error:
         return Outcome(one, error=str(error))
     except Exception as error:  # nobody foresaw it; the other inputs go on
@@ -290,8 +303,9 @@ class _Bar:
             self._bar.update(outcome.input.length if outcome.skipped else outcome.frames)
 
     def _follow(self) -> None:
-        shown = 0
-        while self._frames is not None and not self._ended.wait(0.3):
+        shown, ended = 0, False
+        while self._frames is not None and not ended:
+            ended = self._ended.wait(0.3)
             now = self._frames.value
             self._bar.update(now - shown)
             shown = now

@@ -137,12 +137,13 @@ class Clip:
         scene, script = studio.scene(rng), Script.sample(rng, self.seconds)
         later = 0 if self.to_rest else round(self.gap_s * self.rate)
         count = round(self.seconds * self.rate)
+        # The same draw for all frames of a clip: one camera, one pair of glasses, nothing that jumps.
+        seed = (self.seed, 3, self.number, 0)
         ahead: deque[Shot] = deque()
         for index in range(count):
             while len(ahead) <= later and index + len(ahead) < count:
                 moment = script.at((index + len(ahead)) / self.rate)
-                # The same draw for all frames of a clip: one camera, one pair of glasses, nothing that jumps.
-                rng = np.random.default_rng((self.seed, 3, self.number, 0))
+                rng = np.random.default_rng(seed)
                 ahead.append(studio.shoot(person, moment.action, scene, moment.pose, rng))
             shot, then = ahead[0], index + later
             flow, flow_to = None, ""
@@ -157,7 +158,7 @@ class Clip:
                 rig=person.head.name.split("-")[0],
                 clip=self.stem,
                 time=index / self.rate,
-                seed=(self.seed, 3, self.number, index),
+                seed=seed,
                 shot=ahead.popleft(),
                 flow=flow,
                 flow_to=flow_to,

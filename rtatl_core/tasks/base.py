@@ -51,7 +51,7 @@ class Batch:
     taught: Tensor
     """(B, n_aus) intensity on 0-1 as a weak teacher has it; NaN = it says nothing."""
     flow: Tensor
-    """(B, 2, S/4, S/4) in chip sides; NaN = unknown, everywhere where there is no next frame."""
+    """(B, 2, S/4, S/4) in chip sides; NaN = unknown, everywhere where there is no frame for it to lead to."""
     seeds: Tensor
     """(B,) int64: what is random about one face in this step follows from its seed (``Draw``), however faces are spread
     over processes."""

@@ -1,5 +1,5 @@
-"""Single-image optical flow (RTATL's temporal task): the global feature of one frame must predict the motion to a frame
-a few tenths of a second on.
+"""Single-image optical flow (RTATL's temporal task): the global feature of one frame must predict the motion to another
+of its clip, a few tenths of a second on or at rest (datasets/flow_pairs.py).
 
 Source: Yan et al., ACM MM 2021, abstract. The flow method, the gap, the resolution and the loss are our choice: targets
 of ``datasets/flow_target.py`` (DIS, TV-L1, or exact flow of rendered faces, head motion removed), and

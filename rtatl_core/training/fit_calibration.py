@@ -127,8 +127,8 @@ def seen_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Seen | Non
 
 
 def _spread(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(len(rows),) all photos, and ``FRAMES_PER_CLIP`` frames of each clip, rated ones where there are any: one
-    person's frames must not outweigh many people."""
+    """(len(rows),) all photos, and of each clip ``FRAMES_PER_CLIP`` frames or some more (under twice as many), rated
+    ones where there are any: one person's frames must not outweigh many people."""
     chosen = np.ones(len(rows), np.bool_)
     for clip in np.unique(store.clips[rows]):
         mine = np.flatnonzero(store.clips[rows] == clip)

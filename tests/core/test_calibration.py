@@ -62,3 +62,11 @@ def test_the_mean_of_the_calibrated_sides_is_the_intensity() -> None:
     assert ((sides[..., 0] > sides[..., 1]) == (raw[..., 0] > raw[..., 1]))[inside].all()
     even = calibration.read_sides(np.full((1, 2, 2), 0.3, np.float32), np.array([[2.0, 1.5]], np.float32))
     np.testing.assert_allclose(even, [[[2, 2], [1.5, 1.5]]])
+
+
+def test_how_far_an_au_reaches_does_not_change_how_probable_it_is() -> None:
+    raw = np.array([0.1, 0.2, 0.3], np.float32)
+    calibration = Calibration(np.full(3, 1.0, np.float32), np.zeros(3, np.float32), boost=np.full(3, 3, np.float32))
+    intensity, probability = calibration.read(raw, np.zeros(3, np.float32))
+    np.testing.assert_allclose(intensity, [0.5, 1, 2.5], atol=1e-5)
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-4 * (5 * raw - 1))), atol=1e-5)

@@ -167,3 +167,24 @@ def test_the_plotted_aus_follow_the_demo(engine: Engine) -> None:
     for au, least in ((12, 0.7), (25, 0.7), (26, 0.7), (43, 0.7)):
         shown = [frame.faces[0].result.intensity[engine.aus.index(au)] for frame in alone]
         assert pcc(np.array(shown), np.array([truth[frame.packet.number][au] for frame in alone])) > least, f"AU{au}"
+
+
+def test_a_warning_that_comes_as_one_is_asked_for_is_not_lost() -> None:
+    """It comes in the thread of the analysis, and is taken in another (``Engine.ahead``)."""
+
+    class Warns:
+        said: str | None = None
+
+        @property
+        def warning(self) -> str | None:
+            before, self.said = self.said, self.said or "the memory is full"
+            return before
+
+        @warning.setter
+        def warning(self, text: str | None) -> None:
+            self.said = text
+
+    engine = object.__new__(Engine)
+    engine._predictor = Warns()  # type: ignore[assignment]
+    assert engine.take_warning() is None
+    assert engine.take_warning() == "the memory is full"

@@ -103,6 +103,13 @@ def test_one_glitch_does_not_lower_the_level_for_long() -> None:
     assert found.min() > -0.05
 
 
+def test_a_pause_moves_no_level() -> None:
+    level, low = RestingLevel(), np.zeros(2, np.float32)
+    level(0, 0.0, low, low)
+    assert level(0, 600.0, np.ones(2, np.float32), low).max() < 0.01
+    assert level(0, 1200.0, np.full(2, -1, np.float32), low).min() > -0.25
+
+
 def test_every_face_has_a_level_of_its_own() -> None:
     level = RestingLevel()
     low, high = np.zeros(2, np.float32), np.ones(2, np.float32)

@@ -15,7 +15,7 @@ from au_desktop.runtime.analysis import Analysis, AnalysisState, EngineFacts, Li
 from au_desktop.runtime.capture import Capture
 from au_desktop.runtime.slots import PATIENCE_S, Taken
 from rtatl_core.errors import WeightsError
-from rtatl_core.handoffs import AnalysedFrame, FramePacket
+from rtatl_core.handoffs import AnalysedFrame, FramePacket, ObservedFrame
 from tests.desktop.fakes import CAMERA, FILE, FakeEngine, FakeSource, picture
 
 
@@ -151,6 +151,25 @@ def test_weights_that_fail_at_the_first_frame_end_the_analysis(start: Any) -> No
     assert lost in ([1], [1, 2]), "nobody is told of each, but each has its row; the second may be left in the box"
     assert running.analysis.stats().failed == len(lost)
     running.until(lambda: engine.closed)
+
+
+def test_a_frame_that_was_observed_as_the_weights_failed_has_its_row(start: Any) -> None:
+    observed = threading.Event()
+
+    class Unusable(FakeEngine):
+        def observe(self, packet: FramePacket) -> ObservedFrame:
+            if packet.number == 2:
+                observed.set()
+            return super().observe(packet)
+
+        def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
+            assert observed.wait(3)
+            raise WeightsError("The weights are of another shape; install them again.")
+
+    running = start(Unusable)
+    running.analysis.follow(still([1, 2]))
+    running.until(lambda: running.broken)
+    assert [(taken.packet.number, text) for taken, text in running.failed if taken is not None] == [(1, ""), (2, "")]
 
 
 def test_wishes_reach_the_engine_before_and_after_it_is_loaded(start: Any) -> None:

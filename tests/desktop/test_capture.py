@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from au_desktop.runtime.capture import Capture, CaptureState
+from au_desktop.runtime.capture import LATE_S, Capture, CaptureState
 from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SourceAsked, SourceError
 from rtatl_core.handoffs import FramePacket
@@ -78,6 +78,16 @@ def test_a_slow_reader_slows_a_file_down_but_loses_no_frame() -> None:
     assert running.capture.box.dropped == 0
 
 
+def test_a_file_that_was_held_up_does_not_rush_to_catch_up() -> None:
+    with Running(FILE, lambda spec: FakeSource(spec, frames=30, fps=50)) as running:
+        running.take(2)
+        time.sleep(0.5)  # two more lie in the box, and the third is stamped
+        after = running.take(28)[3:]
+    assert after[-1].number == 30
+    pace = after[-1].captured_at - after[0].captured_at
+    assert pace > after[-1].timestamp - after[0].timestamp - LATE_S
+
+
 def test_a_paused_file_stands_still_and_goes_on_where_it_was() -> None:
     with Running(FILE, lambda spec: FakeSource(spec, frames=30, fps=50)) as running:
         before = running.take(5)
@@ -91,6 +101,18 @@ def test_a_paused_file_stands_still_and_goes_on_where_it_was() -> None:
     assert after[0].captured_at >= resumed_at
     pace = after[-1].captured_at - after[0].captured_at
     assert pace > after[-1].timestamp - after[0].timestamp - 0.02  # it does not rush to catch up
+
+
+def test_frames_that_a_driver_stamps_alike_are_told_apart() -> None:
+    class Alike(FakeSource):
+        def read(self) -> FramePacket | None:
+            packet = super().read()
+            return replace(packet, captured_at=100 + packet.number // 2) if packet is not None else None
+
+    with Running(CAMERA, lambda spec: Alike(spec, fps=200)) as running:
+        times = [packet.timestamp for packet in running.take(6)]
+    assert all(earlier < later for earlier, later in pairwise(times))
+    assert times == pytest.approx([0, 1, 1, 2, 2, 3], abs=1e-3)
 
 
 def test_a_file_waits_until_the_engine_is_ready() -> None:

@@ -113,6 +113,15 @@ def test_many_people_passing_by_cost_no_more_memory() -> None:
     assert faces(history) == tuple(range(100))[-module.MOST_FACES :]
 
 
+def test_a_newcomer_costs_nobody_who_is_there_a_curve() -> None:
+    history, most = History(10), module.MOST_FACES
+    for n in range(30):
+        history.append(frame(n / 30, ids=tuple(range(most))))
+    history.append(frame(1.0, ids=(most, *range(most - 1))))  # the largest, so it comes first; the last one left
+    lengths = [len(history.curves(face, 60)[0]) for face in range(most + 1)]
+    assert lengths == [31] * (most - 1) + [0, 1]
+
+
 def test_a_face_is_forgotten_once_it_left_the_window() -> None:
     history = History(0.5)
     history.append(frame(0.0, ids=(0,)))

@@ -165,6 +165,9 @@ def test_a_look_at_what_waits_forgets_no_frame_and_takes_none() -> None:
     assert waiting is not None
     assert (waiting.packet.number, waiting.dropped) == (3, ((1, 0.1), (2, 0.2)))
     assert box.dropped == 1
+    box.put(packet(4))
+    assert (later := box.waiting()) is not None
+    assert [number for number, _ in later.dropped] == [1, 2, 3], "oldest first"
     first, second = box.take(0), box.take(0)
     assert first is not None
     assert second is not None

@@ -11,8 +11,10 @@ import pytest
 from rtatl_core.datasets import flow_pairs
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, partners, resting_rows
+from rtatl_core.datasets.flow_target import LONGEST
+from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
-from tests.core.stores import open_store, write_clips, write_labelled
+from tests.core.stores import face, open_store, write_clips, write_labelled, write_store
 
 
 def test_pairs_stay_in_their_clip_and_gap(tmp_path: Path) -> None:
@@ -103,6 +105,19 @@ def test_parts_without_flow_take_nothing_from_those_with_it(tmp_path: Path) -> N
     plain = ChipStore.open(write_clips(tmp_path / "plain"))
     assert plain.flow is None
     assert plain.stored_flow(0) is None
+
+
+def test_the_way_back_to_rest_may_be_longer_than_what_a_face_does_in_a_moment(tmp_path: Path) -> None:
+    image, points = face(0.5, np.random.default_rng(0))
+    motion = np.zeros((240, 240, 2), np.float32)
+    motion[110:130, 110:130, 1] = 60
+    longest = {}
+    for to, leads in (("0", "rest"), ("1", "later")):
+        frames = [Frame(name, "s", image, clip="c", flow=motion, flow_to=to) for name in "01"]
+        store = ChipStore.open(write_store(tmp_path / leads, [(frame, points, None) for frame in frames]))
+        assert store.flow_to[0] == int(to)
+        longest[leads] = float(np.nanmax(store.stored_flow(0)))  # type: ignore[arg-type]
+    assert longest == pytest.approx(LONGEST, rel=1e-3)
 
 
 def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path) -> None:

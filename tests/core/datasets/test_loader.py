@@ -117,6 +117,19 @@ def test_plain_view_is_the_same_place_without_degradation(plan: StepPlan) -> Non
     torch.testing.assert_close(still.chips, still.plain)
 
 
+@pytest.mark.parametrize(("flip", "left_over_right"), [(0.0, 0.2), (1.0, -0.2)])
+def test_a_mirrored_face_swaps_the_intensities_of_its_sides(
+    plan: StepPlan, tmp_path: Path, flip: float, left_over_right: float
+) -> None:
+    store = ChipStore.open(write_labelled(tmp_path / "told", count=8, sides=True))
+    source = Source(store, np.arange(8), labels=True)
+    steps = Steps(dataclasses.replace(plan, labelled=source, augment=AugmentConfig(flip=flip)), 0)
+    sides = steps[0].sides[:8]
+    told = ~sides.isnan().any(dim=2)
+    assert told.any(dim=0).all()
+    np.testing.assert_allclose((sides[..., 0] - sides[..., 1])[told], left_over_right, atol=1e-3)
+
+
 @pytest.mark.parametrize("to", ["later", "rest"])
 def test_known_motion_stays_beside_clips_without_it(plan: StepPlan, tmp_path: Path, to: str) -> None:
     store = ChipStore.open(write_half_known_flow(tmp_path))
@@ -164,6 +177,17 @@ def test_exact_flow_takes_the_heads_motion_out() -> None:
     assert np.median(np.abs(field[rest])) < 1e-6
 
 
+def test_exact_flow_is_that_of_the_middle_of_each_cell() -> None:
+    """Motion that grows with the square of x tells a place half a pixel off, which the median does not take out."""
+    layout = ChipLayout(112, 16)
+    motion = np.zeros((144, 144, 2), np.float32)
+    motion[..., 0] = np.arange(144) ** 2 / 8000
+    stays = np.eye(2, 3)
+    field = exact_flow(motion, stays, stays, layout)
+    expected = (4 * np.arange(36) + 1.5) ** 2 / 8000
+    np.testing.assert_allclose(field[5, :, 0] * 112, expected - np.median(expected), atol=1e-3)
+
+
 def test_warping_a_field_turns_its_vectors() -> None:
     layout = ChipLayout(112, 16)
     field = np.zeros((36, 36, 2), np.float32)
@@ -178,6 +202,30 @@ def test_warping_a_field_turns_its_vectors() -> None:
     np.testing.assert_allclose(turned[y, x], (0, 0.02), atol=1e-3)
     shifted = warp_flow(field, np.array([[1, 0, 40], [0, 1, -16]], np.float32), layout)
     assert np.isnan(shifted[:, 0]).all()  # beyond the canvas nothing is known
+
+
+def test_stored_flow_is_as_long_as_flow_found_while_training(tmp_path: Path) -> None:
+    """It is found between canvases, which are larger than chips, and told in chip sides."""
+    store = ChipStore.open(write_clips(tmp_path / "clips", clips=1, flow="dis"))
+    crop = np.array([[1, 0, -store.layout.margin], [0, 1, -store.layout.margin]], np.float32)
+    stored, seen = [], []
+    for row in np.flatnonzero(store.flow_to >= 0).tolist():
+        first, second = (np.ascontiguousarray(centre_crop(store.chips[r], store.layout)) for r in (row, row + 2))
+        stored.append(warp_flow(store.stored_flow(row), crop, store.layout))  # type: ignore[arg-type]
+        seen.append(FlowTarget()(first, second))
+    assert len(stored) == 10
+    known = np.isfinite(stored)
+    ours, theirs = np.array(stored)[known], np.array(seen)[known]
+    assert ours @ theirs / (theirs @ theirs) == pytest.approx(1, abs=0.1)
+
+
+def test_a_mirrored_cell_has_the_motion_of_its_counterpart() -> None:
+    field = np.zeros((36, 36, 2), np.float32)
+    field[..., 0] = np.arange(36) ** 2 / 60_000
+    mirror = np.array([[-1, 0, 112 - 1 + 16], [0, 1, -16]], np.float32)
+    expected = -field[0, 31 - np.arange(28), 0]
+    found = warp_flow(field, mirror, ChipLayout(112, 16))
+    np.testing.assert_allclose(found[3, :, 0], expected - np.median(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["dis", "tvl1"])

@@ -67,6 +67,11 @@ def test_stills_with_motion_of_their_own_are_compared_together(tmp_path: Path) -
     assert found["of_no_motion_px"] > 0.5
     assert (of_resting["pairs"], of_resting["of_no_motion_px"]) == (2, 0.0)
     assert flow.flow_error(network, store, np.array([], np.int64)) == {"pairs": 0}
+    fields = np.load(tmp_path / "parts" / "all" / "flow.npy")
+    fields[0] = np.nan
+    np.save(tmp_path / "parts" / "all" / "flow.npy", fields)
+    without = flow.flow_error(network, ChipStore.open(tmp_path), np.array([0, 1]))
+    assert (without["pairs"], without["of_no_motion_px"]) == (1, 0.0), "a card holds no NaN"
 
 
 def test_known_motion_is_the_target_where_there_is_some(tmp_path: Path) -> None:

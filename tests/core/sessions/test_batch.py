@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
 from rtatl_core.calibration import Calibration
 from rtatl_core.cli import main
@@ -71,6 +73,14 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     session = first["ben"].folder / "session.json"  # type: ignore[operator]
     session.write_text(json.dumps(json.loads(session.read_text()) | {"status": "recording"}))
     assert not run(videos, tmp_path)["ben"].skipped, "an interrupted session is none"
+
+
+def test_the_bar_counts_every_frame(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = [tqdm(total=0, file=io.StringIO()) for _ in range(2)]
+    for bar in bars:  # the second time they were analysed before
+        monkeypatch.setattr(batch, "counter", lambda bar=bar, **_: bar)
+        run(videos, tmp_path, jobs=1)
+        assert bar.n == bar.total == 16
 
 
 def test_sessions_tell_which_of_the_videos_named_alike_they_are_of(

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from rtatl_core.handoffs import AUResult
-from rtatl_core.sessions.rows import FaceRecord, FrameRecord, RowFormat, parse
+from rtatl_core.handoffs import AnalysedFrame, AUResult, FramePacket
+from rtatl_core.sessions.rows import FaceRecord, FrameRecord, RowFormat, parse, records
+from tests.desktop.fakes import AUS, make_face
 
 HEADER = (
     "frame,face_id,timestamp,confidence,success,pose_Tx,pose_Ty,pose_Tz,pose_Rx,pose_Ry,pose_Rz,"
@@ -52,6 +53,14 @@ def test_a_value_that_is_no_number_is_left_empty() -> None:
     (line,) = PLAIN.lines(FrameRecord(1, 0.0, (face(intensity=(math.nan, math.inf)),), analysed=True))
     fields = dict(zip(HEADER.split(","), line.rstrip("\n").split(","), strict=True))
     assert fields["AU01_r"] == fields["AU12_r"] == ""
+
+
+def test_the_faces_of_a_frame_come_in_the_order_of_their_ids_after_what_was_dropped() -> None:
+    packet = FramePacket(np.zeros((24, 32, 3), np.uint8), 5, 0.16, 0.0)
+    frame = AnalysedFrame(packet, tuple(make_face(packet, i, 3) for i in (2, 0, 1)), AUS, ((3, 0.08), (4, 0.12)))
+    *dropped, analysed = records(frame)
+    assert [(record.number, record.analysed, record.faces) for record in dropped] == [(3, False, ()), (4, False, ())]
+    assert [face.face_id for face in analysed.faces] == [0, 1, 2], "the largest came first"
 
 
 def test_what_is_written_is_read_back() -> None:

@@ -18,7 +18,7 @@ from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.synthetic import generate, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
-from rtatl_core.synthetic.rig import AUS, LANDMARKS, Rig
+from rtatl_core.synthetic.rig import AUS, LANDMARKS, RIGHT, ROW, Rig, full
 from rtatl_core.synthetic.studio import Sources, Studio, open_rig
 from rtatl_core.synthetic.surroundings import hdr_files
 from tests.core.synthetic.puppet import PuppetRig
@@ -59,6 +59,7 @@ def test_pictures_come_with_their_truth(sources: Sources, tmp_path: Path) -> Non
         assert all(row[f"lm{point}_x"] for point in range(LANDMARKS))
     clip = [row for row in table if row["clip"]]
     assert [float(row["time"]) for row in clip] == pytest.approx(np.arange(6) / 10)
+    assert {row["seed"] for row in clip} == {"7-3-0-0"}, "one draw for the whole clip"
     with np.load(out / "flow" / f"{Path(clip[0]['image']).stem}.npz") as stored:
         assert str(stored["to"]) == clip[2]["image"]  # .2 s later
         assert stored["flow"].shape == (16, 16, 2)
@@ -85,14 +86,23 @@ def test_the_way_back_to_rest_comes_with_the_same_pictures(sources: Sources, tmp
     assert np.corrcoef(shown, moved)[0, 1] > 0.3
 
 
-def test_what_is_written_is_what_prepare_reads(sources: Sources, tmp_path: Path) -> None:
+def test_what_is_written_is_what_prepare_reads(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smirk = full(12)
+    smirk.aus[ROW[12], RIGHT] = 0.25
+    monkeypatch.setattr(generate, "sample_still", lambda rng: smirk)
     out = tmp_path / "out"
-    generate.generate([Stills(0, sources, 1, people=1, per_person=2), Clip(0, sources, 1, 0.4, 10)], out, jobs=1)
+    made = [Stills(0, sources, 1, people=1, per_person=2), Clip(0, sources, 1, 0.4, 10)]
+    generate.generate(made, out, jobs=1)
     aus, units = find_renders(out)
     assert aus == AUS
     frames = [frame for unit in units for frame in unit.frames()]
     assert len(frames) == 6
-    assert all(frame.sides is not None and frame.sides.shape == (len(AUS), 2) for frame in frames)
+    shown = {taken.name: taken.shot.labels for unit in made for taken in unit.take()}
+    for frame in frames:
+        np.testing.assert_allclose(frame.sides / 5, shown[frame.name], atol=6e-4)  # type: ignore[operator]
+    np.testing.assert_allclose(frames[0].sides[AUS.index(12)], [5, 1.25])  # type: ignore[index]
     moving = [frame for frame in frames if frame.flow is not None]
     assert len(moving) == 2
     assert np.isfinite(moving[0].flow).any()

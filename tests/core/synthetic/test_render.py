@@ -81,6 +81,15 @@ def test_signs_of_the_pose() -> None:
     assert Stance(0, 0, 0.3, (0, 0), 60, 0.42).project(crown, SIDE)[0, 0] < AHEAD.project(crown, SIDE)[0, 0]
 
 
+def test_a_head_nods_then_turns_then_tilts() -> None:
+    ahead = np.array([0, 0, 1], np.float32)
+    nods_and_tilts = Stance(0, 0.3, np.pi / 2, (0, 0), 60, 0.42).rotation() @ ahead
+    np.testing.assert_allclose(nods_and_tilts, [-np.sin(0.3), 0, np.cos(0.3)], atol=1e-6)
+    nods_and_turns = Stance(0.2, 0.3, 0, (0, 0), 60, 0.42).rotation() @ ahead
+    expected = [np.cos(0.3) * np.sin(0.2), np.sin(0.3), np.cos(0.3) * np.cos(0.2)]
+    np.testing.assert_allclose(nods_and_turns, expected, atol=1e-6)
+
+
 def test_flow_is_the_motion_of_projected_points(renderer: Renderer, head: PuppetHead) -> None:
     renderer.load(head)
     before, after = head.vertices(neutral_action()), head.vertices(full(12))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rtatl_core.synthetic import ict_shapes, valid_shapes
 from rtatl_core.synthetic.complexion import Complexion
 from rtatl_core.synthetic.gates import MEASURES, check, real_ranges
 from rtatl_core.synthetic.hair import HairStyle, grow, hair_mesh, paint_hair
+from rtatl_core.synthetic.ict import IctHead
 from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action, Material, full, neutral_action
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
@@ -45,6 +47,16 @@ def test_one_side_moves_only_that_side() -> None:
     morphs = valid_shapes.morph_weights(one_sided(12, RIGHT), {})
     assert morphs["RsmileClose"] > 1
     assert morphs["LsmileClose"] == 0
+
+
+@pytest.mark.parametrize(("winks", "open_eye"), [(LEFT, RIGHT), (RIGHT, LEFT)])
+def test_a_wink_is_labelled_on_the_side_that_winks(winks: int, open_eye: int) -> None:
+    head = object.__new__(IctHead)
+    head.mesh = SimpleNamespace(landmarks=np.arange(68))  # type: ignore[assignment]
+    head._neutral_weights = {"eyeBlink_L": 0.1, "eyeBlink_R": 0.1}
+    labels = head.labels(one_sided(43, winks), np.zeros((68, 3), np.float32))
+    assert labels[ROW[43], winks] == pytest.approx(1)
+    assert labels[ROW[43], open_eye] == 0
 
 
 def test_closed_eyes_hide_what_the_lids_do() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.teacher import at_rest
@@ -235,3 +236,12 @@ def test_how_far_faces_rise_without_an_au(clips: ChipStore) -> None:
     found = own_rises(heard(network, slow) * 4, AUS, calibration)[0]
     assert found is not None
     assert np.isfinite(found)
+
+
+def test_a_face_that_was_just_met_does_not_tell_how_far_faces_rise(clips: ChipStore) -> None:
+    assert clips.teacher is not None
+    store = dataclasses.replace(clips, teacher=np.zeros_like(clips.teacher))
+    said = np.repeat(np.where(store.times < 0.95, 0.5, 0.1).astype(np.float32)[:, None], 2, axis=1)
+    calibration = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    rises = own_rises([Heard(Source.whole(store), said)] * 10, AUS, calibration)
+    assert all(rise is not None and rise < 0 for rise in rises)

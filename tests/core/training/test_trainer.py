@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.training.publish import publish
+from rtatl_core.training.recipe import OptimConfig
 from rtatl_core.training.trainer import Trainer
 from rtatl_core.weights import load_model
 from tests.core.stores import AUS, write_clips
@@ -45,14 +47,31 @@ def test_a_network_that_compares_learns_how_far_faces_vary_around_their_own_mean
     assert "own_spread" in str(list(model.network.state_dict()))
 
 
+def test_the_learning_rate_rises_at_first_and_falls_to_nothing() -> None:
+    optim = OptimConfig(epochs=10, learning_rate=0.1, warmup_steps=5)
+    run = SimpleNamespace(recipe=SimpleNamespace(optim=optim), plan=SimpleNamespace(steps=10))
+    rates = [Trainer._learning_rate(run, step) for step in range(100)]  # type: ignore[arg-type]
+    assert rates[:3] == pytest.approx([0.02, 0.04, 0.06], rel=0.01)
+    assert rates[50] == pytest.approx(0.05)
+    assert 0 < rates[99] < 1e-4
+
+
 def test_parts_can_be_frozen_and_the_backbone_learn_slowly(data: Path, tmp_path: Path) -> None:
-    overrides = ("optim.epochs=1", "optim.steps=1", "optim.backbone_rate=0.25", "network.placed=4")
+    overrides = (
+        "optim.epochs=1",
+        "optim.steps=1",
+        "optim.backbone_rate=0.25",
+        "optim.clip_norm=0.001",
+        "network.placed=4",
+    )
     trainer = Trainer(recipe(data, *overrides, 'optim.frozen=["backbone.layer1", "regions"]'), tmp_path)
     before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     trainer.run()
     after = trainer.network.state_dict()
     assert torch.equal(after["backbone.layer1.0.bn1.running_mean"], before["backbone.layer1.0.bn1.running_mean"])
     assert not torch.equal(after["backbone.layer2.0.bn1.running_mean"], before["backbone.layer2.0.bn1.running_mean"])
+    slopes = [value.grad.norm() for value in trainer.network.parameters() if value.grad is not None]
+    assert float(torch.stack(slopes).norm()) == pytest.approx(0.001, rel=0.01)
     rates = {id(p): group["lr"] for group in trainer.optimiser.param_groups for p in group["params"]}
     for name, value in trainer.network.named_parameters():
         frozen = name.startswith(("backbone.layer1.", "regions."))

@@ -1,0 +1,69 @@
+"""Every picture has its row and its word, whatever could not be read or analysed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtatl_core.engine import Engine
+from rtatl_core.errors import PredictionError
+from rtatl_core.sessions.analyse import analyse_photos
+from rtatl_core.sessions.session import read_session
+from tests.desktop.fakes import FakeEngine, picture
+from tests.tables import csv_rows
+
+
+class Offline(FakeEngine):
+    ahead = Engine.ahead
+
+
+def pictures(folder: Path, count: int, damaged: set[int]) -> list[Path]:
+    files = [folder / f"{number}.png" for number in range(1, count + 1)]
+    for number, file in enumerate(files, 1):
+        cv2.imwrite(str(file), picture((32, 24), number))
+        if number in damaged:
+            file.write_bytes(b"no picture")
+    return files
+
+
+def test_frames_that_cannot_be_read_or_analysed_keep_their_rows(tmp_path: Path) -> None:
+    engine = Offline(fails={3: PredictionError("no number (NaN)"), 5: PredictionError("none either")})
+    files = pictures(tmp_path, 6, {2, 4, 6})
+    done = analyse_photos(files, tmp_path / "out", engine, fps=25)  # type: ignore[arg-type]
+    facts, columns = read_session(done.folder)
+    assert columns["frame"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert columns["analysed"].tolist() == [1, 0, 0, 0, 0, 0]
+    np.testing.assert_allclose(columns["timestamp"], np.arange(6) / 25)
+    assert done.frames == 6
+    assert facts["counts"] == {"captured": 6, "analysed": 1, "dropped": 5, "rows": 6, "faces": 1}
+    told = [(event["frame"], event["label"].split(",")[0][:24]) for event in csv_rows(done.folder / "events.csv")]
+    expected = ["2.png cannot be read as ", "no number (NaN)", "4.png cannot be read as ", "none either"]
+    assert told == list(zip("23456", [*expected, "6.png cannot be read as "], strict=True))
+    assert done.warning is not None
+    assert done.warning.startswith(f"2.png, 4.png, 6.png of {tmp_path} cannot be decoded, so their rows are empty")
+    assert facts["warning"] == done.warning
+
+
+@pytest.mark.parametrize(
+    ("blind", "damaged", "told"),
+    [
+        ({1, 2, 4}, {3}, "No face was found in any of the 4 frames of "),
+        ({1, 2}, {3}, "3.png of "),  # a face in one will do for a video
+    ],
+)
+def test_faces_are_missed_only_in_frames_that_were_seen(
+    tmp_path: Path, blind: set[int], damaged: set[int], told: str
+) -> None:
+    engine = Offline(blind=lambda packet: packet.number in blind)
+    done = analyse_photos(pictures(tmp_path, 4, damaged), tmp_path / "out", engine, fps=25)  # type: ignore[arg-type]
+    assert done.warning is not None
+    assert done.warning.startswith(told)
+
+
+def test_a_network_that_answers_nothing_had_a_face_to_look_at(tmp_path: Path) -> None:
+    engine = Offline(fails={1: PredictionError("no number (NaN)")})
+    done = analyse_photos(pictures(tmp_path, 1, set()), tmp_path / "out", engine)  # type: ignore[arg-type]
+    assert done.warning is None
