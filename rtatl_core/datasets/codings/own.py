@@ -99,11 +99,15 @@ class Listing:
     """``*``: every video that no other row names."""
     aus: frozenset[int]
     unknown: tuple[str, ...]
+    subject: str
+    """Empty where the list does not say."""
+    unused: tuple[str, ...]
+    """Columns of the list."""
 
 
 def read_list(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> list[Listing]:
     """A row for each video: which AUs the coder looked for."""
-    listings = []
+    listings, unused = [], _unused(header, columns, {"video", "subject", "coded"})
     for row in rows:
         record = Record(row, columns)
         # Commas within the list make further cells where nothing protects them.
@@ -113,9 +117,12 @@ def read_list(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> list
             raise row.error(f"{bad[0]!r} names no action unit; write the numbers with blanks between, as in 1 2 4 12")
         if not record["video"]:
             raise row.error("the row names no video; write its file name, or * for all others")
+        if record["video"] == "*" and record["subject"]:
+            raise row.error("the row * names a subject; give each video of that person a row of its own")
         numbers = {code.au for found in codes.values() for code in found}
         unknown = tuple(f"AU{au}" for au in sorted(numbers - set(ACTION_UNITS)))
-        listings.append(Listing(row, record["video"], frozenset(numbers & set(ACTION_UNITS)), unknown))
+        known = frozenset(numbers & set(ACTION_UNITS))
+        listings.append(Listing(row, record["video"], known, unknown, record["subject"], unused))
     return listings
 
 

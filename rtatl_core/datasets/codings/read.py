@@ -86,7 +86,8 @@ def _apply(listings: Sequence[Listing], drafts: dict[str, Draft]) -> None:
     others = by_video.pop(video_key("*"), None)
     for key, listing in by_video.items():
         # A video without any event is in no table of events; the list is where it is told to be neutral.
-        draft = drafts.setdefault(key, Draft(listing.row, listing.video))
+        draft = drafts.setdefault(key, Draft(listing.row, listing.video, unused=listing.unused))
+        draft.set_subject(listing.row, listing.subject)
         if draft.by_time is not None:
             raise listing.row.error(
                 f"{listing.video} is coded by frames, where an empty cell says not coded; drop the row"

@@ -113,6 +113,17 @@ def test_a_list_says_which_aus_were_looked_for(tmp_path: Path) -> None:
     assert codings["neutral.mp4"].ignored == {"AU99": 1}
 
 
+def test_a_list_says_whose_face_is_in_a_video_without_events(tmp_path: Path) -> None:
+    (tmp_path / "coded.csv").write_text("video,subject,coded\nneutral.mp4,P01,4 12\n*,,4 6 12\n")
+    (tmp_path / "events.csv").write_text("video,subject,au,onset,offset\nsmile.mp4,P01,12,0,1\n")
+    assert [coding.subject for coding in read_codings(tmp_path)] == ["P01", "P01"]
+    (tmp_path / "coded.csv").write_text("video,person,coded\nneutral.mp4,P01,12\n")
+    assert [coding.unused for coding in read_codings(tmp_path)] == [(), ("person",)]
+    (tmp_path / "coded.csv").write_text("video,subject,coded\nsmile.mp4,P02,12\n")
+    with pytest.raises(RecipeError, match=r"coded\.csv, line 2: smile\.mp4 is coded for 'P02' and for 'P01'"):
+        read_codings(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("listing", "problem"),
     [
@@ -120,6 +131,7 @@ def test_a_list_says_which_aus_were_looked_for(tmp_path: Path) -> None:
         ("video,coded\nsmile.mp4,4 smile\n", "'smile' names no action unit"),
         ("video,coded\n*,4 6 12\n*,4\n", "listed in line 2"),
         ("video,coded\n,4\n", "names no video"),
+        ("video,subject,coded\n*,P01,4 6 12\n", "the row * names a subject"),
     ],
 )
 def test_a_list_that_cannot_be_right_is_refused(tmp_path: Path, listing: str, problem: str) -> None:
