@@ -40,7 +40,9 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
     if program := sorted(_PROGRAM_COLUMNS & set(columns)):
         raise header.error(f"the column {program[0]!r} belongs to a program's measurement; give a human coding")
     intensities, occurrences, unknown = _au_columns(header, columns)
-    unused = _unused(header, columns, _FRAME_COLUMNS | {*intensities.values(), *occurrences.values(), *unknown})
+    used = _FRAME_COLUMNS | {*intensities.values(), *occurrences.values()}
+    _require_once(header, used)
+    unused = _unused(header, columns, used | {*unknown})
     drafts = Drafts()
     by_time = "frame" not in columns
     for record in records(header, rows, columns):
@@ -68,6 +70,7 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
 
 def read_events(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
     """A row for each event; one without onset and offset names an AU that was coded and not seen."""
+    _require_once(header, _EVENT_COLUMNS)
     drafts, unused = Drafts(), _unused(header, columns, _EVENT_COLUMNS)
     for record in records(header, rows, columns):
         row = record.row
@@ -133,6 +136,12 @@ def _draft(drafts: Drafts, record: Record) -> Draft:
     draft = drafts.of(record.row, video or record.row.path.stem)
     draft.set_subject(record.row, record["subject"])
     return draft
+
+
+def _require_once(header: Row, used: set[str]) -> None:
+    names = [cell.lower() for cell in header.cells if cell.lower() in used]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise header.error(f"there are two columns {twice[0]!r}; keep one")
 
 
 def _unused(header: Row, columns: Mapping[str, int], known: set[str]) -> tuple[str, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rtatl_core.datasets.codings import boris, own
@@ -37,7 +40,26 @@ def read_codings(path: Path) -> list[VideoCoding]:
         names = sorted({name for draft in drafts.values() for name in draft.ignored})
         what = f"only {', '.join(names[:5])}" if names else "nothing"
         raise RecipeError(f"{path} codes no action unit that is known, {what}; name behaviours and tiers AU12, AU4 ...")
+    _settle_subjects(drafts.values())
     return [draft.finish(aus) for draft in drafts.values()]
+
+
+def _settle_subjects(drafts: Iterable[Draft]) -> None:
+    """Videos without a subject are of a person each. Raises RecipeError for one person written in two ways, who might
+    train under one name and test under the other."""
+    unsaid = Counter(draft.person for draft in drafts if not draft.subject)
+    written: dict[str, Draft] = {}
+    for draft in drafts:
+        if not draft.subject:
+            draft.subject = draft.key if unsaid[draft.person] > 1 else draft.person
+            continue
+        plain = "".join(unicodedata.normalize("NFC", draft.subject).casefold().split())
+        other = written.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), draft)
+        if draft.subject != other.subject:
+            raise draft.first.error(
+                f"subject {draft.subject!r} is written {other.subject!r} in {other.first.path.name}, line "
+                f"{other.first.line}; write one person one way, and two people in ways that differ by more"
+            )
 
 
 def _files(path: Path) -> list[Path]:

@@ -94,6 +94,11 @@ def test_a_wrong_event_is_named_with_file_and_line(tmp_path: Path, row: str, pro
     assert problem in str(caught.value)
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"coding\.csv, line 1: there are two columns 'onset'; keep one"):
+        read(tmp_path, "video,au,onset,offset,Onset\na.mp4,12,0,1,5\n")
+
+
 def test_an_apex_outside_of_its_event_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="line 2: the apex at 3 s"):
         read(tmp_path, "video,au,onset,offset,apex\na.mp4,12,1,2,3\n")

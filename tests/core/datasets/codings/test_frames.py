@@ -94,6 +94,7 @@ def test_an_answer_can_be_changed_without_changing_the_coding(tmp_path: Path) ->
         ("video,frame,AU12\na.mp4,1,1\n\n,2,1\n", 4, "names no video"),
         ("video,frame,AU12\na.mp4,1,1\na.mp4,1,2\n", 3, "two rows for frame 1"),
         ("video,frame,AU12,AU12_r\na.mp4,1,1,1\n", 1, "two columns"),
+        ("video,frame,AU12,au12\na.mp4,1,1,0\n", 1, "two columns 'au12'"),
         ("frame,face_id,timestamp,confidence,success,AU12_r\n1,0,0.0,0.98,1,1\n", 1, "measurement"),
         ("video,frame,subject,AU12\na.mp4,1,P1,1\na.mp4,2,P2,1\n", 3, "one person"),
     ],
