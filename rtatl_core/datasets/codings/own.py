@@ -15,6 +15,8 @@ _AU_COLUMN = re.compile(r"(au)?[ _-]?(?P<au>\d{1,2})(_(?P<kind>[rc]))?")
 _LIKE_AU = re.compile(r"(au)?[ _-]?\d")
 _MEASURE = re.compile(r"\d{3,}|\d+[.,:]\d")
 """A time, which is no heading: a row of ELAN whose tier is called ``time`` is no header."""
+_WHOLE = re.compile(r"\d{1,9}([.,]0)?", re.ASCII)
+"""Not 1,250 nor 1.250, which may be a thousand or one."""
 _FRAME_COLUMNS = {"video", "subject", "frame", "time"}
 _EVENT_COLUMNS = {"video", "subject", "au", "onset", "apex", "offset", "intensity"}
 _PROGRAM_COLUMNS = {"confidence", "success", "face_id"}
@@ -166,12 +168,9 @@ def _au_columns(header: Row, columns: Mapping[str, int]) -> tuple[dict[int, str]
 
 
 def _frame_number(record: Record) -> float:
-    try:
-        value = number(record["frame"])
-    except ValueError:
-        value = 0
-    if value < 1 or value != int(value):
-        raise record.row.error(f"frame is {record['frame']!r}; frames are whole numbers, the first is 1")
+    text = record["frame"]
+    if not _WHOLE.fullmatch(text) or not (value := number(text)):
+        raise record.row.error(f"frame is {text!r}; frames are whole numbers as in 1250, the first is 1")
     return value
 
 

@@ -38,8 +38,8 @@ def read_codings(path: Path) -> list[VideoCoding]:
     aus = tuple(sorted({au for draft in drafts.values() for au in draft.coded}))
     if not aus:
         names = sorted({name for draft in drafts.values() for name in draft.ignored})
-        what = f"only {', '.join(names[:5])}" if names else "nothing"
-        raise RecipeError(f"{path} codes no action unit that is known, {what}; name behaviours and tiers AU12, AU4 ...")
+        what = f"only {', '.join(names[:5])}; name behaviours and tiers AU12, AU4 ..."
+        raise RecipeError(f"{path} codes no action unit that is known, {what if names else 'its tables have no rows'}")
     _settle_subjects(drafts.values())
     return [draft.finish(aus) for draft in drafts.values()]
 

@@ -88,6 +88,8 @@ def test_an_answer_can_be_changed_without_changing_the_coding(tmp_path: Path) ->
         ("video,frame,AU12\na.mp4,1.5,1\n", 2, "whole numbers"),
         ("video,frame,AU12\na.mp4,,1\n", 2, "whole numbers"),
         ("video,frame,AU12\na.mp4,1_0,1\n", 2, "whole numbers"),
+        ('video,frame,AU12\na.mp4,"1,250",1\n', 2, "as in 1250"),
+        ("video;frame;AU12\na.mp4;1.250;1\n", 2, "as in 1250"),
         ("video,time,AU12\na.mp4,soon,1\n", 2, "'soon'"),
         ("video,time,AU12\na.mp4,-0.5,1\n", 2, "start of the video"),
         ("video,time,AU12\na.mp4,1:-5,1\n", 2, "'1:-5'"),
