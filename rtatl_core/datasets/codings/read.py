@@ -53,7 +53,8 @@ def _settle_subjects(drafts: Iterable[Draft]) -> None:
         if not draft.subject:
             draft.subject = draft.key if unsaid[draft.person] > 1 else draft.person
             continue
-        plain = "".join(unicodedata.normalize("NFC", draft.subject).casefold().split())
+        plain = " ".join(unicodedata.normalize("NFC", draft.subject).casefold().split())
+        plain = re.sub(r"(?<!\d) | (?!\d)", "", plain)  # P 01 is P01, but P1 0 is not P10
         other = written.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), draft)
         if draft.subject != other.subject:
             raise draft.first.error(
