@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rtatl_core.datasets.codings import boris, own
@@ -44,7 +44,7 @@ def read_codings(path: Path) -> list[VideoCoding]:
     return [draft.finish(aus) for draft in drafts.values()]
 
 
-def _settle_subjects(drafts: Iterable[Draft]) -> None:
+def _settle_subjects(drafts: Collection[Draft]) -> None:
     """Videos without a subject are of a person each. Raises RecipeError for one person written in two ways, who might
     train under one name and test under the other."""
     unsaid = Counter(draft.person for draft in drafts if not draft.subject)
