@@ -107,7 +107,9 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path], dict[str, dic
             continue
         for file in files:
             found = _SEQUENCE.search(file)
-            if not found or not file.lower().endswith(".csv"):
+            if (
+                not found or not file.lower().endswith(".csv") or file.startswith(".")
+            ):  # macOS puts ._F001_T1.csv beside
                 continue
             name = f"{found[1]}_{found[2]}"
             au = re.fullmatch(r"AU(\d+)", folder.name, re.IGNORECASE)

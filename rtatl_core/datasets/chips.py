@@ -174,7 +174,9 @@ class ChipStore:
     @classmethod
     def open(cls, *folders: Path) -> Self:
         """Raises RecipeError when a folder was not prepared by ``rtatl prepare``, is unfinished or damaged, or when
-        several do not fit together."""
+        several do not fit together or are one."""
+        if twice := [folder for folder, count in Counter(map(Path.resolve, folders)).items() if count > 1]:
+            raise RecipeError(f"{twice[0]} is named twice, and its faces would count twice; name it once")
         metas = [_read_meta(folder) for folder in folders]
         for folder, meta in zip(folders, metas, strict=True):
             for key in ("layout", "aus", "occurrence_rule"):

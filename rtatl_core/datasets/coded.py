@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import ClassVar
 
 import numpy as np
@@ -72,14 +73,20 @@ class CodedVideo:
 def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], list[CodedVideo], list[str]]:
     """(AUs, videos, notes for the person). ``codes`` is the coding file or folder, by default ``root``.
 
-    Raises RecipeError when a coded video is missing or two files fit its name.
+    Raises RecipeError when a coded video is missing, two files fit its name or two names fit its file.
     """
     codings = read_codings(codes or root)
     paths = find_files(root, VIDEO_SUFFIXES, "video")
     base = root if root.is_dir() else root.parent
-    units = []
+    units: list[CodedVideo] = []
+    coded: dict[Path, VideoCoding] = {}
     for coding in codings:
         path = _file_of(coding, paths, base)
+        if (other := coded.setdefault(path, coding)) is not coding:
+            raise RecipeError(
+                f"{coding.source} codes {coding.video!r}, which {other.source.name} calls {other.video!r}; write it in "
+                "one way everywhere, or keep one of the codings"
+            )
         units.append(CodedVideo(unit_name(path, base), path, coding))
     uncoded = [path.relative_to(base).as_posix() for path in sorted({*paths} - {unit.path for unit in units})]
     more = f" and {len(uncoded) - 5} more" if len(uncoded) > 5 else ""
@@ -92,12 +99,17 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
         notes.append(f"in the codings, passed over because they name no known AU or intensity: {listed}")
     unused = {coding.source: coding.unused for coding in codings if coding.unused}
     notes += [f"{source}: columns not used: {', '.join(columns)}" for source, columns in unused.items()]
+    if {strength for coding in codings for strength in coding.strengths()} in ({1.0}, {0.0, 1.0}):
+        notes.append(
+            "CHECK: all intensities in the codings are 0 or 1, which is FACS A; if 1 says that an AU is there, however "
+            "strong, rename the columns to AU12_c ..., or in a table of events leave the intensity empty"
+        )
     return codings[0].aus, units, notes
 
 
 def _file_of(coding: VideoCoding, paths: list[Path], base: Path) -> Path:
     written = coding.video or coding.source.stem
-    wanted = tuple(part.lower() for part in PureWindowsPath(written.removeprefix("file://")).parts)
+    wanted = _plain(PureWindowsPath(written.removeprefix("file://")))
     for matching in (_same_place, _same_name):
         found = [path for path in paths if matching(path.relative_to(base), wanted)]
         if len(found) == 1:
@@ -107,15 +119,22 @@ def _file_of(coding: VideoCoding, paths: list[Path], base: Path) -> Path:
                 f"{coding.source} codes {written!r}, and both {found[0]} and {found[1]} are called so; write the path "
                 "below --root"
             )
-    raise RecipeError(f"{coding.source} codes {written!r}, and there is no such video below {base}; check the name")
+    remedy = "check the name"
+    if written == coding.source.stem:
+        remedy = "name the videos in a column 'video', or the file like its video"
+    raise RecipeError(f"{coding.source} codes {written!r}, and there is no such video below {base}; {remedy}")
+
+
+def _plain(path: PurePath) -> tuple[str, ...]:
+    """In small letters; macOS takes accents apart in names of files."""
+    return tuple(unicodedata.normalize("NFC", part).lower() for part in path.parts)
 
 
 def _same_place(path: Path, wanted: tuple[str, ...]) -> bool:
     """The written path ends like this one, with or without suffix."""
-    have = tuple(part.lower() for part in path.parts)
-    bare = (*have[:-1], path.stem.lower())
+    have, bare = _plain(path), _plain(path.with_suffix(""))
     return len(wanted) > 1 and (wanted[-len(have) :] == have or wanted[-len(have) :] == bare)
 
 
 def _same_name(path: Path, wanted: tuple[str, ...]) -> bool:
-    return bool(wanted) and wanted[-1] in (path.name.lower(), path.stem.lower())
+    return bool(wanted) and (wanted[-1],) in (_plain(Path(path.name)), _plain(Path(path.stem)))

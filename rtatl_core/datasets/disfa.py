@@ -85,8 +85,8 @@ class Subject:
 
 
 def find_subjects(root: Path, camera: str = "left") -> list[Subject]:
-    """All coded subjects below ``root``, in order. Raises RecipeError when this is not DISFA or a label file has codes
-    that do not exist, naming file and line."""
+    """All coded subjects below ``root``, in order. Raises RecipeError when this is not DISFA, an AU has two label files
+    or one has codes that do not exist, naming file and line."""
     if not root.is_dir():
         raise RecipeError(f"{root} is no folder; name the one that holds DISFA")
     videos: dict[str, Path] = {}
@@ -96,7 +96,9 @@ def find_subjects(root: Path, camera: str = "left") -> list[Subject]:
             if (found := _VIDEO.match(file)) and found[1].lower() == camera:
                 videos.setdefault(found[2].upper(), Path(place) / file)
             elif found := _LABELS.match(file):
-                labels.setdefault(found[1].upper(), {})[int(found[2])] = Path(place) / file
+                path, name = Path(place) / file, found[1].upper()
+                if (other := labels.setdefault(name, {}).setdefault(int(found[2]), path)) != path:
+                    raise RecipeError(f"{other} and {path} both code AU{int(found[2])} of {name}; keep one of them")
     if not labels:
         raise RecipeError(
             f"{root} holds no DISFA label files like SN001/SN001_au1.txt; name the folder that holds "

@@ -124,6 +124,12 @@ class TrainingData:
         return source.store.layout.side
 
     @property
+    def uncoded(self) -> list[int]:
+        """AUs of which nobody who trains has a code, though others have."""
+        coded = _coded_of(self.labelled) if self.labelled is not None else [True] * len(self.aus)
+        return [au for au, there in zip(self.aus, coded, strict=True) if not there]
+
+    @property
     def judges(self) -> list[str]:
         """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
         judging = [Source.whole(store) for store in (self.selection, *self.calibration) if store is not None]
@@ -248,17 +254,23 @@ def _coded(config: DataConfig) -> ChipStore | None:
 
 def _require_coded(labelled: Source, config: DataConfig) -> None:
     """Raises RecipeError when nobody who trains has a code of an AU that data.aus does not ask for by name."""
-    store, rows = labelled.store, labelled.rows
-    assert store.intensity is not None
-    assert store.occurrence is not None
-    coded = (np.isfinite(store.intensity[rows]) | np.isfinite(store.occurrence[rows])).any(axis=0)
-    if not config.aus and not coded.all():
-        known = [au for au, there in zip(store.aus, coded.tolist(), strict=True) if there]
+    store, coded = labelled.store, _coded_of(labelled)
+    if not config.aus and not all(coded):
+        known = [au for au, there in zip(store.aus, coded, strict=True) if there]
         lacking = ", ".join(au_label(au) for au in store.aus if au not in known)
         raise RecipeError(
             f"{store.folder}: nobody who trains has codes of {lacking}; leave them out with data.aus = {known}, or "
             "code more people"
         )
+
+
+def _coded_of(labelled: Source) -> list[bool]:
+    """(n_aus,) whether anybody has a code."""
+    store, rows = labelled.store, labelled.rows
+    assert store.intensity is not None
+    assert store.occurrence is not None
+    found: list[bool] = (np.isfinite(store.intensity[rows]) | np.isfinite(store.occurrence[rows])).any(axis=0).tolist()
+    return found
 
 
 def _uncoded_validation(

@@ -66,6 +66,8 @@ def find_photos(root: Path) -> list[Photos]:
 
 
 def find_files(root: Path, suffixes: frozenset[str], what: str) -> list[Path]:
+    if not root.exists():
+        raise RecipeError(f"{root} does not exist; name the folder of the {what}s")
     paths = [root] if root.is_file() else files_below(root, suffixes)
     if not paths:
         raise RecipeError(f"{root} holds no {what} ({', '.join(sorted(suffixes))})")

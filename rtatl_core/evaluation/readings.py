@@ -12,6 +12,7 @@ from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.augment import centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.others import references
+from rtatl_core.errors import RecipeError
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.backbone import to_tensor
@@ -36,7 +37,12 @@ class Predicted(NamedTuple):
 
 @torch.inference_mode()
 def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], batch: int = 128) -> Predicted:
-    """Of the rows' central chips, on the network's device."""
+    """Of the rows' central chips, on the network's device. Raises RecipeError for chips of another size."""
+    if (side := store.layout.side) != network.config.chip_side:
+        raise RecipeError(
+            f"{store.folder} has chips of {side} px, and the model takes {network.config.chip_side}; prepare it with "
+            f"--side {network.config.chip_side} into another folder"
+        )
     network.eval()
     device = next(network.parameters()).device
     known = references(store, rows) if network.config.reference else None

@@ -52,12 +52,24 @@ def read_grid(table: dict[str, Any]) -> list[Cell]:
         raise RecipeError(
             "the recipe has no [ablation] section with shares, seeds and variants; see runs/ablation.toml"
         )
+    shares, seeds, variants = section["shares"], section["seeds"], section["variants"]
+    settled = isinstance(variants, dict) and variants and all(_are(one, str) for one in variants.values())
+    if not (settled and _are(shares, (int, float)) and _are(seeds, int) and shares and seeds):
+        raise RecipeError(
+            "[ablation] is no grid; write shares = [0.05, 0.2] and seeds = [0, 1, 2], each number once, and for each "
+            'variant a list of settings, as in baseline = ["tasks.flow=0"]'
+        )
     return [
-        Cell(variant, float(share), int(seed), (*settings, f"data.label_share={share}", f"optim.seed={seed}"))
-        for seed in section["seeds"]
-        for share in section["shares"]
-        for variant, settings in section["variants"].items()
+        Cell(variant, float(share), seed, (*settings, f"data.label_share={share}", f"optim.seed={seed}"))
+        for seed in seeds
+        for share in shares
+        for variant, settings in variants.items()
     ]
+
+
+def _are(values: object, kind: type | tuple[type, ...]) -> bool:
+    """A list of such values, each once."""
+    return isinstance(values, list) and all(isinstance(v, kind) for v in values) and len({*values}) == len(values)
 
 
 def ablate(recipe: Path, out: Path, overrides: tuple[str, ...] = (), jobs: int = 1) -> Path:
@@ -131,7 +143,7 @@ def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:
 
 def render(results: list[dict[str, Any]]) -> str:
     """Markdown: for each measure a table of mean and standard deviation over seeds, and of the mean paired difference
-    to the first variant with its standard error."""
+    to the first variant with its standard error. One seed has neither."""
     variants = list(dict.fromkeys(r["variant"] for r in results))
     shares = sorted({r["share"] for r in results})
     at = {(r["variant"], r["share"], r["seed"]): r for r in results}
@@ -144,19 +156,21 @@ def render(results: list[dict[str, Any]]) -> str:
         lines += [f"### {title}, mean over AUs", "", f"| variant |{head}", "| --- |" + " --- |" * len(shares)]
         for variant in variants:
             cells = [[at[variant, share, seed][measure] for seed in seeds] for share in shares]
-            lines.append(f"| {variant} |" + "".join(f" {np.mean(c):.3f} ± {_spread(c):.3f} |" for c in cells))
+            lines.append(f"| {variant} |" + "".join(f" {np.mean(c):.3f}{_spread(c)} |" for c in cells))
         lines += ["", f"| difference to {variants[0]}, same seed |{head}", "| --- |" + " --- |" * len(shares)]
         for variant in variants[1:]:
             pairs = [
                 [at[variant, share, seed][measure] - at[variants[0], share, seed][measure] for seed in seeds]
                 for share in shares
             ]
-            errors = [_spread(c) / max(1, len(c)) ** 0.5 for c in pairs]
-            values = "".join(f" {np.mean(c):+.3f} ± {e:.3f} |" for c, e in zip(pairs, errors, strict=True))
+            values = "".join(f" {np.mean(c):+.3f}{_spread(c, of_mean=True)} |" for c in pairs)
             lines.append(f"| {variant} |{values}")
         lines.append("")
     return "\n".join(lines)
 
 
-def _spread(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def _spread(values: list[float], *, of_mean: bool = False) -> str:
+    """Standard deviation, or standard error of the mean, to be written after it."""
+    if len(values) < 2:
+        return ""
+    return f" ± {np.std(values, ddof=1) / (len(values) ** 0.5 if of_mean else 1):.3f}"

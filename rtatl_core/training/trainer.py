@@ -30,7 +30,7 @@ from rtatl_core.datasets.loader import StepPlan, load_steps
 from rtatl_core.datasets.others import means_of_people
 from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
-from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.facs import MAX_INTENSITY, au_label
 from rtatl_core.files import put
 from rtatl_core.models.config import RTATLConfig
 from rtatl_core.models.rtatl import RTATL
@@ -75,6 +75,11 @@ class Trainer:
         self.precision = _precision(optim.precision, self.device)
         begun = Beginning.read(Path(optim.init)) if optim.init else None
         self.data = split(recipe.data, optim.seed, frozenset(begun.subjects if begun else ()))
+        if max(weights.intensity, weights.occurrence) > 0 and weights.teacher == 0 and (uncoded := self.data.uncoded):
+            raise RecipeError(
+                f"nothing teaches {', '.join(map(au_label, uncoded))} of data.aus: nobody who trains has codes, and "
+                "tasks.teacher is 0; leave them out of data.aus, or code more people"
+            )
         if recipe.network.sides and not optim.init and self.data.labelled and self.data.labelled.store.sides is None:
             raise RecipeError(
                 f"network.sides is true, but {self.data.labelled.store.folder} does not tell left from right; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ class VideoCoding:
     """File name or path as written in the coding file, perhaps without suffix; empty when the file does not say (ELAN
     exports of a single video): then ``source`` is named like the video."""
     subject: str
-    """Person in the picture; the video's stem if the coding does not say."""
+    """Person in the picture; the video's stem if the coding does not say, or its path where several have that stem."""
     aus: tuple[int, ...]
     """All AUs coded in this file set, ascending."""
     source: Path = field(compare=False)
@@ -111,6 +112,10 @@ class VideoCoding:
     def last(self) -> tuple[float, float]:
         """The last coded frame and time in seconds; 0 for what the coding does not count in."""
         return self.marks.last()
+
+    def strengths(self) -> frozenset[float]:
+        """All intensities that were coded."""
+        return frozenset(self.marks.intensity[np.isfinite(self.marks.intensity)].tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,10 @@ class Draft:
     def key(self) -> str:
         return video_key(self.video or self.first.path.name)
 
+    @property
+    def person(self) -> str:
+        return self.subject or stem(self.video or self.first.path.name)
+
     def knows(self, au: int, label: str) -> bool:
         """False for an AU that this program does not know; it is counted under its label."""
         if au in ACTION_UNITS:
@@ -175,8 +184,7 @@ class Draft:
 
     def finish(self, aus: tuple[int, ...]) -> VideoCoding:
         marks = self._event_marks(aus) if self.by_time is None else self._frame_marks(aus, self.by_time)
-        subject = self.subject or stem(self.video or self.first.path.name)
-        return VideoCoding(self.video, subject, aus, self.first.path, dict(self.ignored), self.unused, marks)
+        return VideoCoding(self.video, self.person, aus, self.first.path, dict(self.ignored), self.unused, marks)
 
     def _frame_marks(self, aus: tuple[int, ...], by_time: bool) -> FrameMarks:
         keys = sorted(self.frames)
@@ -210,6 +218,7 @@ def stem(video: str) -> str:
 
 
 def video_key(video: str) -> str:
-    """Equal for the same video however it is written: with or without suffix, in capitals, with \\ or /."""
-    path = PureWindowsPath(video)
+    """Equal for the same video however it is written: with or without suffix, in capitals, with \\ or /, with accents
+    as macOS takes them apart."""
+    path = PureWindowsPath(unicodedata.normalize("NFC", video))
     return path.with_name(stem(video) or path.name).as_posix().casefold() if path.name else ""

@@ -15,6 +15,8 @@ _AU_COLUMN = re.compile(r"(au)?[ _-]?(?P<au>\d{1,2})(_(?P<kind>[rc]))?")
 _LIKE_AU = re.compile(r"(au)?[ _-]?\d")
 _MEASURE = re.compile(r"\d{3,}|\d+[.,:]\d")
 """A time, which is no heading: a row of ELAN whose tier is called ``time`` is no header."""
+_WHOLE = re.compile(r"\d{1,9}([.,]0)?", re.ASCII)
+"""Not 1,250 nor 1.250, which may be a thousand or one."""
 _FRAME_COLUMNS = {"video", "subject", "frame", "time"}
 _EVENT_COLUMNS = {"video", "subject", "au", "onset", "apex", "offset", "intensity"}
 _PROGRAM_COLUMNS = {"confidence", "success", "face_id"}
@@ -40,7 +42,9 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
     if program := sorted(_PROGRAM_COLUMNS & set(columns)):
         raise header.error(f"the column {program[0]!r} belongs to a program's measurement; give a human coding")
     intensities, occurrences, unknown = _au_columns(header, columns)
-    unused = _unused(header, columns, _FRAME_COLUMNS | {*intensities.values(), *occurrences.values(), *unknown})
+    used = _FRAME_COLUMNS | {*intensities.values(), *occurrences.values()}
+    _require_once(header, used)
+    unused = _unused(header, columns, used | {*unknown})
     drafts = Drafts()
     by_time = "frame" not in columns
     for record in records(header, rows, columns):
@@ -68,6 +72,7 @@ def read_frames(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Dr
 
 def read_events(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> Drafts:
     """A row for each event; one without onset and offset names an AU that was coded and not seen."""
+    _require_once(header, _EVENT_COLUMNS)
     drafts, unused = Drafts(), _unused(header, columns, _EVENT_COLUMNS)
     for record in records(header, rows, columns):
         row = record.row
@@ -99,11 +104,15 @@ class Listing:
     """``*``: every video that no other row names."""
     aus: frozenset[int]
     unknown: tuple[str, ...]
+    subject: str
+    """Empty where the list does not say."""
+    unused: tuple[str, ...]
+    """Columns of the list."""
 
 
 def read_list(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> list[Listing]:
     """A row for each video: which AUs the coder looked for."""
-    listings = []
+    listings, unused = [], _unused(header, columns, {"video", "subject", "coded"})
     for row in rows:
         record = Record(row, columns)
         # Commas within the list make further cells where nothing protects them.
@@ -113,9 +122,12 @@ def read_list(header: Row, rows: Sequence[Row], columns: dict[str, int]) -> list
             raise row.error(f"{bad[0]!r} names no action unit; write the numbers with blanks between, as in 1 2 4 12")
         if not record["video"]:
             raise row.error("the row names no video; write its file name, or * for all others")
+        if record["video"] == "*" and record["subject"]:
+            raise row.error("the row * names a subject; give each video of that person a row of its own")
         numbers = {code.au for found in codes.values() for code in found}
         unknown = tuple(f"AU{au}" for au in sorted(numbers - set(ACTION_UNITS)))
-        listings.append(Listing(row, record["video"], frozenset(numbers & set(ACTION_UNITS)), unknown))
+        known = frozenset(numbers & set(ACTION_UNITS))
+        listings.append(Listing(row, record["video"], known, unknown, record["subject"], unused))
     return listings
 
 
@@ -126,6 +138,12 @@ def _draft(drafts: Drafts, record: Record) -> Draft:
     draft = drafts.of(record.row, video or record.row.path.stem)
     draft.set_subject(record.row, record["subject"])
     return draft
+
+
+def _require_once(header: Row, used: set[str]) -> None:
+    names = [cell.lower() for cell in header.cells if cell.lower() in used]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise header.error(f"there are two columns {twice[0]!r}; keep one")
 
 
 def _unused(header: Row, columns: Mapping[str, int], known: set[str]) -> tuple[str, ...]:
@@ -150,12 +168,9 @@ def _au_columns(header: Row, columns: Mapping[str, int]) -> tuple[dict[int, str]
 
 
 def _frame_number(record: Record) -> float:
-    try:
-        value = number(record["frame"])
-    except ValueError:
-        value = 0
-    if value < 1 or value != int(value):
-        raise record.row.error(f"frame is {record['frame']!r}; frames are whole numbers, the first is 1")
+    text = record["frame"]
+    if not _WHOLE.fullmatch(text) or not (value := number(text)):
+        raise record.row.error(f"frame is {text!r}; frames are whole numbers as in 1250, the first is 1")
     return value
 
 

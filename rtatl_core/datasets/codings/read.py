@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rtatl_core.datasets.codings import boris, own
@@ -35,9 +38,29 @@ def read_codings(path: Path) -> list[VideoCoding]:
     aus = tuple(sorted({au for draft in drafts.values() for au in draft.coded}))
     if not aus:
         names = sorted({name for draft in drafts.values() for name in draft.ignored})
-        what = f"only {', '.join(names[:5])}" if names else "nothing"
-        raise RecipeError(f"{path} codes no action unit that is known, {what}; name behaviours and tiers AU12, AU4 ...")
+        what = f"only {', '.join(names[:5])}; name behaviours and tiers AU12, AU4 ..."
+        raise RecipeError(f"{path} codes no action unit that is known, {what if names else 'its tables have no rows'}")
+    _settle_subjects(drafts.values())
     return [draft.finish(aus) for draft in drafts.values()]
+
+
+def _settle_subjects(drafts: Collection[Draft]) -> None:
+    """Videos without a subject are of a person each. Raises RecipeError for one person written in two ways, who might
+    train under one name and test under the other."""
+    unsaid = Counter(draft.person for draft in drafts if not draft.subject)
+    written: dict[str, Draft] = {}
+    for draft in drafts:
+        if not draft.subject:
+            draft.subject = draft.key if unsaid[draft.person] > 1 else draft.person
+            continue
+        plain = " ".join(unicodedata.normalize("NFC", draft.subject).casefold().split())
+        plain = re.sub(r"(?<!\d) | (?!\d)", "", plain)  # P 01 is P01, but P1 0 is not P10
+        other = written.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), draft)
+        if draft.subject != other.subject:
+            raise draft.first.error(
+                f"subject {draft.subject!r} is written {other.subject!r} in {other.first.path.name}, line "
+                f"{other.first.line}; write one person one way, and two people in ways that differ by more"
+            )
 
 
 def _files(path: Path) -> list[Path]:
@@ -86,7 +109,8 @@ def _apply(listings: Sequence[Listing], drafts: dict[str, Draft]) -> None:
     others = by_video.pop(video_key("*"), None)
     for key, listing in by_video.items():
         # A video without any event is in no table of events; the list is where it is told to be neutral.
-        draft = drafts.setdefault(key, Draft(listing.row, listing.video))
+        draft = drafts.setdefault(key, Draft(listing.row, listing.video, unused=listing.unused))
+        draft.set_subject(listing.row, listing.subject)
         if draft.by_time is not None:
             raise listing.row.error(
                 f"{listing.video} is coded by frames, where an empty cell says not coded; drop the row"

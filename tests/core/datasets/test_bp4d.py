@@ -102,6 +102,8 @@ def test_bp4d_mistakes_are_named(bp4d_tree: Path, tmp_path: Path) -> None:
             bp4d.find_sequences(tmp_path)
     (codes / "F001_T1.csv").write_bytes(f"{header},böe\n1{',0' * 24}\n".encode("cp1252"))
     assert bp4d.find_sequences(tmp_path)[0].numbers == (1,)
+    (codes / "._M001_T1.csv").write_bytes(b"\x00\x05\x16\x07 what macOS puts beside every file on some disks")
+    assert bp4d.find_sequences(tmp_path)[0].numbers == (1,)
     (tmp_path / "AU06").mkdir()
     (tmp_path / "AU06" / "F001_T1_AU06.csv").write_text("1,7\n")
     with pytest.raises(RecipeError, match=r"F001_T1_AU06.csv, line 1: intensity 7, but codes are 0-5 and 9"):

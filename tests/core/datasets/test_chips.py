@@ -64,3 +64,9 @@ def test_clips_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> None
     assert set(ChipStore.open(one, namesake).clips) == {"one-1/c0", "c1", "one-2/c0"}
     stills = [write_labelled(tmp_path / name, count=4) for name in "ab"]
     assert set(ChipStore.open(*stills).clips) == {""}
+
+
+def test_a_folder_counts_once(tmp_path: Path) -> None:
+    folder = write_labelled(tmp_path / "labelled")
+    with pytest.raises(RecipeError, match=r"labelled is named twice, .*; name it once"):
+        ChipStore.open(folder, folder.parent / "x" / ".." / "labelled")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -107,6 +109,56 @@ def test_a_name_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "codes.csv").write_text(f"video,frame,AU12\n{name},1,1\n")
     with pytest.raises(RecipeError, match=rf"codes '{re.escape(name)}', and there is no such video"):
         coded.find_coded(tmp_path)
+
+
+def test_a_coding_that_names_no_video_needs_one_called_like_it(tmp_path: Path) -> None:
+    write_clip(tmp_path / "smile.mp4", frames=2)
+    (tmp_path / "codes.csv").write_text("film,frame,AU12\nsmile.mp4,1,1\n")
+    with pytest.raises(RecipeError, match=r"codes 'codes', and there is no such video.*in a column 'video'"):
+        coded.find_coded(tmp_path)
+
+
+def test_one_video_named_in_two_ways_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "P01").mkdir()
+    (tmp_path / "P01" / "smile.mp4").touch()
+    (tmp_path / "codes.csv").write_text("video,au,onset,offset\nP01/smile.mp4,12,0,1\n")
+    (tmp_path / "list.csv").write_text("video,coded\nsmile.mp4,12 4\n")
+    with pytest.raises(RecipeError, match=r"list\.csv codes 'smile\.mp4', which codes\.csv calls 'P01/smile\.mp4'"):
+        coded.find_coded(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_may_be_taken_apart_in_names_of_files(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    (tmp_path / unicodedata.normalize(form, "lächeln.mp4")).touch()
+    other = unicodedata.normalize("NFD" if form == "NFC" else "NFC", "lächeln.mp4")
+    (tmp_path / "codes.csv").write_text(f"video,frame,AU12\n{other},1,2\n", encoding="utf-8")
+    (unit,) = coded.find_coded(tmp_path)[1]
+    assert unit.name == unicodedata.normalize(form, "lächeln.mp4")
+
+
+@pytest.mark.parametrize(
+    ("codes", "doubtful"),
+    [
+        ("video,frame,AU12,AU4\na.mp4,1,1,0\na.mp4,2,0,9\n", True),
+        ("video,frame,AU12,AU4\na.mp4,1,1,0\na.mp4,2,2,0\n", False),
+        ("video,frame,AU12_c\na.mp4,1,1\na.mp4,2,0\n", False),
+        ("video,frame,AU12\na.mp4,1,0\n", False),
+        ("video,au,onset,offset,intensity\na.mp4,12,0,1,1\n", True),
+        ("video,au,onset,offset\na.mp4,12,0,1\n", False),
+    ],
+)
+def test_intensities_that_may_be_presence_are_told(tmp_path: Path, codes: str, doubtful: bool) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "codes.csv").write_text(codes)
+    notes = coded.find_coded(tmp_path)[2]
+    assert [note.startswith("CHECK: all intensities in the codings are 0 or 1") for note in notes] == [True] * doubtful
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("videos", "photos"):
+        assert main(["prepare", kind, "--root", str(tmp_path / "gone"), "--out", str(tmp_path / "out")]) == 2
+        assert f"{tmp_path / 'gone'} does not exist; name the folder of the {kind}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_coded_video_of_which_nothing_is_used_is_named(

@@ -92,3 +92,7 @@ def test_disfa_mistakes_are_named(disfa_tree: Path, tmp_path: Path) -> None:
         (labels / "SN009_au1.txt").write_text(text)
         with pytest.raises(RecipeError, match=sentence):
             disfa.find_subjects(tmp_path)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "SN009_AU01.txt").write_text("1,0\n")
+    with pytest.raises(RecipeError, match=r"SN009_(au1|AU01)\.txt both code AU1 of SN009; keep one of them"):
+        disfa.find_subjects(tmp_path)

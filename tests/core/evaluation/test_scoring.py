@@ -66,6 +66,11 @@ def test_each_model_is_tested_on_its_own_fold(study: Path) -> None:
 
 def test_seen_subjects_and_wrong_folds_are_refused(study: Path) -> None:
     data = [study / "data"]
+    shutil.copytree(data[0], small := study / "small")
+    meta = json.loads((small / "meta.json").read_text())
+    (small / "meta.json").write_text(json.dumps(meta | {"layout": {"side": 64, "margin": 8}}))
+    with pytest.raises(RecipeError, match=r"small has chips of 64 px, and the model takes 144; prepare it with --side"):
+        score([model(study, 1)], [small], "subjects:3", device="cpu")
     with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):
         score([model(study, 1)], data, "subjects:3", fold=2, device="cpu")
     with pytest.raises(RecipeError, match=r"is in the training of own and in .*data"):

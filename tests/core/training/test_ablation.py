@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,9 @@ def test_table_of_known_numbers() -> None:
     assert "| b | 0.450 ± 0.071 |" in text
     assert "| b | +0.250 ± 0.050 |" in text
     assert "50% (10 faces)" in text
+    alone = ablation.render([result for result in results if result["seed"] == 0])
+    assert "| a | 0.100 |" in alone
+    assert "| b | +0.300 |" in alone
 
 
 def test_mistakes_are_named_before_the_first_run(recipe: Path, tmp_path: Path) -> None:
@@ -82,6 +86,15 @@ def test_mistakes_are_named_before_the_first_run(recipe: Path, tmp_path: Path) -
     with pytest.raises(RecipeError, match=r"unknown key tasks.inpaintin; did you mean inpainting"):
         ablation.ablate(recipe, tmp_path / "grid")
     assert not (tmp_path / "grid").exists()
+    for line in ("seeds = 2", "seeds = []", "seeds = ['a']", "seeds = [0, 0]", "shares = 0.5", "shares = ['x']"):
+        key = line.split(" = ")[0]
+        recipe.write_text(re.sub(rf"(?m)^{key} = .*$", line, text), encoding="utf-8")
+        with pytest.raises(RecipeError, match=r"\[ablation\] is no grid; write shares = "):
+            ablation.ablate(recipe, tmp_path / "grid")
+    for wrong in ("both = 'tasks.flow=1'", "both = [1]"):
+        recipe.write_text(text.replace("both = []", wrong), encoding="utf-8")
+        with pytest.raises(RecipeError, match=r"\[ablation\] is no grid"):
+            ablation.ablate(recipe, tmp_path / "grid")
     recipe.write_text(text[: text.index("[ablation]")], encoding="utf-8")
     with pytest.raises(RecipeError, match=r"has no \[ablation\]"):
         ablation.ablate(recipe, tmp_path / "grid")

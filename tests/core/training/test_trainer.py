@@ -31,6 +31,14 @@ def test_mixed_precision_trains_float32_weights(data: Path, tmp_path: Path) -> N
         Trainer(recipe(data, "optim.precision=int8"), tmp_path)
 
 
+def test_an_au_of_data_aus_that_nothing_teaches_is_named(data: Path, tmp_path: Path) -> None:
+    asked = "data.aus=[12, 25, 17]"
+    with pytest.raises(RecipeError, match=r"nothing teaches AU17 of data\.aus: .*tasks\.teacher is 0; leave them out"):
+        Trainer(recipe(data, asked), tmp_path)
+    assert Trainer(recipe(data, asked, "tasks.teacher=0.5"), tmp_path).data.uncoded == [17]
+    Trainer(recipe(data, asked, "tasks.intensity=0", "tasks.occurrence=0"), tmp_path)
+
+
 def test_a_network_that_compares_learns_how_far_faces_vary_around_their_own_mean(data: Path, tmp_path: Path) -> None:
     trainer = Trainer(recipe(data, "network.reference=true", "optim.epochs=1"), tmp_path)
     trainer.run()

@@ -124,6 +124,11 @@ def test_a_code_with_words_behind_a_bare_number_is_no_au(tmp_path: Path) -> None
     assert second.aus == (6, 12)
 
 
+def test_codings_without_rows_say_so(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"codes no action unit that is known, its tables have no rows$"):
+        read(tmp_path, "video,au,onset,offset\n")
+
+
 def test_codings_without_any_au_say_what_they_hold(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="only smiles, talks; name behaviours and tiers AU12"):
         read(tmp_path, BORIS7_AGGREGATED.replace("AU12", "smiles").replace("AU6+12", "talks").replace("blink", "talks"))

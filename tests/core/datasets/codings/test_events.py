@@ -94,6 +94,11 @@ def test_a_wrong_event_is_named_with_file_and_line(tmp_path: Path, row: str, pro
     assert problem in str(caught.value)
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"coding\.csv, line 1: there are two columns 'onset'; keep one"):
+        read(tmp_path, "video,au,onset,offset,Onset\na.mp4,12,0,1,5\n")
+
+
 def test_an_apex_outside_of_its_event_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="line 2: the apex at 3 s"):
         read(tmp_path, "video,au,onset,offset,apex\na.mp4,12,1,2,3\n")
@@ -113,6 +118,17 @@ def test_a_list_says_which_aus_were_looked_for(tmp_path: Path) -> None:
     assert codings["neutral.mp4"].ignored == {"AU99": 1}
 
 
+def test_a_list_says_whose_face_is_in_a_video_without_events(tmp_path: Path) -> None:
+    (tmp_path / "coded.csv").write_text("video,subject,coded\nneutral.mp4,P01,4 12\n*,,4 6 12\n")
+    (tmp_path / "events.csv").write_text("video,subject,au,onset,offset\nsmile.mp4,P01,12,0,1\n")
+    assert [coding.subject for coding in read_codings(tmp_path)] == ["P01", "P01"]
+    (tmp_path / "coded.csv").write_text("video,person,coded\nneutral.mp4,P01,12\n")
+    assert [coding.unused for coding in read_codings(tmp_path)] == [(), ("person",)]
+    (tmp_path / "coded.csv").write_text("video,subject,coded\nsmile.mp4,P02,12\n")
+    with pytest.raises(RecipeError, match=r"coded\.csv, line 2: smile\.mp4 is coded for 'P02' and for 'P01'"):
+        read_codings(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("listing", "problem"),
     [
@@ -120,6 +136,7 @@ def test_a_list_says_which_aus_were_looked_for(tmp_path: Path) -> None:
         ("video,coded\nsmile.mp4,4 smile\n", "'smile' names no action unit"),
         ("video,coded\n*,4 6 12\n*,4\n", "listed in line 2"),
         ("video,coded\n,4\n", "names no video"),
+        ("video,subject,coded\n*,P01,4 6 12\n", "the row * names a subject"),
     ],
 )
 def test_a_list_that_cannot_be_right_is_refused(tmp_path: Path, listing: str, problem: str) -> None:

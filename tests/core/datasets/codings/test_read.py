@@ -108,6 +108,23 @@ def test_videos_of_one_name_in_two_folders_are_two_videos(tmp_path: Path) -> Non
     assert [coding.video for coding in read(tmp_path, text)] == ["P1/smile.mp4", "P2/smile.mp4"]
 
 
+@pytest.mark.parametrize("again", ["p01", "P1", "P 01", "p001"])
+def test_one_person_written_in_two_ways_is_refused(tmp_path: Path, again: str) -> None:
+    text = f"video,subject,au,onset,offset\na.mp4,P01,12,0,1\n\nb.mp4,{again},12,0,1\n"
+    with pytest.raises(RecipeError, match=rf"line 4: subject '{again}' is written 'P01' in coding\.csv, line 2; write"):
+        read(tmp_path, text)
+
+
+def test_people_whose_names_differ_by_more_are_several(tmp_path: Path) -> None:
+    text = "video,subject,frame,AU12\na.mp4,P1,1,1\nb.mp4,P10,1,1\nc.mp4,P100,1,1\nd.mp4,P1 0,1,1\ne.mp4,00-1,1,1\n"
+    assert [coding.subject for coding in read(tmp_path, text)] == ["P1", "P10", "P100", "P1 0", "00-1"]
+
+
+def test_videos_of_one_name_are_of_a_person_each_unless_it_is_said(tmp_path: Path) -> None:
+    text = "video,subject,frame,AU12\nP1/pre.mp4,,1,1\nP2\\pre.mp4,,1,1\nP3/pre.mp4,anna,1,1\npost.mp4,,1,1\n"
+    assert [coding.subject for coding in read(tmp_path, text)] == ["p1/pre", "p2/pre", "anna", "post"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
