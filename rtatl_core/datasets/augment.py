@@ -147,14 +147,15 @@ def _degrade(chip: UInt8, config: AugmentConfig, rng: np.random.Generator) -> UI
         small = int(side * rng.uniform(0.35, 0.8))
         chip = cv2.resize(chip, (small, small), interpolation=cv2.INTER_AREA)
         quality = int(rng.integers(25, 90))
-        chip = cv2.imdecode(cv2.imencode(".jpg", chip, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        kept = cv2.imencode(".jpg", cv2.cvtColor(chip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        chip = cv2.cvtColor(cv2.imdecode(kept, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         chip = cv2.resize(chip, (side, side), interpolation=cv2.INTER_LINEAR)
     if rng.random() < config.blur:
         chip = cv2.GaussianBlur(chip, (0, 0), rng.uniform(0.4, 1.4))
     level = np.arange(256, dtype=np.float32) / 255
     gain = (1 + rng.normal(0, config.gain)) * (1 + rng.normal(0, config.colour, 3))
     table = np.clip(level[:, None] * gain + rng.normal(0, config.offset), 0, 1) ** np.exp(rng.normal(0, config.gamma))
-    chip = cv2.LUT(chip, (table * 255).astype(np.uint8)[None])
+    chip = cv2.LUT(chip, np.rint(table * 255).astype(np.uint8)[None])
     if rng.random() < 0.5:
         start = int(rng.integers(len(_noise()) - chip.size))
         noise = _noise()[start : start + chip.size].reshape(chip.shape)

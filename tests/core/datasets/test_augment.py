@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.augment import AugmentConfig, augment, centre_crop
+from rtatl_core.datasets.augment import AugmentConfig, _degrade, augment, centre_crop
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import CHIP_SIDE, Float32
@@ -50,3 +53,24 @@ def test_landmarks_move_with_the_pixels(store: ChipStore) -> None:
         made = augment(*one(store), store.layout, AugmentConfig(**settings), np.random.default_rng(seed))
         x, y = (made.landmarks[61] * CHIP_SIDE).astype(int)
         assert made.chip[y, x].min() > 240  # the white mark at the mouth corner
+
+
+def test_a_small_face_loses_red_and_blue_as_a_jpeg_does() -> None:
+    """Which keeps more of what is red than of what is blue."""
+    config = replace(AugmentConfig.none(), shrink=1.0)
+    noise = np.random.default_rng(0).integers(0, 256, (CHIP_SIDE // 8, CHIP_SIDE // 8), np.uint8)
+    lost = []
+    for colour in (0, 2):
+        chip = np.full((CHIP_SIDE, CHIP_SIDE, 3), 128, np.uint8)
+        chip[..., colour] = cv2.resize(noise, (CHIP_SIDE, CHIP_SIDE), interpolation=cv2.INTER_CUBIC)
+        degraded = [
+            _degrade(chip, config, np.random.default_rng(seed))[..., colour].astype(float) for seed in range(20)
+        ]
+        lost.append(np.mean([np.square(one - chip[..., colour]).mean() for one in degraded]))
+    red, blue = lost
+    assert red < 0.9 * blue
+
+
+def test_light_as_it_was_leaves_every_grey_level() -> None:
+    chip = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    np.testing.assert_array_equal(_degrade(chip, AugmentConfig.none(), np.random.default_rng(0)), chip)
