@@ -12,7 +12,15 @@ import pytest
 
 from rtatl_core.errors import SourceError
 from rtatl_core.video import VideoReader
-from tests.clips import begin_later, damage_frame, halve_first_durations, number_of, rotate_in_header, write_clip
+from tests.clips import (
+    begin_later,
+    damage_frame,
+    halve_first_durations,
+    number_of,
+    rotate_in_header,
+    squeeze_in_header,
+    write_clip,
+)
 
 
 def test_every_frame_comes_once_in_order_with_its_media_time(tmp_path: Path) -> None:
@@ -48,6 +56,29 @@ def test_rotation_of_a_phone_is_obeyed(tmp_path: Path) -> None:
         assert reader.size == (64, 96)
     assert packet is not None
     assert packet.image.shape == (96, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "turned", "size"),
+    [
+        ((4, 3), False, (128, 64)),
+        ((3, 4), False, (96, 85)),
+        ((4, 3), True, (64, 128)),
+        ((101, 100), False, (96, 64)),
+        ((1, 90), False, (96, 64)),
+    ],
+    ids=["wide", "high", "turned", "rounded", "nonsense"],
+)
+def test_pixels_that_are_not_square_are_made_so(
+    tmp_path: Path, pixel: tuple[int, int], turned: bool, size: tuple[int, int]
+) -> None:
+    path = write_clip(tmp_path / "camcorder.mp4", frames=3, size=(96, 64))
+    squeeze_in_header(path, *pixel)
+    if turned:
+        rotate_in_header(path)
+    with VideoReader(path) as reader:
+        assert reader.size == size
+        assert [packet.image.shape for packet in reader] == [(size[1], size[0], 3)] * 3
 
 
 def test_pictures_that_begin_later_than_the_file_are_told(tmp_path: Path) -> None:
