@@ -13,6 +13,7 @@ import numpy as np
 from rtatl_core.errors import SourceError
 from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket, UInt8
+from rtatl_core.mp4 import shown_s
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 VIDEO_SUFFIXES = frozenset(
@@ -76,6 +77,9 @@ class VideoReader:
         count = _sensible(self._capture.get(cv2.CAP_PROP_FRAME_COUNT), 1e9)
         self.frame_count = int(count) if count else None
         """Frames as the container says: exact for most MP4 files, an estimate in others, None when unknown."""
+        shown = shown_s(self.path)
+        if shown and self.fps and self.duration_s and shown < self.duration_s - _CUT_OFF_S:  # trimmed, not coded anew
+            self.frame_count = max(1, round(shown * self.fps))
         self.truncated = False
         """True once the end was reached long before the announced length: the file was cut off."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()

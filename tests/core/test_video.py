@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.errors import SourceError
+from rtatl_core.mp4 import shown_s
 from rtatl_core.video import VideoReader
 from tests.clips import (
     begin_later,
@@ -19,6 +20,7 @@ from tests.clips import (
     number_of,
     rotate_in_header,
     squeeze_in_header,
+    trim_in_header,
     write_clip,
 )
 
@@ -95,6 +97,19 @@ def test_pictures_that_begin_later_than_the_file_are_told(tmp_path: Path) -> Non
         packet = reader.read()
     assert packet is not None
     assert (packet.number, packet.timestamp) == (2, pytest.approx(0.04))
+
+
+def test_a_trimmed_video_is_as_long_as_what_it_shows_and_not_cut_off(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "phone.mp4", frames=24, fps=25)
+    trim_in_header(path, 0.2, 0.4)
+    with VideoReader(path) as reader:
+        assert (reader.frame_count, reader.duration_s) == (10, pytest.approx(0.4))
+        packets = list(reader)
+    assert [number_of(packet.image) for packet in packets] == list(range(6, 16))
+    assert [packet.timestamp for packet in packets] == pytest.approx([n / 25 for n in range(10)])
+    assert not reader.truncated
+    path.write_bytes(path.read_bytes()[:-2000])  # with the header, which cv2 writes last
+    assert shown_s(path) is None
 
 
 class _Timeless:
