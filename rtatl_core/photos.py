@@ -6,6 +6,7 @@ import math
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ PHOTO_SUFFIXES = frozenset(
 """Endings by which photos are found in folders."""
 _LARGEST = 32_766
 """Pixels a side. OpenCV warps no larger picture, and in MediaPipe one ends the whole process."""
+_FEW = 0.1
+"""Share of pictures whose names are not numbered as the others are, where these still count as numbered."""
 SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
@@ -95,7 +98,7 @@ class PhotoReader:
         self.fps = fps
         self.frame_count = len(self.files)
         self.warning = _gaps([file.stem for file in self.files]) if fps else None
-        """That numbers are missing among the frames of a video."""
+        """That numbers are missing among the frames of a video, or that some have none."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
         self._packets = self._read()
         self._first = next(self._packets, None)
@@ -142,13 +145,20 @@ class PhotoReader:
 
 
 def _gaps(names: Sequence[str]) -> str | None:
-    """A sentence where names are numbered, and numbers left out."""
+    """A sentence or two where names are numbered, but numbers are left out, or a few names are none of them."""
     parts = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
-    if len({part and part[1] for part in parts}) != 1 or parts[0] is None:
+    head, _ = Counter(part and part[1] for part in parts).most_common(1)[0]
+    numbers = {int(part[2]): part[0] for part in parts if part and part[1] == head}
+    others = [name for name, part in zip(names, parts, strict=True) if part is None or part[1] != head]
+    if head is None or len(others) > len(names) * _FEW:
         return None
-    numbers = [int(part[2]) for part in parts if part]
-    missing = numbers[-1] - numbers[0] + 1 - len(set(numbers))
-    if missing <= 0:
-        return None
-    what = "A number is" if missing == 1 else f"{missing} numbers are"
-    return f"{what} missing between {names[0]} and {names[-1]}; times count the pictures that are there."
+    said = []
+    if others:
+        count = "is not numbered as the others are, but counts as a frame; move it elsewhere if it is none."
+        several = "are not numbered as the others are, but count as frames; move those elsewhere that are none."
+        said.append(f"{', '.join(others)} {count if len(others) == 1 else several}")
+    if (missing := max(numbers) - min(numbers) + 1 - len(numbers)) > 0:
+        what = "A number is" if missing == 1 else f"{missing} numbers are"
+        between = f"{numbers[min(numbers)]} and {numbers[max(numbers)]}"
+        said.append(f"{what} missing between {between}; times count the pictures that are there.")
+    return " ".join(said) or None

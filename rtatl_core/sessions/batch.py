@@ -86,8 +86,13 @@ def analyse_all(
     at that rate, instead of photos. ``cluster``: address of a Dask scheduler instead of processes of this machine; its
     workers must see the same paths and have this program installed.
 
-    Raises InputError when model, device or cluster cannot be used, SessionError when ``out`` refuses.
+    Raises InputError when model, device or cluster cannot be used or there are no pictures for ``fps``, SessionError
+    when ``out`` refuses.
     """
+    if fps and not any(one.photos for one in inputs):
+        raise InputError(
+            "--fps is for pictures that are frames, and there are none here; leave it out, videos tell their own"
+        )
     device, card = pick_device(settings.device), read_card(settings.model)
     model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
     compares = card.config.reference or card.calibration.own is not None

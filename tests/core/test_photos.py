@@ -12,7 +12,7 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
-from rtatl_core.errors import SourceError
+from rtatl_core.errors import InputError, SourceError
 from rtatl_core.photos import PhotoReader, in_order, read_photo
 from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
 from rtatl_core.sessions.inputs import Input, find_inputs, session_names
@@ -223,6 +223,23 @@ def test_numbers_that_are_missing_among_frames_are_told(tmp_path: Path) -> None:
     assert PhotoReader(files).warning is None
     assert PhotoReader(files[:2], fps=30).warning is None
     assert PhotoReader([*files, write(tmp_path / "last.png", np.zeros((8, 8, 3), np.uint8))], fps=30).warning is None
+
+
+def test_a_picture_among_frames_that_is_none_is_told(tmp_path: Path) -> None:
+    """It moves the times of all that follow."""
+    for name in ("cover", *(f"f{number:03}" for number in range(1, 12) if number != 7)):
+        write(tmp_path / f"{name}.png", np.zeros((8, 8, 3), np.uint8))
+    assert PhotoReader(in_order(tmp_path.iterdir()), fps=30).warning == (
+        "cover is not numbered as the others are, but counts as a frame; move it elsewhere if it is none. "
+        "A number is missing between f001 and f011; times count the pictures that are there."
+    )
+
+
+def test_a_rate_for_videos_is_refused(tmp_path: Path) -> None:
+    """They have one of their own: whoever gives one believes that it holds."""
+    clip = cut_from_demo(tmp_path / "clip.mp4", 2)
+    with pytest.raises(InputError, match=r"--fps is for pictures that are frames, and there are none here"):
+        analyse([Input(clip)], tmp_path / "out", fps=10)
 
 
 def test_the_folder_one_stands_in_has_a_name_too(stimuli: Path, monkeypatch: pytest.MonkeyPatch) -> None:
