@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -26,20 +27,44 @@ PHOTO_SUFFIXES = frozenset(
 """Endings by which photos are found in folders."""
 _LARGEST = 32_766
 """Pixels a side. OpenCV warps no larger picture, and in MediaPipe one ends the whole process."""
+_ORIENTATION = 0x112
+"""Its number in EXIF."""
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
+"""Orientation -> how cv2.flip makes it upright, from 5 on once rows and columns are exchanged."""
 _FEW = 0.1
 """Share of pictures whose names are not numbered as the others are, where these still count as numbered."""
 SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
 def read_photo(path: Path) -> UInt8 | None:
-    """(height, width, 3) BGR, upright as the EXIF of a JPEG, PNG or TIFF says; of several pictures in a file the first.
-    None for a file that cannot be read or is no picture, or too large a one."""
+    """(height, width, 3) BGR, upright as the EXIF of the file says; of several pictures in a file the first. None for a
+    file that cannot be read or is no picture, or too large a one."""
     try:
         data = np.fromfile(path, np.uint8)  # not by its name: OpenCV knows no Unicode in names on Windows
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except (OSError, cv2.error):
         return None
-    return None if image is None or max(image.shape) > _LARGEST else np.asarray(image, np.uint8)
+    if image is None or max(image.shape) > _LARGEST:
+        return None
+    turned = _turned_webp(data.tobytes()) if data[:4].tobytes() == b"RIFF" else 1
+    image = cv2.transpose(image) if turned >= 5 else image
+    return np.asarray(cv2.flip(image, _FLIPS[turned]) if turned in _FLIPS else image, np.uint8)
+
+
+def _turned_webp(data: bytes) -> int:
+    """Orientation by the EXIF of a WebP, which OpenCV does not obey; 1 is upright."""
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"EXIF":
+            exif = data[at + 8 : at + 8 + size].removeprefix(b"Exif\0\0")
+            order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+            first = int.from_bytes(exif[4:8], order) + 2
+            for entry in range(first, first + 12 * int.from_bytes(exif[first - 2 : first], order), 12):
+                if int.from_bytes(exif[entry : entry + 2], order) == _ORIENTATION:
+                    return int.from_bytes(exif[entry + 8 : entry + 10], order)
+        at += 8 + size + size % 2
+    return 1
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:

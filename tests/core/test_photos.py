@@ -26,6 +26,23 @@ def write(path: Path, image: np.ndarray) -> Path:
     return path
 
 
+def turned_tiff(orientation: int) -> bytes:
+    """What EXIF says of a picture's orientation: 6 is turned by 90 degrees."""
+    return b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+
+
+def write_turned_jpeg(path: Path, image: np.ndarray, orientation: int) -> Path:
+    coded, exif = cv2.imencode(".jpg", image)[1].tobytes(), b"Exif\0\0" + turned_tiff(orientation)
+    path.write_bytes(coded[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + coded[2:])
+    return path
+
+
+def write_turned_webp(path: Path, image: np.ndarray, orientation: int) -> Path:
+    coded, exif = cv2.imencode(".webp", image)[1].tobytes(), turned_tiff(orientation)
+    path.write_bytes(coded + b"EXIF" + len(exif).to_bytes(4, "little") + exif)
+    return path
+
+
 def faces(count: int, every: int = 60) -> list[np.ndarray]:
     """Pictures of the demo clip, far apart."""
     clip = cv2.VideoCapture(str(asset("demo.mp4")))
@@ -85,11 +102,7 @@ def test_pictures_are_read_upright_whatever_their_name_and_kind(tmp_path: Path) 
     deep = read_photo(write(tmp_path / "deep.png", picture.astype(np.uint16) * 257))
     assert deep is not None
     assert (deep == picture).all()
-    coded = cv2.imencode(".jpg", picture)[1].tobytes()
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # turned by 90 degrees
-    (tmp_path / "phone.jpg").write_bytes(
-        coded[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + coded[2:]
-    )
+    write_turned_jpeg(tmp_path / "phone.jpg", picture, 6)
     phone = read_photo(tmp_path / "phone.jpg")
     assert phone is not None
     assert phone.shape == (60, 40, 3)
@@ -97,6 +110,18 @@ def test_pictures_are_read_upright_whatever_their_name_and_kind(tmp_path: Path) 
     assert read_photo(tmp_path / "missing.jpg") is None
     assert read_photo(write(tmp_path / "wide.png", np.zeros((2, 32_766, 3), np.uint8))) is not None
     assert read_photo(write(tmp_path / "wider.png", np.zeros((2, 32_767, 3), np.uint8))) is None
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_a_webp_is_turned_as_a_jpeg_is(orientation: int, tmp_path: Path) -> None:
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:20, :30] = 200
+    webp = read_photo(write_turned_webp(tmp_path / "x.webp", picture, orientation))
+    jpeg = read_photo(write_turned_jpeg(tmp_path / "x.jpg", picture, orientation))
+    assert webp is not None
+    assert jpeg is not None
+    assert webp.shape == jpeg.shape
+    assert np.abs(webp.astype(int) - jpeg).mean() < 5
 
 
 def test_what_cannot_be_read_is_passed_over_and_named(tmp_path: Path) -> None:
