@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,11 +33,13 @@ def _edits(table: bytes) -> Iterator[int]:
 
 def _header(file: BinaryIO) -> bytes:
     """The box moov, wherever it lies; empty of a file without."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
     while len(head := file.read(16)) == 16:
         size, kind = struct.unpack_from(">I4s", head)
         begins = 16 if size == 1 else 8
         size = int.from_bytes(head[8:], "big") if size == 1 else size
-        if size < begins:
+        if not begins <= size <= end:
             break
         file.seek((begins if kind == b"moov" else size) - len(head), 1)
         if kind == b"moov":

@@ -110,6 +110,9 @@ def test_a_trimmed_video_is_as_long_as_what_it_shows_and_not_cut_off(tmp_path: P
     assert not reader.truncated
     path.write_bytes(path.read_bytes()[:-2000])  # with the header, which cv2 writes last
     assert shown_s(path) is None
+    for begins in (b"\0\0\0\1", b"\0\0\0\0", b"\0\0\0\x20", b"RIFF"):  # the first is how raw H.264 does
+        path.write_bytes(begins + b"moov" + b"\xff" * 40)
+        assert shown_s(path) is None
 
 
 class _Timeless:
