@@ -6,8 +6,10 @@ import math
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -25,18 +27,44 @@ PHOTO_SUFFIXES = frozenset(
 """Endings by which photos are found in folders."""
 _LARGEST = 32_766
 """Pixels a side. OpenCV warps no larger picture, and in MediaPipe one ends the whole process."""
+_ORIENTATION = 0x112
+"""Its number in EXIF."""
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
+"""Orientation -> how cv2.flip makes it upright, from 5 on once rows and columns are exchanged."""
+_FEW = 0.1
+"""Share of pictures whose names are not numbered as the others are, where these still count as numbered."""
 SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
 def read_photo(path: Path) -> UInt8 | None:
-    """(height, width, 3) BGR, upright as the EXIF of a JPEG, PNG or TIFF says; of several pictures in a file the first.
-    None for a file that cannot be read or is no picture, or too large a one."""
+    """(height, width, 3) BGR, upright as the EXIF of the file says; of several pictures in a file the first. None for a
+    file that cannot be read or is no picture, or too large a one."""
     try:
         data = np.fromfile(path, np.uint8)  # not by its name: OpenCV knows no Unicode in names on Windows
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except (OSError, cv2.error):
         return None
-    return None if image is None or max(image.shape) > _LARGEST else np.asarray(image, np.uint8)
+    if image is None or max(image.shape) > _LARGEST:
+        return None
+    turned = _turned_webp(data.tobytes()) if data[:4].tobytes() == b"RIFF" else 1
+    image = cv2.transpose(image) if turned >= 5 else image
+    return np.asarray(cv2.flip(image, _FLIPS[turned]) if turned in _FLIPS else image, np.uint8)
+
+
+def _turned_webp(data: bytes) -> int:
+    """Orientation by the EXIF of a WebP, which OpenCV does not obey; 1 is upright."""
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"EXIF":
+            exif = data[at + 8 : at + 8 + size].removeprefix(b"Exif\0\0")
+            order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+            first = int.from_bytes(exif[4:8], order) + 2
+            for entry in range(first, first + 12 * int.from_bytes(exif[first - 2 : first], order), 12):
+                if int.from_bytes(exif[entry : entry + 2], order) == _ORIENTATION:
+                    return int.from_bytes(exif[entry + 8 : entry + 10], order)
+        at += 8 + size + size % 2
+    return 1
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
@@ -95,7 +123,7 @@ class PhotoReader:
         self.fps = fps
         self.frame_count = len(self.files)
         self.warning = _gaps([file.stem for file in self.files]) if fps else None
-        """That numbers are missing among the frames of a video."""
+        """That numbers are missing among the frames of a video, or that some have none."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
         self._packets = self._read()
         self._first = next(self._packets, None)
@@ -142,13 +170,20 @@ class PhotoReader:
 
 
 def _gaps(names: Sequence[str]) -> str | None:
-    """A sentence where names are numbered, and numbers left out."""
+    """A sentence or two where names are numbered, but numbers are left out, or a few names are none of them."""
     parts = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
-    if len({part and part[1] for part in parts}) != 1 or parts[0] is None:
+    head, _ = Counter(part and part[1] for part in parts).most_common(1)[0]
+    numbers = {int(part[2]): part[0] for part in parts if part and part[1] == head}
+    others = [name for name, part in zip(names, parts, strict=True) if part is None or part[1] != head]
+    if head is None or len(others) > len(names) * _FEW:
         return None
-    numbers = [int(part[2]) for part in parts if part]
-    missing = numbers[-1] - numbers[0] + 1 - len(set(numbers))
-    if missing <= 0:
-        return None
-    what = "A number is" if missing == 1 else f"{missing} numbers are"
-    return f"{what} missing between {names[0]} and {names[-1]}; times count the pictures that are there."
+    said = []
+    if others:
+        count = "is not numbered as the others are, but counts as a frame; move it elsewhere if it is none."
+        several = "are not numbered as the others are, but count as frames; move those elsewhere that are none."
+        said.append(f"{', '.join(others)} {count if len(others) == 1 else several}")
+    if (missing := max(numbers) - min(numbers) + 1 - len(numbers)) > 0:
+        what = "A number is" if missing == 1 else f"{missing} numbers are"
+        between = f"{numbers[min(numbers)]} and {numbers[max(numbers)]}"
+        said.append(f"{what} missing between {between}; times count the pictures that are there.")
+    return " ".join(said) or None

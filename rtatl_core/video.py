@@ -12,7 +12,8 @@ import numpy as np
 
 from rtatl_core.errors import SourceError
 from rtatl_core.files import is_text
-from rtatl_core.handoffs import FramePacket
+from rtatl_core.handoffs import FramePacket, UInt8
+from rtatl_core.mp4 import shown_s
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 VIDEO_SUFFIXES = frozenset(
@@ -32,6 +33,10 @@ _MOST_TRIES = 10_000
 _REORDERED = 16
 """Frames may lie so much later in the container than they are shown."""
 _SAME_S = 0.0005
+_SQUARE = 0.02
+"""Share by which pixels may be wider than high and still count as square: what other programs leave when they round."""
+_WIDEST = 4.0
+"""More is no width of a pixel."""
 _MOST_START_S = 60.0
 """A file whose first picture lies later than this counts from some clock of its own, not from its beginning."""
 
@@ -43,7 +48,8 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
 class VideoReader:
     """Decodes one file from its first frame to its last; iterable, and a context manager.
 
-    The rotation a phone writes into its files is obeyed. Timestamps come from the container, so files with a
+    The rotation a phone writes into its files is obeyed, and pictures whose pixels are not square (DV, HDV, DVDs) are
+    widened or heightened to what players show. Timestamps come from the container, so files with a
     variable frame rate are right, and never go backwards; without any they are counted from the frame rate.
 
     A damaged frame is passed over: the packet after it names it in ``lost``. If every read fails from some point up to
@@ -65,11 +71,15 @@ class VideoReader:
                 "not finish; play it elsewhere, or convert it to MP4."
             )
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        self._wide = _pixel_width(self._capture)
         self.fps = _sensible(self._capture.get(cv2.CAP_PROP_FPS), 1000.0)
         """Frames per second as the container says; None when it does not, or says nonsense."""
         count = _sensible(self._capture.get(cv2.CAP_PROP_FRAME_COUNT), 1e9)
         self.frame_count = int(count) if count else None
         """Frames as the container says: exact for most MP4 files, an estimate in others, None when unknown."""
+        shown = shown_s(self.path)
+        if shown and self.fps and self.duration_s and shown < self.duration_s - _CUT_OFF_S:  # trimmed, not coded anew
+            self.frame_count = max(1, round(shown * self.fps))
         self.truncated = False
         """True once the end was reached long before the announced length: the file was cut off."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
@@ -88,7 +98,7 @@ class VideoReader:
             self._capture.release()
             raise SourceError(f"{self.path} holds no picture that can be decoded; copy or record it again.")
         self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
-        """Width and height in pixels, upright."""
+        """Width and height in square pixels, upright."""
         self.start_s = self._begins_at(self._first.timestamp)
         """Seconds of the file at which frame 1 is shown, to the nearest frame: mostly 0, more where the sound begins
         first. Players count from the file's beginning, timestamps from frame 1. None where it cannot be known."""
@@ -148,7 +158,8 @@ class VideoReader:
                 break
         lost = self._advance(failed, said)
         self._lost += len(lost)
-        return FramePacket(np.asarray(image, np.uint8), self._number, self._last_s, time.perf_counter(), lost)
+        image = _squared(np.asarray(image, np.uint8), self._wide)
+        return FramePacket(image, self._number, self._last_s, time.perf_counter(), lost)
 
     def _begins_at(self, timestamp: float) -> float | None:
         """The file's own time less the timestamp, of the frame that was just read."""
@@ -244,6 +255,23 @@ def _counts_from_zero(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
     return head[4:] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide") or head[:4] == b"\x1aE\xdf\xa3"
+
+
+def _pixel_width(capture: cv2.VideoCapture) -> float:
+    """Width of a pixel of the upright picture by its height; 1 where the file does not say, or says nonsense."""
+    wide: float = capture.get(cv2.CAP_PROP_SAR_NUM) / (_sensible(capture.get(cv2.CAP_PROP_SAR_DEN), 1e9) or 1.0)
+    if not 1 / _WIDEST <= wide <= _WIDEST or abs(wide - 1) < _SQUARE:
+        return 1.0
+    return 1 / wide if capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 else wide
+
+
+def _squared(image: UInt8, wide: float) -> UInt8:
+    """The picture as players show it, with no row or column less. ``wide``: see ``_pixel_width``."""
+    if wide == 1:
+        return image
+    height, width = image.shape[:2]
+    size = (round(width * wide), height) if wide > 1 else (width, round(height / wide))
+    return np.asarray(cv2.resize(image, size), np.uint8)
 
 
 def _sensible(value: float, most: float) -> float | None:

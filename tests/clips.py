@@ -90,6 +90,18 @@ def rotate_in_header(path: Path) -> None:
     path.write_bytes(data)
 
 
+def squeeze_in_header(path: Path, width: int, height: int) -> None:
+    """Marks the pixels of an MP4 of write_clip or cut_from_demo as that wide by that high, as camcorders do."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mp4v", data.index(b"stsd")) - 4
+    end = start + int.from_bytes(data[start : start + 4], "big")
+    data[end:end] = (16).to_bytes(4, "big") + b"pasp" + width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    for at in (start, *(data.index(box) - 4 for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"))):
+        size = int.from_bytes(data[at : at + 4], "big")
+        data[at : at + 4] = (size + 16).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
 def begin_later(path: Path, seconds: float) -> None:
     """Makes the pictures of an MP4 begin later than the file does, as where its sound begins first: an empty edit."""
     data = bytearray(path.read_bytes())
@@ -103,6 +115,16 @@ def begin_later(path: Path, seconds: float) -> None:
     for box in (b"moov", b"trak", b"edts", b"elst"):
         size = data.index(box) - 4
         data[size : size + 4] = (int.from_bytes(data[size : size + 4], "big") + 12).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
+def trim_in_header(path: Path, begins_s: float, seconds: float) -> None:
+    """Trims an MP4 as phones and cutters do that code nothing anew: its edit list shows a part, all frames stay."""
+    data = bytearray(path.read_bytes())
+    mvhd, mdhd, elst = data.index(b"mvhd"), data.index(b"mdhd"), data.index(b"elst")
+    movie, media = (int.from_bytes(data[at + 16 : at + 20], "big") for at in (mvhd, mdhd))
+    data[elst + 12 : elst + 16] = round(seconds * movie).to_bytes(4, "big")
+    data[elst + 16 : elst + 20] = round(begins_s * media).to_bytes(4, "big")
     path.write_bytes(data)
 
 

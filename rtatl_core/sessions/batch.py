@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import socket
 import threading
 from collections import defaultdict
@@ -67,7 +68,7 @@ class Outcome:
 
 
 Done = Mapping[str, Mapping[str, tuple[Path, str | None]]]
-"""Identity of an analysis (``_identity``) -> what the inputs that have it were called -> session folder, and what was
+"""Identity of an analysis (``_identity``) -> whole paths of the inputs that have it -> session folder, and what was
 wrong with the input."""
 
 
@@ -85,8 +86,13 @@ def analyse_all(
     at that rate, instead of photos. ``cluster``: address of a Dask scheduler instead of processes of this machine; its
     workers must see the same paths and have this program installed.
 
-    Raises InputError when model, device or cluster cannot be used, SessionError when ``out`` refuses.
+    Raises InputError when model, device or cluster cannot be used or there are no pictures for ``fps``, SessionError
+    when ``out`` refuses.
     """
+    if fps and not any(one.photos for one in inputs):
+        raise InputError(
+            "--fps is for pictures that are frames, and there are none here; leave it out, videos tell their own"
+        )
     device, card = pick_device(settings.device), read_card(settings.model)
     model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
     compares = card.config.reference or card.calibration.own is not None
@@ -209,13 +215,14 @@ def _analyse_one(
 
 
 def _as_before(one: Input, before: Mapping[str, tuple[Path, str | None]]) -> Outcome:
-    """What is told of an input that was analysed before, under its name or another."""
-    name = one.path.absolute().name
-    if name in before:
-        folder, warning = before[name]
-    else:  # a copy, or renamed since: whoever waits for a session of this name must know
-        called, (folder, warning) = next(iter(before.items()))
-        same = f"{one.path} has the content of {called}, analysed before in {folder}."
+    """What is told of an input that was analysed before, where it lies or elsewhere."""
+    path = os.path.abspath(one.path)
+    moved = (at for at in before if Path(at).name == Path(path).name and not os.path.exists(at))
+    if at := path if path in before else next(moved, None):
+        folder, warning = before[at]
+    else:  # a copy, or renamed since: whoever waits for a session of its own must know
+        at, (folder, warning) = next(iter(before.items()))
+        same = f"{one.path} has the content of {at}, analysed before in {folder}."
         warning = f"{same} {warning}" if warning else same
     return Outcome(one, folder, skipped=True, warning=warning)
 
@@ -244,7 +251,7 @@ def _done_before(out: Path) -> Done:
             model = _model(session["model"], graphs_run=said["runtime"] != "torch")
             source = session["source"]
             content, fps = source["sha256"], source["fps"] if source["kind"] == "frames" else None
-            name = str(source["name"])
+            path = os.path.abspath(source["target"])
             settings = Settings(
                 faces=said["max_faces"],
                 smoothing_s=said["smoothing_s"],
@@ -254,7 +261,7 @@ def _done_before(out: Path) -> Done:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a live recording, or a session of another program
         if status in ("complete", "cut off"):
-            found[_identity(content, model, settings, fps)][name] = file.parent, session.get("warning")
+            found[_identity(content, model, settings, fps)][path] = file.parent, session.get("warning")
     return dict(found)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,6 +67,32 @@ def test_the_recipe_in_the_docs_reads_a_session(clip: Path, tmp_path: Path) -> N
     told = follow_recipe(folder).stderr
     assert told.startswith(f"{folder.name} has no timestamps, as photos have none")
     assert len(told.splitlines()) == 1
+
+
+def study_of_three(folder: Path) -> None:
+    """One session is whole, one was interrupted, one is of a video that ends too early."""
+    for name, status in (("a", "complete"), ("b", "interrupted: the program ended"), ("c", "cut off")):
+        session = folder / "sessions" / name
+        session.mkdir(parents=True)
+        facts = {"model": {"trust": {"12": "good"}}, "status": status}
+        (session / "session.json").write_text(json.dumps(facts, indent=2))
+        (session / "frames.csv").write_text("frame,face_id,timestamp,success,AU12_r\n1,0,0.0,1,0.5\n")
+
+
+@pytest.mark.parametrize("language", ["r", "python"])
+def test_the_recipes_for_a_study_take_whole_sessions_only(language: str, tmp_path: Path) -> None:
+    """An interrupted one is analysed anew: with both, its person would count twice."""
+    if language == "python":
+        pytest.importorskip("pandas")
+    elif shutil.which("Rscript") is None:
+        pytest.skip("R is not installed")
+    study_of_three(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text(encoding="utf-8")
+    recipe = text.split(f"```{language}\n")[2].split("```")[0]
+    command = ["Rscript", "-e"] if language == "r" else [sys.executable, "-c"]
+    done = subprocess.run([*command, recipe], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [word for word in done.stdout.split() if word in ("a", "b", "c")] == ["a", "c"]
 
 
 def follow_recipe(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
-from rtatl_core.errors import SourceError
+from rtatl_core.errors import InputError, SourceError
 from rtatl_core.photos import PhotoReader, in_order, read_photo
 from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
 from rtatl_core.sessions.inputs import Input, find_inputs, session_names
@@ -23,6 +23,23 @@ from tests.tables import csv_rows
 
 def write(path: Path, image: np.ndarray) -> Path:
     cv2.imencode(path.suffix, image)[1].tofile(path)
+    return path
+
+
+def turned_tiff(orientation: int) -> bytes:
+    """What EXIF says of a picture's orientation: 6 is turned by 90 degrees."""
+    return b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+
+
+def write_turned_jpeg(path: Path, image: np.ndarray, orientation: int) -> Path:
+    coded, exif = cv2.imencode(".jpg", image)[1].tobytes(), b"Exif\0\0" + turned_tiff(orientation)
+    path.write_bytes(coded[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + coded[2:])
+    return path
+
+
+def write_turned_webp(path: Path, image: np.ndarray, orientation: int) -> Path:
+    coded, exif = cv2.imencode(".webp", image)[1].tobytes(), turned_tiff(orientation)
+    path.write_bytes(coded + b"EXIF" + len(exif).to_bytes(4, "little") + exif)
     return path
 
 
@@ -85,11 +102,7 @@ def test_pictures_are_read_upright_whatever_their_name_and_kind(tmp_path: Path) 
     deep = read_photo(write(tmp_path / "deep.png", picture.astype(np.uint16) * 257))
     assert deep is not None
     assert (deep == picture).all()
-    coded = cv2.imencode(".jpg", picture)[1].tobytes()
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # turned by 90 degrees
-    (tmp_path / "phone.jpg").write_bytes(
-        coded[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + coded[2:]
-    )
+    write_turned_jpeg(tmp_path / "phone.jpg", picture, 6)
     phone = read_photo(tmp_path / "phone.jpg")
     assert phone is not None
     assert phone.shape == (60, 40, 3)
@@ -97,6 +110,18 @@ def test_pictures_are_read_upright_whatever_their_name_and_kind(tmp_path: Path) 
     assert read_photo(tmp_path / "missing.jpg") is None
     assert read_photo(write(tmp_path / "wide.png", np.zeros((2, 32_766, 3), np.uint8))) is not None
     assert read_photo(write(tmp_path / "wider.png", np.zeros((2, 32_767, 3), np.uint8))) is None
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_a_webp_is_turned_as_a_jpeg_is(orientation: int, tmp_path: Path) -> None:
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:20, :30] = 200
+    webp = read_photo(write_turned_webp(tmp_path / "x.webp", picture, orientation))
+    jpeg = read_photo(write_turned_jpeg(tmp_path / "x.jpg", picture, orientation))
+    assert webp is not None
+    assert jpeg is not None
+    assert webp.shape == jpeg.shape
+    assert np.abs(webp.astype(int) - jpeg).mean() < 5
 
 
 def test_what_cannot_be_read_is_passed_over_and_named(tmp_path: Path) -> None:
@@ -223,6 +248,23 @@ def test_numbers_that_are_missing_among_frames_are_told(tmp_path: Path) -> None:
     assert PhotoReader(files).warning is None
     assert PhotoReader(files[:2], fps=30).warning is None
     assert PhotoReader([*files, write(tmp_path / "last.png", np.zeros((8, 8, 3), np.uint8))], fps=30).warning is None
+
+
+def test_a_picture_among_frames_that_is_none_is_told(tmp_path: Path) -> None:
+    """It moves the times of all that follow."""
+    for name in ("cover", *(f"f{number:03}" for number in range(1, 12) if number != 7)):
+        write(tmp_path / f"{name}.png", np.zeros((8, 8, 3), np.uint8))
+    assert PhotoReader(in_order(tmp_path.iterdir()), fps=30).warning == (
+        "cover is not numbered as the others are, but counts as a frame; move it elsewhere if it is none. "
+        "A number is missing between f001 and f011; times count the pictures that are there."
+    )
+
+
+def test_a_rate_for_videos_is_refused(tmp_path: Path) -> None:
+    """They have one of their own: whoever gives one believes that it holds."""
+    clip = cut_from_demo(tmp_path / "clip.mp4", 2)
+    with pytest.raises(InputError, match=r"--fps is for pictures that are frames, and there are none here"):
+        analyse([Input(clip)], tmp_path / "out", fps=10)
 
 
 def test_the_folder_one_stands_in_has_a_name_too(stimuli: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,18 @@ import numpy as np
 import pytest
 
 from rtatl_core.errors import SourceError
+from rtatl_core.mp4 import shown_s
 from rtatl_core.video import VideoReader
-from tests.clips import begin_later, damage_frame, halve_first_durations, number_of, rotate_in_header, write_clip
+from tests.clips import (
+    begin_later,
+    damage_frame,
+    halve_first_durations,
+    number_of,
+    rotate_in_header,
+    squeeze_in_header,
+    trim_in_header,
+    write_clip,
+)
 
 
 def test_every_frame_comes_once_in_order_with_its_media_time(tmp_path: Path) -> None:
@@ -50,6 +60,29 @@ def test_rotation_of_a_phone_is_obeyed(tmp_path: Path) -> None:
     assert packet.image.shape == (96, 64, 3)
 
 
+@pytest.mark.parametrize(
+    ("pixel", "turned", "size"),
+    [
+        ((4, 3), False, (128, 64)),
+        ((3, 4), False, (96, 85)),
+        ((4, 3), True, (64, 128)),
+        ((101, 100), False, (96, 64)),
+        ((1, 90), False, (96, 64)),
+    ],
+    ids=["wide", "high", "turned", "rounded", "nonsense"],
+)
+def test_pixels_that_are_not_square_are_made_so(
+    tmp_path: Path, pixel: tuple[int, int], turned: bool, size: tuple[int, int]
+) -> None:
+    path = write_clip(tmp_path / "camcorder.mp4", frames=3, size=(96, 64))
+    squeeze_in_header(path, *pixel)
+    if turned:
+        rotate_in_header(path)
+    with VideoReader(path) as reader:
+        assert reader.size == size
+        assert [packet.image.shape for packet in reader] == [(size[1], size[0], 3)] * 3
+
+
 def test_pictures_that_begin_later_than_the_file_are_told(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=20, fps=25)
     with VideoReader(path) as reader:
@@ -64,6 +97,22 @@ def test_pictures_that_begin_later_than_the_file_are_told(tmp_path: Path) -> Non
         packet = reader.read()
     assert packet is not None
     assert (packet.number, packet.timestamp) == (2, pytest.approx(0.04))
+
+
+def test_a_trimmed_video_is_as_long_as_what_it_shows_and_not_cut_off(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "phone.mp4", frames=24, fps=25)
+    trim_in_header(path, 0.2, 0.4)
+    with VideoReader(path) as reader:
+        assert (reader.frame_count, reader.duration_s) == (10, pytest.approx(0.4))
+        packets = list(reader)
+    assert [number_of(packet.image) for packet in packets] == list(range(6, 16))
+    assert [packet.timestamp for packet in packets] == pytest.approx([n / 25 for n in range(10)])
+    assert not reader.truncated
+    path.write_bytes(path.read_bytes()[:-2000])  # with the header, which cv2 writes last
+    assert shown_s(path) is None
+    for begins in (b"\0\0\0\1", b"\0\0\0\0", b"\0\0\0\x20", b"RIFF"):  # the first is how raw H.264 does
+        path.write_bytes(begins + b"moov" + b"\xff" * 40)
+        assert shown_s(path) is None
 
 
 class _Timeless:

@@ -54,15 +54,8 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     (again,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu"), quiet=True)
     assert again.skipped
     assert again.folder == first["anna"].folder
-    assert again.warning == f"{copy} has the content of anna.mp4, analysed before in {again.folder}."
+    assert again.warning == f"{copy} has the content of {videos / 'anna.mp4'}, analysed before in {again.folder}."
     assert run(videos, tmp_path)["anna"].warning is None
-    twin = tmp_path / "twin"
-    twin.mkdir()
-    shutil.copy(first["anna"].folder / "session.json", twin)  # type: ignore[operator]
-    facts = json.loads((twin / "session.json").read_text())
-    (twin / "session.json").write_text(json.dumps(facts | {"source": facts["source"] | {"name": "twin.mp4"}}))
-    assert run(videos, tmp_path)["anna"].warning is None, "each goes by its own name"
-    shutil.rmtree(twin)
     (other,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
     assert not other.skipped, "other settings give other numbers"
     before = first["anna"].folder / "session.json"  # type: ignore[operator]
@@ -73,6 +66,27 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     session = first["ben"].folder / "session.json"  # type: ignore[operator]
     session.write_text(json.dumps(json.loads(session.read_text()) | {"status": "recording"}))
     assert not run(videos, tmp_path)["ben"].skipped, "an interrupted session is none"
+
+
+def test_a_copy_of_the_same_name_is_told_and_a_folder_that_moved_is_not(tmp_path: Path) -> None:
+    study, out = tmp_path / "study", tmp_path / "out"
+    cut_from_demo(study / "P01" / "pre.mp4", 4)
+    (first,) = run(study, out).values()
+    shutil.copytree(study / "P01", study / "P02")
+    own, copy = analyse_all(find_inputs([study]), out, Settings(device="cpu"), quiet=True)
+    assert (own.skipped, own.folder, own.warning) == (True, first.folder, None)
+    paths = [study / folder / "pre.mp4" for folder in ("P02", "P01")]
+    assert copy.warning == f"{paths[0]} has the content of {paths[1]}, analysed before in {first.folder}."
+    shutil.rmtree(study / "P02")
+    study.rename(tmp_path / "moved")
+    (moved,) = run(tmp_path / "moved", out).values()
+    assert (moved.skipped, moved.folder, moved.warning) == (True, first.folder, None)
+    shutil.copytree(first.folder, out / "twin")  # type: ignore[arg-type]
+    facts = json.loads((out / "twin" / "session.json").read_text())
+    facts["source"]["target"] = str(tmp_path / "moved" / "P01" / "pre.mp4")
+    (out / "twin" / "session.json").write_text(json.dumps(facts))
+    (moved,) = run(tmp_path / "moved", out).values()
+    assert moved.folder == out / "twin", "each has its own"
 
 
 def test_the_bar_counts_every_frame(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,10 +119,10 @@ def test_sessions_tell_which_of_the_videos_named_alike_they_are_of(
 
 
 def test_what_a_person_stops_says_so(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(number: int) -> None:
+    def stop(count: object, number: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch, "_count_frame", stop)
+    monkeypatch.setattr(batch._Count, "__call__", stop)
     with pytest.raises(KeyboardInterrupt):
         run(videos, tmp_path)
     (session,) = tmp_path.glob("*/session.json")
