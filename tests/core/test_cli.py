@@ -272,4 +272,4 @@ def test_a_flag_that_the_kind_would_not_use_is_refused(
     flag: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prepare", "videos", "--root", str(tmp_path), "--out", str(tmp_path / "x"), *flag]) == 2
-    assert f"{flag[0]} is of prepare " in capsys.readouterr().err
+    assert f"{flag[0]} is only for prepare " in capsys.readouterr().err
