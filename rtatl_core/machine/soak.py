@@ -1,9 +1,8 @@
-"""``rtatl soak``: the desktop program for hours, and what became of memory, handles, threads, delays and frames.
+"""``rtatl soak``: runs the desktop program for hours and reports its memory, handles, threads, delays and frames.
 
-The program itself runs, in a process of its own, on the demo clip, which begins again and again, recording all the
-while; with ``pace`` over 1 as fast as frames can be analysed. It writes a line of samples every 5 seconds
-(au_desktop/samples.py), so a run that dies leaves what it had. What grows is told by a straight line through the last
-half of the samples.
+The program runs in a process of its own and records all the while, on the demo clip, which repeats; with ``pace`` over
+1 as fast as frames can be analysed. It writes a line of samples every 5 seconds (au_desktop/samples.py), so a run that
+dies leaves what it had. Growth is the slope of a straight line through the last half of the samples.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from rtatl_core.machine import bench
 from rtatl_core.sessions.session import read_session
 
 FEW = 8
-"""Samples that a statement needs at least."""
+"""Fewest samples that can be judged."""
 MOST_GROWTH_MB_PER_HOUR = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     hours: float
-    """Of frames, not of waiting: with a pace of 4 they take a quarter of that."""
+    """Of frames: with a pace of 4 they take a quarter of that time."""
     pace: float = 1.0
     source: str = "demo"
-    """Or a camera. A video file plays once, and what comes after its end tells nothing."""
+    """Or a camera. A video file plays only once, and nothing is measured after its end."""
     model: str | None = None
     device: str = "auto"
 
@@ -94,7 +93,7 @@ def read_samples(path: Path) -> dict[str, Float64]:
 
 
 def judge(samples: Mapping[str, Float64]) -> dict[str, Any]:
-    """What the samples say; growth is per hour of the run, over its last half. Raises InputError for too few."""
+    """What the samples say; growth is per hour, over the last half of the run. Raises InputError for too few."""
     count = len(samples["seconds"])
     if count < FEW:
         raise InputError(f"{count} samples are too few to judge; let it run for a minute at least")
@@ -137,8 +136,8 @@ def _slope(hours: Float64, values: Float64) -> float:
 
 
 def _session(folder: Path, captured: int) -> dict[str, Any]:
-    """Whether the recording accounts for every frame. captured: how many there were, as the program counted them; more
-    may have come while it ended."""
+    """Whether the recording has a row for every frame. captured: frames that the program counted; more may have come
+    while it ended."""
     facts, columns = read_session(folder)
     numbers = np.unique(columns["frame"]).astype(int).tolist()
     last = max([captured, *numbers[-1:]])
