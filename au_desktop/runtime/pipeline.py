@@ -216,9 +216,11 @@ class Pipeline:
     def recording_fault(self) -> str:
         """Why the recording that runs or ran last had to stop, or is not whole on the disk though it has ended."""
         last = self._recordings.last
-        if last is None or last.failure or last.active:
-            return last.failure if last is not None else ""
-        return "" if last.join(0) else f"the disk with {last.folder} does not answer."
+        if last is None:
+            return ""
+        if last.failure or last.active or last.join(0):
+            return last.failure
+        return f"the disk with {last.folder} does not answer."
 
     def status(self) -> Status:
         with self._lock:
