@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
 SILENT_S = 3.0
-"""After this time without a picture of a live source, too."""
+"""The same after this time without a picture from a live source."""
 _SMALL_FACES = "faces narrower than a twentieth of the picture are rarely found."
 
 
@@ -56,7 +56,7 @@ class Pipeline:
         pace: float = 1.0,
     ) -> None:
         """`make_engine` is called in the analysis thread; `retry_s`: first wait before a lost source is tried again;
-        `pace`: how many seconds of a file are played in one."""
+        `pace`: how many times as fast a file is played."""
         self.view: Slot[AnalysedFrame] = Slot()
         self.history = History(history_s)
         self._open_source = open_source

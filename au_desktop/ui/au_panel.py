@@ -105,24 +105,24 @@ class AUPanel(QWidget):
         self.rows.chosen = aus
         self.rows.redraw()
 
-    def show_face(self, face: AnalysedFace | None, told: str = "") -> None:
-        """The selected face's values, and what is told of it: its name, or that it is not seen. Repaints at most about
-        20 times a second."""
+    def show_face(self, face: AnalysedFace | None, caption: str = "") -> None:
+        """The selected face's values, and a caption: its name, or that it is not seen. Repaints at most about 20 times
+        a second."""
         now = time.perf_counter()
         if face is not None and now - self._shown_at < REPAINT_EVERY_S:
             return
         self._shown_at = now
         if face is None or len(face.result.intensity) != len(self.rows.aus):
             self.rows.show_values(None, None)
-            self._face.setText(told if face is None else "")
+            self._face.setText(caption if face is None else "")
             return
         self.rows.show_values(face.result.intensity, face.result.occurrence, face.result.sides)
-        self._face.setText(told)
+        self._face.setText(caption)
 
-    def settle(self, face: AnalysedFace | None, told: str = "") -> None:
+    def settle(self, face: AnalysedFace | None, caption: str = "") -> None:
         """Shows exactly this face's values, now: the picture stands still."""
         self._shown_at = 0.0
-        self.show_face(face, told)
+        self.show_face(face, caption)
         self.rows.settle()
 
     def _bring_into_view(self, row: int) -> None:

@@ -1,4 +1,4 @@
-"""The bar on top: which source, start and pause, record, and what model the numbers come from."""
+"""The bar on top: source, start and pause, record, and the model that the numbers come from."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SourceButton(MenuButton):
     def _add(
         self, text: str, icon_name: str, wanted: Callable[[], object] | None, spec: SourceSpec | None = None
     ) -> QAction:
-        """``spec``: what is played if this is chosen; a camera is known by its name, for its number may change."""
+        """``spec``: what this entry plays. Cameras are compared by name, since their numbers may change."""
         playing = self._spec
         is_current = spec and playing and (spec.kind, spec.name) == (playing.kind, playing.name)
         picture = icon(icon_name, self._look.colour("accent" if is_current else "dim"))
@@ -116,8 +116,7 @@ class ModelLabel(QWidget):
 
 
 class TopBar(QWidget):
-    """All of the bar. What a person asks for leaves as signals; what is the case comes in by
-    ``show_status``."""
+    """The whole bar. What a person asks for leaves as signals; the state comes in through ``show_status``."""
 
     run_toggled = Signal()
     record_toggled = Signal()

@@ -28,7 +28,7 @@ LANE = MAX_INTENSITY * 1.16
 REPAINT_EVERY_S = 0.05
 GUTTER = 64
 LANE_MIN = 22
-"""Pixels that a lane has at least: names can be read, and curves seen. More lanes than fit are scrolled."""
+"""Least height of a lane in pixels, so that names can be read and curves seen. More lanes than fit scroll."""
 _HINT = "Click an action unit to show or hide its curve"
 _NO_TIME = "A photo has no time, and so no curves"
 
@@ -58,13 +58,13 @@ class _Plot(pg.PlotWidget):
             self._painted(1000 * (time.perf_counter() - started))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Lanes are scrolled by whoever has them."""
+        """Left to the ``TracePlot`` around it, which scrolls the lanes."""
         event.ignore()
 
 
 class _Curve(pg.PlotCurveItem):
-    """A curve one pixel wide; two passes on a dense screen, since a wider pen costs four times as much. It is taken to
-    fill its plot: to look for its bounds costs as much as to paint it."""
+    """A curve one pixel wide; two passes on a dense screen, since a wider pen costs four times as much. Its
+    bounds are those of the plot: working them out would cost as much as painting it."""
 
     def boundingRect(self) -> QRectF:
         return _EVERYWHERE
@@ -174,7 +174,7 @@ class TracePlot(QWidget):
         self._fit_hint()
 
     def _fit_hint(self) -> None:
-        """The hint goes before it would be cut off."""
+        """Hides the hint where it would be cut off."""
         wanted = sum(part.sizeHint().width() for part in (self._title, self._hint, self._span))
         self._hint.setVisible(wanted + 70 <= self.width())  # margins and gaps
 
@@ -205,7 +205,7 @@ class TracePlot(QWidget):
             self._bring_into_view(*added)
 
     def set_still(self, still: bool) -> None:
-        """Whether it is a photo, for which lanes stay empty."""
+        """still: the source is a photo, which has no curves."""
         self._hint.setText(_NO_TIME if still else _HINT)
         self._fit_hint()
 
@@ -302,7 +302,7 @@ class TracePlot(QWidget):
             self._scroll.setValue(min(max(self._scroll.value(), least), most))
 
     def _show_lanes(self) -> None:
-        """Those that the scroll bar says, from the lowest AU on."""
+        """Shows the lanes at the scroll bar's position; at its top, those from the lowest AU on."""
         in_lanes = LANE / self.lane_pixels()
         top = (max(1, len(self._curves)) - 0.05) * LANE - self._scroll.value() * in_lanes
         height = (float(self._box.height()) + 0.07 * self.lane_pixels()) * in_lanes
