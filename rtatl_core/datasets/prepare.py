@@ -34,11 +34,11 @@ from rtatl_core.progress import progress
 
 
 class Unit(Protocol):
-    """What is prepared, and skipped when it is there already, as one: a dataclass. Units travel to worker processes, so
-    they hold paths and labels rather than pictures."""
+    """What is prepared, or skipped when it is there already, as a whole: a dataclass. Units travel to worker processes,
+    so they hold paths and labels rather than pictures."""
 
     tracking: ClassVar[bool]
-    """Whether neighbouring frames follow each other in time."""
+    """Whether each frame follows the one before in time."""
 
     @property
     def name(self) -> str:
@@ -82,9 +82,8 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _reasons(lost: dict[str, int]) -> str:
-    return (
-        ", ".join(f"{count} {why}" for why, count in lost.items() if count and why != "used") or "there were no frames"
-    )
+    reasons = [f"{count} {why}" for why, count in lost.items() if count and why != "used"]
+    return ", ".join(reasons) or "there were no frames"
 
 
 def prepare(
@@ -113,10 +112,9 @@ def prepare(
         raise RecipeError(
             f"no face could be used for {out} ({_reasons(report.lost)}); check that --root names the right folder"
         )
-    with (out / "report.json").open("w", encoding="utf-8") as file:
-        rates = {au_label(au): round(rate, 2) for au, rate in report.rates().items()}
-        content = {"used": report.used, "lost": report.lost, "positive_rate_percent": rates, "units": report.units}
-        json.dump(content, file, indent=1)
+    rates = {au_label(au): round(rate, 2) for au, rate in report.rates().items()}
+    content = {"used": report.used, "lost": report.lost, "positive_rate_percent": rates, "units": report.units}
+    (out / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     write_meta(
         out,
         parts=names,

@@ -35,9 +35,11 @@ class _Layout:
     begin: int
     end: int
     value: int
-    """First column behind the times."""
+    """The first column after the times."""
     unit_s: float
+    """Seconds in one unit of the times."""
     clock: bool
+    """The times are written hh:mm:ss.ms."""
 
     def times(self, row: Row) -> tuple[float, float]:
         return seconds(row.cells[self.begin]) * self.unit_s, seconds(row.cells[self.end]) * self.unit_s
@@ -46,16 +48,16 @@ class _Layout:
 def read_elan(rows: Sequence[Row]) -> Drafts | None:
     """None when the rows are no ELAN export."""
     lines = list(_sections(rows))
-    body = [row for row, _ in lines]
-    header = next((row for row in body[:1] if _is_header(row)), None)
+    header = lines[0][0] if lines and _is_header(lines[0][0]) else None
     data = [(row, video) for row, video in lines if row is not header]
-    signed = header is not None and any(_TITLE.search(cell) for cell in header.cells)
-    signed = signed or any(row.cells[0].startswith("#") for row in rows)
-    named = any(_TIER.match(row.cells[0]) and parse_codes(row.cells[0]) for row in body)
     if not data:
         return None
-    layout = _layout([row for row, _ in data], complain=signed or named)
-    if layout is None or not (signed or named or layout.clock):
+    has_titles = header is not None and any(_TITLE.search(cell) for cell in header.cells)
+    has_comments = any(row.cells[0].startswith("#") for row in rows)
+    names_aus = any(_TIER.match(row.cells[0]) and parse_codes(row.cells[0]) for row, _ in lines)
+    looks_like_elan = has_titles or has_comments or names_aus
+    layout = _layout([row for row, _ in data], complain=looks_like_elan)
+    if layout is None or not (looks_like_elan or layout.clock):
         return None
     if layout.begin == 0 and header is None:
         raise data[0][0].error("the names of the tiers are missing; export again with tier names")
