@@ -133,16 +133,16 @@ class ChipStore:
     """(N,) a photo's name; of a frame its video's, @ and its time in seconds, 0.000."""
     subjects: NDArray[np.str_]
     rendered: NDArray[np.bool_]
-    """(N,) faces that are nobody's."""
+    """(N,) faces that are no real person's."""
     clips: NDArray[np.str_]
-    """Clip of each row; empty for stills. Where several folders have one of that name, its folder stands before it."""
+    """(N,) clip of each row; empty for stills. A name that several folders use has its folder in front."""
     times: NDArray[np.float64]
     yaw: Float32
     """(N,) head yaw in degrees, + towards the subject's right."""
     pitch: Float32
     """(N,) head pitch in degrees, + looks down; NaN in folders of an earlier version."""
     rated: Float32 | None = None
-    """(N, n) what raters saw (ratings.py), 0-5 for each AU of the network, NaN = nobody can tell; not of the folder."""
+    """(N, n) what raters saw (ratings.py), 0-5 for each AU of the network, NaN = unknown; not stored in the folder."""
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -237,7 +237,7 @@ def write_meta(
 
 
 def declare_incomplete(folder: Path) -> None:
-    """Before something is added to it."""
+    """Withdraws that, before something is added to the folder."""
     (folder / _META).unlink(missing_ok=True)
 
 

@@ -53,7 +53,7 @@ class CodedVideo:
             self._require_within(number, first_s, time_s)
 
     def _require_within(self, frames: int, first_s: float, time_s: float) -> None:
-        """first_s, time_s: of the first and the last frame. Codes beyond the end would silently be lost."""
+        """first_s, time_s: of the first and the last frame. If codes lie beyond the end, all would read as zeros."""
         step_s = (time_s - first_s) / (frames - 1) if frames > 1 and time_s > first_s else 0.04
         end_s = time_s + step_s
         last_frame, last_s = self.coding.last()

@@ -13,7 +13,7 @@ from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
 from rtatl_core.handoffs import CHIP_SIDE
 
 READ_RATES_WITHIN = 1.0
-"""Percentage points by which the positive rate of all labels read may differ from the published one. Fewer than
+"""Percentage points by which the positive rate of all labels read may differ from the published one. Less than
 ``evaluation.report.SCORED_RATES_WITHIN``, since no frame is lost yet."""
 
 
@@ -29,8 +29,8 @@ def prepare_kind(
     codes: Path | None = None,
     jobs: int = 1,
 ) -> list[str]:
-    """Prepare a data set and return what to tell the person: counts, losses by reason, and for BP4D and DISFA the
-    positive rates beside the published ones. Raises RecipeError."""
+    """Prepare a data set. Returns lines for the person: counts, losses by reason, and for BP4D and DISFA the positive
+    rates beside the published ones. Raises RecipeError."""
     aus: tuple[int, ...] = ()
     rule, notes = "", []
     units: Sequence[Unit]

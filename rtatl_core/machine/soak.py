@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,20 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
     before = set((out / "session").glob("*"))
     seconds = wanted.hours * 3600 / wanted.pace
     with tempfile.TemporaryDirectory() as own:
-        command = [
-            *(sys.executable, "-m", "au_desktop", "--source", wanted.source, "--layers", "box,landmarks,regions,pose"),
-            *("--duration", f"{seconds:.1f}", "--pace", f"{wanted.pace:g}", "--record", str(out / "session")),
-            *("--samples", str(samples), "--stats", str(stats), "--settings", own, "--device", wanted.device),
-            *(("--model", wanted.model) if wanted.model else ()),
-        ]
+        options = {
+            "--source": wanted.source,
+            "--layers": "box,landmarks,regions,pose",
+            "--duration": f"{seconds:.1f}",
+            "--pace": f"{wanted.pace:g}",
+            "--record": str(out / "session"),
+            "--samples": str(samples),
+            "--stats": str(stats),
+            "--settings": own,
+            "--device": wanted.device,
+        }
+        if wanted.model:
+            options["--model"] = wanted.model
+        command = [sys.executable, "-m", "au_desktop", *chain.from_iterable(options.items())]
         environment = {"QT_QPA_PLATFORM": "offscreen"} | dict(os.environ) | {"PYTHONIOENCODING": "utf-8"}
         done = subprocess.run(
             command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
