@@ -140,7 +140,7 @@ def test_a_video_that_was_cut_off_is_not_complete(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("smoothing", ["nan", "inf", "-1", "much"])
-def test_a_smoothing_that_is_none_is_refused(
+def test_a_smoothing_that_is_no_duration_is_refused(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], smoothing: str
 ) -> None:
     with pytest.raises(SystemExit) as refused:
