@@ -116,8 +116,8 @@ class TracePlot(QWidget):
         self._shown_at = 0.0
         self._curves: dict[int, _Curve] = {}
 
-        self._title = title = QLabel("Curves")
-        title.setObjectName("Title")
+        self._title = QLabel("Curves")
+        self._title.setObjectName("Title")
         self._hint = QLabel(_HINT)
         self._hint.setObjectName("Faint")
         self._hint.setMinimumWidth(1)  # or the window could not become narrower than it
@@ -128,13 +128,6 @@ class TracePlot(QWidget):
             tips=[f"Show the last {seconds} seconds" for seconds in CURVE_SECONDS],
         )
         self._span.chosen.connect(lambda index: self._choose_span(CURVE_SECONDS[index]))
-        heading = QHBoxLayout()
-        heading.setContentsMargins(20, 8, 16, 6)
-        heading.setSpacing(12)
-        heading.addWidget(title)
-        heading.addWidget(self._hint)
-        heading.addStretch()
-        heading.addWidget(self._span)
 
         self._plot = _Plot(painted)
         self._box: pg.ViewBox = self._plot.getViewBox()
@@ -149,25 +142,39 @@ class TracePlot(QWidget):
         self._plot.addItem(self._grid, ignoreBounds=True)
         self._lanes = _Lanes(look, self)
 
+        self._scroll = QScrollBar(Qt.Orientation.Vertical)
+        self._scroll.setAccessibleName("Scroll the curves")
+        self._scroll.valueChanged.connect(self._show_lanes)
+        self._scroll.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(self._heading())
+        column.addLayout(self._body(), 1)
+        look.changed.connect(self._restyle)
+        self.set_seconds(10)
+        self._restyle()
+
+    def _heading(self) -> QHBoxLayout:
+        heading = QHBoxLayout()
+        heading.setContentsMargins(20, 8, 16, 6)
+        heading.setSpacing(12)
+        heading.addWidget(self._title)
+        heading.addWidget(self._hint)
+        heading.addStretch()
+        heading.addWidget(self._span)
+        return heading
+
+    def _body(self) -> QGridLayout:
+        """Names over the left margin of the plot, and a scroll bar beside it."""
         body = QGridLayout()
         body.setContentsMargins(0, 0, 0, 8)
         body.setSpacing(0)
         body.addWidget(self._plot, 0, 0)
         body.addWidget(self._lanes, 0, 0, Qt.AlignmentFlag.AlignLeft)
-        self._scroll = QScrollBar(Qt.Orientation.Vertical)
-        self._scroll.setAccessibleName("Scroll the curves")
-        self._scroll.valueChanged.connect(self._show_lanes)
-        self._scroll.hide()
         body.addWidget(self._scroll, 0, 1)
         self._lanes.raise_()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addLayout(heading)
-        column.addLayout(body, 1)
-        look.changed.connect(self._restyle)
-        self.set_seconds(10)
-        self._restyle()
+        return body
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -50,14 +50,30 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
     samples.unlink(missing_ok=True)
     stats.unlink(missing_ok=True)
     before = set((out / "session").glob("*"))
-    seconds = wanted.hours * 3600 / wanted.pace
+    _run_program(wanted, out / "session", samples, stats)
+    said = json.loads(stats.read_text(encoding="utf-8"))
+    session = next(iter(set((out / "session").glob("*")) - before), None)
+    result = judge(read_samples(samples)) | {
+        "hours": wanted.hours,
+        "pace": wanted.pace,
+        "stats": said,
+        "session": _session(session, int(said["frames_captured"])) if session else None,
+        "machine": bench.machine(),
+    }
+    (out / "soak.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (out / "soak.md").write_text(markdown(result), encoding="utf-8")
+    return result
+
+
+def _run_program(wanted: Wanted, session: Path, samples: Path, stats: Path) -> None:
+    """Runs the desktop program offscreen until it has written these files. Raises as ``soak``."""
     with tempfile.TemporaryDirectory() as own:
         options = {
             "--source": wanted.source,
             "--layers": "box,landmarks,regions,pose",
-            "--duration": f"{seconds:.1f}",
+            "--duration": f"{wanted.hours * 3600 / wanted.pace:.1f}",
             "--pace": f"{wanted.pace:g}",
-            "--record": str(out / "session"),
+            "--record": str(session),
             "--samples": str(samples),
             "--stats": str(stats),
             "--settings": own,
@@ -65,28 +81,18 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
         }
         if wanted.model:
             options["--model"] = wanted.model
-        command = [sys.executable, "-m", "au_desktop", *chain.from_iterable(options.items())]
-        environment = {"QT_QPA_PLATFORM": "offscreen"} | dict(os.environ) | {"PYTHONIOENCODING": "utf-8"}
         done = subprocess.run(
-            command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+            [sys.executable, "-m", "au_desktop", *chain.from_iterable(options.items())],
+            env={"QT_QPA_PLATFORM": "offscreen"} | dict(os.environ) | {"PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
     if done.returncode == 2:
         raise InputError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the program refused")
     if done.returncode or not stats.is_file():
         raise AUError(f"the program ended with code {done.returncode}; its samples are in {samples}")
-    said = json.loads(stats.read_text(encoding="utf-8"))
-    captured = int(said["frames_captured"])
-    session = next(iter(set((out / "session").glob("*")) - before), None)
-    result = judge(read_samples(samples)) | {
-        "hours": wanted.hours,
-        "pace": wanted.pace,
-        "stats": said,
-        "session": _session(session, captured) if session else None,
-        "machine": bench.machine(),
-    }
-    (out / "soak.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (out / "soak.md").write_text(markdown(result), encoding="utf-8")
-    return result
 
 
 def read_samples(path: Path) -> dict[str, Float64]:
