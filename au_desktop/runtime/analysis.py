@@ -333,8 +333,8 @@ class Analysis:
     def _analyse(self, engine: Engine, capture: Capture, taken: Taken, observed: ObservedFrame) -> None:
         try:
             frame = engine.analyse(observed, taken.dropped)
-            if said := engine.take_warning():  # about this frame already
-                self._listener.on_warning(said)
+            if warning := engine.take_warning():  # about this frame already
+                self._listener.on_warning(warning)
                 self._tell_facts(engine)
             self._deliver(capture, frame)
         except WeightsError as error:  # some weights turn out not to fit at the first frame only

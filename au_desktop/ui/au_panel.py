@@ -93,12 +93,12 @@ class AUPanel(QWidget):
         self.rows.set_aus(aus, {au: trust[str(au)] for au in aus if str(au) in trust})
         levels = set(self.rows.trust.values())
         marks = {"good": "plain good", "usable": "dashed usable", "experimental": "dotted experimental"}
-        said = ", ".join(mark for level, mark in marks.items() if level in levels) if levels != {"good"} else ""
+        legend = ", ".join(mark for level, mark in marks.items() if level in levels) if levels != {"good"} else ""
         if levels == {"experimental"}:
-            said = "all experimental, not yet proven on real faces"
-        self._legend.setText(f"Trust: {said}" if said else "")
+            legend = "all experimental, not yet proven on real faces"
+        self._legend.setText(f"Trust: {legend}" if legend else "")
         self._legend.setToolTip("<br>".join(TRUST_MEANS.values()))
-        self._legend.setVisible(bool(said))
+        self._legend.setVisible(bool(legend))
         self.show_face(None)
 
     def set_chosen(self, aus: frozenset[int]) -> None:

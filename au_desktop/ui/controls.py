@@ -183,9 +183,9 @@ class RecordButton(Button):
         self._running = ""
 
     def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False) -> None:
-        told = f"{clock(elapsed_s)}   {readable_size(size)}"
-        self._running = f"Stop   {told}"
-        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{told}")
+        so_far = f"{clock(elapsed_s)}   {readable_size(size)}"
+        self._running = f"Stop   {so_far}"
+        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{so_far}")
         self.setToolTip("Stop recording and close the files (R); M sets a marker")
         if paused:
             self._timer.stop()

@@ -22,7 +22,7 @@ _RECORDING = ("frames.csv", "events.csv", "session.json")
 
 class Drop(NamedTuple):
     file: Path | None
-    told: str = ""
+    message: str = ""
 
 
 def local_paths(data: QMimeData) -> list[Path]:
@@ -38,8 +38,9 @@ def file_to_open(paths: Sequence[Path]) -> Drop:
     if (first is None or first.name in _RECORDING) and any(
         path.name in _RECORDING or (path / "session.json").is_file() for path in paths
     ):
-        told = "A recording holds numbers, no pictures: open its frames.csv in a spreadsheet, and here its video."
-        return Drop(None, told)
+        return Drop(
+            None, "A recording holds numbers, no pictures: open its frames.csv in a spreadsheet, and here its video."
+        )
     if first is None:
         return Drop(
             None,
@@ -57,9 +58,9 @@ def file_to_open(paths: Sequence[Path]) -> Drop:
 
 def _with_command(lead: str, folders: Iterable[Path]) -> str:
     """The end of a sentence: ``lead`` and the command that analyses these folders, unless that is too long."""
-    told = [str(folder) for folder in dict.fromkeys(folders)]
-    if len(told) > MOST_FOLDERS:
+    names = [str(folder) for folder in dict.fromkeys(folders)]
+    if len(names) > MOST_FOLDERS:
         command = rtatl_command("analyze")
         return f"; use {command}, which takes files and folders." if command else f"; {FOLDERS_ELSEWHERE}"
-    command = rtatl_command("analyze", *told, "--out", "sessions")
+    command = rtatl_command("analyze", *names, "--out", "sessions")
     return f"{lead} with: {command}" if command else f"; {FOLDERS_ELSEWHERE}"

@@ -382,11 +382,11 @@ class MainWindow(QMainWindow):
         event.acceptProposedAction()
         drop = file_to_open(local_paths(event.mimeData()))
         if drop.file is None:
-            self.recording.tell("warning", drop.told, passing=True)
+            self.recording.tell("warning", drop.message, passing=True)
             return
         self.open_file(str(drop.file))
-        if drop.told:  # the pipeline adds a recording that this has ended
-            self._bridge.pipeline.announce(drop.told)
+        if drop.message:  # the pipeline adds a recording that this has ended
+            self._bridge.pipeline.announce(drop.message)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit()

@@ -132,5 +132,5 @@ class StatusLine(QWidget):
             room = QRectF(x, 0, self.width() - 20 - x, self.height())
             # Of a long sentence the end is kept, which follows the name in it; else the streams, which begin it.
             cut = Qt.TextElideMode.ElideLeft if self._said else Qt.TextElideMode.ElideRight
-            told = painter.fontMetrics().elidedText(self._said or self._right, cut, int(room.width()))
-            painter.drawText(room, right, told)
+            text = painter.fontMetrics().elidedText(self._said or self._right, cut, int(room.width()))
+            painter.drawText(room, right, text)

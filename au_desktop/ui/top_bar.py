@@ -87,9 +87,9 @@ class ModelLabel(QWidget):
         if (name or "", trained_on or "") == (self._name, self._origin):
             return
         self._name, self._origin = name or "", trained_on or ""
-        told = f"Model {self._name}, trained on {self._origin}" if self._origin else f"Model {self._name}"
-        self.setToolTip(told if self._name else "")
-        self.setAccessibleName(told if self._name else "No model yet")
+        description = f"Model {self._name}, trained on {self._origin}" if self._origin else f"Model {self._name}"
+        self.setToolTip(description if self._name else "")
+        self.setAccessibleName(description if self._name else "No model yet")
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -110,9 +110,9 @@ class ModelLabel(QWidget):
             painter.drawText(place, right, name)
             painter.setFont(self._origin_font)
             painter.setPen(self._look.colour("faint"))
-            told = painter.fontMetrics().elidedText(f"trained on {self._origin}", elide, self.width())
             if self._origin:
-                painter.drawText(QRectF(0, top + 17, self.width(), 15), right, told)
+                origin = painter.fontMetrics().elidedText(f"trained on {self._origin}", elide, self.width())
+                painter.drawText(QRectF(0, top + 17, self.width(), 15), right, origin)
 
 
 class TopBar(QWidget):

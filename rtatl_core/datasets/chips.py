@@ -160,8 +160,8 @@ class ChipStore:
         """(N,) rows on which raters could tell an AU's presence or absence."""
         if self.rated is None:
             return np.zeros(len(self), np.bool_)
-        told: NDArray[np.bool_] = np.isfinite(self.rated).any(axis=1)
-        return told
+        rated: NDArray[np.bool_] = np.isfinite(self.rated).any(axis=1)
+        return rated
 
     def stored_flow(self, row: int) -> Float32 | None:
         """(C/4, C/4, 2) motion of its canvas; None where its part holds no flow."""

@@ -39,8 +39,8 @@ def partners(store: ChipStore, to: str, gap_s: float) -> NDArray[np.int64]:
     if to == "rest":
         return np.where(store.flow_to == own, own, resting_rows(store))
     require_flow_gap(store, gap_s)
-    told = (store.flow_row >= 0) & (store.flow_to != own)
-    return np.where(told, store.flow_to, later_rows(store.clips, store.times, gap_s))
+    stored = (store.flow_row >= 0) & (store.flow_to != own)
+    return np.where(stored, store.flow_to, later_rows(store.clips, store.times, gap_s))
 
 
 def require_flow_gap(store: ChipStore, gap_s: float) -> None:
@@ -93,13 +93,13 @@ def resting_rows(store: ChipStore) -> NDArray[np.int64]:
 def _expression(store: ChipStore) -> Float32:
     """(N,) how much of an expression each face shows: by its codes, else its blendshapes (infinite where these tell
     nothing of the face), else how far its landmarks lie from their median over the clip."""
-    told = store.teacher
+    shown = store.teacher
     if store.intensity is not None:
         assert store.occurrence is not None
-        told = np.where(np.isnan(store.intensity), store.occurrence, store.intensity)  # present, strength unknown
-    if told is not None:
-        whole: Float32 = np.nan_to_num(told).sum(axis=1, dtype=np.float32)
-        whole[np.isnan(told).all(axis=1)] = np.inf
+        shown = np.where(np.isnan(store.intensity), store.occurrence, store.intensity)  # present, strength unknown
+    if shown is not None:
+        whole: Float32 = np.nan_to_num(shown).sum(axis=1, dtype=np.float32)
+        whole[np.isnan(shown).all(axis=1)] = np.inf
         return whole
     moved = np.zeros(len(store), np.float32)
     for rows in _clips_in_time(store.clips, store.times):

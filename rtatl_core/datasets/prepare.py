@@ -72,8 +72,8 @@ class Report:
         if empty := [f"{unit} ({_reasons(counts)})" for unit, counts in self.units.items() if not counts["used"]]:
             notes.append(f"nothing could be used of {len(empty)} of {len(self.units)} parts: {_first(empty)}")
         if self.unused:
-            said = f"{len(self.unused)} parts prepared before are no longer in the source and are not read"
-            notes.append(f"{said}: {_first(self.unused)}")
+            gone = f"{len(self.unused)} parts prepared before are no longer in the source and are not read"
+            notes.append(f"{gone}: {_first(self.unused)}")
         return notes
 
 
@@ -168,10 +168,10 @@ def _collect(out: Path, names: Sequence[str], plan: Plan) -> Report:
     units: dict[str, dict[str, int]] = {}
     coded = {au: np.zeros(2, np.int64) for au in plan.aus}
     for name in names:
-        said = json.loads((part_folder(out, name) / "report.json").read_text(encoding="utf-8"))
-        units[name] = said["counts"]
+        report = json.loads((part_folder(out, name) / "report.json").read_text(encoding="utf-8"))
+        units[name] = report["counts"]
         for au in plan.aus:
-            coded[au] += said["coded"][str(au)]
+            coded[au] += report["coded"][str(au)]
     lost: Counter[str] = Counter()
     for counts in units.values():
         lost.update({reason: count for reason, count in counts.items() if reason != "used"})

@@ -51,13 +51,13 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
     stats.unlink(missing_ok=True)
     before = set((out / "session").glob("*"))
     _run_program(wanted, out / "session", samples, stats)
-    said = json.loads(stats.read_text(encoding="utf-8"))
+    figures = json.loads(stats.read_text(encoding="utf-8"))
     session = next(iter(set((out / "session").glob("*")) - before), None)
     result = judge(read_samples(samples)) | {
         "hours": wanted.hours,
         "pace": wanted.pace,
-        "stats": said,
-        "session": _session(session, int(said["frames_captured"])) if session else None,
+        "stats": figures,
+        "session": _session(session, int(figures["frames_captured"])) if session else None,
         "machine": bench.machine(),
     }
     (out / "soak.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

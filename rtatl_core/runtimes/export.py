@@ -160,7 +160,7 @@ def _answers(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> tuple[Flo
     """(n_faces, n_aus) calibrated intensity, and whether the AU is present."""
     raw = [runtime(*inputs) for inputs in faces]
     intensity, occurrence = card.calibration.read(
-        np.concatenate([said.intensity for said in raw]), np.concatenate([said.occurrence for said in raw])
+        np.concatenate([output.intensity for output in raw]), np.concatenate([output.occurrence for output in raw])
     )
     return intensity, occurrence > 0.5
 

@@ -77,8 +77,8 @@ class WholeGraph:
 
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
         """See ``Graph``."""
-        told = self._request.infer(dict(given), share_inputs=True)
-        return [told[output].copy() for output in self._request.model_outputs]
+        results = self._request.infer(dict(given), share_inputs=True)
+        return [results[output].copy() for output in self._request.model_outputs]
 
 
 class SplitGraph:
@@ -87,7 +87,7 @@ class SplitGraph:
     def __init__(self, file: Path, threads: int) -> None:
         model = core().read_model(file)
         self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
-        outputs = [told.any_name for told in model.outputs]
+        outputs = [output.any_name for output in model.outputs]
         model.reshape({given.any_name: _of_one_face(given) for given in model.inputs})
         self._parts: list[tuple[Any, dict[str, Any]]] = []
         """Each part's request, and its memory for those inputs of the whole graph that it takes."""
@@ -99,8 +99,8 @@ class SplitGraph:
                     request.set_tensor(taken, known[taken.any_name])
             outside = [taken for taken in request.model_inputs if taken.any_name in self.inputs]
             self._parts.append((request, {taken.any_name: request.get_tensor(taken).data for taken in outside}))
-            known |= {told.any_name: request.get_tensor(told) for told in request.model_outputs}
-        self._told = [known[name].data for name in outputs]
+            known |= {output.any_name: request.get_tensor(output) for output in request.model_outputs}
+        self._outputs = [known[name].data for name in outputs]
 
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
         """As of the whole graph: each input of n faces -> its outputs of n faces, in order."""
@@ -115,7 +115,7 @@ class SplitGraph:
             for name, memory in taken.items():
                 memory[:] = given[name]
             request.infer(share_outputs=True)
-        return [array.copy() for array in self._told]
+        return [array.copy() for array in self._outputs]
 
 
 def _compile(model: Any, precision: str, threads: int) -> Any:
@@ -155,7 +155,7 @@ def _split(model: Any) -> list[tuple[Any, str]]:
             if takers and not is_input:
                 exits[own].append(ops.result(output))
     parts = zip(exits, entrances, PARTS, strict=True)
-    return [(openvino().Model(told, taken), precision) for told, taken, (_, precision) in parts if told]
+    return [(openvino().Model(results, inputs), precision) for results, inputs, (_, precision) in parts if results]
 
 
 def _parts_of(model: Any) -> dict[str, int]:
