@@ -1,4 +1,4 @@
-"""Make the program that runs on a machine without Python, say how large each part is, and try it out.
+"""Make the program for machines without Python, say how large each part is, and try it out.
 
     .venv/bin/python scripts/package.py [--out dist] [--archive]
 

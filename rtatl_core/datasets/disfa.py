@@ -62,7 +62,7 @@ class Subject:
                         yield self._frame(index, packet.image, packet.timestamp)
                 unreadable = NO_PICTURE
             except SourceError:
-                pass
+                pass  # the rest cannot be read
         yield from self._without_picture(read, len(self.intensity), unreadable)
 
     def _without_picture(self, first: int, end: int, lost: str) -> Iterator[Frame]:

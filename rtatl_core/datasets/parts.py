@@ -31,7 +31,7 @@ class Frame:
     name: str
     subject: str
     image: UInt8 | None
-    """(h, w, 3) BGR; None = it could not be had, for the reason in ``lost``."""
+    """(h, w, 3) BGR; None = there is none, for the reason in ``lost``."""
     clip: str = ""
     time: float = 0.0
     """Seconds within the clip."""

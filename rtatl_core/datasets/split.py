@@ -125,13 +125,13 @@ class TrainingData:
 
     @property
     def uncoded(self) -> list[int]:
-        """AUs of which nobody who trains has a code, though others have."""
+        """AUs that are coded, but for none of the training faces."""
         coded = _coded_of(self.labelled) if self.labelled is not None else [True] * len(self.aus)
         return [au for au, there in zip(self.aus, coded, strict=True) if not there]
 
     @property
     def judges(self) -> list[str]:
-        """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
+        """Everybody who is not trained on, and whose face chooses the checkpoint or sets zero and gain."""
         judging = [Source.whole(store) for store in (self.selection, *self.calibration) if store is not None]
         return _people(self.named_people, *judging, *((self.validation,) if self.validation else ()))
 
@@ -274,7 +274,7 @@ def _coded(config: DataConfig) -> ChipStore | None:
 
 
 def _require_coded(labelled: Source, config: DataConfig) -> None:
-    """Raises RecipeError when nobody who trains has a code of an AU that data.aus does not ask for by name."""
+    """Raises RecipeError when no training face has a code of some AU, unless data.aus asks for that AU by name."""
     store, coded = labelled.store, _coded_of(labelled)
     if not config.aus and not all(coded):
         known = [au for au, there in zip(store.aus, coded, strict=True) if there]

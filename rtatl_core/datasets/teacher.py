@@ -79,9 +79,9 @@ class Teacher:
 AT_REST = {1: 0.3, 2: 0.55, 4: 0.3, 10: 0.05, 12: 0.1, 15: 0.1, 18: 0.3, 25: 0.02, 26: 0.03, 43: 0.35}
 """AU -> the stand-in's value up to which the AU is taken to be at rest."""
 CLEAR = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 17: 0.45, 18: 0.9, 20: 0.25, 26: 0.35, 27: 0.6, 43: 0.55}
-"""AU -> the stand-in's value from which on the AU is clearly shown."""
+"""AU -> the lowest value of its stand-in at which the AU is clearly shown."""
 SMILING = 0.3
-"""AU12's stand-in from which on a smile bares teeth, narrows eyes and widens the mouth."""
+"""Lowest value of AU12's stand-in at which a smile bares teeth, narrows eyes and widens the mouth."""
 HIDDEN_BY_SMILES = frozenset({7, 10, 20})
 """AUs whose stand-ins a smile raises by itself."""
 EXCLUDED_BY_SMILES = frozenset({9, 15, 18, 22})

@@ -106,7 +106,7 @@ def _strength(row: Row, au: int, value: str) -> tuple[float, float]:
 
 
 def _sections(rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
-    """Each row that is no comment, with the video that the comments above it name (empty without)."""
+    """The rows that are not comments, each with the video that the comments above it name; empty where none does."""
     video, in_comments = "", False
     for row in rows:
         text = row.cells[0]
