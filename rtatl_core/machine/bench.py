@@ -35,7 +35,7 @@ from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import au_regions
-from rtatl_core.handoffs import AlignedFace, Float32, FramePacket
+from rtatl_core.handoffs import AlignedFace, AnalysedFrame, Float32, FramePacket
 from rtatl_core.machine.meter import ProcessMeter, stage_figures
 from rtatl_core.reference import unknown_reference
 from rtatl_core.runtimes.choose import open_runtime, pick_device
@@ -107,29 +107,26 @@ def _whole_path(
     faces: list[AlignedFace] = []
     seconds = processor = alone = 0.0
     packets, bare = _repeated(path), _repeated(path)
-    with tempfile.TemporaryDirectory() as out:
-        clock = ClockPair.at(time.perf_counter())
-        with SessionWriter(out, "bench", engine.aus, {}, engine.model, engine.settings, clock) as writer:
-            for packet in islice(packets, WARM_UP):
-                writer.append(engine.process(packet))
-            _observed(observer, bare, WARM_UP)
-            meter = ProcessMeter()
-            for first in range(0, frames, TURN):
-                count = min(TURN, frames - first)
-                began, spent = time.perf_counter(), time.process_time()
-                for _, future in engine.ahead(_timed(islice(packets, count), stages["capture"])):
-                    frame = future.result()
-                    done = time.perf_counter()
-                    writer.append(frame)
-                    stages["record"].append((time.perf_counter() - done) * 1000)
-                    for name, milliseconds in frame.stage_ms.items():
-                        stages[name].append(milliseconds)
-                    if frame.faces and len(faces) < NETWORK_FACES:
-                        faces.append(frame.faces[0].aligned)
-                seconds += time.perf_counter() - began
-                processor += time.process_time() - spent
-                meter.sample()
-                alone += _observed(observer, bare, count)
+    with (
+        tempfile.TemporaryDirectory() as out,
+        SessionWriter(
+            out, "bench", engine.aus, {}, engine.model, engine.settings, ClockPair.at(time.perf_counter())
+        ) as writer,
+    ):
+        for packet in islice(packets, WARM_UP):
+            writer.append(engine.process(packet))
+        _observed(observer, bare, WARM_UP)
+        meter = ProcessMeter()
+        for first in range(0, frames, TURN):
+            count = min(TURN, frames - first)
+            began, spent = time.perf_counter(), time.process_time()
+            for frame in _analysed(engine, writer, islice(packets, count), stages):
+                if frame.faces and len(faces) < NETWORK_FACES:
+                    faces.append(frame.faces[0].aligned)
+            seconds += time.perf_counter() - began
+            processor += time.process_time() - spent
+            meter.sample()
+            alone += _observed(observer, bare, count)
     numbers = {
         "size": [packet.image.shape[1], packet.image.shape[0]],
         "frames_captured": frames,
@@ -144,6 +141,20 @@ def _whole_path(
         "share_of_that": round(alone / seconds, 3),
     }
     return numbers, faces
+
+
+def _analysed(
+    engine: Engine, writer: SessionWriter, packets: Iterator[FramePacket], stages: dict[str, list[float]]
+) -> Iterator[AnalysedFrame]:
+    """The frames, analysed and recorded; notes the milliseconds of each stage."""
+    for _, future in engine.ahead(_timed(packets, stages["capture"])):
+        frame = future.result()
+        done = time.perf_counter()
+        writer.append(frame)
+        stages["record"].append((time.perf_counter() - done) * 1000)
+        for name, milliseconds in frame.stage_ms.items():
+            stages[name].append(milliseconds)
+        yield frame
 
 
 def _observed(observer: Observer, packets: Iterator[FramePacket], count: int) -> float:
