@@ -6,6 +6,7 @@ therefore be made again after an interruption, and N training processes together
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ class Steps(Dataset[RawBatch]):
         if plan.labelled is not None:
             rows = plan.labelled.rows
             rng = np.random.default_rng((plan.seed, epoch))
-            rounds = -(-plan.steps * plan.labelled_batch // max(1, len(rows)))
+            rounds = math.ceil(plan.steps * plan.labelled_batch / max(1, len(rows)))
             self._order = np.concatenate([rng.permutation(rows) for _ in range(rounds)])
         self._flow_target: FlowTarget | None = None
 
