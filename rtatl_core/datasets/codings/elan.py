@@ -134,20 +134,20 @@ def _is_header(row: Row) -> bool:
 
 
 def _layout(rows: Sequence[Row], complain: bool) -> _Layout | None:
-    """Where the times stand: begin is never after end, and a duration is their difference."""
+    """Where the times stand: begin is never after end, and a duration is their difference. Each is written in ``step``
+    formats, in columns side by side. ``complain``: raises RecipeError where None would be returned."""
     for pattern, unit_s in ((_CLOCK, 1.0), (_DECIMAL, 1.0), (_WHOLE, 0.001)):
         columns = _time_columns(rows, pattern)
-        pairs = [
-            (j - i, i, j)
-            for i in columns
-            for j in columns
-            if i < j and all(b <= e for b, e in zip(columns[i], columns[j], strict=True))
-        ]
-        durations = [pair for pair in pairs if _is_duration(columns, *pair[1:], unit_s)]
-        nearest = [pair for pair in pairs if pair[0] == min(pairs)[0]]
-        if durations:
-            step, begin, end = min(durations)
-            return _Layout(begin, end, begin + 3 * step, unit_s, pattern is _CLOCK)
+        pairs = sorted(
+            (end - begin, begin, end)
+            for begin in columns
+            for end in columns
+            if begin < end and all(b <= e for b, e in zip(columns[begin], columns[end], strict=True))
+        )
+        for step, begin, end in pairs:
+            if _is_duration(columns, begin, end, unit_s):
+                return _Layout(begin, end, begin + 3 * step, unit_s, pattern is _CLOCK)
+        nearest = [pair for pair in pairs if pair[0] == pairs[0][0]]
         if len(nearest) == 1:
             step, begin, end = nearest[0]
             return _Layout(begin, end, begin + 2 * step, unit_s, pattern is _CLOCK)
@@ -171,8 +171,9 @@ def _time_columns(rows: Sequence[Row], pattern: re.Pattern[str]) -> dict[int, li
 
 
 def _is_duration(columns: dict[int, list[float]], begin: int, end: int, unit_s: float) -> bool:
-    third = columns.get(2 * end - begin)
-    if third is None:
+    """Whether the column after begin and end, at the same distance, holds their difference."""
+    durations = columns.get(2 * end - begin)
+    if durations is None:
         return False
-    times = zip(columns[begin], columns[end], third, strict=True)
+    times = zip(columns[begin], columns[end], durations, strict=True)
     return all(abs(e - b - d) * unit_s < 0.002 for b, e, d in times)
