@@ -46,8 +46,8 @@ class Bridge(QObject):
     """The settings that asked for an engine that cannot be used, and those of the one in force; from any thread."""
     _filled = Signal()
 
-    def __init__(self, pipeline: Pipeline, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
         self.pipeline = pipeline
         self.latest: AnalysedFrame | None = None
         """The frame on the screen."""

@@ -1,4 +1,4 @@
-"""The ``rtatl`` command. What its subcommands take and do: commands/, a module each.
+"""The ``rtatl`` command. Each of its subcommands is a module of commands/.
 
 Exit codes: 0 done, 1 some inputs failed (each named), 2 wrong usage or unusable input. Progress goes to
 stderr, data to files.
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rtatl: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # nobody reads on, as after "| head"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor what is left to be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or flushing at exit would fail again
         return _stopped(options, 141)
     except OSError as error:
         if error.filename is None:
@@ -67,6 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stopped(options: argparse.Namespace, code: int) -> int:
-    more = "; the same command goes on from here" if getattr(options.command, "GOES_ON", False) else ""
+    more = "; the same command goes on from here" if getattr(options.command, "RESUMABLE", False) else ""
     print(f"rtatl: stopped{more}", file=sys.stderr)
     return code

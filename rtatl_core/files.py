@@ -1,4 +1,4 @@
-"""Files that are never half there: what a crash leaves is the old one or the new one. And names that are no text."""
+"""Replacing files so that a crash leaves the old one or the new one, never a half; and names OpenCV cannot take."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def to_disk(file: IO[Any]) -> None:
-    """What was written to the file survives a power cut from now on. Raises OSError."""
+    """Flushes the file so that what was written survives a power cut. Raises OSError."""
     file.flush()
-    if sys.platform == "darwin":  # where fsync leaves it in the memory of the disk itself
+    if sys.platform == "darwin":  # where fsync leaves the data in the disk's own cache
         import fcntl
 
         with contextlib.suppress(OSError):  # some network disks cannot
@@ -38,9 +38,8 @@ def to_disk(file: IO[Any]) -> None:
 
 
 def put(made: Path, path: Path) -> None:
-    """Gives a finished file or folder its name, in the place of a file that has it. What another program is reading is
-    waited for, since Windows moves and replaces none of that: scanners for viruses read whatever is new. Raises
-    OSError."""
+    """Moves a finished file or folder to ``path``, replacing a file there. Tries for a second while another program has
+    it open, since Windows then refuses to move it: virus scanners read whatever is new. Raises OSError."""
     for patience_s in _PATIENCE_S:
         with contextlib.suppress(PermissionError):
             made.replace(path)
@@ -50,8 +49,8 @@ def put(made: Path, path: Path) -> None:
 
 
 def is_text(path: Path) -> bool:
-    """Whether OpenCV may be given the file by its name: one of bytes that are no UTF-8, as old disks of other systems
-    have, ends the whole process."""
+    """Whether OpenCV may be given this path: a name that is not valid UTF-8, as on old disks of other systems, would
+    crash the whole process."""
     try:
         os.path.realpath(path).encode()
     except UnicodeEncodeError:

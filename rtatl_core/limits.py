@@ -1,4 +1,4 @@
-"""Which numbers a recipe's keys may have, and the sentence for those that they may not."""
+"""Limits on the numbers in a recipe, and the error for a number outside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 class Limit(NamedTuple):
     words: str
-    """What to write instead."""
+    """What is allowed; follows "write" in the error."""
     allows: Callable[[float], bool]
 
 
@@ -20,7 +20,7 @@ SHARE = Limit("a share from 0 to 1", lambda value: 0 <= value <= 1)
 
 
 def require_within(section: str, config: object, limits: Mapping[str, Limit]) -> None:
-    """Raises ValueError for the first key of ``config`` whose number is out of its limit, NaN included."""
+    """Raises ValueError for the first key of ``config`` whose number its limit does not allow; none allows NaN."""
     for key, limit in limits.items():
         if not limit.allows(value := getattr(config, key)):
             raise ValueError(f"{section}.{key} is {value:g}; write {limit.words}")

@@ -1,5 +1,5 @@
-"""How what is missing is installed: packages of Python, and what a window on Linux needs beyond them; how the command
-``rtatl`` is called; what the processor can."""
+"""This machine and this installation: what is missing and how to install it, how to call ``rtatl``, how many cores
+there are and what they can do."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ XCB_LIBRARIES = {
     "libxcb-xkb.so.1": "libxcb-xkb1",
 }
 APT_LINE = (
-    "sudo apt-get install -y --no-install-recommends libgl1 libegl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 "
-    "libfontconfig1 " + " ".join(name for name in XCB_LIBRARIES.values() if name != "libegl1")
+    "sudo apt-get install -y --no-install-recommends "
+    "libgl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 libfontconfig1 " + " ".join(XCB_LIBRARIES.values())
 )
 PIP = r".venv\Scripts\pip" if sys.platform == "win32" else ".venv/bin/pip"
-"""In the project's folder; what the scripts make is on nobody's path."""
+"""Relative to the project's folder, since the environment made there is not on the search path."""
 FOLDERS_ELSEWHERE = "folders are for rtatl analyze, which comes with an installation from source (README, Start)."
-"""Said where there is no ``rtatl_command``."""
+"""Said where ``rtatl_command`` gives None."""
 
 
 def how_to_install(extra: str = "") -> str:
-    """How to install an extra of pyproject.toml, or the program itself once more; the end of a message."""
+    """How to install an extra of pyproject.toml, or without one the program again; the end of a message."""
     if getattr(sys, "frozen", False):
         return "the packaged program does not contain it and has no pip; install from source (README, Start)"
     what = f"'.[{extra}]'" if extra else "."
@@ -42,35 +42,36 @@ def how_to_install(extra: str = "") -> str:
 
 
 def rtatl_command(*arguments: str) -> str | None:
-    """A line that calls ``rtatl``, for the shell of this system in the current folder; None where there is none, as in
-    the packaged program."""
+    """A command line that runs ``rtatl`` from the current folder, quoted for this system's shell; None where ``rtatl``
+    is not installed, as in the packaged program."""
     windows = sys.platform == "win32"
     program = Path(sys.executable).with_name("rtatl.exe" if windows else "rtatl")
     if getattr(sys, "frozen", False) or not program.is_file():
         return None
     with contextlib.suppress(ValueError, OSError):
         below = program.relative_to(Path.cwd())
-        if len(below.parts) > 1:  # a name alone is looked for on the path
+        if len(below.parts) > 1:  # a shell looks for a bare name on the search path only
             program = below
     line = [str(program), *arguments]
     return subprocess.list2cmdline(line) if windows else shlex.join(line)
 
 
 def print_any_text() -> None:
-    """From now on a name that the terminal, or on Windows a file that output goes to, cannot show ends no work."""
+    """From now on, characters that the terminal (on Windows also a redirected file) cannot show are printed as escapes
+    instead of raising UnicodeEncodeError."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def has_screen() -> bool:
-    """False on a Linux where no window can be shown; QT_QPA_PLATFORM counts as a wish for a platform of one's own."""
+    """False on a Linux that cannot show a window. Whoever sets QT_QPA_PLATFORM has chosen how to show it: True."""
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in screens)
 
 
 def missing_libraries() -> list[str]:
-    """Libraries an X11 window needs and this machine lacks; empty on other platforms."""
+    """Libraries that an X11 window needs and this machine lacks; empty on other platforms."""
     if not sys.platform.startswith("linux"):
         return []
     platform = os.environ.get("QT_QPA_PLATFORM", "")
@@ -89,13 +90,16 @@ def _can_load(library: str) -> bool:
 
 
 def cores() -> int:
-    """How many this process may use: where a cluster hands them out (taskset, SLURM), not all that the machine has."""
+    """How many CPU cores this process may use: fewer than the machine has where taskset or SLURM limits them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU calculates in bfloat16, in tiles (AMX) or vectors; as Linux tells, False elsewhere."""
+    """Whether this CPU calculates in bfloat16, in tiles (AMX) or vectors. Known on Linux only; False elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.is_file() and bool({"amx_bf16", "avx512_bf16"} & set(cpuinfo.read_text(encoding="utf-8").split()))
+    if not cpuinfo.is_file():
+        return False
+    words = cpuinfo.read_text(encoding="utf-8").split()
+    return "amx_bf16" in words or "avx512_bf16" in words

@@ -6,7 +6,7 @@ run.sh, test.sh and their PowerShell twins start with this. In: pyproject.toml, 
 configuration. Out: `.venv` with this project installed in place, and a stamp in it that makes the next start quick.
 Exit code 0: ready; 2: not, after a sentence on stderr that names the remedy.
 
-Only the standard library, and the syntax of Python 3.8: an unfit Python shall get a sentence, not a SyntaxError.
+Uses the standard library alone and the syntax of Python 3.8, so that an old Python gets a sentence, not a SyntaxError.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SYSTEM_LIBRARIES = {
 APT_INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"]
 APT_PACKAGES = ["python3-venv", *SYSTEM_LIBRARIES.values()]
 
-# Printed by an interpreter that will do: its path. Prints nothing otherwise.
+# Makes an interpreter print its own path if it will do, else nothing.
 _FITS = f"""
 import sys
 if "%d.%d" % sys.version_info[:2] in {PYTHONS} and sys.maxsize > 2**32: print(sys.executable)
@@ -67,14 +67,14 @@ def _prints(command: list[str]) -> str:
     """What a command prints, stripped; empty when it cannot be started or fails."""
     if shutil.which(command[0]) is None:
         return ""
-    # Else a Python on Windows cannot print its own path where that has letters of another code page.
+    # Otherwise a Python on Windows cannot print a path of its own with letters of another code page.
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=False)
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
 def find_python() -> str:
-    """Path of a 64-bit Python that all dependencies support: this very one first; empty when there is none."""
+    """Path of a 64-bit Python that all dependencies support, this very one first; empty when there is none."""
     candidates = [[sys.executable], *([f"python{version}"] for version in PYTHONS)]
     if WINDOWS:
         candidates += [["py", f"-{version}"] for version in PYTHONS]
@@ -97,14 +97,14 @@ def missing_libraries(load: Callable[[str], object] = ctypes.CDLL) -> list[str]:
 def install_system_packages(why: str, packages: list[str]) -> None:
     """apt-get install the packages as root or by a sudo that asks nothing; otherwise print the exact line and stop."""
     if shutil.which("apt-get") is None:
-        fail(f"{why}; install what has it with the package manager (Debian's names: {' '.join(packages)}).")
+        fail(f"{why}; install what is missing with the package manager (Debian's names: {' '.join(packages)}).")
     line = f"sudo apt-get update && sudo {' '.join(APT_INSTALL + packages)}"
-    by_hand = f"{why}; install what has it with this line, then start again:\n\n  {line}\n"
+    by_hand = f"{why}; install what is missing with this line, then start again:\n\n  {line}\n"
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if prefix and not _prints([*prefix, "echo", "may"]):
         fail(by_hand)
-    print(f"AU Desktop: {why}; installing what has it with apt-get.", flush=True)
-    # A failing update (one stale third-party list is enough) need not matter; install tells.
+    print(f"AU Desktop: {why}; installing what is missing with apt-get.", flush=True)
+    # An update can fail for one stale third-party list alone; whether that matters, the installation shows.
     subprocess.run([*prefix, "apt-get", "update", "-q"], check=False)
     if subprocess.run([*prefix, *APT_INSTALL, "-q", *packages], check=False).returncode != 0:
         fail(by_hand)

@@ -1,4 +1,4 @@
-"""Make the program that runs on a machine without Python, say how large each part is, and try it out.
+"""Make the program for machines without Python, say how large each part is, and try it out.
 
     .venv/bin/python scripts/package.py [--out dist] [--archive]
 
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,8 +63,8 @@ def sizes(folder: Path) -> dict[str, float]:
 
 
 def pack(folder: Path) -> Path:
-    """One file of the program to give away, a .zip or on Linux a .tar.gz: of the bundle where there is one beside the
-    folder. Raises CalledProcessError.
+    """Packs the program into one file, a .zip or on Linux a .tar.gz; where a bundle lies beside the folder, that is
+    packed. Raises CalledProcessError.
 
     Links stay links: bundles are held together by them, and Python's zip follows those to files and drops those to
     folders.
@@ -80,7 +81,7 @@ def pack(folder: Path) -> Path:
 
 
 def unpack(file: Path, place: Path) -> Path:
-    """The program as someone has it who unpacked the file. Raises CalledProcessError."""
+    """The program as it is after unpacking the file into ``place``. Raises CalledProcessError."""
     if sys.platform == "darwin":
         subprocess.run(["ditto", "-x", "-k", str(file), str(place)], check=True)
     elif sys.platform == "linux":
@@ -97,17 +98,15 @@ def try_out(folder: Path) -> list[str]:
     program = inside / ("au-desktop.exe" if os.name == "nt" else "au-desktop")
     with tempfile.TemporaryDirectory() as place:
         sessions, picture = Path(place) / "sessions", Path(place) / "window.png"
-        command = [*_without_network(), str(program), "--source", "demo", "--duration", str(SECONDS)]
-        command += [
-            "--record",
-            str(sessions),
-            "--screenshot",
-            str(picture),
-            "--settings",
-            str(Path(place) / "settings"),
-        ]
+        options = {
+            "--source": "demo",
+            "--duration": str(SECONDS),
+            "--record": str(sessions),
+            "--screenshot": str(picture),
+            "--settings": str(Path(place) / "settings"),
+        }
         done = subprocess.run(
-            command,
+            [*_without_network(), str(program), *chain.from_iterable(options.items())],
             cwd=place,
             env=_emptied(place),
             capture_output=True,

@@ -1,7 +1,7 @@
-"""The analysis thread ("GPU worker"): loads the engine, takes frames from a capture's box, hands results on.
+"""The analysis thread: loads the engine, takes frames from a capture's box, hands results on.
 
-In: FramePackets of the current Capture. Out: AnalysedFrames to a listener. Nobody else touches the engine but for its
-plain attributes; another one may take its place between two frames.
+In: FramePackets of the current Capture. Out: AnalysedFrames to a listener. Other threads only set the engine's plain
+attributes (``wish``). Another engine may take its place between two frames.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STOP_S = 8.0
 LOADING_STOP_S = 1.0
 """Loading an engine cannot be interrupted, and may take minutes."""
 LAYER_WISHES = frozenset({"want_flow", "want_patches"})
-"""Wishes that a picture at rest should show, too."""
+"""Wishes that also change a picture at rest."""
 
 
 class AnalysisState(Enum):
@@ -49,7 +49,7 @@ class AnalysisStats:
     state: AnalysisState
     analysed: int
     failed: int
-    """Frames on which the engine raised, or that it had to leave; they count as dropped."""
+    """Frames on which the engine raised, or that were left over when it failed; they count as dropped."""
     fps: float
     """Analysed per second over the last two seconds."""
     timestamp: float | None
@@ -62,7 +62,7 @@ class Listener:
 
     on_frame: Callable[[Capture, AnalysedFrame], None]
     on_failed_frame: Callable[[Capture, Taken | None, str], None]
-    """With a sentence for the person, which is empty where that of ``on_broken`` follows."""
+    """With a sentence for the person; it is empty where ``on_broken`` follows with one."""
     on_end: Callable[[Capture], None]
     """The capture has ended and its last frame is done."""
     on_broken: Callable[[str], None]
@@ -74,7 +74,7 @@ class Listener:
     on_wait: Callable[[Capture], None]
     """No frame has come for a while."""
     on_again: Callable[[Capture, AnalysedFrame], None]
-    """The last frame once more, with what was wished for since: for the picture only."""
+    """The last frame again, with what was wished for since; for the picture only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class Analysis:
                 _close(engine)
 
     def _exchanged(self, engine: Engine | None) -> Engine | None:
-        """The engine that was asked for, or the given one if none was or it cannot be used."""
+        """The engine that was asked for; the given one if none was, or if it cannot be used."""
         with self._lock:
             make, self._make_next = self._make_next, None
         if make is None:
@@ -248,7 +248,7 @@ class Analysis:
         self._state = AnalysisState.FAILED
 
     def _serve(self, engine: Engine) -> Engine | None:
-        """Until the end, or until another engine is wanted; None when this one turned out unusable."""
+        """Analyses until the end, or until another engine is wanted. None when this one turned out unusable."""
         with ThreadPoolExecutor(1, "second half of the analysis") as second:
             while self._make_next is None and self._unusable is None:
                 stopping, capture = self._stop.is_set(), self._capture
@@ -271,9 +271,9 @@ class Analysis:
         return None
 
     def _step(self, engine: Engine, capture: Capture, second: ThreadPoolExecutor, stopping: bool) -> bool:
-        """The next frame of that capture, or what is due while none comes; False: it stops, and none is left.
+        """Takes on the next frame, or does what is due while none comes; False when stopping and none is left.
 
-        Faces of a frame are looked for here, while `second`, a thread of its own, still analyses the frame before.
+        This thread finds the faces of a frame while `second`, another one, still analyses the frame before.
         """
         taken = None
         try:
@@ -290,7 +290,7 @@ class Analysis:
                     return self._idle(engine, capture, stopping)
         except Exception as error:  # the top of the loop: this frame is lost, the next may do
             self._catch_up()
-            self._lose(capture, taken, _told(error))
+            self._lose(capture, taken, _sentence(error))
         return True
 
     def _begin_analysis(self, engine: Engine, capture: Capture, taken: Taken, second: ThreadPoolExecutor) -> None:
@@ -299,11 +299,11 @@ class Analysis:
         if self._unusable is None:
             self._at_rest.is_now(capture, observed)
             self._behind = second.submit(self._analyse, engine, capture, taken, observed)
-        else:  # as the frame before has shown
+        else:  # the frame before has shown it
             self._lose(capture, taken, "")
 
     def _idle(self, engine: Engine, capture: Capture, stopping: bool) -> bool:
-        """No frame came; False: it stops, and none is left."""
+        """Does what is due while no frame comes; False when stopping and none is left."""
         if capture.box.exhausted:
             self._finished = capture
             self._listener.on_end(capture)
@@ -333,15 +333,15 @@ class Analysis:
     def _analyse(self, engine: Engine, capture: Capture, taken: Taken, observed: ObservedFrame) -> None:
         try:
             frame = engine.analyse(observed, taken.dropped)
-            if said := engine.take_warning():  # about this frame already
-                self._listener.on_warning(said)
+            if warning := engine.take_warning():  # about this frame already
+                self._listener.on_warning(warning)
                 self._tell_facts(engine)
             self._deliver(capture, frame)
-        except WeightsError as error:  # some weights show only at the first frame that they do not fit
+        except WeightsError as error:  # some weights turn out not to fit at the first frame only
             self._unusable = str(error)
             self._lose(capture, taken, "")
         except Exception as error:  # the top of this thread: this frame is lost, the next may do
-            self._lose(capture, taken, _told(error))
+            self._lose(capture, taken, _sentence(error))
 
     def _lose(self, capture: Capture, taken: Taken | None, text: str) -> None:
         with self._lock:
@@ -364,12 +364,12 @@ class Analysis:
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
 
 
-def _told(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
     return f"A frame could not be analysed ({type(error).__name__}: {error}); the next ones are tried."
 
 
 def _close(engine: Engine) -> None:
-    """An engine that is not needed any more does no harm, whatever it says."""
+    """Closes an engine that is no longer needed; a failure is only logged."""
     try:
         engine.close()
     except Exception:

@@ -1,5 +1,5 @@
 """The picture at rest: while no frame comes, because of a pause, the end, or a photo, the last one is analysed again
-when a layer or the engine has changed; it would have to wait for the next one otherwise.
+when a layer or the engine has changed; else the change would show with the next frame only.
 
 In: the frame on the screen, as observed, and what changes. Out: an AnalysedFrame for the picture only.
 """
@@ -25,10 +25,10 @@ class PictureAtRest:
         self._seen: tuple[Capture, ObservedFrame | FramePacket] | None = None
         """The frame on the screen; without its faces where the engine that found them is gone."""
         self._outdated = threading.Event()
-        """It lacks what was wished for since."""
+        """Something was wished for since it was analysed."""
 
     def is_now(self, capture: Capture, observed: ObservedFrame) -> None:
-        """To be called before that frame is analysed, with all that was wished for until then."""
+        """To be called just before that frame is analysed, with everything wished for until then."""
         self._outdated.clear()
         self._seen = capture, observed
 

@@ -62,8 +62,8 @@ class Capture:
 
     `report(capture, kind, text)` is called in that thread. `ready` holds the frames back while the engine
     loads: a file waits, a live source is drained, so that the first frame counted is a fresh one. `after` is
-    the capture that came before; its device is closed first, in case it is the same one. `pace`: how many seconds of
-    a file are played in one; its timestamps stay those of the file.
+    the capture that came before; its device is closed first, in case it is the same one. `pace`: how many times as
+    fast a file is played; its timestamps stay those of the file.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 NO_FACE_S = 3.0
 """After this time without any face the person gets a hint."""
 SILENT_S = 3.0
-"""After this time without a picture of a live source, too."""
+"""The same after this time without a picture from a live source."""
 _SMALL_FACES = "faces narrower than a twentieth of the picture are rarely found."
 
 
@@ -56,7 +56,7 @@ class Pipeline:
         pace: float = 1.0,
     ) -> None:
         """`make_engine` is called in the analysis thread; `retry_s`: first wait before a lost source is tried again;
-        `pace`: how many seconds of a file are played in one."""
+        `pace`: how many times as fast a file is played."""
         self.view: Slot[AnalysedFrame] = Slot()
         self.history = History(history_s)
         self._open_source = open_source
@@ -216,9 +216,11 @@ class Pipeline:
     def recording_fault(self) -> str:
         """Why the recording that runs or ran last had to stop, or is not whole on the disk though it has ended."""
         last = self._recordings.last
-        if last is None or last.failure or last.active:
-            return last.failure if last is not None else ""
-        return "" if last.join(0) else f"the disk with {last.folder} does not answer."
+        if last is None:
+            return ""
+        if last.failure or last.active or last.join(0):
+            return last.failure
+        return f"the disk with {last.folder} does not answer."
 
     def status(self) -> Status:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Which thread gives way when all cores are busy, and that the program does not when its window is hidden."""
+"""Which thread gives way when all cores are busy, and keeping macOS from slowing down a hidden window."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ NICENESS = 10
 
 
 def give_way() -> None:
-    """From now on this thread, and those it starts, wait for the others where they want the same core. On Linux only:
-    elsewhere a thread has no niceness of its own. Cannot be taken back."""
+    """Gives this thread, and those it starts from now on, a lower priority than the others. Linux only: elsewhere a
+    thread has no niceness of its own. Cannot be taken back."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             own = threading.get_native_id()
@@ -22,8 +22,8 @@ def give_way() -> None:
 
 @contextlib.contextmanager
 def awake() -> Iterator[None]:
-    """Meanwhile macOS does not slow down this program and its timers (App Nap) because its window is hidden, as while
-    somebody is shown a film and recorded. The computer may still go to sleep."""
+    """Keeps macOS from slowing down this program and its timers (App Nap) while its window is hidden, as when somebody
+    is recorded watching a film. The computer may still go to sleep."""
     if sys.platform != "darwin":
         yield
         return

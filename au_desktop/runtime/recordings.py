@@ -29,7 +29,7 @@ from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 log = logging.getLogger(__name__)
 
 CATCH_UP_S = 5.0
-"""So long a recording that is to end waits for frames that were captured already."""
+"""Longest time that a recording, before it ends, waits for frames captured already."""
 _LOOK_EVERY_S = 0.02
 
 
@@ -111,7 +111,7 @@ class Recordings:
         self._hand_over(capture, frame.packet, lambda: records(frame))
 
     def give_up(self, capture: Capture, taken: Taken) -> None:
-        """A frame that could not be analysed, likewise."""
+        """A frame that could not be analysed, and those dropped before it. Called like ``deliver``."""
         self._hand_over(capture, taken.packet, lambda: _without_results(taken))
 
     def _hand_over(self, capture: Capture, packet: FramePacket, rows: Callable[[], tuple[FrameRecord, ...]]) -> None:
@@ -126,7 +126,7 @@ class Recordings:
                 self._delivered.notify_all()
 
     def give_up_waiting(self) -> None:
-        """The frames that wait to be analysed get rows without results."""
+        """Gives the frames that wait to be analysed rows without results."""
         taken = self._capture.box.waiting() if self._capture is not None else None
         if taken is not None:
             self._put_waiting(taken)
@@ -249,13 +249,13 @@ class Recordings:
 
 
 def _without_results(taken: Taken) -> tuple[FrameRecord, ...]:
-    """Of frames that were captured but not analysed."""
+    """Empty rows for frames that were captured but not analysed."""
     frames = (*taken.dropped, (taken.packet.number, taken.packet.timestamp))
     return tuple(FrameRecord(number, timestamp) for number, timestamp in frames)
 
 
 def _about(spec: SourceSpec, stats: CaptureStats) -> dict[str, Any]:
-    """What session.json tells of the source; of a photo what ``rtatl analyze`` tells."""
+    """What session.json says of the source; of a photo, the same as from ``rtatl analyze``."""
     if spec.still:
         photo = Path(spec.target)
         content = Input(photo, (photo,)).content_hash()

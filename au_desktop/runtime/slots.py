@@ -18,7 +18,7 @@ from rtatl_core.handoffs import FramePacket
 T = TypeVar("T")
 
 PATIENCE_S = 0.12
-"""So long a live frame may wait: a moment in which the machine is busy with something else then costs no frame."""
+"""How long a live frame may wait, so that a moment in which the machine is busy costs no frame."""
 HURRIES_FOR_S = 1.0
 """When a frame had to be dropped after all, only the newest frame is kept for this many seconds: waiting would save no
 frame and only add delay."""

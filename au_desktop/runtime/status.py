@@ -37,7 +37,7 @@ class Notice:
     text: str
     serial: int
     folder: Path | None = None
-    """Of the recording it is about."""
+    """The recording that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Status:
     """Of a file, as is duration_s."""
     duration_s: float | None
     streams: tuple[str, ...] = ()
-    """What the numbers go to besides."""
+    """Where else the numbers go."""
 
     @property
     def model_name(self) -> str | None:
@@ -91,8 +91,8 @@ class Notices:
                 self._by_key[key] = Notice(severity, text, self._serial, folder)
 
     def announce(self, text: str) -> None:
-        """An information of its own, new even if it says what the last one said; what it would hide of a recording that
-        was saved is told with it."""
+        """An information that counts as new even if its text is that of the last one. Where it would hide that a
+        recording was saved, it says that too."""
         self.withdraw("news")
         saved = self._by_key.get("recording")
         if saved is not None and saved.severity == "info":

@@ -86,15 +86,15 @@ class AUHelp(QFrame):
         self.raise_()
 
     def tell(self, text: str) -> None:
-        """The text anew: it holds values, which go on. A title, paragraphs with empty lines between, a hint."""
+        """Replaces the text, whose values change all the time: a title, paragraphs with empty lines between, a hint."""
         title, *lines = html.escape(text).splitlines()
         # Not <b>: the fonts that come with the program end at 600, and Qt would smear them.
-        told = [f'<span style="font-size: 14px; font-weight: 600">{title}</span>', *lines]
+        paragraphs = [f'<span style="font-size: 14px; font-weight: 600">{title}</span>', *lines]
         if lines:
-            told[-1] = f'<span style="color: {self._look.colour("faint").name()}">{lines[-1]}</span>'
-        self._text.setText("<br>".join(told).replace("<br><br>", '<p style="margin: 7px 0 0 0">'))
+            paragraphs[-1] = f'<span style="color: {self._look.colour("faint").name()}">{lines[-1]}</span>'
+        self._text.setText("<br>".join(paragraphs).replace("<br><br>", '<p style="margin: 7px 0 0 0">'))
         self.ensurePolished()
-        self._card.activate()  # the least size of the text before is no longer in force
+        self._card.activate()  # forgets the least size of the text before
         self.resize(self._card.totalSizeHint())  # adjustSize keeps to 2/3 of the screen, and captions lie on faces
 
     def _place(self, beside: QRect) -> QPoint:

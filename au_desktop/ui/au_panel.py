@@ -93,36 +93,36 @@ class AUPanel(QWidget):
         self.rows.set_aus(aus, {au: trust[str(au)] for au in aus if str(au) in trust})
         levels = set(self.rows.trust.values())
         marks = {"good": "plain good", "usable": "dashed usable", "experimental": "dotted experimental"}
-        said = ", ".join(mark for level, mark in marks.items() if level in levels) if levels != {"good"} else ""
+        legend = ", ".join(mark for level, mark in marks.items() if level in levels) if levels != {"good"} else ""
         if levels == {"experimental"}:
-            said = "all experimental, not yet proven on real faces"
-        self._legend.setText(f"Trust: {said}" if said else "")
+            legend = "all experimental, not yet proven on real faces"
+        self._legend.setText(f"Trust: {legend}" if legend else "")
         self._legend.setToolTip("<br>".join(TRUST_MEANS.values()))
-        self._legend.setVisible(bool(said))
+        self._legend.setVisible(bool(legend))
         self.show_face(None)
 
     def set_chosen(self, aus: frozenset[int]) -> None:
         self.rows.chosen = aus
         self.rows.redraw()
 
-    def show_face(self, face: AnalysedFace | None, told: str = "") -> None:
-        """The selected face's values, and what is told of it: its name, or that it is not seen. Repaints at most about
-        20 times a second."""
+    def show_face(self, face: AnalysedFace | None, caption: str = "") -> None:
+        """The selected face's values, and a caption: its name, or that it is not seen. Repaints at most about 20 times
+        a second."""
         now = time.perf_counter()
         if face is not None and now - self._shown_at < REPAINT_EVERY_S:
             return
         self._shown_at = now
         if face is None or len(face.result.intensity) != len(self.rows.aus):
             self.rows.show_values(None, None)
-            self._face.setText(told if face is None else "")
+            self._face.setText(caption if face is None else "")
             return
         self.rows.show_values(face.result.intensity, face.result.occurrence, face.result.sides)
-        self._face.setText(told)
+        self._face.setText(caption)
 
-    def settle(self, face: AnalysedFace | None, told: str = "") -> None:
+    def settle(self, face: AnalysedFace | None, caption: str = "") -> None:
         """Shows exactly this face's values, now: the picture stands still."""
         self._shown_at = 0.0
-        self.show_face(face, told)
+        self.show_face(face, caption)
         self.rows.settle()
 
     def _bring_into_view(self, row: int) -> None:

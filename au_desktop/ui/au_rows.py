@@ -1,8 +1,7 @@
 """The AU panel: one row per AU with number, FACS name, a bar on 0-5, the value, and whether the AU occurs.
 
-Enters: the selected face of each frame (or none); leaves: the AUs whose curves a person wants to see. All
-rows are painted by one widget: what stays (names, tracks) lies in a cached picture, so that 23 rows cost
-well under a millisecond.
+Enters: the selected face of each frame (or none); leaves: the AUs whose curves a person wants to see. One widget paints
+all rows: what stays the same (names, tracks) is cached as a picture, so that 23 rows cost well under a millisecond.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _BAR_H = 6
 DIGITS_EVERY_S = 0.12
 """Bars follow every repaint; figures that change 20 times a second cannot be read."""
 SIDES_DIFFER = 0.3
-"""From which difference on a bar is drawn in two halves, the subject's left above the right."""
+"""Sides that differ by at least this much get a half of the bar each, the subject's left above the right."""
 TRUST_LINES = {"usable": Qt.PenStyle.DashLine, "experimental": Qt.PenStyle.DotLine}
 """Trust level -> how the AU's name is underlined; good ones are not."""
 TRUST_MEANS = {
@@ -68,9 +67,9 @@ class AURows(QWidget):
     """One row per AU. Keyboard: Tab to get here, arrows, Home, End, Space to show or hide a curve, ? for what it is."""
 
     toggled = Signal(int)
-    """An AU's curve was asked for or dismissed."""
+    """The AU whose curve is to be shown or hidden."""
     came_to = Signal(int)
-    """The keyboard is at that row now."""
+    """The row that the keyboard has moved to."""
 
     def __init__(self, look: Look, painted: Callable[[float], None] | None) -> None:
         super().__init__()
@@ -184,47 +183,59 @@ class AURows(QWidget):
     def _paint_base(self) -> QPixmap:
         """All that does not change from frame to frame."""
         self._colours = [self._look.au_colour(number) for number in self.aus]
-        ghost = self._look.colour("faint")
-        ghost.setAlphaF(0.35)
         ratio = self.devicePixelRatioF()
         base = QPixmap(self.size() * ratio)
         base.setDevicePixelRatio(ratio)
         base.fill(self._look.colour("surface"))
         with QPainter(base) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            x0, x1 = self.bar_span()
-            for row, number in enumerate(self.aus):
-                rect = self.row_rect(row)
-                middle = self._middle(row)
-                colour = self._colours[row]
-                swatch = QRectF(PAD, middle - 5, 10, 10)
-                if number in self.chosen:
-                    painter.setPen(Qt.PenStyle.NoPen)
-                    painter.setBrush(colour)
-                else:
-                    painter.setPen(QPen(self._look.colour("faint"), 1.2))
-                    painter.setBrush(Qt.BrushStyle.NoBrush)
-                    swatch.adjust(0.6, 0.6, -0.6, -0.6)
-                painter.drawRoundedRect(swatch, 3, 3)
-                line = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-                painter.setPen(self._look.colour("text"))
-                painter.setFont(self._number_font)
-                painter.drawText(QRect(_NUMBER_X, rect.y(), 46, rect.height()), line, f"AU{number}")
-                painter.setPen(self._look.colour("dim"))
-                painter.setFont(self._name_font)
-                unit = ACTION_UNITS.get(number)
-                name = unit.name if unit else ""
-                painter.drawText(QRect(_NAME_X, rect.y(), _BAR_X - _NAME_X - 8, rect.height()), line, name)
-                if (style := TRUST_LINES.get(self.trust.get(number, ""))) and len(set(self.trust.values())) > 1:
-                    width = painter.fontMetrics().horizontalAdvance(name)
-                    painter.setPen(QPen(self._look.colour("faint"), 1, style))
-                    painter.drawLine(QPointF(_NAME_X, middle + 8.5), QPointF(_NAME_X + width, middle + 8.5))
-                painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(ghost)
-                painter.drawEllipse(QPointF(self.width() - PAD + 1, middle), 1.3, 1.3)
-                painter.setBrush(self._look.colour("track"))
-                painter.drawRoundedRect(QRectF(x0, middle - _BAR_H / 2, x1 - x0, _BAR_H), 3, 3)
+            for row in range(len(self.aus)):
+                self._paint_swatch(painter, row)
+                self._paint_name(painter, row)
+                self._paint_empty_bar(painter, row)
         return base
+
+    def _paint_swatch(self, painter: QPainter, row: int) -> None:
+        """A square in the AU's colour, filled where its curve is shown."""
+        square = QRectF(PAD, self._middle(row) - 5, 10, 10)
+        if self.aus[row] in self.chosen:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self._colours[row])
+        else:
+            painter.setPen(QPen(self._look.colour("faint"), 1.2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            square.adjust(0.6, 0.6, -0.6, -0.6)
+        painter.drawRoundedRect(square, 3, 3)
+
+    def _paint_name(self, painter: QPainter, row: int) -> None:
+        """Number and name, underlined by trust where the rows differ in it."""
+        number, rect, middle = self.aus[row], self.row_rect(row), self._middle(row)
+        line = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+        painter.setPen(self._look.colour("text"))
+        painter.setFont(self._number_font)
+        painter.drawText(QRect(_NUMBER_X, rect.y(), 46, rect.height()), line, f"AU{number}")
+        painter.setPen(self._look.colour("dim"))
+        painter.setFont(self._name_font)
+        unit = ACTION_UNITS.get(number)
+        name = unit.name if unit else ""
+        painter.drawText(QRect(_NAME_X, rect.y(), _BAR_X - _NAME_X - 8, rect.height()), line, name)
+        style = TRUST_LINES.get(self.trust.get(number, ""))
+        if style is not None and len(set(self.trust.values())) > 1:
+            width = painter.fontMetrics().horizontalAdvance(name)
+            painter.setPen(QPen(self._look.colour("faint"), 1, style))
+            painter.drawLine(QPointF(_NAME_X, middle + 8.5), QPointF(_NAME_X + width, middle + 8.5))
+
+    def _paint_empty_bar(self, painter: QPainter, row: int) -> None:
+        """The track of the bar, and a small dot where the one for presence will be."""
+        x0, x1 = self.bar_span()
+        middle = self._middle(row)
+        ghost = self._look.colour("faint")
+        ghost.setAlphaF(0.35)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(ghost)
+        painter.drawEllipse(QPointF(self.width() - PAD + 1, middle), 1.3, 1.3)
+        painter.setBrush(self._look.colour("track"))
+        painter.drawRoundedRect(QRectF(x0, middle - _BAR_H / 2, x1 - x0, _BAR_H), 3, 3)
 
     def _paint_hover(self, painter: QPainter) -> None:
         if self._hovered >= 0:
@@ -292,7 +303,7 @@ class AURows(QWidget):
         self.help.hide()
 
     def _help(self, row: int) -> None:
-        """The card that explains the AU of a row, beside the rows so that it covers none."""
+        """Shows the card that explains the AU of a row; -1 hides it."""
         if row < 0:
             self.help.hide()
             return

@@ -72,7 +72,7 @@ class Banner(QWidget):
         passing: bool = False,
     ) -> None:
         """severity: "info", "warning" or "error". ``action``: text of a button that calls ``on_action``. ``passing``:
-        it answers what a person did, and is not true any more after their next choice (``pass_away``)."""
+        it answers what a person did, and no longer holds after their next choice (``pass_away``)."""
         self._severity, self._message, self._action, self._passing = severity, text, on_action, passing
         self._text.setText(breakable(text))
         self._text.setToolTip(f"<qt>{html.escape(text)}</qt>")  # as rich text it is wrapped, and whole
@@ -90,12 +90,12 @@ class Banner(QWidget):
             self._timer.stop()
 
     def pass_away(self) -> None:
-        """A person chose something else since."""
+        """Hides a passing message: the person has chosen something else."""
         if self._passing:
             self.hide()
 
     def fit(self) -> None:
-        """Centres itself at the foot of its place, no higher than it must be: above are faces and their names."""
+        """Centres itself at the foot of its place, as low as it fits: above are faces and their names."""
         place = self._place.geometry()
         own = min(place.width() - 48, 720)
         height = max(self.heightForWidth(own), 50)

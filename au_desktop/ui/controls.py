@@ -21,7 +21,7 @@ from au_desktop.words import clock, readable_size
 
 
 def is_space(event: QEvent) -> bool:
-    """Whether Qt asks if the focused widget wants the space bar for itself; if so, it now has it."""
+    """Whether Qt asks if the focused widget takes the space bar instead of the window; if so, it is told yes."""
     if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
         return False
     if event.key() != Qt.Key.Key_Space:
@@ -31,12 +31,12 @@ def is_space(event: QEvent) -> bool:
 
 
 def literal(text: str) -> str:
-    """For a button or a menu, where Qt takes a single & for the mark of a key."""
+    """For a button or a menu, where a single & would underline the next letter as a shortcut."""
     return text.replace("&", "&&")
 
 
 class Button(QPushButton):
-    """A push button that knows its icon by name and its kind by the style sheet's vocabulary."""
+    """A push button with an icon of assets/icons and a ``kind`` that the style sheet knows."""
 
     def __init__(self, look: Look, text: str = "", *, icon_name: str = "", kind: str = "", tip: str = "") -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Button(QPushButton):
         self._show_icon()
 
     def set_label(self, text: str, room: int | None = None) -> None:
-        """``room``: pixels that it may take; a longer one is cut in its middle."""
+        """``room``: pixels it may take; a longer text is cut in the middle."""
         if room is not None:
             text = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room)
         # Style sheets cannot set the gap between icon and text; an en space is a good one.
@@ -87,7 +87,7 @@ class Button(QPushButton):
 
 
 class MenuButton(Button):
-    """Opens a menu below itself, as its chevron says."""
+    """Opens a menu below itself; a chevron says so."""
 
     def __init__(self, look: Look, text: str = "", *, icon_name: str = "", tip: str = "") -> None:
         super().__init__(look, text, icon_name=icon_name, kind="menu", tip=tip)
@@ -112,11 +112,11 @@ class Chip(Button):
         self._name, self._tip = text, tip
 
     def show_name(self, on: bool) -> None:
-        """Without it the icon stands alone; the name is still there for screen readers."""
+        """False: the icon alone; screen readers still get the name."""
         self.set_label(self._name if on else "")
 
     def refuse(self, reason: str | None) -> None:
-        """Cannot be switched, and its tip says why; None takes that back. The choice it holds is kept."""
+        """Disables it with the reason as its tip; None enables it again. Its state is kept."""
         self.setEnabled(reason is None)
         self.setToolTip(reason or self._tip)
         self.setAccessibleDescription(reason or "")
@@ -151,13 +151,13 @@ class Segmented(QWidget):
         self._group.idClicked.connect(self.chosen)
 
     def choose(self, index: int) -> None:
-        """Shows that choice without announcing it; Tab comes to it, the arrow keys from there to the others."""
+        """Shows that choice without announcing it. Tab reaches it, and the arrow keys the others from there."""
         self._group.button(index).setChecked(True)
         for button in self._group.buttons():
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus if button.isChecked() else Qt.FocusPolicy.NoFocus)
 
     def refuse(self, reason: str | None) -> None:
-        """No choice can be made, and the tip says why; None takes that back."""
+        """Disables it with the reason as its tip; None enables it again."""
         if self.isEnabled() == (reason is None):
             return
         self.setEnabled(reason is None)
@@ -173,18 +173,19 @@ class RecordButton(Button):
     recording is paused."""
 
     PULSE_MS = 80
+    TIP = "Record AU values of every frame to a new session folder (R)"
 
     def __init__(self, look: Look) -> None:
-        super().__init__(look, "Record", tip="Record AU values of every frame to a new session folder (R)")
+        super().__init__(look, "Record", tip=self.TIP)
         self._timer = QTimer(self)
         self._timer.setInterval(self.PULSE_MS)
         self._timer.timeout.connect(self.update)
         self._running = ""
 
     def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False) -> None:
-        told = f"{clock(elapsed_s)}   {readable_size(size)}"
-        self._running = f"Stop   {told}"
-        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{told}")
+        so_far = f"{clock(elapsed_s)}   {readable_size(size)}"
+        self._running = f"Stop   {so_far}"
+        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{so_far}")
         self.setToolTip("Stop recording and close the files (R); M sets a marker")
         if paused:
             self._timer.stop()
@@ -199,7 +200,7 @@ class RecordButton(Button):
         self._timer.stop()
         self._running = ""
         self.setAccessibleName("Record")
-        self.setToolTip("Record AU values of every frame to a new session folder (R)")
+        self.setToolTip(self.TIP)
         self.updateGeometry()
         self.update()
 
@@ -216,37 +217,38 @@ class RecordButton(Button):
     def paintEvent(self, event: QPaintEvent) -> None:
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            red = self._look.colour("record")
-            body = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-            ground = self._look.colour("raised" if self.isEnabled() else "surface")
-            border = self._look.colour("line")
-            if self._running:
-                ground = QColor(red)
-                ground.setAlphaF(0.14)
-                border = QColor(red)
-                border.setAlphaF(0.55)
-            elif self.underMouse() and self.isEnabled():
-                ground = self._look.colour("hover")
-            if self.hasFocus():
-                border = self._look.colour("accent")
-            painter.setPen(border)
-            painter.setBrush(ground)
-            painter.drawRoundedRect(body, 8, 8)
-
-            dot = QColor(red if self.isEnabled() else self._look.colour("faint"))
-            if self._timer.isActive():
-                dot.setAlphaF(0.45 + 0.55 * (0.5 + 0.5 * math.cos(2 * math.pi * (time.monotonic() % 1.4) / 1.4)))
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(dot)
-            sign = QRectF(13.5, self.height() / 2 - 5.5, 11, 11)
-            if self._running:
-                painter.drawRoundedRect(sign, 2, 2)
-            else:
-                painter.drawEllipse(sign)
-
+            self._paint_body(painter)
+            self._paint_sign(painter)
             painter.setPen(self._look.colour("text" if self.isEnabled() else "faint"))
             painter.setFont(font(13, QFont.Weight.Medium))
             inside = self.rect().adjusted(33, 0, -10, 0)
-            painter.drawText(
-                inside, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self._running or "Record"
-            )
+            line = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+            painter.drawText(inside, line, self._running or "Record")
+
+    def _paint_body(self, painter: QPainter) -> None:
+        ground = self._look.colour("raised" if self.isEnabled() else "surface")
+        border = self._look.colour("line")
+        if self._running:
+            ground, border = self._look.colour("record"), self._look.colour("record")
+            ground.setAlphaF(0.14)
+            border.setAlphaF(0.55)
+        elif self.underMouse() and self.isEnabled():
+            ground = self._look.colour("hover")
+        if self.hasFocus():
+            border = self._look.colour("accent")
+        painter.setPen(border)
+        painter.setBrush(ground)
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+
+    def _paint_sign(self, painter: QPainter) -> None:
+        """A dot; while recording a square, which pulses."""
+        colour = self._look.colour("record" if self.isEnabled() else "faint")
+        if self._timer.isActive():
+            colour.setAlphaF(0.45 + 0.55 * (0.5 + 0.5 * math.cos(2 * math.pi * (time.monotonic() % 1.4) / 1.4)))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        sign = QRectF(13.5, self.height() / 2 - 5.5, 11, 11)
+        if self._running:
+            painter.drawRoundedRect(sign, 2, 2)
+        else:
+            painter.drawEllipse(sign)

@@ -1,4 +1,4 @@
-"""What was dropped on the window -> the one file it opens, and a sentence for the person where that is not all.
+"""What was dropped on the window -> the one file it opens, and a sentence for the person if that is not all.
 
 The window shows one file at a time; ``rtatl analyze`` takes folders and many files at once.
 """
@@ -16,30 +16,31 @@ from rtatl_core.sessions.inputs import INPUT_SUFFIXES
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 MOST_FOLDERS = 2
-"""A command that names more of them is not read in a message."""
+"""A command that names more of them is too long for a message."""
 _RECORDING = ("frames.csv", "events.csv", "session.json")
 
 
 class Drop(NamedTuple):
     file: Path | None
-    told: str = ""
+    message: str = ""
 
 
 def local_paths(data: QMimeData) -> list[Path]:
-    """Without what lies on the web."""
+    """The files and folders on this computer; web addresses are left out."""
     return [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
 
 
-def understood(paths: Sequence[Path]) -> Drop:
-    """Of several files the first video or photo by its name, of folders none: which of their files is meant?"""
+def file_to_open(paths: Sequence[Path]) -> Drop:
+    """Of several files the first video or photo by name; of folders none, since any of their files may be meant."""
     folders = [path for path in paths if path.is_dir()]
     files = in_order(path for path in paths if path not in folders)
     first = next((file for file in files if file.suffix.lower() in INPUT_SUFFIXES), files[0] if files else None)
     if (first is None or first.name in _RECORDING) and any(
         path.name in _RECORDING or (path / "session.json").is_file() for path in paths
     ):
-        told = "A recording holds numbers, no pictures: open its frames.csv in a spreadsheet, and here its video."
-        return Drop(None, told)
+        return Drop(
+            None, "A recording holds numbers, no pictures: open its frames.csv in a spreadsheet, and here its video."
+        )
     if first is None:
         return Drop(
             None,
@@ -55,11 +56,11 @@ def understood(paths: Sequence[Path]) -> Drop:
     )
 
 
-def _with_command(have: str, folders: Iterable[Path]) -> str:
-    """The end of a sentence: the command for them, unless it would be long."""
-    told = [str(folder) for folder in dict.fromkeys(folders)]
-    if len(told) > MOST_FOLDERS:
+def _with_command(lead: str, folders: Iterable[Path]) -> str:
+    """The end of a sentence: ``lead`` and the command that analyses these folders, unless that is too long."""
+    names = [str(folder) for folder in dict.fromkeys(folders)]
+    if len(names) > MOST_FOLDERS:
         command = rtatl_command("analyze")
         return f"; use {command}, which takes files and folders." if command else f"; {FOLDERS_ELSEWHERE}"
-    command = rtatl_command("analyze", *told, "--out", "sessions")
-    return f"{have} with: {command}" if command else f"; {FOLDERS_ELSEWHERE}"
+    command = rtatl_command("analyze", *names, "--out", "sessions")
+    return f"{lead} with: {command}" if command else f"; {FOLDERS_ELSEWHERE}"

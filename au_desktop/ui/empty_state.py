@@ -22,8 +22,9 @@ CAMERAS_EVERY_MS = 2000
 """How often it looks for a camera that was plugged in, while it is seen."""
 MOST_CAMERAS = 3
 LOW = 380
+"""Height in pixels below which the picture gives way to the buttons."""
 _EDGE, _GAP = 32, 12
-"""Pixels left and right, and between two buttons."""
+"""Pixels at the left and right edge, and between two buttons."""
 _AROUND_NAME = 80
 """What the sign and the borders of a camera's button take."""
 
@@ -139,7 +140,7 @@ class EmptyState(QWidget):
         self._fit_names()
 
     def _fit_names(self) -> None:
-        """Long names are cut in their middle, not buttons at both ends; what short ones leave free is theirs."""
+        """Cuts long names in the middle so that all buttons fit; what short names leave free goes to longer ones."""
         free = self.width() - 2 * _EDGE + _GAP - len(self._named) * (_AROUND_NAME + _GAP)
         for button, _name in self._named:
             button.ensurePolished()  # the size before the style sheet is another one

@@ -30,8 +30,8 @@ class Following:
         self._unseen_s = 0.0
 
     def see(self, frame: AnalysedFrame) -> tuple[AnalysedFace | None, str]:
-        """The face of that frame to show, and what is told of it: its name where there is a choice, or that it is not
-        seen. Frames come in their order; the same one may come again."""
+        """The face of that frame to show, and a caption: its name where there is a choice, or that it is not seen.
+        Frames come in order; the same one may come again."""
         waits = self.chosen is not None and self._waits(frame, self.chosen)
         face = pick_face(frame, self.chosen if waits else self._so_far(frame))
         if waits:
@@ -43,13 +43,13 @@ class Following:
         return face, f"Face {self.face_id}" if self.chosen is not None or len(frame.faces) > 1 else ""
 
     def after(self, frame: AnalysedFrame) -> int | None:
-        """The next face of that frame to choose, by its number; after the last one None, the largest."""
+        """The face with the next higher number, to be chosen; None (the largest) after the last."""
         ids = sorted(face.observation.face_id for face in frame.faces)
         return next((face_id for face_id in ids if self.chosen is None or face_id > self.chosen), None)
 
     def _waits(self, frame: AnalysedFrame, chosen: int) -> bool:
-        """Whether the chosen face is there, or may come back as the tracker counts; a file that plays again counts
-        anew."""
+        """Whether the chosen face is there, or was gone so briefly that the tracker may bring it back. The count starts
+        anew when a file plays again."""
         now_s, passed_s = frame.packet.timestamp, frame.packet.timestamp - self._last_s
         self._last_s = now_s
         if passed_s < 0 or pick_face(frame, chosen) is not None:

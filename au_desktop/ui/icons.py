@@ -29,11 +29,11 @@ def pixmap(name: str, colour: QColor, side: int = 18) -> QPixmap:
     return picture
 
 
-def icon(name: str, colour: QColor, side: int = 18, *, disabled: QColor | None = None) -> QIcon:
-    """``disabled``: its colour where it cannot be used; without, Qt mixes one of its own."""
-    made = QIcon(pixmap(name, colour, side))
+def icon(name: str, colour: QColor, *, disabled: QColor | None = None) -> QIcon:
+    """``disabled``: its colour on a disabled control; without it, Qt mixes one of its own."""
+    made = QIcon(pixmap(name, colour))
     if disabled is not None:
-        made.addPixmap(pixmap(name, disabled, side), QIcon.Mode.Disabled)
+        made.addPixmap(pixmap(name, disabled), QIcon.Mode.Disabled)
     return made
 
 

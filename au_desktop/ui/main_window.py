@@ -20,7 +20,7 @@ from au_desktop.runtime.pipeline import Notice, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import DEMO, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
-from au_desktop.ui.drops import local_paths, understood
+from au_desktop.ui.drops import file_to_open, local_paths
 from au_desktop.ui.following import Following
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import Desk, full_screen_key
@@ -46,7 +46,7 @@ class MainWindow(QMainWindow):
     settings_changed = Signal(object)
     engine_wanted = Signal(object)
     closing = Signal()
-    """By hand, a flag or a signal; it can still be seen."""
+    """The window is about to close, for whatever reason; it can still be seen."""
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ class MainWindow(QMainWindow):
             self.engine_wanted.emit(self.settings)
 
     def _take_back(self, asked: Settings, instead: Settings) -> None:
-        """No engine could be had for these settings: what decides it goes back to that of the one in force."""
+        """No engine could be loaded as ``asked``: the settings that choose it go back to those of the engine in use."""
         if all(getattr(self.settings, name) == getattr(asked, name) for name in ENGINE_SETTINGS):
             self._change(**{name: getattr(instead, name) for name in ENGINE_SETTINGS})
 
@@ -306,7 +306,7 @@ class MainWindow(QMainWindow):
         self._draw_curves()
 
     def _follow(self, frame: AnalysedFrame) -> tuple[AnalysedFace | None, str]:
-        """The face to show and what is told of it; none where the frame is of another model than the rows."""
+        """The face to show and its caption; no face where the frame is from another model than the rows."""
         before = self._following.face_id
         seen = self._following.see(frame)
         if self._following.face_id != before:
@@ -363,7 +363,7 @@ class MainWindow(QMainWindow):
         self.stage.video.set_mirrored(is_camera and self.settings.mirror)
 
     def _show_notice(self, notice: Notice | None) -> None:
-        """A graver one may have stood before an information, which is not told again after it."""
+        """An information that a graver notice hid for a while is not shown a second time."""
         banner, before, self._notice = self.stage.banner, self._notice, notice
         if notice is not None and (notice.severity != "info" or notice.serial > self._informed):
             self.recording.tell(notice.severity, notice.text, notice.folder)
@@ -380,13 +380,13 @@ class MainWindow(QMainWindow):
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        drop = understood(local_paths(event.mimeData()))
+        drop = file_to_open(local_paths(event.mimeData()))
         if drop.file is None:
-            self.recording.tell("warning", drop.told, passing=True)
+            self.recording.tell("warning", drop.message, passing=True)
             return
         self.open_file(str(drop.file))
-        if drop.told:  # through the pipeline, which may have something to say of a recording that this ended
-            self._bridge.pipeline.announce(drop.told)
+        if drop.message:  # the pipeline adds a recording that this has ended
+            self._bridge.pipeline.announce(drop.message)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit()

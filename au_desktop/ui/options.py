@@ -1,5 +1,5 @@
 """The settings pop-up: smoothing, own face, number of faces, model, device, mirror, streams to other programs, folder
-of recordings. Choices act at once, while a recording goes on too, except for the number of faces."""
+of recordings. Choices act at once, also during a recording; only the number of faces is fixed then."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DEVICES = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "GPU"}
 MOST_SMOOTHING_MS = 500
 _STEP_MS = 10
 SETTLES_MS = 400
-"""So long after the last key the smoothing is taken as chosen."""
+"""Time after the last key press until the smoothing counts as chosen."""
 _FACES_FIXED = "The number of faces cannot change during a recording; stop it first"
 
 
@@ -63,7 +63,7 @@ class Switch(QAbstractButton):
 
 
 class ModelButton(MenuButton):
-    """Shows the model and opens a menu of those that come with the program, and of a file."""
+    """Shows the model, and opens a menu of the bundled ones and "Other weights"."""
 
     chosen = Signal(object)
     """Name of a model or path of its weights; None for the default one."""
@@ -96,15 +96,15 @@ class Options(QFrame):
     personal_chosen = Signal(bool)
     mirror_chosen = Signal(bool)
     streams_chosen = Signal(object)
-    """What changes of lsl, osc and osc_address."""
+    """The changed ones of lsl, osc and osc_address: their new values by name."""
     folder_wanted = Signal()
 
     def __init__(self, look: Look, parent: QWidget, *, devices: Sequence[str] = ("auto",)) -> None:
-        """devices: those that can be chosen; with one there is no choice to show."""
+        """devices: those that can be chosen; with a single one the row is left out."""
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("Popover")
         self.keys: Mapping[str, Callable[[], object]] = {}
-        """Of the window behind, which a pop-up keeps from it; those that a control here takes for itself stay there."""
+        """The window's shortcuts, which this pop-up would keep from it; controls here get their keys first."""
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.smoothing.setRange(0, MOST_SMOOTHING_MS // _STEP_MS)
         self.smoothing.setFixedWidth(150)
@@ -142,12 +142,14 @@ class Options(QFrame):
         self.osc_address.returnPressed.connect(self.osc_address.clearFocus)  # keys are the window's again
         self._folder = QLabel()
         self._folder.setObjectName("Quiet")
-        change = Button(look, "Change…", tip="Choose where session folders are made")
-        change.clicked.connect(self.folder_wanted)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 18, 20, 18)
+        column.setSpacing(18)
+        column.addLayout(self._rows())
+        column.addLayout(self._folder_row(look))
 
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(28)
-        grid.setVerticalSpacing(16)
+    def _rows(self) -> QGridLayout:
+        """What each setting is called, and its control."""
         smoothing = QHBoxLayout()
         smoothing.addWidget(self.smoothing)
         smoothing.addWidget(self._smoothing_text)
@@ -156,7 +158,6 @@ class Options(QFrame):
         osc.addStretch()
         osc.addWidget(self.osc_address)
         osc.addWidget(self.osc)
-        end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         rows: tuple[tuple[str, str, QWidget | QHBoxLayout], ...] = (
             ("Smoothing", "Steadier values, a little later; raw ones are recorded too", smoothing),
             ("Own face", "Compare a face with the same person's earlier frames", self.personal),
@@ -167,24 +168,29 @@ class Options(QFrame):
             ("Lab Streaming Layer", "Send every frame's numbers to programs on this network", self.lsl),
             ("OSC", "Send the numbers to a program at this address", osc),
         )
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(28)
+        grid.setVerticalSpacing(16)
+        end = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for i, (title, hint, control) in enumerate(rows):
             grid.addWidget(_caption(title, hint), i, 0)
             if isinstance(control, QWidget):
                 grid.addWidget(control, i, 1, end)
             else:
                 grid.addLayout(control, i, 1, end)
-        folder = QHBoxLayout()
+        return grid
+
+    def _folder_row(self, look: Look) -> QHBoxLayout:
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(QLabel("Recordings"))
         words.addWidget(self._folder)
-        folder.addLayout(words, 1)
-        folder.addWidget(change)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 18, 20, 18)
-        column.setSpacing(18)
-        column.addLayout(grid)
-        column.addLayout(folder)
+        change = Button(look, "Change…", tip="Choose where session folders are made")
+        change.clicked.connect(self.folder_wanted)
+        row = QHBoxLayout()
+        row.addLayout(words, 1)
+        row.addWidget(change)
+        return row
 
     def show_settings(self, settings: Settings) -> None:
         """Shows what is chosen."""
@@ -213,13 +219,13 @@ class Options(QFrame):
         self._folder.setToolTip(settings.record_root)
 
     def show_recording(self, on: bool) -> None:
-        """The rows of a recording are those of so many faces."""
+        """A recording has a row for each face, so their number is fixed while it runs."""
         self.faces.refuse(_FACES_FIXED if on else None)
 
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()
         corner = button.mapToGlobal(QPoint(button.width() - self.width(), button.height() + 6))
-        screen = button.screen().availableGeometry()  # a window may reach beyond it
+        screen = button.screen().availableGeometry()  # the window may reach beyond it
         left = max(screen.left(), min(corner.x(), screen.right() + 1 - self.width()))
         top = max(screen.top(), min(corner.y(), screen.bottom() + 1 - self.height()))
         self.move(left, top)
@@ -237,11 +243,11 @@ class Options(QFrame):
             act()
 
     def _switch_osc(self, on: bool) -> None:
-        self.osc_address.clearFocus()  # an address that is still being written counts first
+        self.osc_address.clearFocus()  # takes over an address that is still being written
         self.streams_chosen.emit({"osc": on})
 
     def _choose_address(self) -> None:
-        """What is no address is taken back, and a tip says what one is."""
+        """Text that is not an address is replaced by the one before, and a tip says what an address is."""
         address = self.osc_address.text().strip()
         try:
             host_and_port(address)
@@ -255,7 +261,7 @@ class Options(QFrame):
             self.streams_chosen.emit({"osc_address": address})
 
     def _smoothing_moved(self) -> None:
-        """A value that is only passed by is none that was chosen: a recording notes every one."""
+        """Values that the slider only passes are not chosen: a recording notes every choice."""
         self._show_smoothing()
         if not self.smoothing.isSliderDown():  # keys and wheel come in steps
             self._settling.start()

@@ -1,4 +1,4 @@
-"""What the record button, the keys of recording and the folder button do, and what the banner says of it."""
+"""What the record button, the keys R and M and the folder button do, and what the banner says about it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RecordControl:
             self.tell("warning", f"No frame came while it recorded; {folder.name} holds no rows.")
 
     def mark(self) -> None:
-        """A person saw something worth finding again in the rows. The answer must hide no message."""
+        """Marks a moment worth finding again. The answer is in the status line, where it hides no message."""
         try:
             number = self._pipeline.mark()
         except SessionError as error:

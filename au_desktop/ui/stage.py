@@ -35,14 +35,14 @@ _DECODERS = {
 """Layers that not every model can show: the key of its card that says so, and what a person is told."""
 
 LEAST_HEIGHT = 320
-"""Of the picture, in the lowest window, too: there the curves are scrolled."""
+"""Of the picture, even in the lowest window, where the curves scroll instead."""
 _NO_FACE = "No face in the picture"
 _EDGE, _GAP = 14, 4
 """Pixels around and between the chips."""
 
 
 class _Hint(QLabel):
-    """The longest of several wordings that has room; the tip has the first one."""
+    """A label that shows the longest of several wordings that fits; its tip is the first one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Stage(QWidget):
         """In a narrow window the chips give up their names, before they are cut off."""
         if self._names_shown:
             for chip in self.chips.values():
-                chip.ensurePolished()  # the size before the style sheet is another one
+                chip.ensurePolished()  # before the style sheet applies, sizes differ
             chips = sum(chip.sizeHint().width() + _GAP for chip in self.chips.values())
             self._names_need = chips + self._faces.fontMetrics().horizontalAdvance(_NO_FACE) + 2 * _EDGE
         fits = self._names_need <= self.width()

@@ -60,7 +60,7 @@ class StatusLine(QWidget):
         return "  ".join(field for field in fields if field)
 
     def say(self, text: str) -> None:
-        """Shows this sentence for a moment, where size and device stand otherwise."""
+        """Shows this sentence for a moment, in place of size and device."""
         self._said = text
         if text:
             self._moment.start()
@@ -76,7 +76,10 @@ class StatusLine(QWidget):
             name = "Photo"
         self._state = (name, colour)
         self._left = []
-        if status.analysed and status.state not in (State.PAUSED, State.FINISHED):  # else they would tell of before
+        if status.analysed and status.state not in (
+            State.PAUSED,
+            State.FINISHED,
+        ):  # figures of a moment ago would mislead
             delay = "\N{EN DASH}" if delay_ms is None else f"{delay_ms:.0f}"
             self._left = [(f"{status.fps:.1f}", "frames/s", "text"), (delay, "ms to screen", "text")]
         if status.analysed and not still:
@@ -129,5 +132,5 @@ class StatusLine(QWidget):
             room = QRectF(x, 0, self.width() - 20 - x, self.height())
             # Of a long sentence the end is kept, which follows the name in it; else the streams, which begin it.
             cut = Qt.TextElideMode.ElideLeft if self._said else Qt.TextElideMode.ElideRight
-            told = painter.fontMetrics().elidedText(self._said or self._right, cut, int(room.width()))
-            painter.drawText(room, right, told)
+            text = painter.fontMetrics().elidedText(self._said or self._right, cut, int(room.width()))
+            painter.drawText(room, right, text)

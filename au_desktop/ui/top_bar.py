@@ -1,4 +1,4 @@
-"""The bar on top: which source, start and pause, record, and what model the numbers come from."""
+"""The bar on top: source, start and pause, record, and the model that the numbers come from."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SourceButton(MenuButton):
     def _add(
         self, text: str, icon_name: str, wanted: Callable[[], object] | None, spec: SourceSpec | None = None
     ) -> QAction:
-        """``spec``: what is played if this is chosen; a camera is known by its name, for its number may change."""
+        """``spec``: what this entry plays. Cameras are compared by name, since their numbers may change."""
         playing = self._spec
         is_current = spec and playing and (spec.kind, spec.name) == (playing.kind, playing.name)
         picture = icon(icon_name, self._look.colour("accent" if is_current else "dim"))
@@ -87,9 +87,9 @@ class ModelLabel(QWidget):
         if (name or "", trained_on or "") == (self._name, self._origin):
             return
         self._name, self._origin = name or "", trained_on or ""
-        told = f"Model {self._name}, trained on {self._origin}" if self._origin else f"Model {self._name}"
-        self.setToolTip(told if self._name else "")
-        self.setAccessibleName(told if self._name else "No model yet")
+        description = f"Model {self._name}, trained on {self._origin}" if self._origin else f"Model {self._name}"
+        self.setToolTip(description if self._name else "")
+        self.setAccessibleName(description if self._name else "No model yet")
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -110,14 +110,13 @@ class ModelLabel(QWidget):
             painter.drawText(place, right, name)
             painter.setFont(self._origin_font)
             painter.setPen(self._look.colour("faint"))
-            told = painter.fontMetrics().elidedText(f"trained on {self._origin}", elide, self.width())
             if self._origin:
-                painter.drawText(QRectF(0, top + 17, self.width(), 15), right, told)
+                origin = painter.fontMetrics().elidedText(f"trained on {self._origin}", elide, self.width())
+                painter.drawText(QRectF(0, top + 17, self.width(), 15), right, origin)
 
 
 class TopBar(QWidget):
-    """All of the bar. What a person asks for leaves as signals; what is the case comes in by
-    ``show_status``."""
+    """The whole bar. What a person asks for leaves as signals; the state comes in through ``show_status``."""
 
     run_toggled = Signal()
     record_toggled = Signal()

@@ -28,7 +28,7 @@ LANE = MAX_INTENSITY * 1.16
 REPAINT_EVERY_S = 0.05
 GUTTER = 64
 LANE_MIN = 22
-"""Pixels that a lane has at least: names can be read, and curves seen. More lanes than fit are scrolled."""
+"""Least height of a lane in pixels, so that names can be read and curves seen. More lanes than fit scroll."""
 _HINT = "Click an action unit to show or hide its curve"
 _NO_TIME = "A photo has no time, and so no curves"
 
@@ -58,13 +58,13 @@ class _Plot(pg.PlotWidget):
             self._painted(1000 * (time.perf_counter() - started))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Lanes are scrolled by whoever has them."""
+        """Left to the ``TracePlot`` around it, which scrolls the lanes."""
         event.ignore()
 
 
 class _Curve(pg.PlotCurveItem):
-    """A curve one pixel wide; two passes on a dense screen, since a wider pen costs four times as much. It is taken to
-    fill its plot: to look for its bounds costs as much as to paint it."""
+    """A curve one pixel wide; two passes on a dense screen, since a wider pen costs four times as much. Its
+    bounds are those of the plot: working them out would cost as much as painting it."""
 
     def boundingRect(self) -> QRectF:
         return _EVERYWHERE
@@ -116,8 +116,8 @@ class TracePlot(QWidget):
         self._shown_at = 0.0
         self._curves: dict[int, _Curve] = {}
 
-        self._title = title = QLabel("Curves")
-        title.setObjectName("Title")
+        self._title = QLabel("Curves")
+        self._title.setObjectName("Title")
         self._hint = QLabel(_HINT)
         self._hint.setObjectName("Faint")
         self._hint.setMinimumWidth(1)  # or the window could not become narrower than it
@@ -128,13 +128,6 @@ class TracePlot(QWidget):
             tips=[f"Show the last {seconds} seconds" for seconds in CURVE_SECONDS],
         )
         self._span.chosen.connect(lambda index: self._choose_span(CURVE_SECONDS[index]))
-        heading = QHBoxLayout()
-        heading.setContentsMargins(20, 8, 16, 6)
-        heading.setSpacing(12)
-        heading.addWidget(title)
-        heading.addWidget(self._hint)
-        heading.addStretch()
-        heading.addWidget(self._span)
 
         self._plot = _Plot(painted)
         self._box: pg.ViewBox = self._plot.getViewBox()
@@ -149,32 +142,46 @@ class TracePlot(QWidget):
         self._plot.addItem(self._grid, ignoreBounds=True)
         self._lanes = _Lanes(look, self)
 
+        self._scroll = QScrollBar(Qt.Orientation.Vertical)
+        self._scroll.setAccessibleName("Scroll the curves")
+        self._scroll.valueChanged.connect(self._show_lanes)
+        self._scroll.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(self._heading())
+        column.addLayout(self._body(), 1)
+        look.changed.connect(self._restyle)
+        self.set_seconds(10)
+        self._restyle()
+
+    def _heading(self) -> QHBoxLayout:
+        heading = QHBoxLayout()
+        heading.setContentsMargins(20, 8, 16, 6)
+        heading.setSpacing(12)
+        heading.addWidget(self._title)
+        heading.addWidget(self._hint)
+        heading.addStretch()
+        heading.addWidget(self._span)
+        return heading
+
+    def _body(self) -> QGridLayout:
+        """Names over the left margin of the plot, and a scroll bar beside it."""
         body = QGridLayout()
         body.setContentsMargins(0, 0, 0, 8)
         body.setSpacing(0)
         body.addWidget(self._plot, 0, 0)
         body.addWidget(self._lanes, 0, 0, Qt.AlignmentFlag.AlignLeft)
-        self._scroll = QScrollBar(Qt.Orientation.Vertical)
-        self._scroll.setAccessibleName("Scroll the curves")
-        self._scroll.valueChanged.connect(self._show_lanes)
-        self._scroll.hide()
         body.addWidget(self._scroll, 0, 1)
         self._lanes.raise_()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addLayout(heading)
-        column.addLayout(body, 1)
-        look.changed.connect(self._restyle)
-        self.set_seconds(10)
-        self._restyle()
+        return body
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit_hint()
 
     def _fit_hint(self) -> None:
-        """The hint goes before it would be cut off."""
+        """Hides the hint where it would be cut off."""
         wanted = sum(part.sizeHint().width() for part in (self._title, self._hint, self._span))
         self._hint.setVisible(wanted + 70 <= self.width())  # margins and gaps
 
@@ -205,7 +212,7 @@ class TracePlot(QWidget):
             self._bring_into_view(*added)
 
     def set_still(self, still: bool) -> None:
-        """Whether it is a photo, for which lanes stay empty."""
+        """still: the source is a photo, which has no curves."""
         self._hint.setText(_NO_TIME if still else _HINT)
         self._fit_hint()
 
@@ -302,7 +309,7 @@ class TracePlot(QWidget):
             self._scroll.setValue(min(max(self._scroll.value(), least), most))
 
     def _show_lanes(self) -> None:
-        """Those that the scroll bar says, from the lowest AU on."""
+        """Shows the lanes at the scroll bar's position; at its top, those from the lowest AU on."""
         in_lanes = LANE / self.lane_pixels()
         top = (max(1, len(self._curves)) - 0.05) * LANE - self._scroll.value() * in_lanes
         height = (float(self._box.height()) + 0.07 * self.lane_pixels()) * in_lanes

@@ -1,1 +1,1 @@
-"""One module for each command of ``rtatl``: its arguments, and a thin function that does it."""
+"""One module for each command of ``rtatl``: its arguments, and a thin function that runs it."""

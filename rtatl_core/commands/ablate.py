@@ -8,8 +8,8 @@ from pathlib import Path
 from rtatl_core.commands.options import add_settings, positive
 
 HELP = "a grid of variants x label shares x seeds -> a table"
-GOES_ON = True
-"""The same command goes on after an interruption."""
+RESUMABLE = True
+"""After an interruption the same command continues."""
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from rtatl_core.commands.options import above_0, add_device, add_faces, add_jobs, add_model, seconds
 
 HELP = "videos, photos and folders of them -> session folders; resumable"
-GOES_ON = True
-"""The same command goes on after an interruption."""
+RESUMABLE = True
+"""After an interruption the same command continues."""
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rtatl_core.commands.options import add_model
 
@@ -13,16 +15,12 @@ HELP = "write the network as an ONNX graph beside its weights, parity printed"
 def add_arguments(sub: argparse.ArgumentParser) -> None:
     add_model(sub)
     sub.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help="of the network (default fp32)")
-    for option, what in (("--ranges-from", "int8's ranges are taken"), ("--parity-on", "its parity is measured")):
-        sub.add_argument(
-            option, type=Path, nargs="+", default=[], metavar="VIDEO", help=f"on whose faces {what} (default: demo)"
-        )
+    videos: dict[str, Any] = {"type": Path, "nargs": "+", "default": [], "metavar": "VIDEO"}
+    sub.add_argument("--ranges-from", **videos, help="whose faces give int8 its ranges (default: the demo clip)")
     sub.add_argument(
-        "--openvino",
-        type=Path,
-        metavar="DIR",
-        help="for other programs: write it there for OpenVINO, too",
+        "--parity-on", **videos, help="on whose faces int8 is compared with torch (default: the demo clip)"
     )
+    sub.add_argument("--openvino", type=Path, metavar="DIR", help="also write it for OpenVINO in other programs")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,16 +34,18 @@ def run(options: argparse.Namespace) -> int:
         openvino=options.openvino,
     )
     print(f"{path}: largest difference to torch {parity['raw_difference']:.1e} (1 = FACS intensity 5)")
-    told_of = {
-        "int8": parity,
-        "OpenVINO as used here (bfloat16, landmarks in float32)": parity.get("openvino_bf16", {}),
-        **{f"OpenVINO in {name} throughout": told for name, told in parity.get("openvino", {}).items()},
-    }
-    for name, told in told_of.items():
-        if "au_difference" in told:
-            difference = told["au_difference"]
-            print(
-                f"{name}, over {told['faces']} faces: AU difference {difference['p99']} at the 99th percentile, "
-                f"{difference['max']} at most (0-5); occurrence agrees in {told['occurrence_agreement']:.2%}"
-            )
+    if options.precision == "int8":
+        _print_parity("int8", parity)
+    if "openvino_bf16" in parity:
+        _print_parity("OpenVINO as used here (bfloat16, landmarks in float32)", parity["openvino_bf16"])
+    for name, of_name in parity.get("openvino", {}).items():
+        _print_parity(f"OpenVINO in {name} throughout", of_name)
     return 0
+
+
+def _print_parity(what: str, parity: Mapping[str, Any]) -> None:
+    difference = parity["au_difference"]
+    print(
+        f"{what}, over {parity['faces']} faces: AU difference {difference['p99']} at the 99th percentile, "
+        f"{difference['max']} at most (0-5); occurrence agrees in {parity['occurrence_agreement']:.2%}"
+    )

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and numbers on the command line."""
+"""Arguments that several commands share, and types for numbers on the command line."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from rtatl_core.errors import InputError
 from rtatl_core.handoffs import CHIP_SIDE
 
 HELP = "data sets -> aligned chips for training"
-GOES_ON = True
-"""The same command goes on after an interruption."""
+RESUMABLE = True
+"""After an interruption the same command continues."""
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
     for flag, given, kind in (("codes", options.codes, "coded"), ("camera", options.camera, "disfa")):
         if given is not None and options.kind != kind:
-            raise InputError(f"--{flag} is of prepare {kind}, and {options.kind} would not use it; leave it out")
+            raise InputError(f"--{flag} is only for prepare {kind}, and {options.kind} does not use it; leave it out")
     lines = prepare_kind(
         options.kind,
         options.root,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rtatl_core.synthetic.studio import Sources
 
 HELP = "labelled faces from 3D rigs: stills, clips, exact AUs and flow"
-GOES_ON = True
-"""The same command goes on after an interruption."""
+RESUMABLE = True
+"""After an interruption the same command continues."""
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:

@@ -111,7 +111,7 @@ _NOISE_SPREAD = 32.0
 
 @cache
 def _noise() -> NDArray[np.int8]:
-    """A stretch of Gaussian noise to cut from: drawing it anew for each face took a seventh of its time."""
+    """A stretch of Gaussian noise to cut pieces from: drawing it for each face took a seventh of its time."""
     stretch: NDArray[np.int8] = (
         np.random.default_rng(0).normal(0, _NOISE_SPREAD, 1 << 21).clip(-127, 127).astype(np.int8)
     )
@@ -143,25 +143,48 @@ def _degrade(chip: UInt8, config: AugmentConfig, rng: np.random.Generator) -> UI
     if rng.random() < config.grey:
         chip = cv2.cvtColor(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < config.shrink:
-        side = chip.shape[0]
-        small = int(side * rng.uniform(0.35, 0.8))
-        chip = cv2.resize(chip, (small, small), interpolation=cv2.INTER_AREA)
-        quality = int(rng.integers(25, 90))
-        kept = cv2.imencode(".jpg", cv2.cvtColor(chip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        chip = cv2.cvtColor(cv2.imdecode(kept, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        chip = cv2.resize(chip, (side, side), interpolation=cv2.INTER_LINEAR)
+        chip = _shrunk(chip, rng)
     if rng.random() < config.blur:
         chip = cv2.GaussianBlur(chip, (0, 0), rng.uniform(0.4, 1.4))
+    chip = _relit(chip, config, rng)
+    if rng.random() < 0.5:
+        chip = _with_noise(chip, config, rng)
+    if rng.random() < config.cutout:
+        _cut_out(chip, rng)
+    return chip
+
+
+def _shrunk(chip: UInt8, rng: np.random.Generator) -> UInt8:
+    """As a small face in a compressed video looks."""
+    side = chip.shape[0]
+    small = int(side * rng.uniform(0.35, 0.8))
+    chip = cv2.resize(chip, (small, small), interpolation=cv2.INTER_AREA)
+    quality = int(rng.integers(25, 90))
+    kept = cv2.imencode(".jpg", cv2.cvtColor(chip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    chip = cv2.cvtColor(cv2.imdecode(kept, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    large: UInt8 = cv2.resize(chip, (side, side), interpolation=cv2.INTER_LINEAR)
+    return large
+
+
+def _relit(chip: UInt8, config: AugmentConfig, rng: np.random.Generator) -> UInt8:
+    """In other light: gain, colour, offset and gamma, by a table of the 256 levels."""
     level = np.arange(256, dtype=np.float32) / 255
     gain = (1 + rng.normal(0, config.gain)) * (1 + rng.normal(0, config.colour, 3))
     table = np.clip(level[:, None] * gain + rng.normal(0, config.offset), 0, 1) ** np.exp(rng.normal(0, config.gamma))
-    chip = cv2.LUT(chip, np.rint(table * 255).astype(np.uint8)[None])
-    if rng.random() < 0.5:
-        start = int(rng.integers(len(_noise()) - chip.size))
-        noise = _noise()[start : start + chip.size].reshape(chip.shape)
-        chip = cv2.addWeighted(chip, 1, noise, rng.uniform(0, config.noise) * 255 / _NOISE_SPREAD, 0, dtype=cv2.CV_8U)
-    if rng.random() < config.cutout:
-        size = rng.integers(chip.shape[0] // 10, chip.shape[0] // 3, 2)
-        y, x = rng.integers(0, chip.shape[0] - 10, 2)
-        chip[y : y + size[0], x : x + size[1]] = rng.integers(0, 256, 3)
-    return chip
+    relit: UInt8 = cv2.LUT(chip, np.rint(table * 255).astype(np.uint8)[None])
+    return relit
+
+
+def _with_noise(chip: UInt8, config: AugmentConfig, rng: np.random.Generator) -> UInt8:
+    start = int(rng.integers(len(_noise()) - chip.size))
+    noise = _noise()[start : start + chip.size].reshape(chip.shape)
+    strength = rng.uniform(0, config.noise) * 255 / _NOISE_SPREAD
+    noisy: UInt8 = cv2.addWeighted(chip, 1, noise, strength, 0, dtype=cv2.CV_8U)
+    return noisy
+
+
+def _cut_out(chip: UInt8, rng: np.random.Generator) -> None:
+    """Covers a rectangle with one colour, in place."""
+    size = rng.integers(chip.shape[0] // 10, chip.shape[0] // 3, 2)
+    y, x = rng.integers(0, chip.shape[0] - 10, 2)
+    chip[y : y + size[0], x : x + size[1]] = rng.integers(0, 256, 3)

@@ -6,7 +6,7 @@
 
 Occurrence: a header row, then per coded frame its number and a column per AU number; 0 absent, 1 present, 9 not
 codable. Only coded frames are listed. Intensity: rows ``frame,code`` without header, 0-5, 9 not codable.
-The FERA 2015 reader also drops frames whose last column is 1 (occlusion); we keep them, as the 3-fold protocols do.
+The FERA 2015 reader also drops frames whose last column is 1 (occlusion); we keep them, like the 3-fold protocols.
 """
 
 from __future__ import annotations
@@ -58,8 +58,7 @@ class Sequence:
         subject = self.name.split("_")[0]
         files = _numbered_pictures(self.pictures) if self.pictures else {}
         for i, number in enumerate(self.numbers):
-            path = files.get(number)
-            short = number in self.short
+            path, short = files.get(number), number in self.short
             image = read_photo(path) if path and not short else None
             yield Frame(
                 name=f"{self.name}/{number}",
@@ -107,9 +106,8 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path], dict[str, dic
             continue
         for file in files:
             found = _SEQUENCE.search(file)
-            if (
-                not found or not file.lower().endswith(".csv") or file.startswith(".")
-            ):  # macOS puts ._F001_T1.csv beside
+            # macOS puts ._F001_T1.csv beside F001_T1.csv
+            if not found or not file.lower().endswith(".csv") or file.startswith("."):
                 continue
             name = f"{found[1]}_{found[2]}"
             au = re.fullmatch(r"AU(\d+)", folder.name, re.IGNORECASE)
@@ -120,45 +118,57 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path], dict[str, dic
     return pictures, occurrence, intensity
 
 
-def _read_sequence(name: str, pictures: Path | None, path: Path, intensity: dict[int, Path]) -> Sequence:
+def _read_sequence(name: str, pictures: Path | None, path: Path, intensity_files: dict[int, Path]) -> Sequence:
     header, *rows = read_rows(path) or [Row(path, 1, ())]
-    columns: dict[int, int] = {}
-    for place, cell in enumerate(header.cells[1:], start=1):
-        if _NUMBER.fullmatch(cell) and columns.setdefault(int(cell), place) != place:
-            raise header.error(f"AU{int(cell)} has two columns; is the file damaged?")
-    if missing := [au for au in BP4D_AUS if au not in columns]:
-        raise RecipeError(f"{path} has no column for AU{missing[0]} in its first row; it is no occurrence file")
-    codes: dict[int, Float32] = {}
+    places = _au_places(header)
+    occurrence: dict[int, Float32] = {}
     short: set[int] = set()
     for row in rows:
         number = row.whole(0)
-        if number in codes:
+        if number in occurrence:
             raise row.error(f"frame {number} has two rows; keep one")
         if any(row.cells[len(header.cells) :]):
             raise row.error(f"{len(row.cells)} cells under {len(header.cells)} headings; is the file damaged?")
-        codes[number] = np.full(len(BP4D_AUS), np.nan, np.float32)
-        for j, au in enumerate(BP4D_AUS):
-            if columns[au] >= len(row.cells):
-                short.add(number)
-                continue
-            code = row.whole(columns[au])
-            if code not in (0, 1, 9):
-                raise row.error(f"AU{au} is {code}, but occurrence codes are 0, 1 and 9")
-            codes[number][j] = np.nan if code == 9 else code
-    coded = np.full((len(codes), len(BP4D_AUS)), np.nan, np.float32)
-    for au, file_of_au in intensity.items():
+        occurrence[number] = _occurrence(row, places)
+        if len(row.cells) <= max(places):
+            short.add(number)
+    intensity = np.full((len(occurrence), len(BP4D_AUS)), np.nan, np.float32)
+    for au, file in intensity_files.items():
         if au in BP4D_AUS:
-            told = read_codes(file_of_au)
-            coded[:, BP4D_AUS.index(au)] = [told.get(number, np.nan) for number in codes]
-    empty = np.empty((0, len(BP4D_AUS)), np.float32)
+            codes = read_codes(file)
+            intensity[:, BP4D_AUS.index(au)] = [codes.get(number, np.nan) for number in occurrence]
     return Sequence(
         name=name,
         pictures=pictures,
-        numbers=tuple(codes),
+        numbers=tuple(occurrence),
         short=frozenset(short),
-        occurrence=np.stack([*codes.values()]) if codes else empty,
-        intensity=coded,
+        occurrence=np.array([*occurrence.values()], np.float32).reshape(-1, len(BP4D_AUS)),
+        intensity=intensity,
     )
+
+
+def _au_places(header: Row) -> tuple[int, ...]:
+    """The column of each of ``BP4D_AUS``."""
+    places: dict[int, int] = {}
+    for place, cell in enumerate(header.cells[1:], start=1):
+        if _NUMBER.fullmatch(cell) and places.setdefault(int(cell), place) != place:
+            raise header.error(f"AU{int(cell)} has two columns; is the file damaged?")
+    if missing := [au for au in BP4D_AUS if au not in places]:
+        raise RecipeError(f"{header.path} has no column for AU{missing[0]} in its first row; it is no occurrence file")
+    return tuple(places[au] for au in BP4D_AUS)
+
+
+def _occurrence(row: Row, places: tuple[int, ...]) -> Float32:
+    """(12,) 0, 1 or NaN; NaN too where the row ends before."""
+    codes = np.full(len(places), np.nan, np.float32)
+    for j, (au, place) in enumerate(zip(BP4D_AUS, places, strict=True)):
+        if place >= len(row.cells):
+            continue
+        code = row.whole(place)
+        if code not in (0, 1, 9):
+            raise row.error(f"AU{au} is {code}, but occurrence codes are 0, 1 and 9")
+        codes[j] = np.nan if code == 9 else code
+    return codes
 
 
 def _numbered_pictures(folder: Path) -> dict[int, Path]:

@@ -44,12 +44,10 @@ from rtatl_core.handoffs import Float32
 
 INDEX = ("image", "subject", "clip", "time", "yaw", "pitch")
 MOST_FILES = 10_240
-"""More a process may not ask for on macOS."""
-_SAME_S = 1e-6
-"""Times that differ by less are the same."""
-_META, _PARTS, _FLOW = "meta.json", "parts", "flow.npy"
+"""The most that macOS grants a process."""
+_META, _PARTS = "meta.json", "parts"
 _RENDERED = ("synthetic", "rendered")
-"""Kinds of folders in which subjects are no persons."""
+"""Kinds of folders whose subjects are not real people."""
 
 
 def _allow_many_files() -> None:
@@ -135,16 +133,16 @@ class ChipStore:
     """(N,) a photo's name; of a frame its video's, @ and its time in seconds, 0.000."""
     subjects: NDArray[np.str_]
     rendered: NDArray[np.bool_]
-    """(N,) faces that are nobody's."""
+    """(N,) faces that are no real person's."""
     clips: NDArray[np.str_]
-    """Clip of each row; empty for stills. Where several folders have one of that name, its folder stands before it."""
+    """(N,) clip of each row; empty for stills. A name that several folders use has its folder in front."""
     times: NDArray[np.float64]
     yaw: Float32
     """(N,) head yaw in degrees, + towards the subject's right."""
     pitch: Float32
     """(N,) head pitch in degrees, + looks down; NaN in folders of an earlier version."""
     rated: Float32 | None = None
-    """(N, n) what raters saw (ratings.py), 0-5 for each AU of the network, NaN = nobody can tell; not of the folder."""
+    """(N, n) what raters saw (ratings.py), 0-5 for each AU of the network, NaN = unknown; not stored in the folder."""
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -162,8 +160,8 @@ class ChipStore:
         """(N,) rows on which raters could tell an AU's presence or absence."""
         if self.rated is None:
             return np.zeros(len(self), np.bool_)
-        told: NDArray[np.bool_] = np.isfinite(self.rated).any(axis=1)
-        return told
+        rated: NDArray[np.bool_] = np.isfinite(self.rated).any(axis=1)
+        return rated
 
     def stored_flow(self, row: int) -> Float32 | None:
         """(C/4, C/4, 2) motion of its canvas; None where its part holds no flow."""
@@ -185,37 +183,32 @@ class ChipStore:
                         f"{folder} and {folders[0]} differ in {key} ({meta[key]} and {metas[0][key]}); "
                         "prepare them alike or train on one of them"
                     )
-        parts = [part for folder, meta in zip(folders, metas, strict=True) for part in _parts(folder, meta)]
-        made = [folder for folder, meta in zip(folders, metas, strict=True) if meta["origin"]["kind"] in _RENDERED]
-        aus = tuple(metas[0]["aus"])
-        names = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if aus else ())]
-        indices = {part: rows for part in parts if (rows := _checked_index(part, names))}
-        if not indices:
+        parts = [part for folder, meta in zip(folders, metas, strict=True) for part in _read_parts(folder, meta)]
+        if not parts:
             raise RecipeError(f"{folders[0]} holds no face; prepare it again")
-        paths = list(indices)
-        index = [row for rows in indices.values() for row in rows]
-        taught = all((path / "teacher.npy").is_file() for path in paths)
-        flow_row, flow_to = _flow(indices)
-        flowing = [path for path in paths if (path / _FLOW).is_file()]
+        aus = tuple(metas[0]["aus"])
+        index = [row for part in parts for row in part.index]
+        flowing = [part for part in parts if part.has("flow")]
+        flow_row, flow_to = _flow(parts)
         return cls(
             folder=folders[0],
             layout=ChipLayout(**metas[0]["layout"]),
             aus=aus,
             occurrence_rule=metas[0]["occurrence_rule"],
-            chips=_rows(paths, "chips"),
-            landmarks=_rows(paths, "landmarks"),
-            geometry=_rows(paths, "geometry"),
-            intensity=_whole(paths, "intensity") if aus else None,
-            occurrence=_whole(paths, "occurrence") if aus else None,
-            sides=_sides(indices, len(aus)),
-            teacher=_whole(paths, "teacher") if taught else None,
+            chips=_rows(parts, "chips"),
+            landmarks=_rows(parts, "landmarks"),
+            geometry=_rows(parts, "geometry"),
+            intensity=_whole(parts, "intensity") if aus else None,
+            occurrence=_whole(parts, "occurrence") if aus else None,
+            sides=_sides(parts, len(aus)),
+            teacher=_whole(parts, "teacher") if all(part.has("teacher") for part in parts) else None,
             flow=_rows(flowing, "flow") if flowing else None,
             flow_row=flow_row,
             flow_to=flow_to,
             images=np.array([row["image"] for row in index]),
             subjects=np.array([row["subject"] for row in index]),
-            rendered=np.array([part.parent.parent in made for part, rows in indices.items() for _ in rows]),
-            clips=_clips(indices),
+            rendered=np.array([part.rendered for part in parts for _ in part.index]),
+            clips=_clips(parts),
             times=np.array([float(row["time"] or 0) for row in index]),
             yaw=np.array([float(row["yaw"]) for row in index], np.float32),
             pitch=np.array([float(row.get("pitch") or "nan") for row in index], np.float32),
@@ -244,7 +237,7 @@ def write_meta(
 
 
 def declare_incomplete(folder: Path) -> None:
-    """Before something is added to it."""
+    """Withdraws that, before something is added to the folder."""
     (folder / _META).unlink(missing_ok=True)
 
 
@@ -273,20 +266,48 @@ def _short(error: Exception) -> str:
     return f"{_META} is missing" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error)
 
 
-def _parts(folder: Path, meta: dict[str, Any]) -> list[Path]:
-    """Those that count; in folders of an earlier version, which list none, all."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One part of a prepared folder, opened for reading."""
+
+    path: Path
+    folder: Path
+    """The prepared folder it belongs to."""
+    rendered: bool
+    index: list[dict[str, str]]
+    """A row for each chip."""
+
+    def file(self, name: str) -> Path:
+        return self.path / f"{name}.npy"
+
+    def has(self, name: str) -> bool:
+        return self.file(name).is_file()
+
+    def load(self, name: str) -> Float32:
+        """(n, ...)"""
+        values: Float32 = np.load(self.file(name)).astype(np.float32)
+        return values
+
+
+def _read_parts(folder: Path, meta: dict[str, Any]) -> list[_Part]:
+    """The parts that hold a face. Raises RecipeError when one is damaged."""
     if "parts" in meta:
-        return [part_folder(folder, name) for name in meta["parts"]]
-    return sorted(part for part in (folder / _PARTS).iterdir() if part.is_dir())
+        paths = [part_folder(folder, name) for name in meta["parts"]]
+    else:  # an earlier version listed none: all count
+        paths = sorted(path for path in (folder / _PARTS).iterdir() if path.is_dir())
+    needed = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if meta["aus"] else ())]
+    rendered = meta["origin"]["kind"] in _RENDERED
+    return [_Part(path, folder, rendered, index) for path in paths if (index := _checked_index(path, needed))]
 
 
-def _checked_index(part: Path, names: list[str]) -> list[dict[str, str]]:
+def _checked_index(part: Path, needed: list[str]) -> list[dict[str, str]]:
     """The rows of a part; none where it holds no face. Raises RecipeError when it is damaged."""
     try:
-        rows = _read_index(part)
+        with (part / "index.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
         if not rows:
             return rows
-        lengths = {name: len(np.load(part / f"{name}.npy", mmap_mode="r")) for name in names}
+        lengths = {name: len(np.load(part / f"{name}.npy", mmap_mode="r")) for name in needed}
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(f"{part} is damaged ({error}); delete that folder and prepare again") from error
     if set(lengths.values()) != {len(rows)}:
@@ -296,56 +317,47 @@ def _checked_index(part: Path, names: list[str]) -> list[dict[str, str]]:
     return rows
 
 
-def _read_index(part: Path) -> list[dict[str, str]]:
-    with (part / "index.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def _clips(parts: Sequence[_Part]) -> NDArray[np.str_]:
+    """(N,) as ``ChipStore.clips``."""
+    folders = list(dict.fromkeys(part.folder for part in parts))
+    called = {folder: folder.name for folder in folders}
+    if len(set(called.values())) < len(folders):
+        called = {folder: f"{folder.name}-{number}" for number, folder in enumerate(folders, start=1)}
+    rows = [(called[part.folder], row["clip"]) for part in parts for row in part.index]
+    folders_with = Counter(clip for _, clip in set(rows))
+    return np.array([f"{name}/{clip}" if clip and folders_with[clip] > 1 else clip for name, clip in rows])
 
 
-def _clips(indices: dict[Path, list[dict[str, str]]]) -> NDArray[np.str_]:
-    folders = list(dict.fromkeys(part.parent.parent for part in indices))
-    names = [folder.name for folder in folders]
-    if len(set(names)) < len(names):
-        names = [f"{name}-{number}" for number, name in enumerate(names, start=1)]
-    name_of = dict(zip(folders, names, strict=True))
-    rows = [(name_of[part.parent.parent], row["clip"]) for part, rows in indices.items() for row in rows]
-    having = Counter(clip for _, clip in set(rows))
-    return np.array([f"{name}/{clip}" if clip and having[clip] > 1 else clip for name, clip in rows])
+def _rows(parts: Sequence[_Part], name: str) -> Rows:
+    return Rows([part.file(name) for part in parts])
 
 
-def _rows(paths: list[Path], name: str) -> Rows:
-    return Rows([path / f"{name}.npy" for path in paths])
+def _whole(parts: Sequence[_Part], name: str) -> Float32:
+    return np.concatenate([part.load(name) for part in parts])
 
 
-def _whole(paths: list[Path], name: str) -> Float32:
-    whole: Float32 = np.concatenate([np.load(path / f"{name}.npy") for path in paths]).astype(np.float32)
-    return whole
-
-
-def _flow(indices: dict[Path, list[dict[str, str]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(N,) row among those of the parts that hold flow, and row that it leads to; -1 where there is none."""
-    rows, leads = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    start = stored = 0
-    for part, index in indices.items():
-        row = to = np.full(len(index), -1, np.int64)
-        if (part / _FLOW).is_file():
-            within = np.load(part / "flow_to.npy").astype(np.int64)
-            row, to = np.arange(stored, stored + len(index)), np.where(within < 0, -1, within + start)
-            stored += len(index)
-        rows.append(row)
-        leads.append(to)
-        start += len(index)
-    return np.concatenate(rows), np.concatenate(leads)
-
-
-def _sides(indices: dict[Path, list[dict[str, str]]], n_aus: int) -> Float32 | None:
-    files = {part: part / "sides.npy" for part in indices}
-    if not any(file.is_file() for file in files.values()):
+def _sides(parts: Sequence[_Part], n_aus: int) -> Float32 | None:
+    if not any(part.has("sides") for part in parts):
         return None
     unknown = np.float32(np.nan)
     sides: Float32 = np.concatenate(
-        [
-            np.load(file).astype(np.float32) if file.is_file() else np.full((len(indices[part]), n_aus, 2), unknown)
-            for part, file in files.items()
-        ]
+        [part.load("sides") if part.has("sides") else np.full((len(part.index), n_aus, 2), unknown) for part in parts]
     )
     return sides
+
+
+def _flow(parts: Sequence[_Part]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(N,) row among those of the parts that hold flow, and row that it leads to; -1 where there is none."""
+    rows, leads = [], []
+    start = stored = 0
+    for part in parts:
+        count = len(part.index)
+        row = to = np.full(count, -1, np.int64)
+        if part.has("flow"):
+            within = np.load(part.file("flow_to")).astype(np.int64)
+            row, to = np.arange(stored, stored + count), np.where(within < 0, -1, within + start)
+            stored += count
+        rows.append(row)
+        leads.append(to)
+        start += count
+    return np.concatenate(rows), np.concatenate(leads)

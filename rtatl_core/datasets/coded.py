@@ -20,7 +20,7 @@ from rtatl_core.video import VIDEO_SUFFIXES
 OCCURRENCE_RULE = f"as coded; where only an intensity was coded, {OCCURS_FROM:g} (FACS A) or more"
 NOT_CODED = "frame without a code"
 _BEYOND_S = 0.5
-"""So much later than the last picture a code may end: sound often lasts longer, and programs round differently."""
+"""How long after the last picture a code may end: sound often lasts longer, and programs round differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class CodedVideo:
             self._require_within(number, first_s, time_s)
 
     def _require_within(self, frames: int, first_s: float, time_s: float) -> None:
-        """Times of the first and the last frame. Codes after the end would leave zeros without a word."""
+        """first_s, time_s: of the first and the last frame. If codes lie beyond the end, all would read as zeros."""
         step_s = (time_s - first_s) / (frames - 1) if frames > 1 and time_s > first_s else 0.04
         end_s = time_s + step_s
         last_frame, last_s = self.coding.last()
@@ -88,9 +88,16 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
                 "one way everywhere, or keep one of the codings"
             )
         units.append(CodedVideo(unit_name(path, base), path, coding))
-    uncoded = [path.relative_to(base).as_posix() for path in sorted({*paths} - {unit.path for unit in units})]
-    more = f" and {len(uncoded) - 5} more" if len(uncoded) > 5 else ""
-    notes = [f"videos without codes, which are left out: {', '.join(uncoded[:5])}{more}"] if uncoded else []
+    uncoded = sorted({*paths} - {unit.path for unit in units})
+    return codings[0].aus, units, _notes(codings, [path.relative_to(base).as_posix() for path in uncoded])
+
+
+def _notes(codings: list[VideoCoding], uncoded: list[str]) -> list[str]:
+    """What was left out or looks like a mistake."""
+    notes = []
+    if uncoded:
+        more = f" and {len(uncoded) - 5} more" if len(uncoded) > 5 else ""
+        notes.append(f"videos without codes, which are left out: {', '.join(uncoded[:5])}{more}")
     ignored: Counter[str] = Counter()
     for coding in codings:
         ignored.update(coding.ignored)
@@ -104,7 +111,7 @@ def find_coded(root: Path, codes: Path | None = None) -> tuple[tuple[int, ...], 
             "CHECK: all intensities in the codings are 0 or 1, which is FACS A; if 1 says that an AU is there, however "
             "strong, rename the columns to AU12_c ..., or in a table of events leave the intensity empty"
         )
-    return codings[0].aus, units, notes
+    return notes
 
 
 def _file_of(coding: VideoCoding, paths: list[Path], base: Path) -> Path:
@@ -126,7 +133,7 @@ def _file_of(coding: VideoCoding, paths: list[Path], base: Path) -> Path:
 
 
 def _plain(path: PurePath) -> tuple[str, ...]:
-    """In small letters; macOS takes accents apart in names of files."""
+    """The parts in small letters, with accents put together: macOS takes them apart in file names."""
     return tuple(unicodedata.normalize("NFC", part).lower() for part in path.parts)
 
 

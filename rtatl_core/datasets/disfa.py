@@ -62,7 +62,7 @@ class Subject:
                         yield self._frame(index, packet.image, packet.timestamp)
                 unreadable = NO_PICTURE
             except SourceError:
-                pass
+                pass  # the rest cannot be read
         yield from self._without_picture(read, len(self.intensity), unreadable)
 
     def _without_picture(self, first: int, end: int, lost: str) -> Iterator[Frame]:
@@ -114,11 +114,11 @@ def find_subjects(root: Path, camera: str = "left") -> list[Subject]:
 
 def missing_files(root: Path, subjects: list[Subject]) -> list[str]:
     """One sentence for each AU file and each video that is not there."""
-    said = [f"{root}: no video of {subject.name}" for subject in subjects if subject.video is None]
+    sentences = [f"{root}: no video of {subject.name}" for subject in subjects if subject.video is None]
     for subject in subjects:
         gone = [au for j, au in enumerate(DISFA_INTENSITY_AUS) if not np.isfinite(subject.intensity[:, j]).any()]
-        said += [f"{root}: no codes of AU{au} for {subject.name}; it counts as not coded there" for au in gone]
-    return said
+        sentences += [f"{root}: no codes of AU{au} for {subject.name}; it counts as not coded there" for au in gone]
+    return sentences
 
 
 def _read_subject(name: str, video: Path | None, files: dict[int, Path]) -> Subject:

@@ -6,6 +6,7 @@ told from one picture, how far a face has moved from rest can.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -16,8 +17,8 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.handoffs import Float32
 
 CALMEST, MOST = 0.2, 500
-"""Share of a clip's frames that count as its rest, and how many of these are compared with each frame: in an hour's
-video all would take minutes and tens of gigabytes."""
+"""Share of a clip's frames that count as its rest, and how many of these at most are compared with each frame: all of
+an hour's video would take minutes and tens of gigabytes."""
 _SAME_S = 1e-6
 """Times that differ by less are the same."""
 
@@ -39,8 +40,8 @@ def partners(store: ChipStore, to: str, gap_s: float) -> NDArray[np.int64]:
     if to == "rest":
         return np.where(store.flow_to == own, own, resting_rows(store))
     require_flow_gap(store, gap_s)
-    told = (store.flow_row >= 0) & (store.flow_to != own)
-    return np.where(told, store.flow_to, later_rows(store.clips, store.times, gap_s))
+    stored = (store.flow_row >= 0) & (store.flow_to != own)
+    return np.where(stored, store.flow_to, later_rows(store.clips, store.times, gap_s))
 
 
 def require_flow_gap(store: ChipStore, gap_s: float) -> None:
@@ -62,9 +63,9 @@ def later_rows(clips: NDArray[np.str_], times: NDArray[np.float64], gap_s: float
     result = np.full(len(clips), -1, np.int64)
     for rows in _clips_in_time(clips, times):
         at = times[rows]
-        later = np.searchsorted(at, at + gap_s - _SAME_S)
-        place = np.flatnonzero(later < len(rows))
-        beside = np.stack([later[place], later[place] - 1])
+        later = np.searchsorted(at, at + gap_s - _SAME_S)  # the first that is not earlier than wanted
+        place = np.flatnonzero(later < len(rows))  # where the clip lasts that long
+        beside = np.stack([later[place], later[place] - 1])  # the candidates after and before
         off = np.abs(at[beside] - at[place] - gap_s)
         nearest = np.where(off[1] < off[0] - _SAME_S, beside[1], beside[0])
         near = off.min(axis=0) <= gap_s / 4 + _SAME_S
@@ -80,8 +81,10 @@ def resting_rows(store: ChipStore) -> NDArray[np.int64]:
     moved = _expression(store)
     turned = np.nan_to_num(np.stack([store.yaw, store.pitch], axis=1))
     for rows in _clips_in_time(store.clips, store.times):
-        calmest = rows[np.argsort(moved[rows], kind="stable")[: max(2, round(CALMEST * len(rows)))]]
-        calmest = calmest[np.isfinite(moved[calmest])][:: -(-len(calmest) // MOST)]
+        count = max(2, round(CALMEST * len(rows)))
+        calmest = rows[np.argsort(moved[rows], kind="stable")[:count]]
+        every = math.ceil(len(calmest) / MOST)
+        calmest = calmest[np.isfinite(moved[calmest])][::every]
         apart = np.linalg.norm(turned[rows, None] - turned[None, calmest], axis=-1)
         apart[rows[:, None] == calmest] = np.inf
         found = np.isfinite(apart).any(axis=1)
@@ -93,13 +96,13 @@ def resting_rows(store: ChipStore) -> NDArray[np.int64]:
 def _expression(store: ChipStore) -> Float32:
     """(N,) how much of an expression each face shows: by its codes, else its blendshapes (infinite where these tell
     nothing of the face), else how far its landmarks lie from their median over the clip."""
-    told = store.teacher
+    shown = store.teacher
     if store.intensity is not None:
         assert store.occurrence is not None
-        told = np.where(np.isnan(store.intensity), store.occurrence, store.intensity)  # present, strength unknown
-    if told is not None:
-        whole: Float32 = np.nan_to_num(told).sum(axis=1, dtype=np.float32)
-        whole[np.isnan(told).all(axis=1)] = np.inf
+        shown = np.where(np.isnan(store.intensity), store.occurrence, store.intensity)  # present, strength unknown
+    if shown is not None:
+        whole: Float32 = np.nan_to_num(shown).sum(axis=1, dtype=np.float32)
+        whole[np.isnan(shown).all(axis=1)] = np.inf
         return whole
     moved = np.zeros(len(store), np.float32)
     for rows in _clips_in_time(store.clips, store.times):

@@ -1,5 +1,5 @@
-"""Groups of people by which a model's numbers are told apart: skin tone and head turn, which a chip itself tells, and
-the columns of a table (age, sex, glasses, ...).
+"""Groups of people for whom a model is measured separately: by skin tone and head turn, which are read off a chip, and
+by the columns of a table (age, sex, glasses, ...).
 
 A table has a heading, then a row for each photo: its file's name, and the group in each column or nothing where it is
 not known.
@@ -25,9 +25,9 @@ GroupTable = Mapping[str, Mapping[str, str]]
 """A file's name -> column -> group."""
 
 TONES = ((28.0, "light"), (10.0, "medium"), (-180.0, "dark"))
-"""From which individual typology angle on a skin is called so."""
+"""The lowest individual typology angle (degrees) of each skin tone."""
 YAW_BINS = ((10.0, "frontal"), (25.0, "turned"), (180.0, "far turned"))
-"""Up to which head yaw to either side, in degrees, a head is called so."""
+"""The largest head yaw (degrees, to either side) of each group."""
 _CHEEKS = (50, 280)
 """Mesh points in the middle of the cheeks."""
 

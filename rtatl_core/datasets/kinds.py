@@ -1,4 +1,4 @@
-"""The kinds of data that ``rtatl prepare`` knows, each with what it reads and what it says afterwards."""
+"""The kinds of data that ``rtatl prepare`` knows: how each is read, and the report on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
 from rtatl_core.handoffs import CHIP_SIDE
 
 READ_RATES_WITHIN = 1.0
-"""Percentage points by which the positive rate of all labels read may differ from the published one. Fewer than
+"""Percentage points by which the positive rate of all labels read may differ from the published one. Less than
 ``evaluation.report.SCORED_RATES_WITHIN``, since no frame is lost yet."""
 
 
@@ -29,8 +29,8 @@ def prepare_kind(
     codes: Path | None = None,
     jobs: int = 1,
 ) -> list[str]:
-    """Prepare a data set and return what to tell the person: counts, losses by reason, and for BP4D and DISFA the
-    positive rates beside the published ones. Raises RecipeError."""
+    """Prepare a data set. Returns lines for the person: counts, losses by reason, and for BP4D and DISFA the positive
+    rates beside the published ones. Raises RecipeError."""
     aus: tuple[int, ...] = ()
     rule, notes = "", []
     units: Sequence[Unit]
@@ -54,12 +54,9 @@ def prepare_kind(
     lost = "".join(f", {count} {reason}" for reason, count in sorted(report.lost.items()))
     lines = [*notes, *report.notes(), f"{out}: {report.used} used{lost}"]
     if kind in SUBJECTS:
-        lines += check_rates(kind, report, whole=_is_whole(kind, report))
+        there = {unit.split("_")[0] for unit in report.units}
+        lines += check_rates(kind, report, whole=there == SUBJECTS[kind])
     return lines
-
-
-def _is_whole(kind: str, report: Report) -> bool:
-    return {name.split("_")[0] for name in report.units} == SUBJECTS[kind]
 
 
 def check_rates(kind: str, report: Report, *, whole: bool) -> list[str]:
@@ -67,15 +64,11 @@ def check_rates(kind: str, report: Report, *, whole: bool) -> list[str]:
     difference over ``READ_RATES_WITHIN`` is named: labels were shifted, lost or read from the wrong column."""
     published = POSITIVE_RATES[kind]
     rates = {au: rate for au, rate in report.rates().items() if au in published}
-    lines = [f"positive rates in percent, here (published): {_list_rates(rates, published)}"]
+    listed = ", ".join(f"AU{au} {rate:.1f} ({published[au]})" for au, rate in rates.items())
+    lines = [f"positive rates in percent, here (published): {listed}"]
     if not whole:
         return [*lines, "not all subjects are here, so the rates need not agree"]
-    off = [au for au, rate in published.items() if abs(rates.get(au, float("nan")) - rate) > READ_RATES_WITHIN]
-    off += [au for au in published if au not in rates]
+    off = [au for au in published if au not in rates or abs(rates[au] - published[au]) > READ_RATES_WITHIN]
     if off:
         return [*lines, f"CHECK: {', '.join(f'AU{au}' for au in off)} differ by more than {READ_RATES_WITHIN:g} points"]
     return [*lines, f"all agree to within {READ_RATES_WITHIN:g} points"]
-
-
-def _list_rates(rates: dict[int, float], published: dict[int, float]) -> str:
-    return ", ".join(f"AU{au} {rate:.1f} ({published[au]})" for au, rate in rates.items())

@@ -6,6 +6,7 @@ therefore be made again after an interruption, and N training processes together
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ class Steps(Dataset[RawBatch]):
         if plan.labelled is not None:
             rows = plan.labelled.rows
             rng = np.random.default_rng((plan.seed, epoch))
-            rounds = -(-plan.steps * plan.labelled_batch // max(1, len(rows)))
+            rounds = math.ceil(plan.steps * plan.labelled_batch / max(1, len(rows)))
             self._order = np.concatenate([rng.permutation(rows) for _ in range(rounds)])
         self._flow_target: FlowTarget | None = None
 
@@ -170,25 +171,32 @@ class Steps(Dataset[RawBatch]):
         canvas = np.ascontiguousarray(store.chips[row])
         landmarks, geometry = store.landmarks[row].astype(np.float32), store.geometry[row].astype(np.float32)
         made = augment(canvas, landmarks, geometry, store.layout, plan.augment, Draw.AUGMENTATION.by(seed))
-        reference = unknown_reference()
-        if self._others:
-            reference = self._others[which].draw(row, Draw.REFERENCE.by(seed))
-            reference = mirror_geometry(reference) if made.flipped else reference
-        unknown = np.full(len(plan.aus), np.nan, np.float32)
-        intensity, occurrence, sides = unknown, unknown, np.stack([unknown, unknown], axis=1)
-        if source.labels and store.intensity is not None and store.occurrence is not None:
-            intensity, occurrence = store.intensity[row] / np.float32(MAX_INTENSITY), store.occurrence[row]
-            if store.sides is not None:
-                sides = store.sides[row] / np.float32(MAX_INTENSITY)
-                sides = sides[:, ::-1] if made.flipped else sides
-        taught = unknown
-        if plan.want_taught and not source.labels:
-            told, rated = (None if table is None else table[row] for table in (store.teacher, store.rated))
-            taught = weak_labels(told, rated, plan.aus)
-        flow = self._flow(which, row, made.matrix)
+        reference = self._reference(which, row, seed)
+        intensity, occurrence, sides = _codes(source, row, len(plan.aus))
         return _Face(
-            made.chip, made.plain, made.landmarks, made.geometry, reference, intensity, occurrence, sides, taught, flow
+            chips=made.chip,
+            plain=made.plain,
+            landmarks=made.landmarks,
+            geometry=made.geometry,
+            reference=mirror_geometry(reference) if made.flipped else reference,
+            intensity=intensity,
+            occurrence=occurrence,
+            sides=sides[:, ::-1] if made.flipped else sides,
+            taught=self._taught(source, row),
+            flow=self._flow(which, row, made.matrix),
         )
+
+    def _reference(self, which: int, row: int, seed: int) -> Float32:
+        if not self._others:
+            return unknown_reference()
+        return self._others[which].draw(row, Draw.REFERENCE.by(seed))
+
+    def _taught(self, source: Source, row: int) -> Float32:
+        """(n_aus,) weak labels on 0-1; NaN where nothing is known or wanted, or codes teach."""
+        if source.labels or not self._plan.want_taught:
+            return np.full(len(self._plan.aus), np.nan, np.float32)
+        teacher, rated = (None if table is None else table[row] for table in (source.store.teacher, source.store.rated))
+        return weak_labels(teacher, rated, self._plan.aus)
 
     def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
         """(2, S/4, S/4); NaN when there is no frame for it to lead to, or nobody wants it."""
@@ -208,6 +216,18 @@ class Steps(Dataset[RawBatch]):
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_flow_target": None}  # OpenCV's objects do not travel; each process makes its own
+
+
+def _codes(source: Source, row: int, n_aus: int) -> tuple[Float32, Float32, Float32]:
+    """Intensity (n_aus,) on 0-1, occurrence (n_aus,), sides (n_aus, 2) on 0-1; NaN where not coded or not to be
+    used."""
+    store = source.store
+    unknown, sides = np.full(n_aus, np.nan, np.float32), np.full((n_aus, 2), np.nan, np.float32)
+    if not source.labels or store.intensity is None or store.occurrence is None:
+        return unknown, unknown, sides
+    if store.sides is not None:
+        sides = store.sides[row] / np.float32(MAX_INTENSITY)
+    return store.intensity[row] / np.float32(MAX_INTENSITY), store.occurrence[row], sides
 
 
 def _share(count: int, plan: StepPlan) -> range:

@@ -32,7 +32,7 @@ class Others:
         return others
 
     def draw(self, row: int, rng: np.random.Generator) -> Float32:
-        """(468, 3) mean of some of them, picked at random; NaN when there is none, and now and then by chance."""
+        """(468, 3) mean of some of them, picked at random; NaN when there is none, and for a share of ``ABSENT``."""
         others = self.of(row)
         if not len(others) or rng.random() < ABSENT:
             return unknown_reference()

@@ -31,7 +31,7 @@ class Frame:
     name: str
     subject: str
     image: UInt8 | None
-    """(h, w, 3) BGR; None = it could not be had, for the reason in ``lost``."""
+    """(h, w, 3) BGR; None = there is none, for the reason in ``lost``."""
     clip: str = ""
     time: float = 0.0
     """Seconds within the clip."""
@@ -64,7 +64,7 @@ class Plan:
     Exact flow that comes with the frames is stored always."""
     gap_s: float = 0.2
     made_of: str = ""
-    """What makes the pictures, where they are made and not read: another seed or rig makes other ones."""
+    """Of rendered pictures: what they are made from, since another seed or rig makes other ones."""
 
     @property
     def layout(self) -> ChipLayout:
@@ -101,7 +101,7 @@ class PartWriter:
         self._coded = np.zeros((2, len(plan.aus)), np.int64)
 
     def count(self, frame: Frame) -> None:
-        """Take the labels of a frame into the positive rates, whether or not its face will be found."""
+        """Count a frame's labels in the positive rates, whether or not its face will be found."""
         if frame.occurrence is not None:
             self._coded += np.stack([frame.occurrence == 1, np.isfinite(frame.occurrence)])
 

@@ -34,11 +34,11 @@ from rtatl_core.progress import progress
 
 
 class Unit(Protocol):
-    """What is prepared, and skipped when it is there already, as one: a dataclass. Units travel to worker processes, so
-    they hold paths and labels rather than pictures."""
+    """What is prepared, or skipped when it is there already, as a whole: a dataclass. Units travel to worker processes,
+    so they hold paths and labels rather than pictures."""
 
     tracking: ClassVar[bool]
-    """Whether neighbouring frames follow each other in time."""
+    """Whether each frame follows the one before in time."""
 
     @property
     def name(self) -> str:
@@ -72,8 +72,8 @@ class Report:
         if empty := [f"{unit} ({_reasons(counts)})" for unit, counts in self.units.items() if not counts["used"]]:
             notes.append(f"nothing could be used of {len(empty)} of {len(self.units)} parts: {_first(empty)}")
         if self.unused:
-            said = f"{len(self.unused)} parts prepared before are no longer in the source and are not read"
-            notes.append(f"{said}: {_first(self.unused)}")
+            gone = f"{len(self.unused)} parts prepared before are no longer in the source and are not read"
+            notes.append(f"{gone}: {_first(self.unused)}")
         return notes
 
 
@@ -82,9 +82,8 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _reasons(lost: dict[str, int]) -> str:
-    return (
-        ", ".join(f"{count} {why}" for why, count in lost.items() if count and why != "used") or "there were no frames"
-    )
+    reasons = [f"{count} {why}" for why, count in lost.items() if count and why != "used"]
+    return ", ".join(reasons) or "there were no frames"
 
 
 def prepare(
@@ -113,10 +112,9 @@ def prepare(
         raise RecipeError(
             f"no face could be used for {out} ({_reasons(report.lost)}); check that --root names the right folder"
         )
-    with (out / "report.json").open("w", encoding="utf-8") as file:
-        rates = {au_label(au): round(rate, 2) for au, rate in report.rates().items()}
-        content = {"used": report.used, "lost": report.lost, "positive_rate_percent": rates, "units": report.units}
-        json.dump(content, file, indent=1)
+    rates = {au_label(au): round(rate, 2) for au, rate in report.rates().items()}
+    content = {"used": report.used, "lost": report.lost, "positive_rate_percent": rates, "units": report.units}
+    (out / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     write_meta(
         out,
         parts=names,
@@ -170,10 +168,10 @@ def _collect(out: Path, names: Sequence[str], plan: Plan) -> Report:
     units: dict[str, dict[str, int]] = {}
     coded = {au: np.zeros(2, np.int64) for au in plan.aus}
     for name in names:
-        said = json.loads((part_folder(out, name) / "report.json").read_text(encoding="utf-8"))
-        units[name] = said["counts"]
+        report = json.loads((part_folder(out, name) / "report.json").read_text(encoding="utf-8"))
+        units[name] = report["counts"]
         for au in plan.aus:
-            coded[au] += said["coded"][str(au)]
+            coded[au] += report["coded"][str(au)]
     lost: Counter[str] = Counter()
     for counts in units.values():
         lost.update({reason: count for reason, count in counts.items() if reason != "used"})

@@ -1,4 +1,4 @@
-"""AUs that raters saw on faces without codes: a table that teaches weakly, calibrates and tests beside the blendshapes.
+"""Ratings: AUs that raters saw on faces without codes. They teach weakly, calibrate and test, like the blendshapes.
 
 A table has a heading ``image,AU01,AU02,...`` and a row for each photo or frame: its name as ``rtatl prepare`` has it
 (``ann.jpg``; ``talk.mp4@1.240``), and in each cell an intensity on 0-5 (0 = the AU is absent), or nothing where it
@@ -26,11 +26,15 @@ class Ratings:
     """Name of a photo or frame -> (n,) intensity on 0-5, NaN = it cannot be told."""
 
     def take(self, images: Iterable[str], aus: tuple[int, ...]) -> Float32:
-        """(N, n_aus) of these images and AUs; NaN where nobody rated."""
-        columns = [self.aus.index(au) if au in self.aus else len(self.aus) for au in aus]
-        nothing = np.full(len(self.aus), np.nan, np.float32)
-        rows = [np.append(self.of_image.get(str(image), nothing), np.float32(np.nan))[columns] for image in images]
-        return np.array(rows, np.float32).reshape(len(rows), len(aus))
+        """(N, n_aus) ratings of these images and AUs; NaN where nobody rated."""
+        names = [str(image) for image in images]
+        rated = [au for au in aus if au in self.aus]
+        here, there = [aus.index(au) for au in rated], [self.aus.index(au) for au in rated]
+        taken = np.full((len(names), len(aus)), np.nan, np.float32)
+        for row, name in enumerate(names):
+            if name in self.of_image:
+                taken[row, here] = self.of_image[name][there]
+        return taken
 
 
 def read_ratings(path: Path) -> Ratings:

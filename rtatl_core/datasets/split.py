@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -59,6 +59,21 @@ class DataConfig:
     label_share: float = 1.0
     """Share of the training faces whose codes are used; the others join the unlabelled ones (limited-label studies)."""
 
+    def __post_init__(self) -> None:
+        if self.crossed and len(self.unlabelled) == 1:
+            raise ValueError(
+                f"data.calibration names the only folder of data.unlabelled, {self.unlabelled[0]}; divide its faces "
+                "into several folders and name these in both, so that each is read by a network trained on the others"
+            )
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"data.held_out is {self.held_out:g}; write a share between 0 and 1")
+        if unknown := [au for au in self.aus if au not in ACTION_UNITS]:
+            raise ValueError(f"data.aus names AU{unknown[0]}; known are {', '.join(map(str, ACTION_UNITS))}")
+        if twice := [au for au in self.aus if self.aus.count(au) > 1]:
+            raise ValueError(f"data.aus names AU{twice[0]} more than once; write each AU once")
+        if self.fold and not self.protocol:
+            raise ValueError(f"data.fold is {self.fold}, but there is no data.protocol; name one, or leave fold out")
+
     @property
     def crossed(self) -> tuple[str, ...]:
         """Folders that train and calibrate, as ``unlabelled`` spells them."""
@@ -80,21 +95,6 @@ class DataConfig:
             repeat=tuple(self.repeat[place] for place in kept) if self.repeat else (),
             calibration=(*self.strangers, folder),
         )
-
-    def __post_init__(self) -> None:
-        if self.crossed and len(self.unlabelled) == 1:
-            raise ValueError(
-                f"data.calibration names the only folder of data.unlabelled, {self.unlabelled[0]}; divide its faces "
-                "into several folders and name these in both, so that each is read by a network trained on the others"
-            )
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"data.held_out is {self.held_out:g}; write a share between 0 and 1")
-        if unknown := [au for au in self.aus if au not in ACTION_UNITS]:
-            raise ValueError(f"data.aus names AU{unknown[0]}; known are {', '.join(map(str, ACTION_UNITS))}")
-        if twice := [au for au in self.aus if self.aus.count(au) > 1]:
-            raise ValueError(f"data.aus names AU{twice[0]} more than once; write each AU once")
-        if self.fold and not self.protocol:
-            raise ValueError(f"data.fold is {self.fold}, but there is no data.protocol; name one, or leave fold out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +125,13 @@ class TrainingData:
 
     @property
     def uncoded(self) -> list[int]:
-        """AUs of which nobody who trains has a code, though others have."""
+        """AUs that are coded, but for none of the training faces."""
         coded = _coded_of(self.labelled) if self.labelled is not None else [True] * len(self.aus)
         return [au for au, there in zip(self.aus, coded, strict=True) if not there]
 
     @property
     def judges(self) -> list[str]:
-        """Everybody by whose face the checkpoint was chosen, zero and gain were set, and who was not trained on."""
+        """Everybody who is not trained on, and whose face chooses the checkpoint or sets zero and gain."""
         judging = [Source.whole(store) for store in (self.selection, *self.calibration) if store is not None]
         return _people(self.named_people, *judging, *((self.validation,) if self.validation else ()))
 
@@ -176,43 +176,24 @@ def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) ->
     if config.ratings:
         unlabelled, selection, calibration = _all_rated(config.ratings, (unlabelled, selection, calibration), aus)
     judging = (*selection, *calibration, *aside)
-    people = frozenset(np.unique(coded.subjects).tolist()) if coded is not None else frozenset[str]()
-    people |= SUBJECTS.get(config.protocol, frozenset())
-    people |= people_in(name for store in judging for name in np.unique(store.subjects).tolist())
+    people = _named_people(config, coded, judging)
     known |= people_in(known) & people
-    elsewhere = _names(people, *map(Source.whole, judging))
-    test = frozenset[str]()
-    if coded is not None and config.protocol:
-        chosen = test_subjects(config.protocol, config.fold, (str(name) for name in coded.subjects))
-        test = names_of(coded, np.flatnonzero(np.isin(coded.subjects, sorted(chosen))))
-        test |= fold_people(config.protocol, config.fold)
-    sources, labelled = [], None
-    if coded is not None:
-        free = _apart_from(coded, test | elsewhere) & coded.labelled
-        if not free.any():
-            raise RecipeError(f"{coded.folder} has no coded face of these AUs outside the test fold")
-        subjects = coded.subjects[free]
-        met = frozenset(subjects[~_apart_from(coded, known)[free]].tolist())
-        if not (held := hold_out(subjects, config.held_out, seed, known=met)):
-            raise RecipeError(
-                f"everybody who is left to train on in {coded.folder} is in the training of optim.init already, so "
-                "that nobody can validate; code another person, or leave optim.init out"
-            )
-        validates = free & np.isin(coded.subjects, sorted(held))
-        validation: Source | None = Source(coded, np.flatnonzero(validates), labels=True)
-        rows = np.flatnonzero(free & ~validates)
-        with_codes = _pick(rows, config.label_share, seed)
-        labelled = Source(coded, with_codes, labels=True)
-        _require_coded(labelled, config)
-        if len(rest := np.setdiff1d(rows, with_codes)):
-            sources.append(Source(coded, rest, labels=False))
+    test = _test_people(config, coded)
+    away = test | _names(people, *map(Source.whole, judging))
+    labelled: Source | None = None
+    validation: Source | None
+    uncoded: list[Source] = []
+    if coded is None:
+        validation = _uncoded_validation(unlabelled, away, known, config.held_out, seed)
     else:
-        validation = _uncoded_validation(unlabelled, elsewhere, known, config.held_out, seed)
-    away = test | elsewhere | (_names(people, validation) if validation else frozenset())
+        labelled, validation, rest = _divide_coded(coded, config, seed, away, known)
+        uncoded.append(rest)
+    if validation is not None:
+        away |= _names(people, validation)
     for store, repeat in zip(unlabelled, repeats, strict=True):
-        if len(rows := np.flatnonzero(_apart_from(store, away))):
-            sources.append(Source(store, rows, labels=False, repeat=repeat))
-    if labelled is None and not sources:
+        uncoded.append(Source(store, np.flatnonzero(_apart_from(store, away)), labels=False, repeat=repeat))
+    uncoded = [source for source in uncoded if len(source.rows)]
+    if labelled is None and not uncoded:
         raise RecipeError(
             "nobody is left to train on: everybody in data.unlabelled is in data.selection, data.calibration or "
             "data.aside, or validates; name other faces"
@@ -220,7 +201,7 @@ def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) ->
     return TrainingData(
         aus,
         labelled,
-        tuple(sources),
+        tuple(uncoded),
         validation,
         test,
         selection=next(iter(selection), None),
@@ -230,6 +211,46 @@ def split(config: DataConfig, seed: int, known: frozenset[str] = frozenset()) ->
         groups=read_groups(Path(config.groups)) if config.groups else {},
         named_people=people,
     )
+
+
+def _named_people(config: DataConfig, coded: ChipStore | None, judging: Iterable[ChipStore]) -> frozenset[str]:
+    """``TrainingData.named_people``."""
+    people = SUBJECTS.get(config.protocol, frozenset[str]())
+    if coded is not None:
+        people |= frozenset(coded.subjects.tolist())
+    return people | people_in(name for store in judging for name in np.unique(store.subjects).tolist())
+
+
+def _test_people(config: DataConfig, coded: ChipStore | None) -> frozenset[str]:
+    """``TrainingData.test``; nobody without a protocol."""
+    if coded is None or not config.protocol:
+        return frozenset()
+    chosen = test_subjects(config.protocol, config.fold, coded.subjects.tolist())
+    rows = np.flatnonzero(np.isin(coded.subjects, sorted(chosen)))
+    return names_of(coded, rows) | fold_people(config.protocol, config.fold)
+
+
+def _divide_coded(
+    coded: ChipStore, config: DataConfig, seed: int, away: frozenset[str], known: frozenset[str]
+) -> tuple[Source, Source, Source]:
+    """Faces that train with their codes, that validate, and that train without codes, of all who are not ``away``."""
+    free = _apart_from(coded, away) & coded.labelled
+    if not free.any():
+        raise RecipeError(f"{coded.folder} has no coded face of these AUs outside the test fold")
+    met = frozenset(coded.subjects[free & ~_apart_from(coded, known)].tolist())
+    held = hold_out(coded.subjects[free], config.held_out, seed, known=met)
+    if not held:
+        raise RecipeError(
+            f"everybody who is left to train on in {coded.folder} is in the training of optim.init already, so "
+            "that nobody can validate; code another person, or leave optim.init out"
+        )
+    validates = free & np.isin(coded.subjects, sorted(held))
+    trains = np.flatnonzero(free & ~validates)
+    with_codes = _pick(trains, config.label_share, seed)
+    labelled = Source(coded, with_codes, labels=True)
+    _require_coded(labelled, config)
+    validation = Source(coded, np.flatnonzero(validates), labels=True)
+    return labelled, validation, Source(coded, np.setdiff1d(trains, with_codes), labels=False)
 
 
 def _coded(config: DataConfig) -> ChipStore | None:
@@ -253,7 +274,7 @@ def _coded(config: DataConfig) -> ChipStore | None:
 
 
 def _require_coded(labelled: Source, config: DataConfig) -> None:
-    """Raises RecipeError when nobody who trains has a code of an AU that data.aus does not ask for by name."""
+    """Raises RecipeError when no training face has a code of some AU, unless data.aus asks for that AU by name."""
     store, coded = labelled.store, _coded_of(labelled)
     if not config.aus and not all(coded):
         known = [au for au, there in zip(store.aus, coded, strict=True) if there]
@@ -274,11 +295,11 @@ def _coded_of(labelled: Source) -> list[bool]:
 
 
 def _uncoded_validation(
-    stores: Sequence[ChipStore], elsewhere: frozenset[str], known: frozenset[str], share: float, seed: int
+    stores: Sequence[ChipStore], away: frozenset[str], known: frozenset[str], share: float, seed: int
 ) -> Source | None:
     """Held-out people of the folder that has most of their faces; None where there is nobody to spare, or all are
     ``known``."""
-    free = [_apart_from(store, elsewhere) for store in stores]
+    free = [_apart_from(store, away) for store in stores]
     subjects = np.concatenate([store.subjects[rows] for store, rows in zip(stores, free, strict=True)])
     if len(np.unique(subjects)) < 2:
         return None

@@ -79,9 +79,9 @@ class Teacher:
 AT_REST = {1: 0.3, 2: 0.55, 4: 0.3, 10: 0.05, 12: 0.1, 15: 0.1, 18: 0.3, 25: 0.02, 26: 0.03, 43: 0.35}
 """AU -> the stand-in's value up to which the AU is taken to be at rest."""
 CLEAR = {1: 0.6, 2: 0.75, 5: 0.12, 10: 0.5, 12: 0.7, 17: 0.45, 18: 0.9, 20: 0.25, 26: 0.35, 27: 0.6, 43: 0.55}
-"""AU -> the stand-in's value from which on the AU is clearly shown."""
+"""AU -> the lowest value of its stand-in at which the AU is clearly shown."""
 SMILING = 0.3
-"""AU12's stand-in from which on a smile bares teeth, narrows eyes and widens the mouth."""
+"""Lowest value of AU12's stand-in at which a smile bares teeth, narrows eyes and widens the mouth."""
 HIDDEN_BY_SMILES = frozenset({7, 10, 20})
 """AUs whose stand-ins a smile raises by itself."""
 EXCLUDED_BY_SMILES = frozenset({9, 15, 18, 22})
@@ -102,10 +102,10 @@ def at_rest(values: Float32, au: int | None = None) -> NDArray[np.bool_]:
 def stand_in(values: Float32, au: int) -> Float32:
     """(N, n) stand-ins -> (N,) that of one AU; NaN on faces where a smile hides it."""
     columns = list(TEACHER_SHAPES)
-    told = values[:, columns.index(au)]
+    own = values[:, columns.index(au)]
     if au in HIDDEN_BY_SMILES:
-        told = np.where(values[:, columns.index(12)] < SMILING, told, np.float32(np.nan))
-    return told
+        own = np.where(values[:, columns.index(12)] < SMILING, own, np.float32(np.nan))
+    return own
 
 
 def clearly_shown(values: Float32, au: int) -> NDArray[np.bool_]:
@@ -145,23 +145,23 @@ def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
     for row, au in enumerate(aus):
         if smiling and au in EXCLUDED_BY_SMILES:
             result[row] = 0.0
-        elif au in WEAK_LABELS and np.isfinite(told := stand_in(values[None], au)[0]):
+        elif au in WEAK_LABELS and np.isfinite(value := stand_in(values[None], au)[0]):
             rest, full = WEAK_LABELS[au]
-            result[row] = np.clip((told - rest) / (full - rest), 0, 1)
+            result[row] = np.clip((value - rest) / (full - rest), 0, 1)
     return result
 
 
-def weak_labels(told: Float32 | None, rated: Float32 | None, aus: tuple[int, ...]) -> Float32:
-    """(n,) stand-ins of a face and (n_aus,) ratings on 0-5, where there are any -> (n_aus,) weak labels on 0-1.
+def weak_labels(stand_ins: Float32 | None, rated: Float32 | None, aus: tuple[int, ...]) -> Float32:
+    """stand_ins (n,) of a face and rated (n_aus,) on 0-5, where there are any -> (n_aus,) weak labels on 0-1.
 
     Raters go first. Where they cannot tell, the AU's own stand-in speaks, but not the calm of the whole face: a brow
     that may be low by nature is no proof of absence.
     """
-    by_shapes = np.full(len(aus), np.nan, np.float32) if told is None else as_intensity(told, aus)
+    by_shapes = np.full(len(aus), np.nan, np.float32) if stand_ins is None else as_intensity(stand_ins, aus)
     if rated is None or not np.isfinite(rated).any():
         return by_shapes
-    own = np.isin(aus, list(WEAK_LABELS))
-    labels: Float32 = np.where(np.isnan(rated) & own, by_shapes, rated / np.float32(MAX_INTENSITY))
+    taught = np.isin(aus, list(WEAK_LABELS))
+    labels: Float32 = np.where(np.isnan(rated) & taught, by_shapes, rated / np.float32(MAX_INTENSITY))
     return labels
 
 

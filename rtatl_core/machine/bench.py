@@ -1,13 +1,13 @@
-"""What this machine makes of it: the engine without a window, stage by stage.
+"""``rtatl bench``: how fast the engine is on this machine, stage by stage and without a window.
 
     video -> capture (decode) | -> observe | -> align -> predict -> smooth | -> record (rows to a session folder)
 
-as ``rtatl analyze`` goes it: each part between bars works on a frame of its own.
+as in ``rtatl analyze``: the parts between bars work on different frames at the same time.
 
-Beside it, in the same run, what bounds and what explains it: decoding and finding landmarks with nothing else, in turns
-with the whole, and the network alone as it runs live against the plain torch network in float32, with the difference of
-their AUs. Numbers of different runs on a shared machine differ by a third; ratios of one run do not. The keys are those
-of ``au-desktop --stats``; what needs a window (delay, painting) is absent here.
+The same run also measures what limits this: decoding and finding landmarks with nothing else, in turns with the whole
+path; and the network alone, as it runs live and in plain torch (float32), with the difference of their AUs. On a shared
+machine the numbers of two runs differ by a third; ratios within one run do not. The keys are those of
+``au-desktop --stats``, without what needs a window (delay, painting).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from rtatl_core.system import cores
 from rtatl_core.video import VideoReader
 
 WARM_UP = 15
-"""Frames at the beginning that count for nothing."""
+"""Frames at the beginning that are not measured."""
 TURN = 100
-"""Frames after which the whole path and what bounds it take turns, so that a slow minute slows both."""
+"""Frames after which the two measurements of ``_whole_path`` take turns, so that a slow minute slows both."""
 NETWORK_FACES = 100
 NETWORK_ROUNDS = 3
 """The two networks take turns that often, and their fastest round counts."""
@@ -101,32 +101,32 @@ def machine() -> dict[str, Any]:
 def _whole_path(
     path: Path, engine: Engine, observer: Observer, frames: int
 ) -> tuple[dict[str, Any], list[AlignedFace]]:
-    """What the whole path makes of so many frames, and decoding and MediaPipe with nothing else, in turns."""
+    """Measures, in turns, the whole path and decoding and landmarks alone on so many frames. Returns the figures, and
+    faces for ``_network_alone``."""
     stages: dict[str, list[float]] = defaultdict(list)
     faces: list[AlignedFace] = []
     seconds = processor = alone = 0.0
     packets, bare = _repeated(path), _repeated(path)
-    with tempfile.TemporaryDirectory() as out:
-        clock = ClockPair.at(time.perf_counter())
-        with SessionWriter(out, "bench", engine.aus, {}, engine.model, engine.settings, clock) as writer:
-            for packet in islice(packets, WARM_UP):
-                writer.append(engine.process(packet))
-            _observed(observer, bare, WARM_UP)
-            meter = ProcessMeter()
-            for first in range(0, frames, TURN):
-                count = min(TURN, frames - first)
-                began, spent = time.perf_counter(), time.process_time()
-                for _, future in engine.ahead(_timed(islice(packets, count), stages["capture"])):
-                    frame = future.result()
-                    done = time.perf_counter()
-                    writer.append(frame)
-                    _note(stages, frame, record=time.perf_counter() - done)
-                    if frame.faces and len(faces) < NETWORK_FACES:
-                        faces.append(frame.faces[0].aligned)
-                seconds += time.perf_counter() - began
-                processor += time.process_time() - spent
-                meter.sample()
-                alone += _observed(observer, bare, count)
+    with (
+        tempfile.TemporaryDirectory() as out,
+        SessionWriter(
+            out, "bench", engine.aus, {}, engine.model, engine.settings, ClockPair.at(time.perf_counter())
+        ) as writer,
+    ):
+        for packet in islice(packets, WARM_UP):
+            writer.append(engine.process(packet))
+        _observed(observer, bare, WARM_UP)
+        meter = ProcessMeter()
+        for first in range(0, frames, TURN):
+            count = min(TURN, frames - first)
+            began, spent = time.perf_counter(), time.process_time()
+            for frame in _analysed(engine, writer, islice(packets, count), stages):
+                if frame.faces and len(faces) < NETWORK_FACES:
+                    faces.append(frame.faces[0].aligned)
+            seconds += time.perf_counter() - began
+            processor += time.process_time() - spent
+            meter.sample()
+            alone += _observed(observer, bare, count)
     numbers = {
         "size": [packet.image.shape[1], packet.image.shape[0]],
         "frames_captured": frames,
@@ -143,8 +143,22 @@ def _whole_path(
     return numbers, faces
 
 
+def _analysed(
+    engine: Engine, writer: SessionWriter, packets: Iterator[FramePacket], stages: dict[str, list[float]]
+) -> Iterator[AnalysedFrame]:
+    """The frames, analysed and recorded; notes the milliseconds of each stage."""
+    for _, future in engine.ahead(_timed(packets, stages["capture"])):
+        frame = future.result()
+        done = time.perf_counter()
+        writer.append(frame)
+        stages["record"].append((time.perf_counter() - done) * 1000)
+        for name, milliseconds in frame.stage_ms.items():
+            stages[name].append(milliseconds)
+        yield frame
+
+
 def _observed(observer: Observer, packets: Iterator[FramePacket], count: int) -> float:
-    """Seconds."""
+    """Seconds that decoding so many frames and finding their landmarks takes."""
     began = time.perf_counter()
     for packet in islice(packets, count):
         observer(packet)
@@ -152,7 +166,7 @@ def _observed(observer: Observer, packets: Iterator[FramePacket], count: int) ->
 
 
 def _repeated(path: Path) -> Iterator[FramePacket]:
-    """Its frames without end: it begins again, with times and numbers that go on."""
+    """The video's frames over and over, with times and numbers that run on."""
     number, shift, last = 0, 0.0, 0.0
     while True:
         with VideoReader(path) as reader:
@@ -164,26 +178,17 @@ def _repeated(path: Path) -> Iterator[FramePacket]:
 
 
 def _timed(packets: Iterator[FramePacket], milliseconds: list[float]) -> Iterator[FramePacket]:
-    """The same, with how long each took to come."""
-    while True:
-        began = time.perf_counter()
-        packet = next(packets, None)
-        if packet is None:
-            return
+    """The same packets; notes how long each took to come."""
+    began = time.perf_counter()
+    for packet in packets:
         milliseconds.append((time.perf_counter() - began) * 1000)
         yield packet
-
-
-def _note(stages: dict[str, list[float]], frame: AnalysedFrame, **seconds: float) -> None:
-    for name, value in seconds.items():
-        stages[name].append(value * 1000)
-    for name, value in frame.stage_ms.items():
-        stages[name].append(value)
+        began = time.perf_counter()
 
 
 def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
-    """One face at a time, from the same arrays to the raw output: as it runs live, and in torch as it is trained
-    (float32, eager), with as many threads, in turns."""
+    """One face at a time, from arrays to raw output: as it runs live, and in torch as it is trained (float32, eager),
+    in turns and with the same number of threads."""
     import torch
 
     from rtatl_core.models.backbone import to_tensor
@@ -201,18 +206,20 @@ def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
 
     def live() -> list[tuple[Float32, Float32]]:
         outputs = [runtime(*arrays) for arrays in given]
-        return [(one.intensity, one.occurrence) for one in outputs]
+        return [(output.intensity, output.occurrence) for output in outputs]
 
     @torch.inference_mode()
     def eager() -> list[tuple[Float32, Float32]]:
         outputs = [
             plain(to_tensor(torch.from_numpy(chips)), *map(torch.from_numpy, others)) for chips, *others in given
         ]
-        return [(one.intensity.numpy(), one.occurrence.numpy()) for one in outputs]
+        return [(output.intensity.numpy(), output.occurrence.numpy()) for output in outputs]
 
     ours, theirs = _fastest(live, eager)
-    read = [np.concatenate([card.calibration.read(*one)[0] for one in told()]) for told in (live, eager)]
-    difference = np.abs(read[0] - read[1])
+    live_aus, eager_aus = (
+        np.concatenate([card.calibration.read(*output)[0] for output in run()]) for run in (live, eager)
+    )
+    difference = np.abs(live_aus - eager_aus)
     return {
         "faces": len(faces),
         "live_ms": round(1000 * ours / len(faces), 3),
@@ -226,7 +233,7 @@ def _network_alone(wanted: Wanted, faces: list[AlignedFace]) -> dict[str, Any]:
 
 
 def _fastest(*runs: Callable[[], object]) -> list[float]:
-    """Seconds of each, in the fastest of rounds in which they take turns."""
+    """Seconds that each takes in its fastest round; they take turns."""
     seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(NETWORK_ROUNDS):
         for run, taken in zip(runs, seconds, strict=True):
@@ -268,14 +275,15 @@ def table(result: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
         if value is None:
             continue
         line = f"{title:<50} {value:>10.4g}"
-        earlier = _at(before, key) if before is not None else None
+        earlier = _at(before or {}, key)
         if earlier:
             line += f"   {value / earlier:5.2f} x before ({earlier:.4g})"
         lines.append(line)
     return "\n".join(lines)
 
 
-def _at(values: Mapping[str, Any] | None, key: str) -> float | None:
+def _at(values: Mapping[str, Any], key: str) -> float | None:
+    """The number at ``network.live_ms``; None where there is none."""
     found: Any = values
     for part in key.split("."):
         if not isinstance(found, Mapping) or part not in found:

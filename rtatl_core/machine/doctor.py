@@ -1,4 +1,4 @@
-"""``rtatl doctor``: what works on this machine, and the remedy for what does not. Changes nothing, opens no camera."""
+"""``rtatl doctor``: what works on this machine, and how to fix what does not. Changes nothing, opens no camera."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ FRAMES = 60
 LIVE_FPS = 25.0
 """What a camera needs at least."""
 LITTLE_DISK_GB = 2.0
+OPENCV_PACKAGES = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+"""All install cv2, so that two of them overwrite each other."""
 
 
 class State(StrEnum):
     GOOD = "good"
     LACKS = "lacks"
-    """Something optional is not there."""
+    """Something optional is missing."""
     BAD = "bad"
-    """The program, or what it is for, does not work like this."""
+    """The program, or something it is for, does not work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """One after the other, as they are found; a check that fails in an unforeseen way is a finding too."""
+    """Findings as they come; a check that fails unexpectedly is a finding too."""
     for what, check in CHECKS:
         try:
             yield from check()
@@ -58,14 +65,13 @@ def _versions() -> Iterator[Finding]:
     for line in _requirements():
         if finding := _unfit(line):
             yield finding
-    four = [f"opencv-{a}python{b}" for a in ("", "contrib-") for b in ("", "-headless")]
-    if len(found := [name for name in four if _version(name)]) > 1:
+    if len(found := [name for name in OPENCV_PACKAGES if _version(name)]) > 1:
         remedy = f"{PIP} uninstall -y {' '.join(found)}; then {how_to_install()}"
         yield Finding("OpenCV", State.BAD, f"{', '.join(found)} overwrite each other", remedy)
 
 
 def _requirements() -> Sequence[str]:
-    """What this program asks for, extras left out."""
+    """What this program requires, without its extras."""
     try:
         return [line for line in metadata.requires("au-desktop") or () if "extra ==" not in line]
     except metadata.PackageNotFoundError:  # a frozen program brings everything with it

@@ -12,7 +12,7 @@ import psutil
 from rtatl_core.handoffs import Float32
 
 RSS_MARKS_S = (20, 60)
-"""Memory is noted at these times as well: a leak shows between them."""
+"""Memory is also noted at these times: a leak shows between them."""
 
 
 class ProcessMeter:
@@ -67,7 +67,7 @@ STAGE_SAMPLES = 36_000
 
 
 class Recent:
-    """The last so many numbers in a block of memory of fixed size: a deque of floats would grow until it is full."""
+    """The last ``room`` numbers, in memory of fixed size: a deque would grow until it is full, and look like a leak."""
 
     def __init__(self, room: int) -> None:
         self._values = np.empty(room, np.float32)
@@ -86,7 +86,7 @@ class Recent:
 
 
 def stage_figures(stages: Mapping[str, Sequence[float] | Float32]) -> dict[str, dict[str, float]]:
-    """Milliseconds by stage -> {"observe": {"median_ms": .., "p95_ms": ..}, ...}; stages without any are left out."""
+    """Milliseconds by stage -> {"observe": {"median_ms": .., "p95_ms": ..}, ...}; those without values are left out."""
     return {
         name: {
             "median_ms": round(float(np.median(times)), 3),

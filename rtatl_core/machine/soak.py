@@ -1,9 +1,8 @@
-"""``rtatl soak``: the desktop program for hours, and what became of memory, handles, threads, delays and frames.
+"""``rtatl soak``: runs the desktop program for hours and reports its memory, handles, threads, delays and frames.
 
-The program itself runs, in a process of its own, on the demo clip, which begins again and again, recording all the
-while; with ``pace`` over 1 as fast as frames can be analysed. It writes a line of samples every 5 seconds
-(au_desktop/samples.py), so a run that dies leaves what it had. What grows is told by a straight line through the last
-half of the samples.
+The program runs in a process of its own and records all the while, on the demo clip, which repeats; with ``pace`` over
+1 as fast as frames can be analysed. It writes a line of samples every 5 seconds (au_desktop/samples.py), so a run that
+dies leaves what it had. Growth is the slope of a straight line through the last half of the samples.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,17 @@ from rtatl_core.machine import bench
 from rtatl_core.sessions.session import read_session
 
 FEW = 8
-"""Samples that a statement needs at least."""
+"""Fewest samples that can be judged."""
 MOST_GROWTH_MB_PER_HOUR = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     hours: float
-    """Of frames, not of waiting: with a pace of 4 they take a quarter of that."""
+    """Of frames: with a pace of 4 they take a quarter of that time."""
     pace: float = 1.0
     source: str = "demo"
-    """Or a camera. A video file plays once, and what comes after its end tells nothing."""
+    """Or a camera. A video file plays only once, and nothing is measured after its end."""
     model: str | None = None
     device: str = "auto"
 
@@ -50,35 +50,49 @@ def soak(wanted: Wanted, out: Path) -> dict[str, Any]:
     samples.unlink(missing_ok=True)
     stats.unlink(missing_ok=True)
     before = set((out / "session").glob("*"))
-    seconds = wanted.hours * 3600 / wanted.pace
-    with tempfile.TemporaryDirectory() as own:
-        command = [
-            *(sys.executable, "-m", "au_desktop", "--source", wanted.source, "--layers", "box,landmarks,regions,pose"),
-            *("--duration", f"{seconds:.1f}", "--pace", f"{wanted.pace:g}", "--record", str(out / "session")),
-            *("--samples", str(samples), "--stats", str(stats), "--settings", own, "--device", wanted.device),
-            *(("--model", wanted.model) if wanted.model else ()),
-        ]
-        environment = {"QT_QPA_PLATFORM": "offscreen"} | dict(os.environ) | {"PYTHONIOENCODING": "utf-8"}
-        done = subprocess.run(
-            command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
-    if done.returncode == 2:
-        raise InputError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the program refused")
-    if done.returncode or not stats.is_file():
-        raise AUError(f"the program ended with code {done.returncode}; its samples are in {samples}")
-    said = json.loads(stats.read_text(encoding="utf-8"))
-    captured = int(said["frames_captured"])
+    _run_program(wanted, out / "session", samples, stats)
+    figures = json.loads(stats.read_text(encoding="utf-8"))
     session = next(iter(set((out / "session").glob("*")) - before), None)
     result = judge(read_samples(samples)) | {
         "hours": wanted.hours,
         "pace": wanted.pace,
-        "stats": said,
-        "session": _session(session, captured) if session else None,
+        "stats": figures,
+        "session": _session(session, int(figures["frames_captured"])) if session else None,
         "machine": bench.machine(),
     }
     (out / "soak.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (out / "soak.md").write_text(markdown(result), encoding="utf-8")
     return result
+
+
+def _run_program(wanted: Wanted, session: Path, samples: Path, stats: Path) -> None:
+    """Runs the desktop program offscreen until it has written these files. Raises as ``soak``."""
+    with tempfile.TemporaryDirectory() as own:
+        options = {
+            "--source": wanted.source,
+            "--layers": "box,landmarks,regions,pose",
+            "--duration": f"{wanted.hours * 3600 / wanted.pace:.1f}",
+            "--pace": f"{wanted.pace:g}",
+            "--record": str(session),
+            "--samples": str(samples),
+            "--stats": str(stats),
+            "--settings": own,
+            "--device": wanted.device,
+        }
+        if wanted.model:
+            options["--model"] = wanted.model
+        done = subprocess.run(
+            [sys.executable, "-m", "au_desktop", *chain.from_iterable(options.items())],
+            env={"QT_QPA_PLATFORM": "offscreen"} | dict(os.environ) | {"PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    if done.returncode == 2:
+        raise InputError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the program refused")
+    if done.returncode or not stats.is_file():
+        raise AUError(f"the program ended with code {done.returncode}; its samples are in {samples}")
 
 
 def read_samples(path: Path) -> dict[str, Float64]:
@@ -94,7 +108,7 @@ def read_samples(path: Path) -> dict[str, Float64]:
 
 
 def judge(samples: Mapping[str, Float64]) -> dict[str, Any]:
-    """What the samples say; growth is per hour of the run, over its last half. Raises InputError for too few."""
+    """What the samples say; growth is per hour, over the last half of the run. Raises InputError for too few."""
     count = len(samples["seconds"])
     if count < FEW:
         raise InputError(f"{count} samples are too few to judge; let it run for a minute at least")
@@ -137,8 +151,8 @@ def _slope(hours: Float64, values: Float64) -> float:
 
 
 def _session(folder: Path, captured: int) -> dict[str, Any]:
-    """Whether the recording accounts for every frame. captured: how many there were, as the program counted them; more
-    may have come while it ended."""
+    """Whether the recording has a row for every frame. captured: frames that the program counted; more may have come
+    while it ended."""
     facts, columns = read_session(folder)
     numbers = np.unique(columns["frame"]).astype(int).tolist()
     last = max([captured, *numbers[-1:]])

@@ -1,1 +1,1 @@
-"""What runs a network: torch, ONNX Runtime, OpenVINO; and the graphs for the latter two."""
+"""What runs a network: torch, ONNX Runtime or OpenVINO; and the export of graphs for the latter two."""

@@ -38,7 +38,7 @@ OPSET = 17
 PARITY = 1e-3
 """Largest difference in raw intensity (1 = FACS 5), logits and flow between torch and ONNX Runtime that is accepted."""
 PATCH_PARITY = 3.0
-"""The same of recovered pixels, in grey levels."""
+"""The same for recovered pixels, in grey levels."""
 PARITY_INT8 = 0.15
 """Largest difference in calibrated intensity (0-5) that int8 may make, at the 99th percentile; docs/performance.md has
 what it makes of the default weights."""
@@ -70,12 +70,7 @@ def export_onnx(
     is not installed, SourceError for an unusable video, WeightsError when a graph answers differently; what was
     exported before then stays as it is.
     """
-    try:
-        import onnx  # noqa: F401 - torch's exporter asks for it
-    except ImportError as error:
-        raise InputError(f"exporting needs the package onnx; {how_to_install('export')}") from error
-    if openvino is not None and not openvino_package.is_installed():
-        raise InputError(f"OpenVINO's files need the package openvino; {how_to_install('openvino')}")
+    _require_packages(openvino=openvino is not None)
     loaded = load_model(model)
     path, network = loaded.card.path, loaded.network
     fold_batch_norms(network)
@@ -83,10 +78,10 @@ def export_onnx(
     judged_on = tuple(parity_on) or _DEMO
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         written = _write_graphs(Path(folder) / path.name, network)
-        parity: dict[str, Any] = {"precision": precision, "raw_difference": _largest_difference(loaded.card, written)}
-        if parity["raw_difference"] > PARITY:
-            difference = parity["raw_difference"]
+        difference = _largest_difference(loaded.card, written)
+        if difference > PARITY:
             raise WeightsError(f"the exported graph of {path.stem} differs from torch by {difference:.4f}; report this")
+        parity: dict[str, Any] = {"precision": precision, "raw_difference": difference}
         if precision == "int8":
             quantise(written["network"], faces(tuple(ranges_from) or _DEMO))
             parity |= _int8_parity(loaded.card, written, faces(judged_on))
@@ -103,6 +98,15 @@ def export_onnx(
     replace_file(path, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     read_card(path).graphs()
     return written["network"], parity
+
+
+def _require_packages(*, openvino: bool) -> None:
+    try:
+        import onnx  # noqa: F401 - torch's exporter asks for it
+    except ImportError as error:
+        raise InputError(f"exporting needs the package onnx; {how_to_install('export')}") from error
+    if openvino and not openvino_package.is_installed():
+        raise InputError(f"OpenVINO's files need the package openvino; {how_to_install('openvino')}")
 
 
 def _int8_parity(card: Card, graphs: dict[str, Path], faces: Sequence[Inputs]) -> dict[str, Any]:
@@ -156,7 +160,7 @@ def _answers(card: Card, runtime: Runtime, faces: Sequence[Inputs]) -> tuple[Flo
     """(n_faces, n_aus) calibrated intensity, and whether the AU is present."""
     raw = [runtime(*inputs) for inputs in faces]
     intensity, occurrence = card.calibration.read(
-        np.concatenate([said.intensity for said in raw]), np.concatenate([said.occurrence for said in raw])
+        np.concatenate([output.intensity for output in raw]), np.concatenate([output.occurrence for output in raw])
     )
     return intensity, occurrence > 0.5
 

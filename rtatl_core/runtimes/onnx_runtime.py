@@ -21,7 +21,7 @@ class Graph(Protocol):
 
     @property
     def inputs(self) -> Set[str]:
-        """Those that it has: without geometry stream no geometry, without comparison no reference."""
+        """Those of ``LIVE_INPUTS`` that it takes: a network may do without geometry or reference."""
         ...
 
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:

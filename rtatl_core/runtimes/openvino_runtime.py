@@ -1,15 +1,15 @@
 """The network live in OpenVINO, for CPUs that calculate in bfloat16: Intel Xeon with AMX (since 2023), AMD since Zen 4.
 Needs the extra ``openvino``; reads the graphs that ``rtatl export`` wrote. Knows no torch.
 
-What the picture enters is computed in bfloat16, what only landmarks enter in float32: places on the face are told to
-less than a pixel, and a face is compared with the person's own; the difference of two nearly equal numbers does not
-survive eight bits.
+Whatever depends on the picture is computed in bfloat16, and what depends on landmarks alone in float32: landmarks are
+finer than a pixel, and a face is compared with the same person's earlier ones; the small difference of two nearly equal
+numbers does not survive eight bits.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class WholeRuntime(OnnxRuntime):
 
 
 def can_compute(precision: str) -> bool:
-    """f32 or bf16, whether by itself or imitated."""
+    """Whether OpenVINO runs ``precision`` (f32 or bf16) on this CPU, natively or emulated."""
     return precision.upper().replace("F32", "FP32") in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -77,8 +77,8 @@ class WholeGraph:
 
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
         """See ``Graph``."""
-        told = self._request.infer(dict(given), share_inputs=True)
-        return [told[output].copy() for output in self._request.model_outputs]
+        results = self._request.infer(dict(given), share_inputs=True)
+        return [results[output].copy() for output in self._request.model_outputs]
 
 
 class SplitGraph:
@@ -87,10 +87,10 @@ class SplitGraph:
     def __init__(self, file: Path, threads: int) -> None:
         model = core().read_model(file)
         self.inputs: Set[str] = frozenset(given.any_name for given in model.inputs)
-        outputs = [told.any_name for told in model.outputs]
+        outputs = [output.any_name for output in model.outputs]
         model.reshape({given.any_name: _of_one_face(given) for given in model.inputs})
         self._parts: list[tuple[Any, dict[str, Any]]] = []
-        """Each with its memory for the inputs that it takes from outside."""
+        """Each part's request, and its memory for those inputs of the whole graph that it takes."""
         known: dict[str, Any] = {}
         for part, precision in _split(model):
             request = _compile(part, precision if has_bfloat16() else "f32", threads)
@@ -99,8 +99,8 @@ class SplitGraph:
                     request.set_tensor(taken, known[taken.any_name])
             outside = [taken for taken in request.model_inputs if taken.any_name in self.inputs]
             self._parts.append((request, {taken.any_name: request.get_tensor(taken).data for taken in outside}))
-            known |= {told.any_name: request.get_tensor(told) for told in request.model_outputs}
-        self._told = [known[name].data for name in outputs]
+            known |= {output.any_name: request.get_tensor(output) for output in request.model_outputs}
+        self._outputs = [known[name].data for name in outputs]
 
     def __call__(self, given: Mapping[str, UInt8 | Float32]) -> list[Any]:
         """As of the whole graph: each input of n faces -> its outputs of n faces, in order."""
@@ -115,7 +115,7 @@ class SplitGraph:
             for name, memory in taken.items():
                 memory[:] = given[name]
             request.infer(share_outputs=True)
-        return [array.copy() for array in self._told]
+        return [array.copy() for array in self._outputs]
 
 
 def _compile(model: Any, precision: str, threads: int) -> Any:
@@ -128,8 +128,8 @@ def _of_one_face(given: Any) -> list[int]:
 
 
 def _split(model: Any) -> list[tuple[Any, str]]:
-    """Graph -> its parts that compute anything, and how they do. What one hands to another carries the same name on
-    both sides."""
+    """Graph -> its parts that compute anything, with their precision. What one part hands to another has the same name
+    in both."""
     from openvino import opset15 as ops
     from openvino.passes import ConstantFolding, Manager
 
@@ -147,25 +147,19 @@ def _split(model: Any) -> list[tuple[Any, str]]:
             continue
         is_input = node.get_type_name() == "Parameter"
         for output in node.outputs():
-            leaves = False
-            for part in range(len(PARTS)):
-                takers = [taker for taker in output.get_target_inputs() if _place(taker, belongs) == part]
-                if not takers or (part == own and not is_input):
-                    continue
-                entrance = ops.parameter(output.get_shape(), output.get_element_type())
-                entrance.output(0).set_names({output.any_name})
-                for taker in takers:
-                    taker.replace_source_output(entrance.output(0))
-                entrances[part].append(entrance)
-                leaves = not is_input
-            if leaves:
+            takers = _takers_by_part(output, belongs)
+            if not is_input:
+                takers.pop(own, None)
+            for part, of_part in takers.items():
+                entrances[part].append(_entrance(output, of_part))
+            if takers and not is_input:
                 exits[own].append(ops.result(output))
     parts = zip(exits, entrances, PARTS, strict=True)
-    return [(openvino().Model(told, taken), precision) for told, taken, (_, precision) in parts if told]
+    return [(openvino().Model(results, inputs), precision) for results, inputs, (_, precision) in parts if results]
 
 
 def _parts_of(model: Any) -> dict[str, int]:
-    """Nodes that depend on any input -> index of their part; an input itself counts to the first that may know it."""
+    """Nodes that depend on any input -> index of their part; an input belongs to the first part that may use it."""
     enters: dict[str, frozenset[str]] = {}
     for node in model.get_ordered_ops():
         name = node.get_friendly_name()
@@ -181,7 +175,23 @@ def _parts_of(model: Any) -> dict[str, int]:
     }
 
 
-def _place(taker: Any, belongs: Mapping[str, int]) -> int | None:
-    """Part of the node behind that entrance; None of a result, which leaves with what it tells."""
-    node = taker.get_node()
-    return None if node.get_type_name() == "Result" else belongs[node.get_friendly_name()]
+def _takers_by_part(output: Any, belongs: Mapping[str, int]) -> dict[int, list[Any]]:
+    """Index of a part -> the inputs of its nodes that take this output. Results are left out: they stay with the node
+    they show."""
+    takers: dict[int, list[Any]] = {}
+    for taker in output.get_target_inputs():
+        node = taker.get_node()
+        if node.get_type_name() != "Result":
+            takers.setdefault(belongs[node.get_friendly_name()], []).append(taker)
+    return dict(sorted(takers.items()))
+
+
+def _entrance(output: Any, takers: Sequence[Any]) -> Any:
+    """A new parameter of the output's name and shape, from which these inputs take from now on."""
+    from openvino import opset15 as ops
+
+    entrance = ops.parameter(output.get_shape(), output.get_element_type())
+    entrance.output(0).set_names({output.any_name})
+    for taker in takers:
+        taker.replace_source_output(entrance.output(0))
+    return entrance

@@ -81,16 +81,8 @@ def quantise(graph: Path, faces: Sequence[Inputs]) -> None:
             prepared = Path(place) / "prepared.onnx"
             quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)
             model = onnx.load(str(prepared))
-            weights = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
-            convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-            if any(
-                attribute.name == "group" and attribute.i > 1 for node in convolutions for attribute in node.attribute
-            ):
-                convolutions = []  # depthwise ones are so light that packing and unpacking takes longer than they
-            # one matrix for each AU; ONNX Runtime takes a single scale for all of them
-            products = [
-                node for node in model.graph.node if node.op_type == "MatMul" and weights.get(node.input[1]) == 3
-            ]
+            convolutions, products = _convolutions(model.graph), _token_products(model.graph)
+            # ONNX Runtime takes a single scale for the matrices of all AUs
             one_scale = {"quant_type": QuantType.QInt8, "symmetric": True, "reduce_range": True}
             quantize_static(
                 str(prepared),
@@ -102,8 +94,21 @@ def quantise(graph: Path, faces: Sequence[Inputs]) -> None:
                 per_channel=True,
                 reduce_range=True,
                 op_types_to_quantize=["Conv", "MatMul"],
-                nodes_to_quantize=[node.name for node in (*convolutions, *products)],
+                nodes_to_quantize=[node.name for node in convolutions + products],
                 extra_options={"TensorQuantOverrides": {node.input[1]: [one_scale] for node in products}},
             )
     finally:
         root.setLevel(level)
+
+
+def _convolutions(graph: Any) -> list[Any]:
+    """All, or none where any is depthwise: those are so light that packing and unpacking takes longer than they do."""
+    found = [node for node in graph.node if node.op_type == "Conv"]
+    groups = [attribute.i for node in found for attribute in node.attribute if attribute.name == "group"]
+    return [] if any(count > 1 for count in groups) else found
+
+
+def _token_products(graph: Any) -> list[Any]:
+    """Products of the region tokens with a matrix for each AU, so with weights of three axes."""
+    axes = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+    return [node for node in graph.node if node.op_type == "MatMul" and axes.get(node.input[1]) == 3]

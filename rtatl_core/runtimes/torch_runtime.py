@@ -113,5 +113,5 @@ class TorchRuntime:
         intensity, occurrence, coarse, _, *sides = self._network(*inputs)
         flow = self._decoders.flow(coarse) if want_flow else None
         patches = self._decoders.patches(*inputs[:3]) if want_patches else None
-        told = sides[0].cpu().numpy() if sides else None
-        return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), told, flow, patches)
+        left_right = sides[0].cpu().numpy() if sides else None
+        return Outputs(intensity.cpu().numpy(), occurrence.cpu().numpy(), left_right, flow, patches)

@@ -167,7 +167,7 @@ def test_a_video_that_was_cut_off_is_not_complete(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("smoothing", ["nan", "inf", "-1", "much"])
-def test_a_smoothing_that_is_none_is_refused(
+def test_a_smoothing_that_is_no_duration_is_refused(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], smoothing: str
 ) -> None:
     with pytest.raises(SystemExit) as refused:
@@ -299,4 +299,4 @@ def test_a_flag_that_the_kind_would_not_use_is_refused(
     flag: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prepare", "videos", "--root", str(tmp_path), "--out", str(tmp_path / "x"), *flag]) == 2
-    assert f"{flag[0]} is of prepare " in capsys.readouterr().err
+    assert f"{flag[0]} is only for prepare " in capsys.readouterr().err

@@ -145,7 +145,7 @@ def test_another_engine_within_a_source_goes_on_with_the_ids(engine: Engine) -> 
 
 
 @pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])
-def test_a_smoothing_that_is_none_is_refused(engine: Engine, seconds: float) -> None:
+def test_a_smoothing_that_is_no_duration_is_refused(engine: Engine, seconds: float) -> None:
     before = engine.smoothing_s
     with pytest.raises(InputError, match="smoothing cannot be"):
         engine.smoothing_s = seconds

@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from au_desktop.sources import SourceSpec
-from au_desktop.ui.drops import understood
+from au_desktop.ui.drops import file_to_open
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.hands import live, press
 
@@ -107,18 +107,18 @@ def test_the_command_names_the_folders_and_their_signs_do_no_harm(
     paths = [Path("/home/a/my $tudy/1.mp4"), Path("/mnt/b/2.mp4"), Path("/mnt/b/3.mp4")]
     monkeypatch.setattr(sys, "platform", "linux")
     rtatl = tmp_path / "rtatl"
-    assert understood(paths).told.endswith(f" with: {rtatl} analyze '/home/a/my $tudy' /mnt/b --out sessions")
-    told = understood([*paths, Path("/srv/4.mp4")]).told
+    assert file_to_open(paths).message.endswith(f" with: {rtatl} analyze '/home/a/my $tudy' /mnt/b --out sessions")
+    told = file_to_open([*paths, Path("/srv/4.mp4")]).message
     assert told.endswith(f"; use {rtatl} analyze, which takes files and folders.")
     monkeypatch.setattr(sys, "platform", "win32")
-    told = understood(paths).told
+    told = file_to_open(paths).message
     assert told.endswith(f' with: {rtatl}.exe analyze "{paths[0].parent}" {paths[1].parent} --out sessions')
 
 
 def test_a_program_without_the_command_names_who_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     for paths in ([tmp_path], [tmp_path / "1.mp4", tmp_path / "2.mp4"], [Path(f"/{i}/1.mp4") for i in range(5)]):
-        told = understood(paths).told
+        told = file_to_open(paths).message
         assert told.endswith(
             "; folders are for rtatl analyze, which comes with an installation from source (README, Start)."
         )

@@ -129,7 +129,7 @@ def test_what_waits_of_a_file_is_still_to_be_played_and_so_recorded(
     assert numbers == list(range(shown + 1, shown + 1 + len(numbers)))
 
 
-def test_a_frame_of_a_file_is_in_one_recording_though_both_met_in_a_load(
+def test_two_recordings_while_a_model_loads_share_no_frame_and_miss_none(
     play: Any, loading: Loading, tmp_path: Path
 ) -> None:
     pipeline = play(FILE)

@@ -30,7 +30,7 @@ def live(number: int, fps: float = 40) -> FramePacket:
     return FramePacket(picture((8, 6)), number, number / 10, 100 + number / fps)
 
 
-def test_a_live_box_bears_a_short_moment_without_a_reader() -> None:
+def test_a_live_box_loses_nothing_while_its_reader_pauses_briefly() -> None:
     box = FrameBox(live=True)
     for number in range(1, 6):  # 0.1 s
         box.put(live(number))
@@ -156,7 +156,7 @@ def test_take_waits_no_longer_than_it_may() -> None:
     assert 0.04 < time.monotonic() - began < 1
 
 
-def test_a_look_at_what_waits_forgets_no_frame_and_takes_none() -> None:
+def test_looking_at_the_waiting_frames_takes_and_forgets_none() -> None:
     box = FrameBox(live=False, room=3)
     assert box.waiting() is None
     box.put(packet(1))
@@ -175,7 +175,7 @@ def test_a_look_at_what_waits_forgets_no_frame_and_takes_none() -> None:
     assert (second.packet.number, second.dropped) == (3, ((2, 0.2),))
 
 
-def test_a_look_tells_of_frames_given_up_for_newer_ones() -> None:
+def test_waiting_frames_come_with_those_given_up_before_them() -> None:
     box = FrameBox(live=True)
     for number in range(1, 31):
         box.put(live(number))

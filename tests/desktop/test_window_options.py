@@ -67,7 +67,7 @@ def test_keys_of_a_recording_act_while_the_settings_are_open(make_desk: MakeDesk
     assert "marker" in (folder / "events.csv").read_text()
 
 
-def test_a_smoothing_that_is_passed_by_is_not_noted(make_desk: MakeDesk) -> None:
+def test_smoothing_values_that_the_slider_only_passes_are_not_recorded(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     press(desk, Qt.Key.Key_R)
     wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows > 2)
@@ -133,7 +133,7 @@ def test_the_settings_stay_on_the_screen(make_desk: MakeDesk) -> None:
         window.options.close()
 
 
-def test_an_address_is_taken_with_its_switch_or_said_to_be_none(make_desk: MakeDesk) -> None:
+def test_an_address_is_taken_over_with_its_switch_or_refused(make_desk: MakeDesk) -> None:
     desk = make_desk()
     options = desk.window.options
     QTest.mouseClick(desk.window.top.options, LEFT)

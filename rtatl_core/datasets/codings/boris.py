@@ -81,7 +81,7 @@ def _add(draft: Draft, record: Record, onset: float, offset: float) -> None:
 
 
 def _strength(draft: Draft, record: Record) -> tuple[float, float]:
-    """The intensity among the modifiers. Modifiers that are none are counted as ignored."""
+    """The intensity among the modifiers. Other modifiers are counted as ignored."""
     strength = (math.nan, 1.0)
     for modifier in _modifiers(record):
         try:

@@ -156,6 +156,7 @@ class Draft:
 
     @property
     def person(self) -> str:
+        """The subject, or the video's name where none is written."""
         return self.subject or stem(self.video or self.first.path.name)
 
     def knows(self, au: int, label: str) -> bool:

@@ -35,9 +35,11 @@ class _Layout:
     begin: int
     end: int
     value: int
-    """First column behind the times."""
+    """The first column after the times."""
     unit_s: float
+    """Seconds in one unit of the times."""
     clock: bool
+    """The times are written hh:mm:ss.ms."""
 
     def times(self, row: Row) -> tuple[float, float]:
         return seconds(row.cells[self.begin]) * self.unit_s, seconds(row.cells[self.end]) * self.unit_s
@@ -46,16 +48,16 @@ class _Layout:
 def read_elan(rows: Sequence[Row]) -> Drafts | None:
     """None when the rows are no ELAN export."""
     lines = list(_sections(rows))
-    body = [row for row, _ in lines]
-    header = next((row for row in body[:1] if _is_header(row)), None)
+    header = lines[0][0] if lines and _is_header(lines[0][0]) else None
     data = [(row, video) for row, video in lines if row is not header]
-    signed = header is not None and any(_TITLE.search(cell) for cell in header.cells)
-    signed = signed or any(row.cells[0].startswith("#") for row in rows)
-    named = any(_TIER.match(row.cells[0]) and parse_codes(row.cells[0]) for row in body)
     if not data:
         return None
-    layout = _layout([row for row, _ in data], complain=signed or named)
-    if layout is None or not (signed or named or layout.clock):
+    has_titles = header is not None and any(_TITLE.search(cell) for cell in header.cells)
+    has_comments = any(row.cells[0].startswith("#") for row in rows)
+    names_aus = any(_TIER.match(row.cells[0]) and parse_codes(row.cells[0]) for row, _ in lines)
+    looks_like_elan = has_titles or has_comments or names_aus
+    layout = _layout([row for row, _ in data], complain=looks_like_elan)
+    if layout is None or not (looks_like_elan or layout.clock):
         return None
     if layout.begin == 0 and header is None:
         raise data[0][0].error("the names of the tiers are missing; export again with tier names")
@@ -104,7 +106,7 @@ def _strength(row: Row, au: int, value: str) -> tuple[float, float]:
 
 
 def _sections(rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
-    """Each row that is no comment, with the video that the comments above it name (empty without)."""
+    """The rows that are not comments, each with the video that the comments above it name; empty where none does."""
     video, in_comments = "", False
     for row in rows:
         text = row.cells[0]
@@ -132,20 +134,20 @@ def _is_header(row: Row) -> bool:
 
 
 def _layout(rows: Sequence[Row], complain: bool) -> _Layout | None:
-    """Where the times stand: begin is never after end, and a duration is their difference."""
+    """Where the times stand: begin is never after end, and a duration is their difference. Each is written in ``step``
+    formats, in columns side by side. ``complain``: raises RecipeError where None would be returned."""
     for pattern, unit_s in ((_CLOCK, 1.0), (_DECIMAL, 1.0), (_WHOLE, 0.001)):
         columns = _time_columns(rows, pattern)
-        pairs = [
-            (j - i, i, j)
-            for i in columns
-            for j in columns
-            if i < j and all(b <= e for b, e in zip(columns[i], columns[j], strict=True))
-        ]
-        durations = [pair for pair in pairs if _is_duration(columns, *pair[1:], unit_s)]
-        nearest = [pair for pair in pairs if pair[0] == min(pairs)[0]]
-        if durations:
-            step, begin, end = min(durations)
-            return _Layout(begin, end, begin + 3 * step, unit_s, pattern is _CLOCK)
+        pairs = sorted(
+            (end - begin, begin, end)
+            for begin in columns
+            for end in columns
+            if begin < end and all(b <= e for b, e in zip(columns[begin], columns[end], strict=True))
+        )
+        for step, begin, end in pairs:
+            if _is_duration(columns, begin, end, unit_s):
+                return _Layout(begin, end, begin + 3 * step, unit_s, pattern is _CLOCK)
+        nearest = [pair for pair in pairs if pair[0] == pairs[0][0]]
         if len(nearest) == 1:
             step, begin, end = nearest[0]
             return _Layout(begin, end, begin + 2 * step, unit_s, pattern is _CLOCK)
@@ -169,8 +171,9 @@ def _time_columns(rows: Sequence[Row], pattern: re.Pattern[str]) -> dict[int, li
 
 
 def _is_duration(columns: dict[int, list[float]], begin: int, end: int, unit_s: float) -> bool:
-    third = columns.get(2 * end - begin)
-    if third is None:
+    """Whether the column after begin and end, at the same distance, holds their difference."""
+    durations = columns.get(2 * end - begin)
+    if durations is None:
         return False
-    times = zip(columns[begin], columns[end], third, strict=True)
+    times = zip(columns[begin], columns[end], durations, strict=True)
     return all(abs(e - b - d) * unit_s < 0.002 for b, e, d in times)

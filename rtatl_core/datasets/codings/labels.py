@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rtatl_core.facs import INTENSITY_LETTERS, MAX_INTENSITY
 
 OCCURS_FROM = 1.0
-"""Intensity from which on an AU counts as present where the coder gave no occurrence: A, a trace."""
+"""Where the coder gave no occurrence, an AU of at least this intensity counts as present: A, a trace."""
 
 NOT_CODED = frozenset({"9", "NA", "NAN"})
 """Written where the coder could not tell, as DISFA, BP4D and spreadsheets do; compared in capitals."""

@@ -14,7 +14,7 @@ from rtatl_core.facs import ACTION_UNITS
 _AU_COLUMN = re.compile(r"(au)?[ _-]?(?P<au>\d{1,2})(_(?P<kind>[rc]))?")
 _LIKE_AU = re.compile(r"(au)?[ _-]?\d")
 _MEASURE = re.compile(r"\d{3,}|\d+[.,:]\d")
-"""A time, which is no heading: a row of ELAN whose tier is called ``time`` is no header."""
+"""A time or a frame's number. A row that holds one is no header, even if ELAN's tier in it is called ``time``."""
 _WHOLE = re.compile(r"\d{1,9}([.,]0)?", re.ASCII)
 """Not 1,250 nor 1.250, which may be a thousand or one."""
 _FRAME_COLUMNS = {"video", "subject", "frame", "time"}

@@ -34,7 +34,7 @@ def read_codings(path: Path) -> list[VideoCoding]:
                 before = drafts[key].first.path.name
                 raise draft.first.error(f"{draft.video or file.stem} is coded in {before} already; keep one of them")
             drafts[key] = draft
-    _apply(listings, drafts)
+    _settle_coded_aus(drafts, listings)
     aus = tuple(sorted({au for draft in drafts.values() for au in draft.coded}))
     if not aus:
         names = sorted({name for draft in drafts.values() for name in draft.ignored})
@@ -45,8 +45,8 @@ def read_codings(path: Path) -> list[VideoCoding]:
 
 
 def _settle_subjects(drafts: Collection[Draft]) -> None:
-    """Videos without a subject are of a person each. Raises RecipeError for one person written in two ways, who might
-    train under one name and test under the other."""
+    """Takes each video without a subject for a person of its own. Raises RecipeError for a person written in two ways,
+    who might train under one name and test under the other."""
     unsaid = Counter(draft.person for draft in drafts if not draft.subject)
     written: dict[str, Draft] = {}
     for draft in drafts:
@@ -97,8 +97,8 @@ def _read(file: Path) -> Drafts | list[Listing]:
     return found
 
 
-def _apply(listings: Sequence[Listing], drafts: dict[str, Draft]) -> None:
-    """Settle which AUs were looked for in each video that is coded by events."""
+def _settle_coded_aus(drafts: dict[str, Draft], listings: Sequence[Listing]) -> None:
+    """Settles which AUs were looked for in each video that is coded by events."""
     by_video: dict[str, Listing] = {}
     for listing in listings:
         key = video_key(listing.video)

@@ -1,4 +1,4 @@
-"""Text files of rows and columns, whoever wrote them: encodings, separators, and where in the file a row stands."""
+"""Tables in text files, whichever program wrote them: encodings, separators, and the line that each row stands in."""
 
 from __future__ import annotations
 

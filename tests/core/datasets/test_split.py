@@ -215,7 +215,7 @@ def test_the_other_camera_shows_the_same_person(tmp_path: Path) -> None:
         assert set(data.unlabelled[-1].store.subjects[data.unlabelled[-1].rows]) == {"v1"}
 
 
-def test_a_beginning_from_nobody_is_refused(folders: Path, tmp_path: Path) -> None:
+def test_a_training_set_without_anybody_is_refused(folders: Path, tmp_path: Path) -> None:
     judge = write_clips(tmp_path / "judge", name="s", teacher=True)
     config = DataConfig(unlabelled=(str(folders / "clips"),), aus=(12,), selection=str(judge))
     with pytest.raises(RecipeError, match=r"nobody is left to train on: everybody in data\.unlabelled is in"):
@@ -252,7 +252,7 @@ def test_who_judges_is_not_trained_on_with_codes_or_without(folders: Path, tmp_p
     assert not {"s0", "s1"} & set(data.subjects)
 
 
-def test_an_au_that_nobody_who_trains_shows_codes_of_is_named(folders: Path, tmp_path: Path) -> None:
+def test_an_au_without_codes_in_the_training_set_is_named(folders: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     shutil.copytree(folders / "labelled", few)
     part = few / "parts" / "all"

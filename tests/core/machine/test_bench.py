@@ -42,6 +42,6 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.
     assert "name another place" in said
 
 
-def test_a_video_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_missing_video_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no file .*gone\.mp4"):
         bench(Wanted(source=str(tmp_path / "gone.mp4")))

@@ -123,6 +123,6 @@ def test_elan_exports_that_cannot_be_read_right_are_refused(tmp_path: Path, text
     assert problem in str(caught.value)
 
 
-def test_a_number_too_long_for_a_time_is_none(tmp_path: Path) -> None:
+def test_a_number_too_long_for_a_time_is_not_taken_for_one(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no begin and end of annotations"):
         read(tmp_path, f"AU12\t\t0.5\t{'9' * 400}.5\tC\n")
