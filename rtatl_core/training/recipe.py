@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rtatl_core.datasets.augment import AugmentConfig
-from rtatl_core.datasets.split import DataConfig
+from rtatl_core.datasets.config import DataConfig
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.limits import FROM_0, FROM_1, OVER_0, Limit, require_within

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from rtatl_core.datasets.chips import ChipStore
+from rtatl_core.datasets.config import DataConfig
 from rtatl_core.datasets.protocols import test_subjects as subjects_of
-from rtatl_core.datasets.split import DataConfig, only_aus, split
+from rtatl_core.datasets.split import only_aus, split
 from rtatl_core.errors import RecipeError
 from tests.core.stores import AUS, write_clips, write_labelled
 
