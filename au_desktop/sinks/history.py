@@ -90,10 +90,10 @@ class History:
         return row
 
     def _make_room(self, shown: Set[int]) -> None:
-        """The face that was away longest goes, but none that is in the frame."""
-        if len(self._values) >= MOST_FACES:
-            oldest = min(self._last_seen.keys() - shown, key=self._last_seen.__getitem__)
-            del self._values[oldest], self._last_seen[oldest]
+        """Faces that were away longest go, but none that is in the frame, however many those are."""
+        away = sorted(self._last_seen.keys() - shown, key=self._last_seen.__getitem__)
+        for face_id in away[: max(0, len(self._values) + 1 - MOST_FACES)]:
+            del self._values[face_id], self._last_seen[face_id]
 
     def _forget(self) -> None:
         self._values.clear()

@@ -120,6 +120,10 @@ def test_a_newcomer_costs_nobody_who_is_there_a_curve() -> None:
     history.append(frame(1.0, ids=(most, *range(most - 1))))  # the largest, so it comes first; the last one left
     lengths = [len(history.curves(face, 60)[0]) for face in range(most + 1)]
     assert lengths == [31] * (most - 1) + [0, 1]
+    history.append(frame(1.1, ids=tuple(range(most + 2))))
+    assert faces(history) == tuple(range(most + 2)), "all that are there"
+    history.append(frame(1.2, ids=(most + 2,)))
+    assert len(faces(history)) == most
 
 
 def test_a_face_is_forgotten_once_it_left_the_window() -> None:
