@@ -28,6 +28,8 @@ from rtatl_core.sessions.session import read_session
 
 FEW = 8
 """Fewest samples that can be judged."""
+HOUR_FRAMES = 90_000
+"""An hour of the demo clip, which has 25 frames per second: growth is told per hour of frames, as ``Wanted.hours``."""
 MOST_GROWTH_MB_PER_HOUR = 1.0
 
 
@@ -108,12 +110,13 @@ def read_samples(path: Path) -> dict[str, Float64]:
 
 
 def judge(samples: Mapping[str, Float64]) -> dict[str, Any]:
-    """What the samples say; growth is per hour, over the last half of the run. Raises InputError for too few."""
+    """What the samples say; growth is per hour of frames, over the last half of the run. Raises InputError for too
+    few."""
     count = len(samples["seconds"])
     if count < FEW:
         raise InputError(f"{count} samples are too few to judge; let it run for a minute at least")
     half = {name: values[count // 2 :] for name, values in samples.items()}
-    hours = half["seconds"] / 3600
+    hours = half["captured"] / HOUR_FRAMES
     quarter = max(1, count // 4)
     delays = samples["delay_ms"]
     growth = {name: _slope(hours, half[name]) for name in ("rss_mb", "handles", "threads")}
@@ -124,6 +127,7 @@ def judge(samples: Mapping[str, Float64]) -> dict[str, Any]:
         "rss_mb": {
             "first": round(float(samples["rss_mb"][0]), 1),
             "half": round(float(half["rss_mb"][0]), 1),
+            "half_range": [round(float(edge), 1) for edge in (half["rss_mb"].min(), half["rss_mb"].max())],
             "last": round(float(samples["rss_mb"][-1]), 1),
             "most": round(float(samples["rss_mb"].max()), 1),
         },
@@ -147,6 +151,9 @@ def _median(values: Float64) -> float | None:
 
 
 def _slope(hours: Float64, values: Float64) -> float:
+    """0 where nothing went on."""
+    if np.ptp(hours) == 0:
+        return 0.0
     return float(np.polyfit(hours - hours.mean(), values, 1)[0])
 
 
@@ -161,16 +168,17 @@ def _session(folder: Path, captured: int) -> dict[str, Any]:
 
 def markdown(result: Mapping[str, Any]) -> str:
     growth, memory, delay, session = (result[name] for name in ("growth_per_hour", "rss_mb", "delay_ms", "session"))
-    frames, machine = result["frames"], result["machine"]
+    frames, machine, (least, most) = result["frames"], result["machine"], memory["half_range"]
     lines = [
         f"# {result['hours']:g} hours at {result['pace']:g} times the pace",
         "",
         f"{frames['captured']:,} frames captured, {frames['analysed']:,} analysed, {frames['dropped']:,} dropped, in "
         f"{result['seconds'] / 60:.0f} minutes. {machine['cores']} cores, {machine['processor']}.",
         "",
-        "| | first | last | growth per hour over the last half |",
+        f"| | first | last | growth per hour ({HOUR_FRAMES:,} frames) over the last half |",
         "| --- | --- | --- | --- |",
-        f"| memory, MB | {memory['first']} | {memory['last']} (most {memory['most']}) | {growth['rss_mb']:+.2f} |",
+        f"| memory, MB | {memory['first']} | {memory['last']} ({least} to {most} in that half) "
+        f"| {growth['rss_mb']:+.2f} |",
         f"| handles | {result['handles'][0]} | {result['handles'][1]} | {growth['handles']:+.2f} |",
         f"| threads | {result['threads'][0]} | {result['threads'][1]} | {growth['threads']:+.2f} |",
         f"| delay to the screen, ms | {delay['first_quarter']} | {delay['last_quarter']} (most {delay['most']}) | |",

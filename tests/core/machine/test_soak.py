@@ -17,7 +17,7 @@ from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
 
 
-def samples(leak_mb_per_hour: float = 0.0, handles_per_hour: float = 0.0) -> dict[str, np.ndarray]:
+def samples(leak_mb_per_hour: float = 0.0, handles_per_hour: float = 0.0, pace: int = 1) -> dict[str, np.ndarray]:
     """Two hours, a line every 5 s; memory warms up in the first minutes and wobbles by a megabyte."""
     seconds = np.arange(0, 7200, 5.0)
     rng = np.random.default_rng(0)
@@ -27,8 +27,8 @@ def samples(leak_mb_per_hour: float = 0.0, handles_per_hour: float = 0.0) -> dic
         "rss_mb": warm + rng.normal(0, 1, len(seconds)) + leak_mb_per_hour * seconds / 3600,
         "handles": 40 + np.floor(handles_per_hour * seconds / 3600),
         "threads": np.full(len(seconds), 21.0),
-        "captured": np.round(30 * seconds),
-        "analysed": np.round(30 * seconds) - 3,
+        "captured": np.round(25 * pace * seconds),
+        "analysed": np.round(25 * pace * seconds) - 3,
         "dropped": np.full(len(seconds), 3.0),
         "delay_ms": np.where(seconds < 10, np.nan, 25.0),
     }
@@ -38,10 +38,12 @@ def test_warming_up_is_no_leak_and_a_leak_is() -> None:
     calm = judge(samples())
     assert calm["steady"]
     assert abs(calm["growth_per_hour"]["rss_mb"]) < 0.5
-    assert calm["frames"] == {"captured": 215850, "analysed": 215847, "dropped": 3}
+    assert calm["frames"] == {"captured": 179875, "analysed": 179872, "dropped": 3}
     leaking = judge(samples(leak_mb_per_hour=12))
     assert leaking["growth_per_hour"]["rss_mb"] == pytest.approx(12, abs=0.5)
     assert not leaking["steady"]
+    hurried = judge(samples(leak_mb_per_hour=12, pace=4))
+    assert hurried["growth_per_hour"]["rss_mb"] == pytest.approx(3, abs=0.2), "an hour of frames took a quarter of one"
     assert not judge(samples(handles_per_hour=30))["steady"]
 
 
