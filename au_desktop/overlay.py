@@ -106,6 +106,7 @@ LABEL_EDGE_PX = 16.0
 TAG_PX = 108.0
 """Width on the screen of a box's tag, with air."""
 TAG_HEIGHT_PX = 22.0
+"""Its height, with air."""
 FLOW_CELLS = 13
 FLOW_GAIN = 4.0
 """Arrows are drawn that many times longer than the motion, which is a few percent of the face."""

@@ -138,12 +138,16 @@ class Engine:
         raise; a SourceError comes after the results of all packets before it. Whoever stops before the end closes this
         generator before the source."""
         source = iter(packets)
-        with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second, ThreadPoolExecutor(1) as third:
+        with (
+            ThreadPoolExecutor(1, "decode") as decode,
+            ThreadPoolExecutor(1, "observe") as observe,
+            ThreadPoolExecutor(1, "analyse") as analyse,
+        ):
 
             def begin() -> tuple[Future[FramePacket], Future[AnalysedFrame]]:
-                decoded = first.submit(next, source)
-                observed = second.submit(lambda: self.observe(decoded.result()))
-                return decoded, third.submit(lambda: self.analyse(observed.result(), decoded.result().lost))
+                decoded = decode.submit(next, source)
+                observed = observe.submit(lambda: self.observe(decoded.result()))
+                return decoded, analyse.submit(lambda: self.analyse(observed.result(), decoded.result().lost))
 
             under_way = deque(begin() for _ in range(IN_FLIGHT))
             while True:

@@ -39,7 +39,7 @@ from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.bootstrap import mean_known
 from rtatl_core.evaluation.metrics import pcc, rounded
-from rtatl_core.evaluation.rated import FEW, TURNS, against_ratings, against_ratings_by_group
+from rtatl_core.evaluation.rated import FEW, STILL, TURNS, against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import in_time, read_store
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket
@@ -207,7 +207,7 @@ def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     result = {}
     for j, au in enumerate(aus):
         table = np.concatenate([_about_clips(one, _calm(one, au), j) for one in reads])
-        if len(table) >= FEW and table[:, 0].std() > 1e-6:
+        if len(table) >= FEW and table[:, 0].std() >= STILL:
             result[au_label(au)] = {
                 name: rounded(pcc(table[:, 0], turn), 2) for name, turn in zip(TURNS, table.T[1:], strict=True)
             }

@@ -19,7 +19,7 @@ FEW_SEEN = 3
 TURNS = ("yaw", "abs_yaw", "pitch")
 """What of the head's turning readings may follow; |yaw| is from the camera to either side."""
 SHUFFLES = 100
-_STILL = 1e-6
+STILL = 1e-6
 """Readings that spread by less are all the same."""
 
 
@@ -105,7 +105,7 @@ def pose_where_absent(
     for j, au in enumerate(aus):
         absent = np.flatnonzero(rated[:, j] == 0)
         read = values[absent, j]
-        if len(read) < FEW or read.std() < _STILL:
+        if len(read) < FEW or read.std() < STILL:
             continue
         chance = [largest(follows_pose(rng.permutation(read), yaw[absent], pitch[absent])) for _ in range(SHUFFLES)]
         found = follows_pose(read, yaw[absent], pitch[absent])
