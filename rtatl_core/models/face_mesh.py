@@ -42,19 +42,29 @@ class _Sloped(nn.PReLU):
 class _Block(nn.Module):
     """Depthwise 3x3 and pointwise convolution beside a shortcut; ``halve``: at half the resolution."""
 
+    ones: Tensor
+
     def __init__(self, inputs: int, outputs: int, *, halve: bool = False) -> None:
         super().__init__()
         self.halve, self.more = halve, outputs - inputs
         self.depthwise = nn.Conv2d(inputs, inputs, 3, 2 if halve else 1, 0 if halve else 1, groups=inputs)
         self.pointwise = nn.Conv2d(inputs, outputs, 1)
         self.activation = _Sloped(outputs)
+        self.register_buffer("ones", torch.eye(outputs, inputs)[:, :, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = functional.max_pool2d(x, 2) if self.halve else x
         if self.more:
-            shortcut = functional.pad(shortcut, (0, 0, 0, 0, 0, self.more))
+            shortcut = self._widened(shortcut)
         moved = self.pointwise(self.depthwise(_pad_end(x) if self.halve else x))
         return self.activation(moved + shortcut)  # type: ignore[no-any-return]
+
+    def _widened(self, shortcut: Tensor) -> Tensor:
+        """With channels of zeros at the end. Exported graphs get them from a convolution, which OpenVINO and ONNX
+        Runtime do in a fraction of the time of padding: a twentieth of that of the whole network."""
+        if torch.onnx.is_in_onnx_export():
+            return functional.conv2d(shortcut, self.ones)
+        return functional.pad(shortcut, (0, 0, 0, 0, 0, self.more))
 
 
 def _pad_end(x: Tensor) -> Tensor:

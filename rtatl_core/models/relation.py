@@ -21,25 +21,30 @@ def pool_regions(features: Tensor, centres: Tensor, window: float) -> Tensor:
     features: (B, C, h, w). centres: (B, n, 2, 2) as fractions of the chip. window: side of a region as such a
     fraction. Returns (B, n, 2 * POOL * POOL * C).
 
-    Written as products with bilinear weights, of rows and then of columns: ONNX Runtime does them many times faster
-    than GridSample.
+    Written with plain indexing: ONNX Runtime and OpenVINO do it many times faster than GridSample.
     """
     batch, n = centres.shape[:2]
     channels, height, width = features.shape[1:]
     steps = ((torch.arange(POOL, device=centres.device, dtype=centres.dtype) + 0.5) / POOL - 0.5) * window
     places = centres.reshape(batch, n * 2, 2, 1) + steps  # x and y of a region's columns and rows
-    across, down = _bilinear(places[:, :, 0], width), _bilinear(places[:, :, 1], height)
-    lines = features.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
-    rows = torch.matmul(down.reshape(batch, n * 2 * POOL, height), lines)
-    sampled = torch.matmul(across[:, :, None], rows.reshape(batch, n * 2, POOL, width, channels))
+    left, right, rightwards = _between(places[:, :, None, 0], width)
+    above, below, downwards = _between(places[:, :, 1, :, None], height)
+    pixels = features.permute(0, 2, 3, 1).reshape(batch * height * width, channels)
+    first = torch.arange(batch, device=centres.device)[:, None, None, None] * (height * width)
+
+    def line(row: Tensor) -> Tensor:
+        start = first + row * width
+        return pixels[start + left] * (1 - rightwards[..., None]) + pixels[start + right] * rightwards[..., None]
+
+    sampled = line(above) * (1 - downwards[..., None]) + line(below) * downwards[..., None]
     return sampled.reshape(batch, n, 2 * POOL * POOL * channels)
 
 
-def _bilinear(places: Tensor, size: int) -> Tensor:
-    """(..., P) fractions of a side of ``size`` samples -> (..., P, size) the weights of these samples."""
+def _between(places: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Fractions of a side of ``size`` samples -> the samples before and after each, and where between them it lies."""
     positions = (places * size - 0.5).clamp(0, size - 1)
-    samples = torch.arange(size, device=places.device, dtype=places.dtype)
-    return (1 - (positions[..., None] - samples).abs()).clamp(min=0)
+    before = positions.floor()
+    return before.long(), (before + 1).clamp(max=size - 1).long(), positions - before
 
 
 class RegionEmbedding(nn.Module):

@@ -1,8 +1,8 @@
 """The network live in OpenVINO, for CPUs that calculate in bfloat16: Intel Xeon with AMX (since 2023), AMD since Zen 4.
 Needs the extra ``openvino``; reads the graphs that ``rtatl export`` wrote. Knows no torch.
 
-Whatever depends on the picture is computed in bfloat16, and what depends on landmarks alone in float32: landmarks are
-finer than a pixel, and a face is compared with the same person's earlier ones; the small difference of two nearly equal
+Products are computed in bfloat16, and what leads from landmarks to the first of them in float32: landmarks are finer
+than a pixel, and a face is compared with the same person's earlier ones; the small difference of two nearly equal
 numbers does not survive eight bits.
 """
 
@@ -23,9 +23,8 @@ from rtatl_core.system import has_bfloat16
 
 SWITCH = "AU_DESKTOP_OPENVINO"
 """Environment variable: 0 = keep to ONNX Runtime."""
-PARTS = (({"centres"}, "f32"), ({"centres", "chips"}, "bf16"), ({"centres", "chips", "geometry", "reference"}, "f32"))
-"""The parts of the graph, in their order: the inputs each may depend on, and its precision. A node goes to the first
-part whose inputs cover everything it depends on."""
+PRECISIONS = "f32", "bf16"
+"""Of the parts of the graph: what leads from landmarks to the first product, and what follows."""
 
 
 def serves() -> bool:
@@ -82,7 +81,7 @@ class WholeGraph:
 
 
 class SplitGraph:
-    """A network's graph in parts (``PARTS``), for one face at a time."""
+    """A network's graph in parts (``PRECISIONS``), for one face at a time."""
 
     def __init__(self, file: Path, threads: int) -> None:
         model = core().read_model(file)
@@ -137,8 +136,8 @@ def _split(model: Any) -> list[tuple[Any, str]]:
     manager.register_pass(ConstantFolding())  # of shapes, which are known by now
     manager.run_passes(model)
     belongs = _parts_of(model)
-    entrances: list[list[Any]] = [[] for _ in PARTS]
-    exits: list[list[Any]] = [[] for _ in PARTS]
+    entrances: list[list[Any]] = [[] for _ in PRECISIONS]
+    exits: list[list[Any]] = [[] for _ in PRECISIONS]
     for result in model.get_results():
         exits[belongs[result.input_value(0).get_node().get_friendly_name()]].append(result)
     for node in model.get_ordered_ops():
@@ -154,25 +153,21 @@ def _split(model: Any) -> list[tuple[Any, str]]:
                 entrances[part].append(_entrance(output, of_part))
             if takers and not is_input:
                 exits[own].append(ops.result(output))
-    parts = zip(exits, entrances, PARTS, strict=True)
-    return [(openvino().Model(results, inputs), precision) for results, inputs, (_, precision) in parts if results]
+    parts = zip(exits, entrances, PRECISIONS, strict=True)
+    return [(openvino().Model(results, inputs), precision) for results, inputs, precision in parts if results]
 
 
 def _parts_of(model: Any) -> dict[str, int]:
-    """Nodes that depend on any input -> index of their part; an input belongs to the first part that may use it."""
-    enters: dict[str, frozenset[str]] = {}
+    """Nodes that depend on any input -> index of their part."""
+    belongs: dict[str, int] = {}
     for node in model.get_ordered_ops():
-        name = node.get_friendly_name()
+        sources = (value.get_node().get_friendly_name() for value in node.input_values())
+        parts = [belongs[source] for source in sources if source in belongs]
         if node.get_type_name() == "Parameter":
-            enters[name] = frozenset([node.output(0).any_name])
-        else:
-            sources = (value.get_node().get_friendly_name() for value in node.input_values())
-            enters[name] = frozenset().union(*(enters[source] for source in sources))
-    return {
-        name: next(k for k, (may_enter, _) in enumerate(PARTS) if inputs <= may_enter)
-        for name, inputs in enters.items()
-        if inputs
-    }
+            parts = [1 if node.output(0).any_name == "chips" else 0]
+        if parts:
+            belongs[node.get_friendly_name()] = 1 if node.get_type_name() == "MatMul" else max(parts)
+    return belongs
 
 
 def _takers_by_part(output: Any, belongs: Mapping[str, int]) -> dict[int, list[Any]]:

@@ -37,6 +37,7 @@ def exported(folder: Path, **choices: object) -> Path:
     network = RTATL(config, inpainting=True)
     if network.geometry is not None and network.geometry.compares:
         network.geometry.own_spread.fill_(0.005)  # as of real faces, whose geometry is a matter of hundredths
+        network.geometry.feature_mean.fill_(1.0)
     save_model(folder / "tiny", network, LIFTED, {"name": "tiny", "trained_on": "nothing", "trust": {}})
     assert main(["export", "--model", str(folder / "tiny.safetensors")]) == 0
     return folder / "tiny.safetensors"
@@ -93,7 +94,7 @@ def test_landmarks_are_compared_in_full_precision(tmp_path: Path) -> None:
         a, b = (runtime(chip[None], centres[None], one[None], near[0][None]).intensity for one in near)
         changes.append(b - a)
     assert np.abs(changes[0]).max() > 1e-3
-    np.testing.assert_allclose(changes[1], changes[0], rtol=0.01, atol=1e-5)
+    np.testing.assert_allclose(changes[1], changes[0], rtol=0.02)
 
 
 @pytest.mark.usefixtures("wanted")
