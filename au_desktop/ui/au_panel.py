@@ -92,7 +92,7 @@ class AUPanel(QWidget):
         trust = trust or {}
         self.rows.set_aus(aus, {au: trust[str(au)] for au in aus if str(au) in trust})
         levels = set(self.rows.trust.values())
-        marks = {"good": "plain good", "usable": "dashed usable", "experimental": "dotted experimental"}
+        marks = {"good": "good", "usable": "usable (dashed)", "experimental": "experimental (dotted)"}
         legend = ", ".join(mark for level, mark in marks.items() if level in levels) if levels != {"good"} else ""
         if levels == {"experimental"}:
             legend = "all experimental, not yet proven on real faces"

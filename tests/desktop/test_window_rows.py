@@ -160,7 +160,7 @@ def test_trust_is_shown_and_explained(make_desk: MakeDesk) -> None:
     for row, word in enumerate(("Usable", "Experimental", "Good")):
         assert word in panel.rows.describe(row)
     assert panel._legend.isVisible()
-    assert panel._legend.text() == "Trust: plain good, dashed usable, dotted experimental"
+    assert panel._legend.text() == "Trust: good, usable (dashed), experimental (dotted)"
     panel.set_aus((2, 4), {"2": "experimental", "4": "experimental"})
     assert panel._legend.text() == "Trust: all experimental, not yet proven on real faces"
     panel.set_aus((12,), {"12": "good"})
