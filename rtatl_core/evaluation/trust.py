@@ -11,18 +11,20 @@ SEEN, PEOPLE = 10, 5
 """So many faces on which raters saw an AU, of so many people, and so many on which they did not, decide about it."""
 TRUST_RULE = (
     "where raters saw an AU on 10 or more faces kept aside, of 5 people or more, and did not on 10 others: good if its "
-    "readings tell these apart with an AUC of .95 or more, usable from .85; other AUs: good if they agree with their "
-    "blendshape at .8 or more on clips kept aside, in at least two clips where it moves, usable from .5; experimental: "
-    "less, or nothing to compare with"
+    "readings tell these apart with an AUC of .95 or more, usable from .85; else the same of strangers, each read by a "
+    "network that was trained without them; other AUs: good if they agree with their blendshape at .8 or more on clips "
+    "kept aside, in at least two clips where it moves, usable from .5; experimental: less, or nothing to compare with"
 )
 
 
 def trust(aus: Iterable[int], measured: Mapping[str, Any], by_author: Mapping[str, str]) -> dict[str, str]:
-    """AU number -> trust level: the author's word, else what raters saw, else blendshapes. measured: as in a card."""
+    """AU number -> trust level: the author's word, else what raters saw on faces kept aside, else on strangers, else
+    blendshapes. measured: as in a card."""
     levels = dict.fromkeys((au_label(au) for au in aus), "experimental")
     if "pcc" in (by_shapes := measured.get("aside_video", {})):
         levels |= trust_by_shapes(by_shapes)
-    levels |= trust_by_ratings(measured.get("real_faces", {}).get("against_ratings", {}))
+    for faces in ("strangers", "real_faces"):
+        levels |= trust_by_ratings(measured.get(faces, {}).get("against_ratings", {}))
     return {str(parse_label(label)): level for label, level in levels.items()} | dict(by_author)
 
 

@@ -74,11 +74,11 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     path.write_text(json.dumps(card))
     words = add_audit(path, {**AUDITED, "against_ratings": {"AU01": seen}}).read_text()
     card = json.loads(path.read_text())
-    assert card["trust"] == {"1": "good", "12": "experimental"}
+    assert card["trust"] == {"1": "good", "12": "good"}
     assert "where raters saw an AU on 10 or more faces" in card["trust_rule"]
     blind = json.loads((add_audit(path, AUDITED).with_suffix(".json")).read_text())
-    assert blind["trust"] == {"1": "experimental", "12": "experimental"}, (
-        "what raters saw is gone, and its trust with it"
+    assert blind["trust"] == {"1": "experimental", "12": "good"}, (
+        "what raters saw on faces kept aside is gone, and its trust with it; not what they saw on strangers"
     )
     assert "| AU01 | Inner brow raiser | good |" in words
     assert "| AU01 | 40 (12) / 30 | 0.97 | 0.80 | 10% | 2.0 (2.5) |" in words

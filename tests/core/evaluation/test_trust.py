@@ -25,9 +25,17 @@ def test_eyes_decide_where_they_saw_enough() -> None:
         "AU09": {"seen": 0, "people": 0, "absent": 244},
     }
     moves = {"pcc": {"AU06": 0.1, "AU16": 0.6}, "clips_where_it_moves": {"AU06": 3, "AU16": 2}}
-    measured = {"aside_video": moves, "real_faces": {"against_ratings": found}}
-    expected = {"4": "good", "6": "good", "9": "experimental", "16": "usable", "26": "experimental"}
-    assert trust((4, 6, 9, 16, 26), measured, {"4": "good"}) == expected, (
-        "the author's word, then raters, then blendshapes"
+    strangers = {
+        "AU06": {"seen": 150, "people": 150, "absent": 170, "auc": 0.5},
+        "AU14": {"seen": 22, "people": 22, "absent": 280, "auc": 0.87},
+    }
+    measured = {
+        "aside_video": moves,
+        "strangers": {"against_ratings": strangers},
+        "real_faces": {"against_ratings": found},
+    }
+    expected = {"4": "good", "6": "good", "9": "experimental", "14": "usable", "16": "usable", "26": "experimental"}
+    assert trust((4, 6, 9, 14, 16, 26), measured, {"4": "good"}) == expected, (
+        "the author's word, then raters of faces kept aside, of strangers, then blendshapes"
     )
     assert trust_by_ratings(found) == {"AU06": "good", "AU04": "usable", "AU26": "experimental"}
