@@ -218,6 +218,18 @@ def test_groups_in_any_table_that_names_the_photos(tmp_path: Path, capsys: pytes
     assert "other.csv names none of the photos; its first column" in capsys.readouterr().err
 
 
+def test_mistakes_are_told_before_faces_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_clips(tmp_path / "data", clips=1, teacher=True)
+    monkeypatch.delattr(auditing, "read_store")
+    (tmp_path / "who.csv").write_text("file,age\n")
+    with pytest.raises(InputError, match="is no table of photos"):
+        auditing.audit(None, [], [data], groups=tmp_path / "who.csv")
+    with pytest.raises(InputError, match=r"who\.csv divides photos, and there are none; .* --photos"):
+        auditing.audit(None, [data], [], groups=tmp_path / "who.csv")
+    with pytest.raises(InputError, match=r"picture .*gone\.jpg cannot be read; name another"):
+        auditing.audit(None, [data], [], stills=[tmp_path / "gone.jpg"])
+
+
 def test_folders_without_teacher_are_named(tmp_path: Path) -> None:
     write_labelled(tmp_path, 12)
     with pytest.raises(RecipeError, match="no teacher values"):
