@@ -30,9 +30,11 @@ def run(options: argparse.Namespace) -> int:
     from rtatl_core.evaluation.scoring import score
 
     card = find_model(options.card) if options.card else None
+    options.out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     scored, trained_on = score(options.model, options.data, options.protocol, fold=options.fold, device=options.device)
     result = measure(scored, resamples=options.resamples)
-    title = f"{', '.join(Path(str(name)).stem for name in options.model)} on {', '.join(f.name for f in options.data)}"
+    models = dict.fromkeys(find_model(model).stem for model in options.model)  # those of folds share a name
+    title = f"{', '.join(models)} on {', '.join(folder.resolve().name for folder in options.data)}"
     published = PUBLISHED.get(options.protocol)  # other protocols' numbers cannot be compared
     write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
     print(options.out / "report.md")

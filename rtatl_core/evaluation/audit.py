@@ -42,6 +42,7 @@ from rtatl_core.evaluation.metrics import pcc, rounded
 from rtatl_core.evaluation.rated import FEW, STILL, TURNS, against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import in_time, read_store
 from rtatl_core.facs import au_label
+from rtatl_core.files import replace_file
 from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
 from rtatl_core.photos import read_photo
 from rtatl_core.temporal import SMOOTHING_S, Smoother
@@ -305,6 +306,6 @@ def write(result: dict[str, Any], out: Path) -> Path:
     from rtatl_core.evaluation.audit_text import markdown
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "audit.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (out / "audit.md").write_text(markdown(result), encoding="utf-8")
+    replace_file(out / "audit.json", json.dumps(result, indent=1) + "\n")
+    replace_file(out / "audit.md", markdown(result))
     return out / "audit.md"
