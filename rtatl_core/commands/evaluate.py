@@ -24,11 +24,14 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from rtatl_core.card import find_model
+    from rtatl_core.errors import InputError
     from rtatl_core.evaluation.measures import measure
     from rtatl_core.evaluation.published_tables import PUBLISHED
     from rtatl_core.evaluation.report import write_report
     from rtatl_core.evaluation.scoring import score
 
+    if options.title and not options.card:
+        raise InputError("--title names the numbers in a card; name that with --card, or leave --title out")
     card = find_model(options.card) if options.card else None
     options.out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     scored, trained_on = score(options.model, options.data, options.protocol, fold=options.fold, device=options.device)

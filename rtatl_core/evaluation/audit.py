@@ -72,8 +72,9 @@ def audit(
     ratings: Path | None = None,
     stills: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """All measures that the material allows. Raises RecipeError for folders without teacher values or with faces that
-    the model was trained on or calibrated by, InputError when there is nothing to measure on."""
+    """All measures that the material allows. Raises RecipeError for folders without teacher values, with faces that the
+    model was trained on or calibrated by, or with photos among the clips, InputError when there is nothing to measure
+    on."""
     if not clips and not photos:
         raise InputError("nothing to measure on; name prepared folders with --clips or --photos")
     if groups is not None and not photos:
@@ -88,6 +89,8 @@ def audit(
         store = ChipStore.open(folder)
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
+        if folder in clips and not all(store.clips):
+            raise RecipeError(f"{folder} holds photos, which are no clip; name it with --photos")
         everybody = names_of(store, np.arange(len(store)))
         for key, name in (("subjects", "training"), ("judged_by", "calibration")):
             trained = f"in the {name} of {loaded.name}"

@@ -164,3 +164,6 @@ def test_uncoded_data_are_refused(study: Path, tmp_path: Path, capsys: pytest.Ca
     clips = write_clips(tmp_path / "clips")
     assert main(["evaluate", "--model", model(study, 1), "--data", str(clips), "--out", str(tmp_path / "r")]) == 2
     assert "has no AU codes to evaluate against" in capsys.readouterr().err
+    command = ["evaluate", "--model", model(study, 1), "--data", str(clips), "--out", str(tmp_path / "r")]
+    assert main([*command, "--title", "mine"]) == 2
+    assert "--title names the numbers in a card" in capsys.readouterr().err
