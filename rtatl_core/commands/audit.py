@@ -28,6 +28,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from rtatl_core.evaluation import audit
 
+    options.out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     result = audit.audit(
         options.model,
         options.clips,

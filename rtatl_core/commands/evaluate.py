@@ -24,15 +24,20 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from rtatl_core.card import find_model
+    from rtatl_core.errors import InputError
     from rtatl_core.evaluation.measures import measure
     from rtatl_core.evaluation.published_tables import PUBLISHED
     from rtatl_core.evaluation.report import write_report
     from rtatl_core.evaluation.scoring import score
 
+    if options.title and not options.card:
+        raise InputError("--title names the numbers in a card; name that with --card, or leave --title out")
     card = find_model(options.card) if options.card else None
+    options.out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     scored, trained_on = score(options.model, options.data, options.protocol, fold=options.fold, device=options.device)
     result = measure(scored, resamples=options.resamples)
-    title = f"{', '.join(Path(str(name)).stem for name in options.model)} on {', '.join(f.name for f in options.data)}"
+    models = dict.fromkeys(find_model(model).stem for model in options.model)  # those of folds share a name
+    title = f"{', '.join(models)} on {', '.join(folder.resolve().name for folder in options.data)}"
     published = PUBLISHED.get(options.protocol)  # other protocols' numbers cannot be compared
     write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
     print(options.out / "report.md")

@@ -33,11 +33,17 @@ _CHEEKS = (50, 280)
 
 
 def read_groups(path: Path) -> GroupTable:
-    """Raises InputError for a file that is no such table."""
-    rows = [row.cells for row in read_rows(path)]
+    """Raises InputError for a file that is no such table, or names a photo twice."""
+    rows = read_rows(path, "a table of photos: a heading, then the file's name and its groups")
     if len(rows) < 2:
         raise InputError(f"{path} is no table of photos; it needs a heading, then the file's name and its groups")
-    return {row[0]: dict(zip(rows[0][1:], row[1:], strict=False)) for row in rows[1:]}
+    table: dict[str, dict[str, str]] = {}
+    for row in rows[1:]:
+        name, *groups = row.cells
+        if name in table:
+            raise row.error(f"{name} has two rows; keep one")
+        table[name] = dict(zip(rows[0].cells[1:], groups, strict=False))
+    return table
 
 
 def divisions(faces: Sequence[Source], table: GroupTable) -> dict[str, NDArray[np.str_]]:

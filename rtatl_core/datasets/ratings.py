@@ -2,18 +2,18 @@
 
 A table has a heading ``image,AU01,AU02,...`` and a row for each photo or frame: its name as ``rtatl prepare`` has it
 (``ann.jpg``; ``talk.mp4@1.240``), and in each cell an intensity on 0-5 (0 = the AU is absent), or nothing where it
-cannot be told.
+cannot be told. Spreadsheets' separators and encodings will do, also decimal commas between semicolons.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rtatl_core.datasets.codings.table import Row, read_rows
 from rtatl_core.errors import RecipeError
 from rtatl_core.facs import ACTION_UNITS, MAX_INTENSITY, parse_label
 from rtatl_core.handoffs import Float32
@@ -39,37 +39,35 @@ class Ratings:
 
 def read_ratings(path: Path) -> Ratings:
     """Raises RecipeError for a file that is no such table, naming the line."""
+    rows = read_rows(path, "a table of ratings: image,AU01,AU02,...")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file, strict=True) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or "it is no table"
-        raise RecipeError(f"ratings {path} cannot be read ({reason}); name a table image,AU01,AU02,...") from error
-    try:
-        aus = tuple(parse_label(label.strip()) for label in rows[0][1:])
+        aus = tuple(map(parse_label, rows[0].cells[1:]))
     except (IndexError, ValueError):
         aus = ()
-    if not aus or len(set(aus)) < len(aus) or rows[0][0] != "image":
+    if not aus or len(set(aus)) < len(aus) or rows[0].cells[0] != "image":
         raise RecipeError(f"{path} is no table of ratings; its heading must be image,AU01,AU02,..., each AU once")
     if unknown := set(aus) - ACTION_UNITS.keys():
         raise RecipeError(f"{path} rates AU{min(unknown)}; known are {', '.join(map(str, ACTION_UNITS))}")
     of_image: dict[str, Float32] = {}
-    for number, (image, *cells) in enumerate(rows[1:], start=2):
+    for row in rows[1:]:
+        image = row.cells[0]
+        if not image:
+            raise row.error("the row names no photo or frame; write its name")
         if image in of_image:
-            raise RecipeError(f"{path}, row {number}: {image} is rated twice; keep one of the rows")
-        of_image[image] = _values(cells, len(aus), f"{path}, row {number}")
+            raise row.error(f"{image} is rated twice; keep one of the rows")
+        of_image[image] = _values(row, len(aus))
     return Ratings(aus, of_image)
 
 
-def _values(cells: list[str], count: int, where: str) -> Float32:
+def _values(row: Row, count: int) -> Float32:
+    """(count,)"""
+    cells = row.cells[1:]
     try:
-        values = np.array([float(cell) if cell.strip() else np.nan for cell in cells], np.float64)
+        values = np.array([float(cell.replace(",", ".")) if cell else np.nan for cell in cells], np.float64)
     except ValueError as error:
-        raise RecipeError(f"{where}: {error}; write intensities from 0 to 5, or nothing") from error
+        raise row.error(f"{error}; write intensities from 0 to 5, or nothing") from error
     if len(values) != count:
-        raise RecipeError(
-            f"{where} has {len(values)} cells where the heading names {count} AUs; leave unknown ones empty"
-        )
+        raise row.error(f"{len(values)} cells where the heading names {count} AUs; leave unknown ones empty")
     if ((values < 0) | (values > MAX_INTENSITY) | np.isinf(values)).any():
-        raise RecipeError(f"{where} rates beyond 0 to 5; write intensities of FACS, A = 1 to E = 5")
+        raise row.error("a rating is beyond 0 to 5; write intensities of FACS, A = 1 to E = 5")
     return values.astype(np.float32)

@@ -42,7 +42,8 @@ from rtatl_core.evaluation.metrics import pcc, rounded
 from rtatl_core.evaluation.rated import FEW, STILL, TURNS, against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import in_time, read_store
 from rtatl_core.facs import au_label
-from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket
+from rtatl_core.files import replace_file
+from rtatl_core.handoffs import AUPrediction, Float32, Float64, FramePacket, UInt8
 from rtatl_core.photos import read_photo
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 from rtatl_core.weights import load_model
@@ -71,18 +72,25 @@ def audit(
     ratings: Path | None = None,
     stills: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """All measures that the material allows. Raises RecipeError for folders without teacher values or with faces that
-    the model was trained on or calibrated by, InputError when there is nothing to measure on."""
+    """All measures that the material allows. Raises RecipeError for folders without teacher values, with faces that the
+    model was trained on or calibrated by, or with photos among the clips, InputError when there is nothing to measure
+    on."""
     if not clips and not photos:
         raise InputError("nothing to measure on; name prepared folders with --clips or --photos")
+    if groups is not None and not photos:
+        raise InputError(f"{groups} divides photos, and there are none; name prepared ones with --photos")
     loaded = load_model(model)
-    rated = read_ratings(ratings) if ratings is not None else None
+    rated = read_ratings(ratings) if ratings is not None else None  # every mistake now, not after an hour
+    table = read_groups(groups) if groups is not None else {}
+    pictures = [_picture(path) for path in stills]
     training = loaded.facts.get("training", {})
 
     def read(folder: Path) -> Read:
         store = ChipStore.open(folder)
         if store.teacher is None:
             raise RecipeError(f"{folder} has no teacher values; prepare it with --teacher face_landmarker.task")
+        if folder in clips and not all(store.clips):
+            raise RecipeError(f"{folder} holds photos, which are no clip; name it with --photos")
         everybody = names_of(store, np.arange(len(store)))
         for key, name in (("subjects", "training"), ("judged_by", "calibration")):
             trained = f"in the {name} of {loaded.name}"
@@ -106,12 +114,11 @@ def audit(
     if rated is not None:
         result["against_ratings"] = by_raters(everything, loaded.aus, rated)
     if still:
-        table = read_groups(groups) if groups is not None else {}
         if table and not any(table.keys() & set(one.store.subjects.tolist()) for one in still):
             raise InputError(f"{groups} names none of the photos; its first column must hold their file names")
         result["groups"] = by_group(still, loaded.aus, table, rated)
-    if stills:
-        result["flicker"] = flicker(model, stills)
+    if pictures:
+        result["flicker"] = flicker(model, pictures)
     return result
 
 
@@ -259,16 +266,20 @@ def _describe(values: Float32, taught: Float32, aus: tuple[int, ...]) -> dict[st
     return {"faces": len(values), "pcc_with_teacher": rounded(float(mean_known(np.array(scores))), 2), "at_rest": rest}
 
 
-def flicker(model: str | Path | None, pictures: Sequence[Path]) -> dict[str, Any]:
-    """Each picture for two seconds with fresh noise in every frame, through the engine with its own smoothing."""
+def _picture(path: Path) -> UInt8:
+    image = read_photo(path)
+    if image is None:
+        raise InputError(f"picture {path} cannot be read; name another with --stills")
+    return image
+
+
+def flicker(model: str | Path | None, pictures: Sequence[UInt8]) -> dict[str, Any]:
+    """Each BGR picture for two seconds with fresh noise in every frame, through the engine with its own smoothing."""
     engine = Engine(model, device="cpu")
     rng = np.random.default_rng(0)
     spreads, steps = [], []
     try:
-        for path in pictures:
-            image = read_photo(path)
-            if image is None:
-                raise InputError(f"picture {path} cannot be read")
+        for image in pictures:
             engine.reset()
             values = []
             for number in range(1, STILL_FRAMES + 1):
@@ -298,6 +309,6 @@ def write(result: dict[str, Any], out: Path) -> Path:
     from rtatl_core.evaluation.audit_text import markdown
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "audit.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (out / "audit.md").write_text(markdown(result), encoding="utf-8")
+    replace_file(out / "audit.json", json.dumps(result, indent=1) + "\n")
+    replace_file(out / "audit.md", markdown(result))
     return out / "audit.md"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rtatl_core.evaluation.rated import TURNS, largest
+from rtatl_core.evaluation.rated import FEW, TURNS, largest
 from rtatl_core.facs import au_label
 from rtatl_core.markdown import table
 
@@ -31,7 +31,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     if "against_ratings" in result:
         parts += ["## Against ratings", against_ratings(result["against_ratings"])]
     if "groups" in result:
-        parts += ["## Groups", groups(result["groups"])]
+        parts += ["## Groups", groups(result["groups"]), f"Groups of fewer than {FEW} photos are left out."]
     return "\n\n".join(parts) + "\n"
 
 

@@ -66,9 +66,9 @@ def occurrence_sums(present: NDArray[np.bool_], true: Float32, group: Index, gro
 
 
 def f1_of(sums: Float64) -> Float64:
-    """F1 from ``occurrence_sums``."""
+    """F1 from ``occurrence_sums``; NaN without a positive."""
     hits, alarms, misses = sums[..., 0], sums[..., 1], sums[..., 2]
-    return _ratio(2 * hits, 2 * hits + alarms + misses)
+    return _ratio(2 * hits, np.where(hits + misses > 0, 2 * hits + alarms + misses, 0.0))
 
 
 def balanced_error_of(sums: Float64) -> Float64:

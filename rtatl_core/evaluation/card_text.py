@@ -121,19 +121,26 @@ def _held_out(card: Mapping[str, Any], labels: list[str]) -> str:
 
 
 def _evaluations(evaluations: Mapping[str, Mapping[str, Any]], labels: list[str]) -> list[str]:
-    """A table of ICC(3,1) and PCC, a column for each evaluation, and what the columns are."""
+    """A table of ICC(3,1) and PCC, of AUC where no intensity is coded, a column for each evaluation, and what the
+    columns are."""
     numbers = [f"({k}) {title}: {e['frames']} faces of {e['subjects']}." for k, (title, e) in _numbered(evaluations)]
     rows = []
     for label in (*labels, "mean"):
         cells = []
         for evaluation in evaluations.values():
-            icc, pcc = (
-                _mean(evaluation[name]) if label == "mean" else evaluation[name].get(label) for name in ("icc31", "pcc")
-            )
-            cells.append("" if icc is None or pcc is None else f"{icc:.2f} / {pcc:.2f}")
+            told = (evaluation[name] for name in _told(evaluation))
+            values = [_mean(by_au) if label == "mean" else by_au.get(label) for by_au in told]
+            known = [f"{value:.2f}" for value in values if value is not None]
+            cells.append(" / ".join(known) if len(known) == len(values) else "")
         rows.append([label, *cells])
-    header = ["AU", *(f"({k}) ICC(3,1) / PCC" for k, _ in _numbered(evaluations))]
+    header = ["AU"]
+    header += [f"({k}) {' / '.join(_told(e).values())}" for k, (_, e) in _numbered(evaluations)]
     return [table(header, rows), " ".join(numbers)]
+
+
+def _told(evaluation: Mapping[str, Any]) -> dict[str, str]:
+    """Measure -> its name."""
+    return {"icc31": "ICC(3,1)", "pcc": "PCC"} if evaluation["icc31"] else {"auc": "AUC"}
 
 
 def _motion(measured: Mapping[str, Any]) -> str:

@@ -259,12 +259,14 @@ def _yaw(scored: Scored, group: boot.Index, intensity: bool, resamples: int, see
 
 def _interval_text(people: int, resamples: int, seed: int) -> str:
     if people < boot.MIN_SUBJECTS:
-        return f"no intervals: {people} subjects are too few to say how much people differ"
+        few = "1 subject is" if people == 1 else f"{people} subjects are"
+        return f"no intervals: {few} too few to say how much people differ"
     text = (
         f"95 % percentile interval of the pooled value: the {people} subjects, each with all its frames, were drawn "
         f"with replacement {resamples:,} times (seed {seed}); the predictions stay as they are, so the luck of a "
         f"training run and of the folds is not in it; AUC from {boot.AUC_BINS:,} score bins, good to .001; none where "
-        f"fewer than {boot.MIN_SUBJECTS} subjects count or a tenth of the draws has no value"
+        f"fewer than {boot.MIN_SUBJECTS} subjects count or a tenth of the draws has no value, nor for a mean over AUs "
+        "of which one has none"
     )
     return text if people >= 20 else f"{text}; with {people} subjects such intervals tend to be too narrow"
 

@@ -58,10 +58,9 @@ def mae(a: Array, b: Array) -> float:
 
 
 def f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    """2TP / (2TP + FP + FN); NaN when there is neither a positive nor a prediction of one."""
-    hits = int((predicted & true).sum())
-    total = int(predicted.sum()) + int(true.sum())
-    return 2 * hits / total if total else float("nan")
+    """2TP / (2TP + FP + FN); NaN without a positive, where a single false alarm would make it 0."""
+    hits, positives = int((predicted & true).sum()), int(true.sum())
+    return 2 * hits / (int(predicted.sum()) + positives) if positives else float("nan")
 
 
 def auc(score: Array, true: Array) -> float:

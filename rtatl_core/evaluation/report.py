@@ -13,6 +13,7 @@ from rtatl_core.errors import InputError
 from rtatl_core.evaluation.measures import Scored
 from rtatl_core.evaluation.published_tables import Published, Status
 from rtatl_core.facs import action_unit, parse_label
+from rtatl_core.files import replace_file
 from rtatl_core.markdown import table
 
 SCORED_RATES_WITHIN = 1.5
@@ -55,8 +56,8 @@ def write_report(
         out.mkdir(parents=True, exist_ok=True)
         plots = save_plots(result, scored, out)
         text = markdown(result, title=title, trained_on=trained_on, published=published, plots=plots)
-        (out / "report.json").write_text(json.dumps(head | result, indent=1, allow_nan=False) + "\n", "utf-8")
-        (out / "report.md").write_text(text, "utf-8")
+        replace_file(out / "report.json", json.dumps(head | result, indent=1, allow_nan=False) + "\n")
+        replace_file(out / "report.md", text)
     except OSError as error:
         raise InputError(
             f"the report cannot be written to {out} ({error.strerror or error}); choose another folder"
@@ -93,7 +94,7 @@ def markdown(
     """The report. plots: names of the picture files beside it."""
     parts = [
         f"# {title}",
-        f"**Trained on:** {trained_on}  \n**Scored on:** {result['frames']:,} frames of {result['subjects']} subjects",
+        f"**Trained on:** {trained_on}  \n**Scored on:** {result['frames']:,} frames of {_people(result['subjects'])}",
         NOT_THE_PAPERS,
         *_summary(result),
         *_per_au(result, plots),
@@ -243,6 +244,10 @@ def _rules(result: dict[str, Any]) -> list[str]:
     if lost:
         rules.append(f"Up to {lost:,} coded frames of an AU could not be predicted and are in no number.")
     return rules
+
+
+def _people(count: int) -> str:
+    return f"{count} subject{'s' if count > 1 else ''}"
 
 
 def _three(name: str, entry: dict[str, Any]) -> list[str]:

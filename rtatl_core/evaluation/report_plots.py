@@ -184,7 +184,7 @@ def yaw(result: dict[str, Any]) -> Figure:
     axis.plot([part["error"] for part in bins], "o-", color=ACCENT, linewidth=1.2, markersize=7)
     axis.set_xticks(range(len(bins)), [_bin_text(part) for part in bins])
     top = max(max(part["error"], part["ci95"][1] or 0) for part in bins)
-    axis.set(xlim=(-0.5, len(bins) - 0.5), ylim=(0, 1.15 * top), yticks=[])
+    axis.set(xlim=(-0.5, len(bins) - 0.5), ylim=(0, 1.15 * top or 1), yticks=[])
     axis.spines["left"].set_visible(False)
     what = result["yaw"]["what"]
     note = f"{what[0].upper()}{what[1:]}, by yaw to either side. Band: 95 % interval over people."

@@ -71,12 +71,14 @@ class Record:
             raise self.row.error(f"{of} is {text!r}; intensities are {STRENGTHS}") from None
 
 
-def read_rows(path: Path) -> list[Row]:
-    """All rows that hold anything. Raises RecipeError when the file cannot be opened or is no text."""
+def read_rows(path: Path, table: str = "") -> list[Row]:
+    """All rows that hold anything. table: what to name, in words, where that is no coding file. Raises RecipeError when
+    the file cannot be opened or is no text."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise RecipeError(f"{path} cannot be read ({error.strerror}); name a coding file or a folder of them") from None
+        remedy = f"name {table or 'a coding file or a folder of them'}"
+        raise RecipeError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
     text = decode(data)
     delimiter = _delimiter(text)
     # ELAN does not quote what it separates by tabs, so a lone quotation mark there must not swallow the next lines.
@@ -93,7 +95,7 @@ def read_rows(path: Path) -> list[Row]:
                 rows.append(Row(path, reader.line_num, tuple(cells)))
     except csv.Error as error:
         problem = f"{path} is no table, line {reader.line_num} cannot be read ({error})"
-        raise RecipeError(f"{problem}; understood are {UNDERSTOOD}") from None
+        raise RecipeError(f"{problem}; {f'name {table}' if table else f'understood are {UNDERSTOOD}'}") from None
     return rows
 
 

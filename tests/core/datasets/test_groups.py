@@ -49,3 +49,8 @@ def test_a_heading_alone_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "who.csv").write_text("file,age\n")
     with pytest.raises(InputError, match="no table of photos"):
         read_groups(tmp_path / "who.csv")
+    (tmp_path / "who.csv").write_text("file,age\na.jpg,old\na.jpg,young\n")
+    with pytest.raises(InputError, match=r"line 3: a\.jpg has two rows"):
+        read_groups(tmp_path / "who.csv")
+    with pytest.raises(InputError, match=r"gone\.csv cannot be read .*; name a table of photos"):
+        read_groups(tmp_path / "gone.csv")

@@ -38,12 +38,13 @@ def test_ratings_of_photos_in_the_order_asked_for(tmp_path: Path) -> None:
         ("image,AU12,AU12\na.jpg,1,2\n", "each AU once"),
         ("image\na.jpg\n", "heading must be image,AU01"),
         ("image,AU112\na.jpg,1\n", "rates AU112; known are 1, 2"),
-        ('image,AU12\na.jpg,1\nb.jpg,"\nc.jpg,2\n', "it is no table"),
-        ("image,AU04\na.jpg,much\n", "row 2.*much.*write intensities"),
-        ("image,AU04\na.jpg,3\nb.jpg,6\n", "row 3 rates beyond 0 to 5"),
-        ("image,AU04\na.jpg,1e300\n", "row 2 rates beyond 0 to 5"),
-        ("image,AU04\na.jpg,3,1\n", "row 2 has 2 cells where the heading names 1"),
+        ('image,AU12\na.jpg,1\nb.jpg,"\nc.jpg,2\n', "rated.csv is no table, line 4.*; name a table of r"),
+        ("image,AU04\na.jpg,much\n", "line 2.*much.*write intensities"),
+        ("image,AU04\na.jpg,3\nb.jpg,6\n", "line 3: a rating is beyond 0 to 5"),
+        ("image,AU04\na.jpg,1e300\n", "line 2: a rating is beyond 0 to 5"),
+        ("image,AU04\na.jpg,3,1\n", "line 2: 2 cells where the heading names 1"),
         ("image,AU04\na.jpg,3\na.jpg,2\n", "a.jpg is rated twice"),
+        ("image,AU04\n\n\na.jpg,3\n,2\n", "line 5: the row names no photo"),
     ],
 )
 def test_what_is_no_table_is_refused_in_words(tmp_path: Path, text: str, says: str) -> None:
@@ -55,8 +56,22 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"gone\.csv cannot be read \(No such file"):
         read_ratings(tmp_path / "gone.csv")
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(RecipeError, match="it is no table"):
+    with pytest.raises(RecipeError, match="is no table of ratings"):
         read_ratings(tmp_path / "bytes.csv")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "image;AU04;AU12\r\nmüller.jpg;2,5;0\r\n;;\r\n;;\r\n".encode("cp1252"),
+        "image\tAU04\tAU12\r\nmüller.jpg\t2.5\t0\r\n".encode("utf-16"),
+        "image, AU04, AU12\nmüller.jpg , 2.5, 0\n,,\n".encode(),
+    ],
+)
+def test_ratings_as_spreadsheets_write_them(tmp_path: Path, table: bytes) -> None:
+    (tmp_path / "rated.csv").write_bytes(table)
+    ratings = read_ratings(tmp_path / "rated.csv")
+    assert {image: values.tolist() for image, values in ratings.of_image.items()} == {"müller.jpg": [2.5, 0]}
 
 
 def test_eyes_go_first_and_calm_proves_nothing_to_them() -> None:

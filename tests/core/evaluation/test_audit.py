@@ -203,6 +203,7 @@ def test_a_model_without_any_au_that_the_teacher_shows_clearly(tmp_path: Path) -
     assert main(["audit", *flags, "--out", str(tmp_path / "out")]) == 0
     groups = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))["groups"]
     assert groups["head turn"]["frontal"]["pcc_with_teacher"] is None
+    assert "Groups of fewer than 10 photos are left out." in (tmp_path / "out" / "audit.md").read_text("utf-8")
     assert "| head turn | frontal | 24 |  | " in (tmp_path / "out" / "audit.md").read_text(encoding="utf-8")
 
 
@@ -216,6 +217,30 @@ def test_groups_in_any_table_that_names_the_photos(tmp_path: Path, capsys: pytes
     (tmp_path / "other.csv").write_text("file,size\nsomebody.jpg,tall\n")
     assert main([*flags, str(tmp_path / "other.csv")]) == 2
     assert "other.csv names none of the photos; its first column" in capsys.readouterr().err
+
+
+def test_mistakes_are_told_before_faces_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_clips(tmp_path / "data", clips=1, teacher=True)
+    monkeypatch.delattr(auditing, "read_store")
+    (tmp_path / "who.csv").write_text("file,age\n")
+    with pytest.raises(InputError, match="is no table of photos"):
+        auditing.audit(None, [], [data], groups=tmp_path / "who.csv")
+    with pytest.raises(InputError, match=r"who\.csv divides photos, and there are none; .* --photos"):
+        auditing.audit(None, [data], [], groups=tmp_path / "who.csv")
+    with pytest.raises(InputError, match=r"picture .*gone\.jpg cannot be read; name another"):
+        auditing.audit(None, [data], [], stills=[tmp_path / "gone.jpg"])
+
+
+def test_photos_are_no_clip(tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", clips=1, teacher=True)
+    index = data / "parts" / "all" / "index.csv"
+    with index.open(newline="") as file:
+        rows = [row | {"clip": ""} for row in csv.DictReader(file)]
+    with index.open("w", newline="") as file:
+        (writer := csv.DictWriter(file, rows[0])).writeheader()
+        writer.writerows(rows)
+    with pytest.raises(RecipeError, match=r"data holds photos, which are no clip; name it with --photos"):
+        auditing.audit(None, [data], [])
 
 
 def test_folders_without_teacher_are_named(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_no_interval_from_few_people_or_undefined_resamples() -> None:
     bounds = bounds_of(few_show_it, boot.f1_of)
     assert np.isnan(bounds[:, 0]).all()
     assert (bounds[:, 1] == 1).all()
+    few_show_it[:, 0, 1] = 2  # false alarms are no value either where nobody shows it
+    assert np.isnan(bounds_of(few_show_it, boot.f1_of)[:, 0]).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(bounds_of(0 * ones, boot.f1_of)).all()

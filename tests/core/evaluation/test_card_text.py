@@ -107,6 +107,14 @@ def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:
     assert "(1) people kept aside: 30 faces of 5. (2) another rig: 30 faces of 5." in text
 
 
+def test_an_evaluation_on_occurrence_alone_is_told_by_its_auc(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(CARD))
+    aus = {"AU01": {"auc": {"pooled": 0.8}}, "AU12": {"auc": {"pooled": None}}}
+    text = add_evaluation(path, "BP4D", {"frames": 30, "subjects": 5, "aus": aus}).read_text()
+    assert "| AU | (1) AUC |\n| --- | --- |\n| AU01 | 0.80 |\n| AU12 |  |\n| mean | 0.80 |" in text
+
+
 def test_a_card_survives_a_crash_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(CARD))

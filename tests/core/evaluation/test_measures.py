@@ -181,6 +181,18 @@ def test_what_is_not_defined_is_null_and_left_out_of_means() -> None:
     json.dumps(result, allow_nan=False)
 
 
+def test_false_alarms_do_not_make_an_f1_of_what_nobody_shows() -> None:
+    scored = _scored()
+    scored.true_occurrence[scored.folds != 1, 1] = 0
+    entry = measure(scored, resamples=20)["aus"]["AU12"]["f1"]
+    assert (entry["per_fold"]["2"], entry["per_fold"]["3"]) == (None, None)
+    assert entry["fold_mean"] == entry["per_fold"]["1"] > 0.5
+    scored.true_occurrence[:, 1] = 0
+    result = measure(scored, resamples=20)
+    assert result["aus"]["AU12"]["f1"]["pooled"] is None
+    assert result["mean_over_aus"]["f1"]["pooled"] == result["aus"]["AU04"]["f1"]["pooled"]
+
+
 def test_arrays_must_fit() -> None:
     scored = _scored()
     with pytest.raises(ValueError, match=r"folds is \(3000,\), not \(2,\)"):

@@ -55,6 +55,7 @@ def test_undefined_measures_are_nan() -> None:
     assert np.isnan(icc31(np.ones(2), np.ones(2)))
     assert np.isnan(mae(np.array([np.nan]), np.array([1.0])))
     assert np.isnan(f1(np.zeros(3, bool), np.zeros(3, bool)))
+    assert np.isnan(f1(np.ones(3, bool), np.zeros(3, bool)))
 
 
 def test_f1() -> None:

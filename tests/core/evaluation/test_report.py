@@ -70,6 +70,29 @@ def test_bars_carry_names_and_values() -> None:
     assert [text.get_text().strip() for text in figure.axes[2].texts][1] == "not coded"
 
 
+def test_one_person_read_without_a_mistake(tmp_path: Path) -> None:
+    true = np.arange(40, dtype=F32)[:, None] % 2
+    scored = Scored((12,), np.full(40, "anna"), np.ones(40, int), 5 * true, true, 5 * true, true, np.zeros(40, F32))
+    write_report(measure(scored, resamples=10), scored, tmp_path, title="", trained_on="", published=None)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "**Scored on:** 40 frames of 1 subject\n" in text
+    assert "1 subject is too few" in text
+
+
+def test_a_report_survives_a_crash_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = _scored(n=300)
+    result = measure(scored, resamples=10)
+    write_report(result, scored, tmp_path, title="First", trained_on="", published=None)
+
+    def crash(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rtatl_core.files.os.fsync", crash)
+    with pytest.raises(InputError, match="No space left"):
+        write_report(result, scored, tmp_path, title="Second", trained_on="", published=None)
+    assert json.loads((tmp_path / "report.json").read_text("utf-8"))["title"] == "First"
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     scored = _scored(n=300)
     (tmp_path / "file").write_text("")

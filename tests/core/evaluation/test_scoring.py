@@ -147,9 +147,23 @@ def test_strangers_are_measured_without_a_protocol(study: Path, tmp_path: Path) 
     assert {p.name for p in out.glob("*.png")} >= {"per_au.png", "pr.png", "intensity.png"}
 
 
+def test_a_report_on_folds_names_their_model_once(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(study / "data")
+    command = ["evaluate", "--model", model(study, 1), model(study, 2), "--data", ".", "--protocol", "subjects:3"]
+    command += ["--resamples", "10", "--device", "cpu", "--out"]
+    assert main([*command, str(tmp_path / "r")]) == 0
+    assert (tmp_path / "r" / "report.md").read_text("utf-8").startswith("# own on data\n")
+    (tmp_path / "file").write_text("")
+    monkeypatch.delattr("rtatl_core.evaluation.scoring.read_store")
+    assert main([*command, str(tmp_path / "file")]) == 2, "before any face is read"
+
+
 def test_uncoded_data_are_refused(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.core.stores import write_clips
 
     clips = write_clips(tmp_path / "clips")
     assert main(["evaluate", "--model", model(study, 1), "--data", str(clips), "--out", str(tmp_path / "r")]) == 2
     assert "has no AU codes to evaluate against" in capsys.readouterr().err
+    command = ["evaluate", "--model", model(study, 1), "--data", str(clips), "--out", str(tmp_path / "r")]
+    assert main([*command, "--title", "mine"]) == 2
+    assert "--title names the numbers in a card" in capsys.readouterr().err
