@@ -21,7 +21,7 @@ from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.gltf import Glb
 from rtatl_core.synthetic.ict_shapes import FULL_JAW
 from rtatl_core.synthetic.kept import kept
-from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh
+from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh, gaze_rotation
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.standard_face import standard_places
 from rtatl_core.synthetic.valid_shapes import (
@@ -111,7 +111,7 @@ class ValidHead:
             if abs(weight) > 1e-4:
                 rows, delta = self._avatar.deltas[name]
                 moved[rows] += np.float32(weight) * delta
-        turn = _rotation(*action.gaze)
+        turn = gaze_rotation(*action.gaze)
         for rows, centre in self._avatar.eyes:
             at = self._shape[rows].mean(axis=0) + (centre - self._avatar.base[rows].mean(axis=0))
             moved[rows] = (self._shape[rows] - at) @ turn.T + at
@@ -178,12 +178,6 @@ def _recolour(texture: UInt8, rng: np.random.Generator) -> UInt8:
     table = np.stack([255 * level**power for power in (*gamma, 1.0)], axis=-1).reshape(1, 256, 4)
     recoloured: UInt8 = cv2.LUT(texture, table.astype(np.uint8))
     return recoloured
-
-
-def _rotation(yaw: float, pitch: float) -> Float32:
-    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    return turn.astype(np.float32)
 
 
 @lru_cache(maxsize=32)

@@ -79,6 +79,29 @@ def test_gaze_turns_both_eyes() -> None:
     assert weights["eyeLookDown_L"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize("gaze", [(0.0, 0.0), (0.5, 0.0), (-0.3, 0.2), (0.0, -0.4)])
+def test_eyeballs_turn_by_the_gaze_that_is_written_down(gaze: tuple[float, float]) -> None:
+    ball = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)], np.float32)
+    shape = np.concatenate([ball + np.array((x, 0, 0), np.float32) for x in (3, -3)])
+    head = object.__new__(IctHead)
+    head._neutral_weights, head._shape, head._hair = {}, shape, np.zeros((0, 3), np.float32)
+    eyes = {LEFT: np.arange(27), RIGHT: np.arange(27, 54)}
+    head._rig = SimpleNamespace(shapes=_NoShapes(), deltas=np.zeros((1, 54, 3), np.float32), eyes=eyes)  # type: ignore[assignment]
+    vertices = head.vertices(Action(neutral_action().aus, gaze))
+    for rows in eyes.values():
+        front, middle = vertices[rows[14]], vertices[rows[13]]
+        x, y, z = front - middle
+        assert middle == pytest.approx(shape[rows[13]], abs=1e-6)
+        assert (np.arctan2(x, z), np.arcsin(y)) == pytest.approx(gaze, abs=1e-6)
+
+
+class _NoShapes(dict[str, int]):
+    """Every shape is one that moves nothing."""
+
+    def __missing__(self, name: str) -> int:
+        return 0
+
+
 @pytest.mark.parametrize("name", BRUSHES)
 def test_brushes_are_mirror_images(name: str) -> None:
     rng = np.random.default_rng(0)
@@ -215,5 +238,10 @@ def test_real_rigs_pass_the_gates(name: str) -> None:
     for au in AUS:
         shown = head.labels(full(au), head.vertices(full(au)))[ROW[au]]
         assert shown.min() > (0.3 if au == 25 else 0.5), au  # the gap that lips alone make
-    eyes = rest[head.mesh.material == Material.EYE]
+    is_eye = head.mesh.material == Material.EYE
+    left = rest[is_eye & (rest[:, 0] > 0)]
+    looks = head.vertices(Action(neutral_action().aus, (0.4, 0.0)))[is_eye & (rest[:, 0] > 0)]
+    front = left[:, 2].argmax()
+    assert looks[front, 0] - left[front, 0] > 0.4  # cm to the subject's left
+    eyes = rest[is_eye]
     assert np.abs(eyes.mean(axis=0)[:2]).max() < 0.5
