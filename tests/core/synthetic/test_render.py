@@ -171,6 +171,20 @@ def test_normals_point_outwards_and_hollows_are_dark(head: PuppetHead) -> None:
     assert openness[front] < surface.openness(vertices, normals)[front] - 0.2
 
 
+def test_light_on_a_head_does_not_depend_on_whose_mesh_was_met_first(head: PuppetHead) -> None:
+    """Else pictures would depend on how work is spread over processes. Two lashes meet on the first head alone."""
+    vertices = head.vertices(neutral_action())
+    mesh = dataclasses.replace(head.mesh, material=np.full(len(vertices), Material.LASH, np.uint8))
+    meeting = vertices.copy()
+    meeting[100] = meeting[200]
+    normals = []
+    for first in (vertices, meeting):
+        surface = Surface(mesh, first)
+        surface.take(vertices)
+        normals.append(surface.normals(vertices))
+    assert (normals[0] == normals[1]).all()
+
+
 @pytest.mark.parametrize(
     ("system", "backend", "remedy"),
     [
