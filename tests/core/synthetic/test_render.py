@@ -215,6 +215,22 @@ def test_without_moderngl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
         open_context()
 
 
+def test_only_the_last_meshes_are_kept(renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays flat with a library of many avatars, and one that was let go is drawn again as before."""
+    monkeypatch.setattr(render, "MESHES", 2)
+    fresh, heads = Renderer(SIDE, renderer._context), []
+    for seed in range(4):
+        heads.append(PuppetRig().head(np.random.default_rng(seed)))
+        heads[-1].mesh = dataclasses.replace(heads[-1].mesh)
+    pictures = []
+    for head in (*heads, heads[0]):
+        fresh.load(head)
+        pictures.append(fresh.draw(head.vertices(neutral_action()), AHEAD, light(), Finish()))
+        assert len(fresh._meshes) <= 2
+    assert (pictures[0] == pictures[-1]).all()
+    assert pictures[0][..., 3].any()
+
+
 def test_nothing_is_drawn_before_a_head_is_loaded(renderer: Renderer) -> None:
     fresh = Renderer(SIDE)
     with pytest.raises(ValueError, match="load a head"):
