@@ -16,8 +16,9 @@ from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, find_renders
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.handoffs import CHIP_SIDE
-from rtatl_core.synthetic import generate, studio
+from rtatl_core.synthetic import generate, kept, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
+from rtatl_core.synthetic.ict_files import _names
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, RIGHT, ROW, Rig, full
 from rtatl_core.synthetic.studio import Sources, Studio, open_rig
 from rtatl_core.synthetic.surroundings import hdr_files
@@ -232,6 +233,28 @@ def test_an_incomplete_rig_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "generic_neutral_mesh.obj").write_text("v 0 0 0\n")
     with pytest.raises(InputError, match=r"lacks .*\.obj and \d+ more; name the FaceXModel folder"):
         open_rig(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\n", "has 0 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "has 3 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0", "has 1 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0 0.", "has 2 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0 -", "is damaged"),
+    ],
+)
+def test_a_rig_that_is_not_whole_or_of_another_version_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, complaint: str
+) -> None:
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
+    for name in ("generic_neutral_mesh", *_names()):
+        (tmp_path / f"{name}.obj").write_text(text)
+    (tmp_path / "vertex_indices.json").write_text("{}")
+    with pytest.raises(InputError, match=rf"rig shape .*generic_neutral_mesh\.obj {complaint}"):
+        open_rig(tmp_path)
+    assert not (tmp_path / "cache").exists(), "nothing of it is kept"
 
 
 def test_avatars_must_be_glb(tmp_path: Path) -> None:
