@@ -132,6 +132,9 @@ class Renderer:
         self.fine = round(side * OVERSAMPLE)
         self._gl = moderngl
         self._context = context or open_context()
+        most = int(self._context.info["GL_MAX_RENDERBUFFER_SIZE"] / OVERSAMPLE)
+        if side > most:
+            raise InputError(f"OpenGL draws no picture of {side} pixels here; write --size {most} or less")
         shaders = resources.files("rtatl_core.synthetic") / "shaders"
         text = {
             name: (shaders / name).read_text(encoding="utf-8")

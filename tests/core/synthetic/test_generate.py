@@ -283,6 +283,30 @@ def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
     assert not out.exists(), "nothing is begun with a rig that is none"
 
 
+@pytest.mark.parametrize("name", ["sheet", "sheet.docx", "missing/sheet.png"])
+@pytest.mark.parametrize("option", ["--sheet", "--au-sheet"])
+def test_a_sheet_that_cannot_be_written_is_refused_before_it_is_drawn(tmp_path: Path, option: str, name: str) -> None:
+    with pytest.raises(InputError, match=r"sheet.* cannot be written; name a \.png"):
+        synth.run(_options(["--rig", str(tmp_path), option, str(tmp_path / name)]))  # type: ignore[arg-type]
+
+
+def test_what_is_missing_for_pictures_is_said_before_rigs_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--out DIR"):
+        synth.run(_options(["--rig", str(tmp_path), "--check", "--count", "3"]))  # type: ignore[arg-type]
+
+
+def test_clips_without_a_picture_are_refused(sources: Sources) -> None:
+    with pytest.raises(InputError, match=r"clips of 0\.02 s have no picture at 15 a second; write --seconds 0\.1"):
+        units_of(sources, 0, 1, 0, 0.02)
+    assert len(list(units_of(sources, 0, 1, 0, 0.1)[0].take())) == 2
+    assert units_of(sources, 8, 0, 0, 0.02)
+
+
+def test_chips_have_a_side() -> None:
+    with pytest.raises(SystemExit):
+        _options(["--rig", "x", "--chips", "--side", "0"])
+
+
 def test_the_command_writes_pictures_and_sheets(
     sources: Sources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -215,6 +215,11 @@ def test_without_moderngl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
         open_context()
 
 
+def test_a_picture_larger_than_opengl_draws_is_refused(renderer: Renderer) -> None:
+    with pytest.raises(InputError, match=r"no picture of 100000 pixels here; write --size \d+ or less"):
+        Renderer(100_000, renderer._context)
+
+
 def test_only_the_last_meshes_are_kept(renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays flat with a library of many avatars, and one that was let go is drawn again as before."""
     monkeypatch.setattr(render, "MESHES", 2)
