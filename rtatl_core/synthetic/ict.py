@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -178,7 +179,9 @@ class IctHead:
         weights = shape_weights(action, self._neutral_weights)
         labels = action.aus.copy()
         upper, lower = (vertices[self.mesh.landmarks[point]] for point in _INNER_LIPS)
-        labels[ROW[25]] = (float(np.linalg.norm(upper - lower)) - GAP[0]) / GAP[1]
+        # A lower lip over the upper one, as of AU17 and 24, or beside it leaves no gap.
+        _, height, depth = (upper - lower).tolist()
+        labels[ROW[25]] = ((math.hypot(height, depth) if height > 0 else 0.0) - GAP[0]) / GAP[1]
         jaw = weights.get("jawOpen", 0.0)
         labels[ROW[26]] = jaw / FULL_JAW[0]
         labels[ROW[27]] = (jaw - FULL_JAW[1]) / FULL_JAW[2]

@@ -100,8 +100,7 @@ class ValidHead:
         self._neutral_weights = _resting_face(avatar, rng)
         self._shape = _reshape(avatar.base, rng)
         self.textures = (_recolour(avatar.skin, rng), np.zeros((2, 2, 4), np.uint8), _recolour(avatar.wig, rng))
-        upper, lower = self._shape[self.mesh.landmarks[62]], self._shape[self.mesh.landmarks[66]]
-        self._resting_gap = float(np.linalg.norm(upper - lower))
+        self._resting_gap = self._between_lips(self._shape)
         chin = self.mesh.landmarks[8]
         self._jaw = {name: -_moved(avatar, name, chin)[1] / JAW_CM for name in OPENING if name in avatar.deltas}
 
@@ -120,8 +119,8 @@ class ValidHead:
     def labels(self, action: Action, vertices: Float32) -> Float32:
         labels = action.aus.copy()
         weights = morph_weights(action, self._neutral_weights)
-        upper, lower = (vertices[self.mesh.landmarks[point]] for point in (62, 66))
-        gap = float(np.linalg.norm(upper - lower)) - self._resting_gap
+        # Lips grow as far apart when one is pushed before, beside or over the other, but that leaves no gap.
+        gap = float((self._between_lips(vertices) - self._resting_gap).min())
         labels[ROW[25]] = (gap - GAP_CM) / GAP_MORE_CM
         jaw = sum(weights.get(name, 0.0) * drop for name, drop in self._jaw.items())
         labels[ROW[26]] = jaw / FULL_JAW[0]
@@ -133,6 +132,11 @@ class ValidHead:
             )
             labels[[ROW[5], ROW[7]], side] *= 1 - 0.8 * closed
         return labels.clip(0, 1).astype(np.float32)
+
+    def _between_lips(self, vertices: Float32) -> Float32:
+        """(2,) centimetres between the inner lips: how far apart, and how much higher the upper one lies."""
+        upper, lower = (vertices[self.mesh.landmarks[point]] for point in (62, 66))
+        return np.array([np.linalg.norm(upper - lower), upper[1] - lower[1]], np.float32)
 
 
 def _moved(avatar: _Avatar, name: str, vertex: int) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 from rtatl_core.synthetic.standard_face import LANDMARK_UV, standard_places
 from rtatl_core.synthetic.studio import Sources, Studio
+from rtatl_core.synthetic.valid import ValidHead
 from rtatl_core.synthetic.wrinkles import DRIVERS, SIDE, Wrinkles
 
 
@@ -57,6 +58,24 @@ def test_a_wink_is_labelled_on_the_side_that_winks(winks: int, open_eye: int) ->
     labels = head.labels(one_sided(43, winks), np.zeros((68, 3), np.float32))
     assert labels[ROW[43], winks] == pytest.approx(1)
     assert labels[ROW[43], open_eye] == 0
+
+
+@pytest.mark.parametrize(
+    ("lower", "parted"),
+    [((0, -0.8, 0), True), ((0, -0.7, -0.4), True), ((0, 0.5, 0.5), False), ((0, 0, 0.6), False), ((0.8, 0, 0), False)],
+)
+def test_lips_that_are_pushed_over_each_other_do_not_part(lower: tuple[float, float, float], parted: bool) -> None:
+    """The upper lip's point lies at the origin, the lower one's at ``lower``, centimetres."""
+    vertices = np.zeros((68, 3), np.float32)
+    vertices[66] = lower
+    ict, valid = object.__new__(IctHead), object.__new__(ValidHead)
+    for head in (ict, valid):
+        head.mesh = SimpleNamespace(landmarks=np.arange(68))  # type: ignore[assignment]
+        head._neutral_weights = dict.fromkeys(("eyeBlink_L", "eyeBlink_R", "LeyeClose", "ReyeClose"), 0.0)
+    valid._jaw, valid._resting_gap = {}, np.zeros(2, np.float32)
+    for labels in (ict.labels(neutral_action(), vertices), valid.labels(neutral_action(), vertices)):
+        assert (labels[ROW[25]] > 0.4).all() == parted
+        assert (labels[ROW[25]] == 0).all() == (not parted)
 
 
 def test_closed_eyes_hide_what_the_lids_do() -> None:
@@ -235,6 +254,8 @@ def test_real_rigs_pass_the_gates(name: str) -> None:
     assert len(rest) == len(head.mesh.uv)
     assert np.isfinite(rest).all()
     assert head.labels(neutral_action(), rest).max() < 0.15
+    for au in (17, 24):  # the lips are shut
+        assert head.labels(full(au), head.vertices(full(au)))[ROW[25]].max() == 0, au
     for au in AUS:
         shown = head.labels(full(au), head.vertices(full(au)))[ROW[au]]
         assert shown.min() > (0.3 if au == 25 else 0.5), au  # the gap that lips alone make
