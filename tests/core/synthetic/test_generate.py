@@ -302,6 +302,11 @@ def test_clips_without_a_picture_are_refused(sources: Sources) -> None:
     assert units_of(sources, 8, 0, 0, 0.02)
 
 
+def test_long_seeds_are_not_rounded() -> None:
+    options = _options(["--rig", "x", "--seed", str(2**53 + 1), "--count", "1e3"])
+    assert (options.seed, options.count) == (2**53 + 1, 1000)  # type: ignore[attr-defined]
+
+
 def test_chips_have_a_side() -> None:
     with pytest.raises(SystemExit):
         _options(["--rig", "x", "--chips", "--side", "0"])
