@@ -39,7 +39,7 @@ def natural(text: str) -> int:
     value = _number(text)
     if value < 0 or value % 1:
         raise argparse.ArgumentTypeError("write a whole number from 0 on")
-    return int(value)
+    return int(text) if text.isdecimal() else int(value)  # a float rounds long seeds
 
 
 def above_0(text: str) -> float:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtatl_core.commands.options import above_0, add_jobs, natural
+from rtatl_core.commands.options import above_0, add_jobs, natural, positive
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import CHIP_SIDE
 
@@ -47,7 +47,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         help="keep aligned chips for training instead of pictures, as rtatl prepare does",
     )
     sub.add_argument(
-        "--side", type=natural, default=CHIP_SIDE, metavar="PX", help=f"with --chips: their side (default {CHIP_SIDE})"
+        "--side", type=positive, default=CHIP_SIDE, metavar="PX", help=f"with --chips: their side (default {CHIP_SIDE})"
     )
     add_jobs(sub)
     sub.add_argument("--check", action="store_true", help="ask the rigs what must hold before anything is made of them")
@@ -61,14 +61,16 @@ def run(options: argparse.Namespace) -> int:
 
     if not (options.check or options.sheet or options.au_sheet or options.count or options.clips):
         raise InputError("rtatl synth has nothing to do; write --count N, --clips N, --check, --sheet or --au-sheet")
+    if (options.count or options.clips) and options.out is None:
+        raise InputError("rtatl synth needs --out DIR for what it makes")
+    for sheet in filter(None, (options.sheet, options.au_sheet)):
+        _check_picture(sheet)
     sources = Sources(tuple(options.rig), hdr_files(options.hdri), options.size)
     if options.check and not _check(sources):
         return 1
     if options.sheet or options.au_sheet:
         _sheets(sources, options.sheet, options.au_sheet, options.seed)
     if options.count or options.clips:
-        if options.out is None:
-            raise InputError("rtatl synth needs --out DIR for what it makes")
         _generate(sources, options)
     return 0
 
@@ -87,6 +89,17 @@ def _check(sources: Sources) -> bool:
     return passed
 
 
+_UNWRITABLE = "{} cannot be written; name a .png in a folder that you may write"
+
+
+def _check_picture(path: Path) -> None:
+    """Before minutes of rendering. Raises InputError for a picture that cannot be written, as far as its name tells."""
+    import cv2
+
+    if not (path.parent.is_dir() and cv2.haveImageWriter(str(path))):
+        raise InputError(_UNWRITABLE.format(path))
+
+
 def _sheets(sources: Sources, random: Path | None, of_aus: Path | None, seed: int) -> None:
     import cv2
 
@@ -101,7 +114,7 @@ def _sheets(sources: Sources, random: Path | None, of_aus: Path | None, seed: in
         sheets.append((of_aus, au_sheet(studio, studio.rigs[0], seed)))
     for path, image in sheets:
         if not cv2.imwrite(str(path), image[..., ::-1]):
-            raise InputError(f"{path} cannot be written; name a .png in a folder that you may write")
+            raise InputError(_UNWRITABLE.format(path))
         print(path)
 
 

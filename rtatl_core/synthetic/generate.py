@@ -24,6 +24,7 @@ from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import Frame, Plan
 from rtatl_core.datasets.prepare import prepare
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, rendered_frame
+from rtatl_core.errors import InputError
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
@@ -35,6 +36,8 @@ from rtatl_core.synthetic.studio import Shot, Sources, Studio
 
 PEOPLE_PER_UNIT = 20
 STILLS_PER_PERSON = 8
+CLIP_RATE = 15.0
+"""Pictures a second."""
 FLOW_STEP = 4
 """Pixels of the picture per cell of the stored flow."""
 JPEG_QUALITY = 92
@@ -115,7 +118,7 @@ class Clip:
     sources: Sources
     seed: int
     seconds: float = 4.0
-    rate: float = 15.0
+    rate: float = CLIP_RATE
     gap_s: float = 0.2
     to_rest: bool = False
     tracking: ClassVar[bool] = False
@@ -195,7 +198,12 @@ def units_of(
     sources: Sources, count: int, clips: int, seed: int, seconds: float, *, to_rest: bool = False
 ) -> list[Stills | Clip]:
     """Units that make ``count`` stills (rounded up to whole people) and ``clips`` clips. to_rest: with exact flow to
-    the same face at rest; else only clips have flow, to the frame 0.2 s later."""
+    the same face at rest; else only clips have flow, to the frame 0.2 s later. Raises InputError for clips too
+    short for one picture."""
+    if clips and round(seconds * CLIP_RATE) < 1:
+        raise InputError(
+            f"clips of {seconds:g} s have no picture at {CLIP_RATE:g} a second; write --seconds 0.1 or more"
+        )
     people = -(-count // STILLS_PER_PERSON)
     whole, rest = divmod(people, PEOPLE_PER_UNIT)
     units: list[Stills | Clip] = [Stills(number, sources, seed, to_rest=to_rest) for number in range(whole)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rtatl_core.synthetic.complexion import Complexion
 from rtatl_core.synthetic.hair import HairStyle, grow, hair_mesh, paint_hair
 from rtatl_core.synthetic.ict_files import IctNumbers, read_model
 from rtatl_core.synthetic.ict_shapes import FULL_JAW, NEUTRAL_SHAPES, NEUTRAL_WHOLE, SUFFIX, shape_weights
-from rtatl_core.synthetic.rig import RESTING_ASYMMETRY, ROW, Action, Layer, Material, Mesh
+from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh, gaze_rotation
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 
@@ -43,6 +44,8 @@ LID_DROOP = (0.16, 0.1)
 """Mean and spread of eyeBlink at rest: the rig's own eyes are wider than those of photographs, see gates.py."""
 BROW_SIT = 0.5
 """Mean weight of the brush that lowers resting brows, for the same reason."""
+EYE_SINKS = 0.25
+"""Centimetres by which an eyeball sinks behind closed lids, or the cornea shows through when it has turned."""
 LASH_TRIM = 0.6
 """Share of their length by which lashes are shortened."""
 FACE_SIDE, PARTS_SIDE = 448, 256
@@ -69,6 +72,11 @@ class IctRig:
         pairs, triangles = np.unique(corners.astype(np.int64) * len(numbers.uv) + places, return_inverse=True)
         self.source = (pairs // len(numbers.uv)).astype(np.int32)
         own_uv = numbers.uv[pairs % len(numbers.uv)]
+        self.eyes = {
+            side: np.flatnonzero((self.source >= start) & (self.source < end))
+            for side, (start, end) in ((LEFT, _LEFT_EYE), (RIGHT, _RIGHT_EYE))
+        }
+        """Side -> (k,) vertices of the eyeball."""
         self.base = numbers.base[self.source] - EYES
         self.deltas = np.ascontiguousarray(numbers.deltas[:, self.source].astype(np.float32))
         self.modes = np.ascontiguousarray(numbers.modes[:, self.source].astype(np.float32))
@@ -156,14 +164,24 @@ class IctHead:
         self._hair = grow(style, self._shape[np.isin(rig.mesh.material[: len(shape)], (Material.SKIN, Material.BODY))])
 
     def vertices(self, action: Action) -> Float32:
-        face = self._deform(shape_weights(action, self._neutral_weights))
+        weights = shape_weights(action, self._neutral_weights)
+        face = self._deform(weights)
+        turn = gaze_rotation(*action.gaze)
+        for side, rows in self._rig.eyes.items():  # the rig's eyeLook shapes move the lids only
+            ball = self._shape[rows]
+            centre = (ball.min(axis=0) + ball.max(axis=0)) / 2
+            face[rows] = (ball - centre) @ turn.T + centre
+            closed = min(1.0, max(0.0, weights[f"eyeBlink{SUFFIX[side]}"]))
+            face[rows, 2] -= EYE_SINKS * closed**2
         return np.concatenate([face, self._hair])
 
     def labels(self, action: Action, vertices: Float32) -> Float32:
         weights = shape_weights(action, self._neutral_weights)
         labels = action.aus.copy()
         upper, lower = (vertices[self.mesh.landmarks[point]] for point in _INNER_LIPS)
-        labels[ROW[25]] = (float(np.linalg.norm(upper - lower)) - GAP[0]) / GAP[1]
+        # A lower lip over the upper one, as of AU17 and 24, or beside it leaves no gap.
+        _, height, depth = (upper - lower).tolist()
+        labels[ROW[25]] = ((math.hypot(height, depth) if height > 0 else 0.0) - GAP[0]) / GAP[1]
         jaw = weights.get("jawOpen", 0.0)
         labels[ROW[26]] = jaw / FULL_JAW[0]
         labels[ROW[27]] = (jaw - FULL_JAW[1]) / FULL_JAW[2]

@@ -24,6 +24,7 @@ from rtatl_core.synthetic.ict_shapes import shape_names
 from rtatl_core.synthetic.kept import kept
 
 IDENTITIES = 100
+VERTICES = 26719
 _BASE = "generic_neutral_mesh"
 
 
@@ -32,7 +33,7 @@ class IctNumbers:
     """The published model. Differences are from the base; centimetres, x to the subject's left, y up, z forward."""
 
     base: Float32
-    """(26719, 3)."""
+    """(VERTICES, 3)."""
     shapes: Mapping[str, int]
     """Name -> row of ``deltas``."""
     deltas: NDArray[np.float16]
@@ -84,10 +85,10 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _convert(folder: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    base = _vertices(folder / f"{_BASE}.obj", None)
+    base = _vertices(folder / f"{_BASE}.obj")
     deltas = np.empty((len(names), *base.shape), np.float16)
     for row, name in enumerate(progress(names, desc="reading the rig", unit="shape")):
-        deltas[row] = _vertices(folder / f"{name}.obj", len(base)) - base
+        deltas[row] = _vertices(folder / f"{name}.obj") - base
     corners, places, uv = _faces(folder / f"{_BASE}.obj")
     landmarks = json.loads((folder / "vertex_indices.json").read_text(encoding="utf-8"))["idx_to_landmark_verts"]
     return {
@@ -100,12 +101,19 @@ def _convert(folder: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _vertices(file: Path, expected: int | None) -> NDArray[np.float64]:
+def _vertices(file: Path) -> NDArray[np.float64]:
+    """(26719, 3). Raises InputError for a file that has others."""
     lines = [line[2:] for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("v ")]
-    numbers = np.array(" ".join(lines).split(), np.float64).reshape(-1, 3)
-    if expected is not None and len(numbers) != expected:
-        raise InputError(f"rig shape {file} has {len(numbers)} vertices instead of {expected}; it is another version")
-    return numbers
+    try:
+        numbers = np.array(" ".join(lines).split(), np.float64)
+    except ValueError as error:
+        raise InputError(f"rig shape {file} is damaged ({error}); fetch it again") from error
+    if numbers.size != 3 * VERTICES:
+        raise InputError(
+            f"rig shape {file} has {numbers.size // 3} vertices instead of {VERTICES}; it is cut short or of another "
+            "version, fetch ICT-FaceKit again"
+        )
+    return numbers.reshape(-1, 3)
 
 
 def _faces(file: Path) -> tuple[NDArray[np.int32], NDArray[np.int32], Float32]:

@@ -70,7 +70,7 @@ NEUTRAL_SHAPES = (
 NEUTRAL_WHOLE = ("mouthPucker", "mouthRollUpper", "mouthRollLower", "mouthShrugLower", "mouthShrugUpper")
 
 FULL_LOOK = 0.6
-"""Gaze angle in radians at which the rig's eyeLook shapes are at 1."""
+"""Gaze angle in radians at which the rig's eyeLook shapes, which move the lids alone, are at 1."""
 FULL_JAW = (0.45, 0.35, 0.4)
 """jawOpen at AU26 = 1; where AU27 begins; how much further it reaches 1."""
 MOST = 1.7
@@ -106,13 +106,14 @@ def shape_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, flo
     _look(action.gaze, add)
     for suffix in SUFFIX.values():  # closed lids hide what else the lids do
         open_lids = 1 - 0.8 * min(1.0, max(0.0, weights.get(f"eyeBlink{suffix}", 0.0)))
-        for shape in ("eyeSquint", "eyeWide", "eyeLookDown"):
+        for shape in ("eyeSquint", "eyeWide", "eyeLookDown", "eyeLookUp"):
             if shape + suffix in weights:
                 weights[shape + suffix] *= open_lids
     return weights
 
 
 def _look(gaze: tuple[float, float], add: Callable[[str, float], None]) -> None:
+    """The lids follow the eyes."""
     yaw, pitch = (max(-1.0, min(1.0, angle / FULL_LOOK)) for angle in gaze)
     outwards = "_L" if yaw > 0 else "_R"
     inwards = "_R" if yaw > 0 else "_L"

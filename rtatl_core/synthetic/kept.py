@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,10 +15,10 @@ from rtatl_core.errors import InputError
 
 
 def kept(name: str, read: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """The arrays kept under that name; where there are none, those that ``read`` gives. Raises InputError when they
-    cannot be written; nothing half written stays."""
+    """The arrays kept under that name; where there are none, or damaged ones, those that ``read`` gives. Raises
+    InputError when they cannot be written; nothing half written stays."""
     file = user_cache_path("au-desktop") / "rigs" / f"{name}.npz"
-    if not file.is_file():
+    if not zipfile.is_zipfile(file):
         arrays = read()
         unfinished = file.with_suffix(f".{os.getpid()}.part.npz")
         try:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 OVERSAMPLE = 1.125
 SHADOW_SIDE = 256
+MESHES = 32
+"""How many are kept ready, at 5 MB each; ICT-FaceKit has one, the whole VALID library 210."""
 NECK = np.array([0.0, -8.0, -9.0], np.float32)
 """What the head turns about, in head space."""
 
@@ -121,7 +123,7 @@ def open_context() -> moderngl.Context:
 
 
 class Renderer:
-    """Holds one head at a time, and the buffers of every mesh that it has drawn: a rig has few. One thread."""
+    """Holds one head at a time, and the buffers of the last ``MESHES`` meshes that it has drawn. One thread."""
 
     def __init__(self, side: int = 256, context: moderngl.Context | None = None) -> None:
         import moderngl
@@ -130,6 +132,9 @@ class Renderer:
         self.fine = round(side * OVERSAMPLE)
         self._gl = moderngl
         self._context = context or open_context()
+        most = int(self._context.info["GL_MAX_RENDERBUFFER_SIZE"] / OVERSAMPLE)
+        if side > most:
+            raise InputError(f"OpenGL draws no picture of {side} pixels here; write --size {most} or less")
         shaders = resources.files("rtatl_core.synthetic") / "shaders"
         text = {
             name: (shaders / name).read_text(encoding="utf-8")
@@ -169,6 +174,8 @@ class Renderer:
         if loaded is None:
             loaded = _Loaded(self._context, head.mesh, rest, self._programs, self._depth, self._flows)
             self._meshes[id(head.mesh)] = loaded
+            if len(self._meshes) > MESHES:
+                self._meshes.pop(next(iter(self._meshes))).release()
         loaded.surface.take(rest)
         self._now, self._rest = loaded, rest
         for texture in self._textures:
@@ -287,11 +294,13 @@ class _Loaded:
         flows: dict[str, Any],
     ) -> None:
         self.surface = Surface(mesh, rest)
+        self._owned: list[Any] = []
         fixed = np.column_stack([mesh.uv, np.nan_to_num(mesh.face_uv, nan=-1.0), mesh.material])
         count = len(mesh.uv)
         self._fixed = context.buffer(fixed.astype(np.float32).tobytes())
         self._moving = context.buffer(reserve=count * 7 * 4, dynamic=True)
         self._pairs = context.buffer(reserve=count * 6 * 4, dynamic=True)
+        self._owned += [self._fixed, self._moving, self._pairs]
         moving = (self._moving, "3f 3f 1f", "position", "normal", "openness")
         fixed_layout = (self._fixed, "2f 2f 1f", "uv", "face_uv", "material")
         pairs = (self._pairs, "3f 3f", "position", "later")
@@ -310,7 +319,14 @@ class _Loaded:
             for buffer, layout, *names in content
             if any(name in program for name in names)
         ]
-        return context.vertex_array(program, kept, index)
+        array = context.vertex_array(program, kept, index)
+        self._owned += [index, array]
+        return array
+
+    def release(self) -> None:
+        """moderngl frees nothing by itself."""
+        for piece in reversed(self._owned):
+            piece.release()
 
     def write(self, vertices: Float32, normals: Float32, openness: Float32) -> None:
         self._moving.write(np.column_stack([vertices, normals, openness]).astype(np.float32))

@@ -108,6 +108,13 @@ class Action:
         return float((left + right) / 2)
 
 
+def gaze_rotation(yaw: float, pitch: float) -> Float32:
+    """(3, 3) by which an eyeball turns that looked straight ahead; radians, signs as in ``Action.gaze``."""
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    return turn.astype(np.float32)
+
+
 def neutral_action() -> Action:
     return Action(np.zeros((len(AUS), 2), np.float32))
 

@@ -24,9 +24,10 @@ class Surface:
     def __init__(self, mesh: Mesh, vertices: Float32) -> None:
         self._mesh = mesh
         material = mesh.material
-        # Along seams of the texture a place has several vertices; all take the normal of the first.
+        # Along seams of the texture a place has several vertices; all take the normal of the first. Of hair and lashes
+        # none: they lie so close that on some heads they meet, and which head is the first must not matter.
         _, first, back = np.unique(vertices.round(4), axis=0, return_index=True, return_inverse=True)
-        self._welded = np.where(material == Material.HAIR, np.arange(len(material)), first[back.ravel()])
+        self._welded = np.where(material >= Material.LASH, np.arange(len(material)), first[back.ravel()])
         self._moving = np.flatnonzero(np.isin(material, (Material.SKIN, Material.BODY, Material.EYE)))
         moves = np.isin(material[mesh.triangles[:, 0]], (Material.SKIN, Material.BODY, Material.EYE))
         self._resting = _Normals(mesh.triangles[~moves], self._welded, np.arange(len(material)))

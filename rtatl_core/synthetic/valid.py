@@ -21,7 +21,7 @@ from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.gltf import Glb
 from rtatl_core.synthetic.ict_shapes import FULL_JAW
 from rtatl_core.synthetic.kept import kept
-from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh
+from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh, gaze_rotation
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.standard_face import standard_places
 from rtatl_core.synthetic.valid_shapes import (
@@ -100,8 +100,7 @@ class ValidHead:
         self._neutral_weights = _resting_face(avatar, rng)
         self._shape = _reshape(avatar.base, rng)
         self.textures = (_recolour(avatar.skin, rng), np.zeros((2, 2, 4), np.uint8), _recolour(avatar.wig, rng))
-        upper, lower = self._shape[self.mesh.landmarks[62]], self._shape[self.mesh.landmarks[66]]
-        self._resting_gap = float(np.linalg.norm(upper - lower))
+        self._resting_gap = self._between_lips(self._shape)
         chin = self.mesh.landmarks[8]
         self._jaw = {name: -_moved(avatar, name, chin)[1] / JAW_CM for name in OPENING if name in avatar.deltas}
 
@@ -111,7 +110,7 @@ class ValidHead:
             if abs(weight) > 1e-4:
                 rows, delta = self._avatar.deltas[name]
                 moved[rows] += np.float32(weight) * delta
-        turn = _rotation(*action.gaze)
+        turn = gaze_rotation(*action.gaze)
         for rows, centre in self._avatar.eyes:
             at = self._shape[rows].mean(axis=0) + (centre - self._avatar.base[rows].mean(axis=0))
             moved[rows] = (self._shape[rows] - at) @ turn.T + at
@@ -120,8 +119,8 @@ class ValidHead:
     def labels(self, action: Action, vertices: Float32) -> Float32:
         labels = action.aus.copy()
         weights = morph_weights(action, self._neutral_weights)
-        upper, lower = (vertices[self.mesh.landmarks[point]] for point in (62, 66))
-        gap = float(np.linalg.norm(upper - lower)) - self._resting_gap
+        # Lips grow as far apart when one is pushed before, beside or over the other, but that leaves no gap.
+        gap = float((self._between_lips(vertices) - self._resting_gap).min())
         labels[ROW[25]] = (gap - GAP_CM) / GAP_MORE_CM
         jaw = sum(weights.get(name, 0.0) * drop for name, drop in self._jaw.items())
         labels[ROW[26]] = jaw / FULL_JAW[0]
@@ -133,6 +132,11 @@ class ValidHead:
             )
             labels[[ROW[5], ROW[7]], side] *= 1 - 0.8 * closed
         return labels.clip(0, 1).astype(np.float32)
+
+    def _between_lips(self, vertices: Float32) -> Float32:
+        """(2,) centimetres between the inner lips: how far apart, and how much higher the upper one lies."""
+        upper, lower = (vertices[self.mesh.landmarks[point]] for point in (62, 66))
+        return np.array([np.linalg.norm(upper - lower), upper[1] - lower[1]], np.float32)
 
 
 def _moved(avatar: _Avatar, name: str, vertex: int) -> tuple[float, ...]:
@@ -178,12 +182,6 @@ def _recolour(texture: UInt8, rng: np.random.Generator) -> UInt8:
     table = np.stack([255 * level**power for power in (*gamma, 1.0)], axis=-1).reshape(1, 256, 4)
     recoloured: UInt8 = cv2.LUT(texture, table.astype(np.uint8))
     return recoloured
-
-
-def _rotation(yaw: float, pitch: float) -> Float32:
-    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    return turn.astype(np.float32)
 
 
 @lru_cache(maxsize=32)

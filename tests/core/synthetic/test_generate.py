@@ -16,8 +16,9 @@ from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, find_renders
 from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.handoffs import CHIP_SIDE
-from rtatl_core.synthetic import generate, studio
+from rtatl_core.synthetic import generate, kept, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
+from rtatl_core.synthetic.ict_files import _names
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, RIGHT, ROW, Rig, full
 from rtatl_core.synthetic.studio import Sources, Studio, open_rig
 from rtatl_core.synthetic.surroundings import hdr_files
@@ -234,6 +235,28 @@ def test_an_incomplete_rig_names_what_is_missing(tmp_path: Path) -> None:
         open_rig(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\n", "has 0 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "has 3 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0", "has 1 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0 0.", "has 2 vertices instead of 26719"),
+        ("v 0 0 0\nv 1 0 -", "is damaged"),
+    ],
+)
+def test_a_rig_that_is_not_whole_or_of_another_version_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, complaint: str
+) -> None:
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
+    for name in ("generic_neutral_mesh", *_names()):
+        (tmp_path / f"{name}.obj").write_text(text)
+    (tmp_path / "vertex_indices.json").write_text("{}")
+    with pytest.raises(InputError, match=rf"rig shape .*generic_neutral_mesh\.obj {complaint}"):
+        open_rig(tmp_path)
+    assert not (tmp_path / "cache").exists(), "nothing of it is kept"
+
+
 def test_avatars_must_be_glb(tmp_path: Path) -> None:
     (tmp_path / "someone.glb").write_bytes(b"not really")
     rig = open_rig(tmp_path)
@@ -258,6 +281,35 @@ def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no rig"):
         synth.run(_options(["--rig", str(tmp_path), "--count", "3", "--out", str(out)]))  # type: ignore[arg-type]
     assert not out.exists(), "nothing is begun with a rig that is none"
+
+
+@pytest.mark.parametrize("name", ["sheet", "sheet.docx", "missing/sheet.png"])
+@pytest.mark.parametrize("option", ["--sheet", "--au-sheet"])
+def test_a_sheet_that_cannot_be_written_is_refused_before_it_is_drawn(tmp_path: Path, option: str, name: str) -> None:
+    with pytest.raises(InputError, match=r"sheet.* cannot be written; name a \.png"):
+        synth.run(_options(["--rig", str(tmp_path), option, str(tmp_path / name)]))  # type: ignore[arg-type]
+
+
+def test_what_is_missing_for_pictures_is_said_before_rigs_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--out DIR"):
+        synth.run(_options(["--rig", str(tmp_path), "--check", "--count", "3"]))  # type: ignore[arg-type]
+
+
+def test_clips_without_a_picture_are_refused(sources: Sources) -> None:
+    with pytest.raises(InputError, match=r"clips of 0\.02 s have no picture at 15 a second; write --seconds 0\.1"):
+        units_of(sources, 0, 1, 0, 0.02)
+    assert len(list(units_of(sources, 0, 1, 0, 0.1)[0].take())) == 2
+    assert units_of(sources, 8, 0, 0, 0.02)
+
+
+def test_long_seeds_are_not_rounded() -> None:
+    options = _options(["--rig", "x", "--seed", str(2**53 + 1), "--count", "1e3"])
+    assert (options.seed, options.count) == (2**53 + 1, 1000)  # type: ignore[attr-defined]
+
+
+def test_chips_have_a_side() -> None:
+    with pytest.raises(SystemExit):
+        _options(["--rig", "x", "--chips", "--side", "0"])
 
 
 def test_the_command_writes_pictures_and_sheets(

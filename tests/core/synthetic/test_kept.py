@@ -32,6 +32,15 @@ def test_a_rig_is_read_once() -> None:
         assert kept("rig-1", reading)["base"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("length", [0, 30])
+def test_what_a_power_cut_damaged_is_read_again(cache: Path, length: int) -> None:
+    kept("rig-1", read)
+    file = cache / "rig-1.npz"
+    file.write_bytes(file.read_bytes()[:length])
+    for _ in range(2):
+        assert kept("rig-1", read)["base"].tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("what", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 def test_nothing_half_written_stays(cache: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException) -> None:
     def stop(file: Path, **arrays: object) -> None:

@@ -171,6 +171,20 @@ def test_normals_point_outwards_and_hollows_are_dark(head: PuppetHead) -> None:
     assert openness[front] < surface.openness(vertices, normals)[front] - 0.2
 
 
+def test_light_on_a_head_does_not_depend_on_whose_mesh_was_met_first(head: PuppetHead) -> None:
+    """Else pictures would depend on how work is spread over processes. Two lashes meet on the first head alone."""
+    vertices = head.vertices(neutral_action())
+    mesh = dataclasses.replace(head.mesh, material=np.full(len(vertices), Material.LASH, np.uint8))
+    meeting = vertices.copy()
+    meeting[100] = meeting[200]
+    normals = []
+    for first in (vertices, meeting):
+        surface = Surface(mesh, first)
+        surface.take(vertices)
+        normals.append(surface.normals(vertices))
+    assert (normals[0] == normals[1]).all()
+
+
 @pytest.mark.parametrize(
     ("system", "backend", "remedy"),
     [
@@ -199,6 +213,27 @@ def test_without_moderngl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "moderngl", None)
     with pytest.raises(InputError, match=r"pip install .*\[synth\]"):
         open_context()
+
+
+def test_a_picture_larger_than_opengl_draws_is_refused(renderer: Renderer) -> None:
+    with pytest.raises(InputError, match=r"no picture of 100000 pixels here; write --size \d+ or less"):
+        Renderer(100_000, renderer._context)
+
+
+def test_only_the_last_meshes_are_kept(renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays flat with a library of many avatars, and one that was let go is drawn again as before."""
+    monkeypatch.setattr(render, "MESHES", 2)
+    fresh, heads = Renderer(SIDE, renderer._context), []
+    for seed in range(4):
+        heads.append(PuppetRig().head(np.random.default_rng(seed)))
+        heads[-1].mesh = dataclasses.replace(heads[-1].mesh)
+    pictures = []
+    for head in (*heads, heads[0]):
+        fresh.load(head)
+        pictures.append(fresh.draw(head.vertices(neutral_action()), AHEAD, light(), Finish()))
+        assert len(fresh._meshes) <= 2
+    assert (pictures[0] == pictures[-1]).all()
+    assert pictures[0][..., 3].any()
 
 
 def test_nothing_is_drawn_before_a_head_is_loaded(renderer: Renderer) -> None:

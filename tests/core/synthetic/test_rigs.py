@@ -22,6 +22,7 @@ from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 from rtatl_core.synthetic.standard_face import LANDMARK_UV, standard_places
 from rtatl_core.synthetic.studio import Sources, Studio
+from rtatl_core.synthetic.valid import ValidHead
 from rtatl_core.synthetic.wrinkles import DRIVERS, SIDE, Wrinkles
 
 
@@ -59,6 +60,24 @@ def test_a_wink_is_labelled_on_the_side_that_winks(winks: int, open_eye: int) ->
     assert labels[ROW[43], open_eye] == 0
 
 
+@pytest.mark.parametrize(
+    ("lower", "parted"),
+    [((0, -0.8, 0), True), ((0, -0.7, -0.4), True), ((0, 0.5, 0.5), False), ((0, 0, 0.6), False), ((0.8, 0, 0), False)],
+)
+def test_lips_that_are_pushed_over_each_other_do_not_part(lower: tuple[float, float, float], parted: bool) -> None:
+    """The upper lip's point lies at the origin, the lower one's at ``lower``, centimetres."""
+    vertices = np.zeros((68, 3), np.float32)
+    vertices[66] = lower
+    ict, valid = object.__new__(IctHead), object.__new__(ValidHead)
+    for head in (ict, valid):
+        head.mesh = SimpleNamespace(landmarks=np.arange(68))  # type: ignore[assignment]
+        head._neutral_weights = dict.fromkeys(("eyeBlink_L", "eyeBlink_R", "LeyeClose", "ReyeClose"), 0.0)
+    valid._jaw, valid._resting_gap = {}, np.zeros(2, np.float32)
+    for labels in (ict.labels(neutral_action(), vertices), valid.labels(neutral_action(), vertices)):
+        assert (labels[ROW[25]] > 0.4).all() == parted
+        assert (labels[ROW[25]] == 0).all() == (not parted)
+
+
 def test_closed_eyes_hide_what_the_lids_do() -> None:
     both = full(43, 7)
     assert (
@@ -77,6 +96,29 @@ def test_gaze_turns_both_eyes() -> None:
     weights = ict_shapes.shape_weights(Action(neutral_action().aus, (0.3, -0.2)), {})
     assert weights["eyeLookOut_L"] == weights["eyeLookIn_R"] == pytest.approx(0.5)
     assert weights["eyeLookDown_L"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("gaze", [(0.0, 0.0), (0.5, 0.0), (-0.3, 0.2), (0.0, -0.4)])
+def test_eyeballs_turn_by_the_gaze_that_is_written_down(gaze: tuple[float, float]) -> None:
+    ball = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)], np.float32)
+    shape = np.concatenate([ball + np.array((x, 0, 0), np.float32) for x in (3, -3)])
+    head = object.__new__(IctHead)
+    head._neutral_weights, head._shape, head._hair = {}, shape, np.zeros((0, 3), np.float32)
+    eyes = {LEFT: np.arange(27), RIGHT: np.arange(27, 54)}
+    head._rig = SimpleNamespace(shapes=_NoShapes(), deltas=np.zeros((1, 54, 3), np.float32), eyes=eyes)  # type: ignore[assignment]
+    vertices = head.vertices(Action(neutral_action().aus, gaze))
+    for rows in eyes.values():
+        front, middle = vertices[rows[14]], vertices[rows[13]]
+        x, y, z = front - middle
+        assert middle == pytest.approx(shape[rows[13]], abs=1e-6)
+        assert (np.arctan2(x, z), np.arcsin(y)) == pytest.approx(gaze, abs=1e-6)
+
+
+class _NoShapes(dict[str, int]):
+    """Every shape is one that moves nothing."""
+
+    def __missing__(self, name: str) -> int:
+        return 0
 
 
 @pytest.mark.parametrize("name", BRUSHES)
@@ -212,8 +254,15 @@ def test_real_rigs_pass_the_gates(name: str) -> None:
     assert len(rest) == len(head.mesh.uv)
     assert np.isfinite(rest).all()
     assert head.labels(neutral_action(), rest).max() < 0.15
+    for au in (17, 24):  # the lips are shut
+        assert head.labels(full(au), head.vertices(full(au)))[ROW[25]].max() == 0, au
     for au in AUS:
         shown = head.labels(full(au), head.vertices(full(au)))[ROW[au]]
         assert shown.min() > (0.3 if au == 25 else 0.5), au  # the gap that lips alone make
-    eyes = rest[head.mesh.material == Material.EYE]
+    is_eye = head.mesh.material == Material.EYE
+    left = rest[is_eye & (rest[:, 0] > 0)]
+    looks = head.vertices(Action(neutral_action().aus, (0.4, 0.0)))[is_eye & (rest[:, 0] > 0)]
+    front = left[:, 2].argmax()
+    assert looks[front, 0] - left[front, 0] > 0.4  # cm to the subject's left
+    eyes = rest[is_eye]
     assert np.abs(eyes.mean(axis=0)[:2]).max() < 0.5
