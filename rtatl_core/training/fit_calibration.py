@@ -20,7 +20,7 @@ from rtatl_core.reference import resting_levels
 
 REST_QUANTILE = 0.2
 """Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
-FALSE_ALARMS = 0.03
+FALSE_ALARMS = 0.02
 """Share of real faces without an AU that may read 1 (FACS A) or more: what limits the gain."""
 FEW_RESTING = 20
 """Fewer real resting faces than this limit no gain by themselves."""
@@ -29,8 +29,10 @@ FEW_CLEAR = 15
 CLEAR_READS = 4.0
 """What a real face that clearly shows an AU should read."""
 SHOWN_RATED, CLEAR_RATED, FEW_RATED = 1.0, 2.0, 8
-"""Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something: half of those
-that show it should read 1 or more, clear ones their rating in the median."""
+"""Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something: ``READS`` of
+those that show it should read 1 or more, clear ones their rating in the median."""
+READS = 2 / 3
+"""Of three strangers who show an AU two then read 1; more would read higher than their ratings."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
 MIN_BOOST, MAX_BOOST = 0.7, 3.0
@@ -233,13 +235,14 @@ def _offset(labelled: _Labelled, faces: Judged, clips: Sequence[Float32]) -> flo
 
 
 def _gain(labelled: _Labelled, absent: Float32, shown: Float32, clear: Float32, reads: float) -> float:
-    """What undoes the shrinking of uncertain regression (``_wanted``), or lets half of the faces on which raters saw
-    the AU read 1; at least 1, at most what lets ``FALSE_ALARMS`` of the faces without the AU read 1: more would amplify
-    what is noise. absent, shown, clear: over the offset."""
+    """What undoes the shrinking of uncertain regression (``_wanted``), or lets ``READS`` of the faces on which raters
+    saw the AU read 1; at least 1, at most what lets ``FALSE_ALARMS`` of the faces without the AU read 1: more would
+    amplify what is noise. absent, shown, clear: over the offset."""
     most = CAUTIOUS_GAIN
     if len(absent) >= FEW_RESTING:
         most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS))))
-    begins = _gain_to_one(float(np.median(shown))) if len(shown) and np.median(shown) > 0 else 0.0
+    faint = float(np.quantile(shown, 1 - READS)) if len(shown) else 0.0
+    begins = _gain_to_one(faint) if faint > 0 else 0.0
     return max(1.0, min(max(_wanted(labelled, clear, reads), begins), most))
 
 
