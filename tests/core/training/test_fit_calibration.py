@@ -140,7 +140,7 @@ def test_faint_expressions_that_raters_saw_read_1_and_smiles_hardly_more_than_th
 
     assert np.median(read(Judged(calm, calm), faint)) < 0.5
     assert np.mean(read(Judged(calm, calm, shown=faint), faint) >= 1) == pytest.approx(2 / 3, abs=0.04)
-    near = (calm + 0.04 * (np.arange(300) % 20 == 0)).astype(np.float32)
+    near = (calm + 0.08 * (np.arange(300) % 20 == 0)).astype(np.float32)
     held = Judged(near, near, shown=faint)
     assert np.median(read(held, faint)) < 1, "more false alarms than that are not paid for it"
     assert (read(held, near) >= 1).mean() <= FALSE_ALARMS
