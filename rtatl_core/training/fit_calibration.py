@@ -31,11 +31,11 @@ CLEAR_READS = 4.0
 SHOWN_RATED, CLEAR_RATED, FEW_RATED = 1.0, 2.0, 8
 """Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something: ``READS`` of
 those that show it should read 1 or more, clear ones their rating in the median."""
-READS = 2 / 3
-"""Of three strangers who show an AU two then read 1; more would read higher than their ratings."""
+READS = 0.6
+"""More would read more than their ratings."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
-MIN_BOOST, MAX_BOOST = 0.7, 3.0
+MIN_BOOST, MAX_BOOST = 0.5, 3.0
 """Under 1 only where raters saw less than is read (``_most``)."""
 MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
