@@ -265,4 +265,4 @@ def test_real_rigs_pass_the_gates(name: str) -> None:
     front = left[:, 2].argmax()
     assert looks[front, 0] - left[front, 0] > 0.4  # cm to the subject's left
     eyes = rest[is_eye]
-    assert np.abs(eyes.mean(axis=0)[:2]).max() < 0.5
+    assert np.abs(eyes.mean(axis=0)[:2]).max() < 1  # cm
