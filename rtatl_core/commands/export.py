@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if options.precision == "int8":
         _print_parity("int8", parity)
     if "openvino_bf16" in parity:
-        _print_parity("OpenVINO as used here (bfloat16, landmarks in float32)", parity["openvino_bf16"])
+        _print_parity("OpenVINO as used here (products in bfloat16)", parity["openvino_bf16"])
     for name, of_name in parity.get("openvino", {}).items():
         _print_parity(f"OpenVINO in {name} throughout", of_name)
     return 0

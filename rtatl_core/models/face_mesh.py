@@ -43,6 +43,7 @@ class _Block(nn.Module):
     """Depthwise 3x3 and pointwise convolution beside a shortcut; ``halve``: at half the resolution."""
 
     ones: Tensor
+    """(outputs, inputs, 1, 1) ones on the diagonal, where there are more outputs than inputs."""
 
     def __init__(self, inputs: int, outputs: int, *, halve: bool = False) -> None:
         super().__init__()
@@ -50,7 +51,8 @@ class _Block(nn.Module):
         self.depthwise = nn.Conv2d(inputs, inputs, 3, 2 if halve else 1, 0 if halve else 1, groups=inputs)
         self.pointwise = nn.Conv2d(inputs, outputs, 1)
         self.activation = _Sloped(outputs)
-        self.register_buffer("ones", torch.eye(outputs, inputs)[:, :, None, None], persistent=False)
+        if self.more:
+            self.register_buffer("ones", torch.eye(outputs, inputs)[:, :, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = functional.max_pool2d(x, 2) if self.halve else x

@@ -32,7 +32,7 @@ SHOWN_RATED, CLEAR_RATED, FEW_RATED = 1.0, 2.0, 8
 """Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something: ``READS`` of
 those that show it should read 1 or more, clear ones their rating in the median."""
 READS = 0.6
-"""More would read more than their ratings."""
+"""Share of such faces. A larger one finds more of them, and reads them higher than their ratings."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
 MIN_BOOST, MAX_BOOST = 0.5, 3.0
