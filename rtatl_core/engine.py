@@ -219,6 +219,12 @@ class Engine:
     def close(self) -> None:
         self._observer.close()
 
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
 
 class _StageClock:
     """Milliseconds between stops, by name."""
