@@ -31,7 +31,7 @@ from rtatl_core.synthetic.studio import Person, Sources, Studio
 from rtatl_core.synthetic.surroundings import Surroundings, hdr_files
 
 RATE, WIDTH, HEIGHT = 25, 640, 480
-FIELD = 0.50
+FIELD = 0.54
 """Angle of view over the picture's width, radians."""
 _QUICK = {"onset": 0.28, "apex": 0.28, "offset": 0.28, "pause": 0.1}
 
@@ -120,7 +120,7 @@ class Stage:
         person, scene = self._cast[who], self._scene
         self._studio.renderer.load(person.head)
         vertices = person.head.vertices(moment.action)
-        shift, distance = (0.0, -2.6 - 1.4 * (crowd - 1)), scene.distance + 8 * (crowd - 1)
+        shift, distance = (0.0, -2.0 - 1.4 * (crowd - 1)), scene.distance + 8 * (crowd - 1)
         stance = Stance(*moment.pose, shift, distance, FIELD)
         relief = person.wrinkles.relief(moment.action)
         drawn = self._studio.renderer.draw(vertices, stance, scene.light, person.finish, relief)

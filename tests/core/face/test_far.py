@@ -153,7 +153,7 @@ def test_who_sits_down_near_the_camera_comes_first(follow: Observer, clip: list[
 def test_a_face_on_the_wall_is_not_who_went_away(clip: list[UInt8], near: Float32) -> None:
     wall = place(room(), clip[0], scale_for(near, 1 / 16), 900, 100)
     taken = place(wall.copy(), clip[0], scale_for(near, 1 / 5), 0, 100)
-    further = place(wall.copy(), clip[0], scale_for(near, 1 / 8.5), 0, 100)
+    further = place(wall.copy(), clip[0], scale_for(near, 1 / 7), 0, 100)
     for most, expected in ((1, [1, 0, 0, 1, 0, 1]), (2, [2, 1, 1, 2, 1, 1])):
         observer = Observer(most)
         found = [
@@ -168,7 +168,7 @@ def test_a_face_on_the_wall_is_not_who_went_away(clip: list[UInt8], near: Float3
 
 def test_a_group_has_nobody_twice(clip: list[UInt8], near: Float32) -> None:
     group = place(room(), clip[0], scale_for(near, 1 / 6), 0, 0)
-    for x, share in ((600, 1 / 14), (950, 1 / 16)):
+    for x, share in ((600, 1 / 12), (950, 1 / 14)):
         place(group, clip[0], scale_for(near, share), x, 300)
     for most in (2, 3, 5):
         observer, live = Observer(most, tracking=False), Observer(most)
