@@ -93,9 +93,8 @@ def average_precision(precision: NDArray[np.float64], recall: NDArray[np.float64
     return float((np.diff(recall, prepend=0.0) * precision).sum()) if len(precision) else float("nan")
 
 
-def confusion(predicted: Array, true: Array, top: int = 5) -> NDArray[np.int64]:
-    """(top + 1, top + 1) counts of intensities rounded to integers and held to 0 - ``top``: row = true, column =
-    predicted."""
+def confusion(predicted: Array, true: Array) -> NDArray[np.int64]:
+    """(6, 6) counts of intensities rounded to integers and held to 0-5: row = true, column = predicted."""
     predicted, true = _pairs(predicted, true)
-    rows, columns = (np.floor(x + 0.5).clip(0, top).astype(np.int64) for x in (true, predicted))
-    return np.bincount(rows * (top + 1) + columns, minlength=(top + 1) ** 2).reshape(top + 1, top + 1)
+    rows, columns = (np.floor(x + 0.5).clip(0, 5).astype(np.int64) for x in (true, predicted))
+    return np.bincount(rows * 6 + columns, minlength=36).reshape(6, 6)

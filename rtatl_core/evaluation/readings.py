@@ -19,6 +19,9 @@ from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.reference import resting_levels
 
+_BATCH = 128
+"""Chips at once."""
+
 
 class Predicted(NamedTuple):
     """What a network says of the rows of a store, before calibration; each (n, n_aus)."""
@@ -36,7 +39,7 @@ class Predicted(NamedTuple):
 
 
 @torch.inference_mode()
-def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], batch: int = 128) -> Predicted:
+def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64]) -> Predicted:
     """Of the rows' central chips, on the network's device. Raises RecipeError for chips of another size."""
     if (side := store.layout.side) != network.config.chip_side:
         raise RecipeError(
@@ -47,13 +50,13 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], bat
     device = next(network.parameters()).device
     known = references(store, rows) if network.config.reference else None
     outputs: list[tuple[Float32, ...]] = []
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
         chips = np.stack([centre_crop(store.chips[int(row)], store.layout) for row in part])
         centres = au_regions(store.landmarks.take(part).astype(np.float32), network.config.aus)
         geometry = torch.from_numpy(store.geometry.take(part).astype(np.float32)).to(device)
         images = to_tensor(torch.from_numpy(chips).to(device)).contiguous(memory_format=torch.channels_last)
-        compared = None if known is None else torch.from_numpy(known[start : start + batch]).to(device)
+        compared = None if known is None else torch.from_numpy(known[start : start + _BATCH]).to(device)
         output = network(images, torch.from_numpy(centres).to(device), geometry, compared)
         tensors = [output.intensity, output.occurrence, output.streams[0].intensity, output.streams[-1].intensity]
         if output.sides is not None:

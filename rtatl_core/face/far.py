@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rtatl_core.face.find import FaceMesh, besides, extent, no_plots
+from rtatl_core.face.find import CONFIDENCE, FaceMesh, besides, extent, no_plots
 from rtatl_core.face.track import ALIKE, PATIENCE_S
 from rtatl_core.handoffs import Float32, UInt8
 
@@ -34,7 +34,7 @@ node {
 the detector tells, and of tiny faces it tells them wrong, while the place is right."""
 
 
-def _far_face_mesh(max_faces: int, min_confidence: float) -> Any:
+def _far_face_mesh(max_faces: int) -> Any:
     """To be used like MediaPipe's FaceMesh that follows faces and refines their landmarks."""
     import mediapipe
     from google.protobuf import text_format
@@ -57,8 +57,8 @@ def _far_face_mesh(max_faces: int, min_confidence: float) -> Any:
         graph_config=graph,
         side_inputs={"num_faces": max_faces, "with_attention": True, "use_prev_landmarks": True},
         calculator_params={
-            f"{detector}__TensorsToDetectionsCalculator.min_score_thresh": min_confidence,
-            "facelandmarkcpu__ThresholdingCalculator.threshold": min_confidence,
+            f"{detector}__TensorsToDetectionsCalculator.min_score_thresh": CONFIDENCE,
+            "facelandmarkcpu__ThresholdingCalculator.threshold": CONFIDENCE,
         },
         outputs=["multi_face_landmarks"],
     )
@@ -67,9 +67,9 @@ def _far_face_mesh(max_faces: int, min_confidence: float) -> Any:
 class FarFaceMesh(FaceMesh):
     """The same for faces down to a twenty-fifth of the picture; it follows what it found."""
 
-    def _load(self, max_faces: int, tracking: bool, min_confidence: float) -> Any:
+    def _load(self, max_faces: int, tracking: bool) -> Any:
         with no_plots():
-            return _far_face_mesh(max_faces, min_confidence)
+            return _far_face_mesh(max_faces)
 
 
 LOOK_S = 0.25

@@ -111,19 +111,23 @@ def _in_a_readable_place() -> Iterator[None]:
         ) from error
 
 
+CONFIDENCE = 0.5
+"""Of a face, from which MediaPipe takes it for one and goes on following it."""
+
+
 class FaceMesh:
     """MediaPipe FaceMesh, one per thread. ``tracking`` False treats each image on its own (photos, shuffled
     frames). It hardly finds faces narrower than a ninth of the picture."""
 
-    def __init__(self, max_faces: int = 1, *, tracking: bool = True, min_confidence: float = 0.5) -> None:
+    def __init__(self, max_faces: int = 1, *, tracking: bool = True) -> None:
         self.follows = False
         """Whether the last picture showed a face."""
         with _in_a_readable_place(), _silence():
-            self._mesh = self._load(max_faces, tracking, min_confidence)
+            self._mesh = self._load(max_faces, tracking)
             self(_somebody())  # or the first picture would take four times as long as others
             self.forget()
 
-    def _load(self, max_faces: int, tracking: bool, min_confidence: float) -> Any:
+    def _load(self, max_faces: int, tracking: bool) -> Any:
         with no_plots():
             from mediapipe.python.solutions.face_mesh import FaceMesh as MediaPipeFaceMesh
 
@@ -131,8 +135,8 @@ class FaceMesh:
             static_image_mode=not tracking,
             max_num_faces=max_faces,
             refine_landmarks=True,
-            min_detection_confidence=min_confidence,
-            min_tracking_confidence=min_confidence,
+            min_detection_confidence=CONFIDENCE,
+            min_tracking_confidence=CONFIDENCE,
         )
 
     def forget(self) -> None:

@@ -14,6 +14,8 @@ own past (reference.py, which forgets after as long)."""
 ALIKE, MAY_CHANGE_S = 0.5, 1.0
 """After MAY_CHANGE_S unseen, a face is taken for the same person only if its size is between ALIKE and 1/ALIKE of the
 old one. Otherwise a passer-by far away would inherit the identity."""
+REACH = 0.7
+"""Face widths that a face moves at most from one frame to the next."""
 LONGEST_STEP_S = 0.25
 """What the time between two frames counts for at most when a face is waited for."""
 
@@ -29,12 +31,12 @@ class _Track:
 
 class FaceTracker:
     """Gives faces ids that stay. A face belongs to the track whose last place is nearest, if that is within
-    ``reach`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face with a
+    ``REACH`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face with a
     new id, and so it is when it comes back at another size (``ALIKE``). Time without frames (a pause, another model
     is loaded) hardly counts: nobody left in it that anybody saw leave."""
 
-    def __init__(self, *, reach: float = 0.7, patience: float = PATIENCE_S) -> None:
-        self._reach, self._patience = reach, patience
+    def __init__(self, patience: float = PATIENCE_S) -> None:
+        self._patience = patience
         self._tracks: list[_Track] = []
         self._next_id = 0
         self._last = self._watched = 0.0
@@ -57,7 +59,7 @@ class FaceTracker:
         ids: dict[int, int] = {}
         taken: set[int] = set()
         for distance, i, k in pairs:
-            if distance > self._reach or i in ids or k in taken:
+            if distance > REACH or i in ids or k in taken:
                 continue
             track = self._tracks[k]
             track.centre, track.size, track.last_seen = centres[i], float(sizes[i]), now

@@ -15,6 +15,7 @@ from rtatl_core.synthetic.studio import Person, Scene, Studio
 from rtatl_core.synthetic.surroundings import Light, unit
 
 _SCREEN = (128, 126, 122)
+_COLUMNS = 6
 
 
 def random_sheet(studio: Studio, people: int, per_person: int, seed: int) -> UInt8:
@@ -31,7 +32,7 @@ def random_sheet(studio: Studio, people: int, per_person: int, seed: int) -> UIn
     return np.vstack(rows)
 
 
-def au_sheet(studio: Studio, rig: Rig, seed: int, columns: int = 6) -> UInt8:
+def au_sheet(studio: Studio, rig: Rig, seed: int) -> UInt8:
     """RGB, one head: at rest, then each AU alone at FACS 5, with its number."""
     rng = np.random.default_rng(seed)
     person = dataclasses.replace(studio.person(rng, rig), glasses=None)
@@ -42,8 +43,8 @@ def au_sheet(studio: Studio, rig: Rig, seed: int, columns: int = 6) -> UInt8:
         image = studio.shoot(person, action, scene, (0.15, 0.0, 0.0), rng, flawless=True).image.copy()
         cv2.putText(image, name, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
         pictures.append(image)
-    pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
-    return np.vstack([np.hstack(pictures[i : i + columns]) for i in range(0, len(pictures), columns)])
+    pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % _COLUMNS)
+    return np.vstack([np.hstack(pictures[i : i + _COLUMNS]) for i in range(0, len(pictures), _COLUMNS)])
 
 
 def portrait_scene(studio: Studio, *, distance: float = 60.0, up: float = -1.5) -> Scene:
