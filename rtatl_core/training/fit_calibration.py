@@ -29,14 +29,15 @@ FEW_CLEAR = 15
 CLEAR_READS = 4.0
 """What a real face that clearly shows an AU should read."""
 SHOWN_RATED, CLEAR_RATED, FEW_RATED = 1.0, 2.0, 8
-"""Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something: ``READS`` of
-those that show it should read 1 or more, clear ones their rating in the median."""
-READS = 0.6
-"""Share of such faces. A larger one finds more of them, and reads them higher than their ratings."""
+"""Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something."""
+AS_RATED = 1.15
+"""So many times their median rating faces that show an AU should read in the median. A little more than 1, because most
+ratings are 1 or little more: with 1, half of those faces would read less and count as without the AU."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
-MIN_BOOST, MAX_BOOST = 0.5, 3.0
-"""Under 1 only where raters saw less than is read (``_most``)."""
+MIN_BOOST, MAX_BOOST, LABELLED_BOOST = 0.5, 3.0, 1.5
+"""Under 1 only where raters saw less than is read (``_most``); at most LABELLED_BOOST where only labelled faces call
+for it, above all of AUs that are told badly: more stretches mistakes."""
 MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
@@ -80,6 +81,17 @@ class Judged(NamedTuple):
     """What the clear ones should read in the median, 0-5."""
     shown: Float32 = _NONE
     """On faces on which raters saw it, clearly or not; empty where too few are known."""
+    rated: float = float("nan")
+    """The median rating of these, 0-5."""
+
+    def over(self, offset: float) -> Judged:
+        """The same over what is read as 0."""
+        return self._replace(
+            resting=self.resting - offset,
+            absent=self.absent - offset,
+            clear=self.clear - offset,
+            shown=self.shown - offset,
+        )
 
 
 def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
@@ -161,7 +173,9 @@ class _Found(NamedTuple):
         is_clear = ratings >= CLEAR_RATED
         if is_clear.sum() < FEW_RATED:
             resting, absent = (np.concatenate([part, undecided]) for part in (resting, absent))
-        found = Judged(resting, absent, shown=seen if len(seen) >= FEW_RATED else _NONE)
+        found = Judged(resting, absent)
+        if len(seen) >= FEW_RATED:
+            found = found._replace(shown=seen, rated=float(np.median(ratings)))
         if len(taught) >= FEW_CLEAR:
             return found._replace(clear=taught)
         if is_clear.sum() >= FEW_RATED:
@@ -213,9 +227,9 @@ def fit_calibration(
             continue
         faces = judged[j] if judged is not None else Judged()
         offset[j] = _offset(labelled, faces, [clip[:, j] for clip in real])
-        clear = faces.clear - offset[j]
-        gain[j] = _gain(labelled, faces.absent - offset[j], faces.shown - offset[j], clear, faces.reads)
-        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], clear, faces.reads)
+        over = faces.over(offset[j])
+        gain[j] = _gain(labelled, over)
+        boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], over)
         if seen and (shown := seen[j]) is not None:
             boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
     return Calibration(gain=gain, offset=offset, boost=boost)
@@ -234,16 +248,17 @@ def _offset(labelled: _Labelled, faces: Judged, clips: Sequence[Float32]) -> flo
     return float(at_rest.clip(*OFFSET_LIMITS))
 
 
-def _gain(labelled: _Labelled, absent: Float32, shown: Float32, clear: Float32, reads: float) -> float:
-    """What undoes the shrinking of uncertain regression (``_wanted``), or lets ``READS`` of the faces on which raters
-    saw the AU read 1; at least 1, at most what lets ``FALSE_ALARMS`` of the faces without the AU read 1: more would
-    amplify what is noise. absent, shown, clear: over the offset."""
+def _gain(labelled: _Labelled, faces: Judged) -> float:
+    """What lets faces on which raters saw the AU read ``AS_RATED``; where they hardly saw it, what undoes the shrinking
+    of uncertain regression (``_wanted``). At least 1, at most what lets ``FALSE_ALARMS`` of the faces without the AU
+    read 1: more would amplify what is noise. faces: over the offset."""
     most = CAUTIOUS_GAIN
-    if len(absent) >= FEW_RESTING:
-        most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS))))
-    faint = float(np.quantile(shown, 1 - READS)) if len(shown) else 0.0
-    begins = _gain_to_one(faint) if faint > 0 else 0.0
-    return max(1.0, min(max(_wanted(labelled, clear, reads), begins), most))
+    if len(faces.absent) >= FEW_RESTING:
+        most = min(MAX_GAIN, _gain_to_one(float(np.quantile(faces.absent, 1 - FALSE_ALARMS))))
+    wanted = _wanted(labelled, faces)
+    if len(faces.shown) and (says := float(np.median(faces.shown))) > 0:
+        wanted = AS_RATED * faces.rated * _gain_to_one(says)
+    return max(1.0, min(wanted, most))
 
 
 def fit_own(
@@ -266,11 +281,11 @@ def fit_own(
         if rise is None or not len(labelled.raw):
             continue
         most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise))
-        wanted = max(_wanted(labelled, _NONE, CLEAR_READS), float(strangers.gain[j]))
+        wanted = max(_wanted(labelled, Judged()), float(strangers.gain[j]))
         if most < strangers.gain[j]:
             continue
         gain[j], margin[j] = min(wanted, most), max(rise, 0.0)
-        boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], _NONE, CLEAR_READS)
+        boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], Judged())
         if seen and (shown := seen[j]) is not None:
             rest = strangers.offset[j] + margin[j]  # photos do not tell how a person rests
             boost[j] = min(boost[j], _most(gain[j], shown.raw - rest, shown.rating))
@@ -306,27 +321,31 @@ def _gain_to_one(highest: float) -> float:
     return 1 / (MAX_INTENSITY * max(highest, 1e-6))
 
 
-def _wanted(labelled: _Labelled, clear: Float32, reads: float) -> float:
+def _wanted(labelled: _Labelled, faces: Judged) -> float:
     """The gain that undoes shrinking: spread of the labels over spread of the output, or more where real faces that
-    clearly show the AU (clear, over the offset) would read under three quarters of what they should (reads)."""
+    clearly show the AU would read under three quarters of what they should. faces: over the offset."""
     wanted = float(labelled.truth.std()) / max(float(labelled.raw.std()), 1e-6)
-    if len(clear):
-        wanted = max(wanted, 0.75 * reads / (MAX_INTENSITY * max(float(np.median(clear)), 1e-6)))
+    if len(faces.clear):
+        wanted = max(wanted, 0.75 * faces.reads * _gain_to_one(float(np.median(faces.clear))))
     return wanted
 
 
-def _boost(labelled: _Labelled, gain: float, shown: Float32, clear: Float32, should_read: float) -> float:
-    """What lets faces that clearly show the AU read what they should in the median: real ones (clear) ``should_read``
-    where enough are known, elsewhere labelled ones (shown) of ``CLEAR_LABEL`` or more the mean of their labels. Both
-    over the offset."""
-    if len(clear):
-        shown = clear
+def _boost(labelled: _Labelled, gain: float, shown: Float32, faces: Judged) -> float:
+    """What lets faces that clearly show the AU read what they should in the median: real ones where enough are known;
+    where raters saw it, but too rarely clearly, 1; elsewhere labelled ones (shown) of ``CLEAR_LABEL`` or more the mean
+    of their labels. shown, faces: over the offset."""
+    most, should_read = MAX_BOOST, faces.reads
+    if len(faces.clear):
+        shown = faces.clear
+    elif len(faces.shown):
+        return 1.0
     else:
+        most = LABELLED_BOOST
         should_read = MAX_INTENSITY * float(labelled.truth[labelled.truth >= CLEAR_LABEL].sum()) / max(1, len(shown))
     if len(shown) < FEW_LABELLED:
         return 1.0
     reads = MAX_INTENSITY * gain * float(np.median(shown))
-    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, MAX_BOOST))
+    return float(np.clip((should_read - 1) / max(reads - 1, 1e-6), 1.0, most))
 
 
 def _most(gain: float, shown: Float32, rating: float) -> float:
