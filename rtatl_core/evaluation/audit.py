@@ -5,7 +5,7 @@ table of who is who, perhaps one of AUs that raters saw on them (``rtatl_core/da
 pictures for the flicker test. Leaves: numbers, as JSON and as tables.
 
 - agreement: PCC with MediaPipe's blendshapes within clips, where they move. A model that they taught agrees more.
-- resting: what faces at rest read. 1 (FACS A) or more is a false alarm.
+- resting: what faces at rest read, less those on which raters saw the AU. 1 (FACS A) or more is a false alarm.
 - clear: what faces read on which the teacher finds an AU clearly shown.
 - apex: the highest that each such expression reads within a clip, smoothed as live.
 - ratings: whether photos and frames read 1 (FACS A) or more where raters saw the AU, and do not where they saw none.
@@ -31,7 +31,7 @@ from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.groups import GroupTable, divisions, read_groups
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.protocols import require_apart
-from rtatl_core.datasets.ratings import Ratings, read_ratings
+from rtatl_core.datasets.ratings import read_ratings
 from rtatl_core.datasets.split import names_of
 from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, stand_in
 from rtatl_core.engine import Engine
@@ -61,6 +61,8 @@ class Read:
 
     store: ChipStore
     values: Float32
+    rated: Float32 | None = None
+    """(n, n_aus) what raters saw, NaN where they could not tell or did not look; None without ratings."""
 
 
 def audit(
@@ -95,7 +97,8 @@ def audit(
         for key, name in (("subjects", "training"), ("judged_by", "calibration")):
             trained = f"in the {name} of {loaded.name}"
             require_apart(training.get(key, []), everybody, trained=trained, tested=f"in {folder}")
-        return Read(store, read_store(loaded.network, loaded.calibration, store)[0])
+        values, _ = read_store(loaded.network, loaded.calibration, store)
+        return Read(store, values, None if rated is None else rated.take(store.images, loaded.aus))
 
     moving, still = [read(folder) for folder in clips], [read(folder) for folder in photos]
     everything = [*moving, *still]
@@ -112,11 +115,11 @@ def audit(
         "pose": pose_leakage(everything, loaded.aus),
     }
     if rated is not None:
-        result["against_ratings"] = by_raters(everything, loaded.aus, rated)
+        result["against_ratings"] = by_raters(everything, loaded.aus)
     if still:
         if table and not any(table.keys() & set(one.store.subjects.tolist()) for one in still):
             raise InputError(f"{groups} names none of the photos; its first column must hold their file names")
-        result["groups"] = by_group(still, loaded.aus, table, rated)
+        result["groups"] = by_group(still, loaded.aus, table)
     if pictures:
         result["flicker"] = flicker(model, pictures)
     return result
@@ -136,15 +139,19 @@ def _taught(one: Read) -> Float32:
     return one.store.teacher
 
 
-def _calm(one: Read, au: int | None = None) -> NDArray[np.bool_]:
-    return at_rest(_taught(one), au)
+def _calm(one: Read, aus: tuple[int, ...]) -> NDArray[np.bool_]:
+    """(n, n_aus) at rest there by the teacher, and nothing seen of the AU by raters: a furrow that stays is no false
+    alarm."""
+    calm = np.stack([at_rest(_taught(one), au) for au in aus], axis=1)
+    return calm if one.rated is None else calm & ~(one.rated > 0)
 
 
 def resting(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     """AU -> on faces at rest there: median, share from .5 and from 1 on."""
     result = {}
+    calm = [_calm(one, aus) for one in reads]
     for j, au in enumerate(aus):
-        values = np.concatenate([one.values[_calm(one, au), j] for one in reads])
+        values = np.concatenate([one.values[rows[:, j], j] for one, rows in zip(reads, calm, strict=True)])
         if len(values) >= FEW:
             shares = {"from_half": rounded((values >= 0.5).mean(), 2), "from_one": rounded((values >= 1).mean(), 2)}
             result[au_label(au)] = {"median": rounded(np.median(values), 2), **shares, "faces": len(values)}
@@ -193,11 +200,12 @@ def _as_live(times: Float64, values: Float32) -> Float32:
     return np.stack([smoother(0, float(at), one).intensity for at, one in zip(times, said, strict=True)])
 
 
-def by_raters(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> dict[str, Any]:
-    """``against_ratings`` of all photos and frames. Raises RecipeError when too little is rated to judge any AU."""
+def by_raters(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
+    """``against_ratings`` of all photos and frames, which are rated. Raises RecipeError when too little is rated to
+    judge any AU."""
     result = against_ratings(
         np.concatenate([one.values for one in reads]),
-        np.concatenate([ratings.take(one.store.images, aus) for one in reads]),
+        _ratings(reads),
         np.concatenate([one.store.subjects for one in reads]),
         aus,
     )
@@ -209,11 +217,16 @@ def by_raters(reads: Sequence[Read], aus: tuple[int, ...], ratings: Ratings) -> 
     return result
 
 
+def _ratings(reads: Sequence[Read]) -> Float32:
+    return np.concatenate([one.rated for one in reads if one.rated is not None])
+
+
 def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
     """AU -> PCC with yaw, |yaw| and pitch over faces at rest, each clip and all stills about their own mean."""
     result = {}
+    calm = [_calm(one, aus) for one in reads]
     for j, au in enumerate(aus):
-        table = np.concatenate([_about_clips(one, _calm(one, au), j) for one in reads])
+        table = np.concatenate([_about_clips(one, rows[:, j], j) for one, rows in zip(reads, calm, strict=True)])
         if len(table) >= FEW and table[:, 0].std() >= STILL:
             result[au_label(au)] = {
                 name: rounded(pcc(table[:, 0], turn), 2) for name, turn in zip(TURNS, table.T[1:], strict=True)
@@ -231,19 +244,18 @@ def _about_clips(one: Read, rows: NDArray[np.bool_], column: int) -> Float32:
     return table
 
 
-def by_group(
-    reads: Sequence[Read], aus: tuple[int, ...], table: GroupTable, ratings: Ratings | None = None
-) -> dict[str, dict[str, dict[str, Any]]]:
+def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: GroupTable) -> dict[str, dict[str, dict[str, Any]]]:
     """Division -> group of ``FEW`` faces or more -> faces, mean reading at rest, mean PCC with the teacher over photos
-    (None if no AU has any), and what ``against_ratings_by_group`` tells."""
+    (None if no AU has any), and, where they are rated, what ``against_ratings_by_group`` tells."""
     values = np.concatenate([one.values for one in reads])
-    taught = np.concatenate([_taught(one) for one in reads])
+    taught, calm = (
+        np.concatenate(parts) for parts in zip(*[(_taught(one), _calm(one, aus)) for one in reads], strict=True)
+    )
     divided = divisions([Source.whole(one.store) for one in reads], table)
     by_raters = {}
-    if ratings is not None:
-        rated = np.concatenate([ratings.take(one.store.images, aus) for one in reads])
+    if reads[0].rated is not None:
         people = np.concatenate([one.store.subjects for one in reads])
-        by_raters = against_ratings_by_group(values, rated, people, divided, aus)
+        by_raters = against_ratings_by_group(values, _ratings(reads), people, divided, aus)
     result: dict[str, dict[str, dict[str, Any]]] = {}
     for division, groups in divided.items():
         result[division] = {}
@@ -251,16 +263,16 @@ def by_group(
             chosen = groups == group
             if group and chosen.sum() >= FEW:
                 told = by_raters.get(division, {}).get(group, {})
-                result[division][group] = _describe(values[chosen], taught[chosen], aus) | told
+                result[division][group] = _describe(values[chosen], taught[chosen], calm[chosen], aus) | told
     return result
 
 
-def _describe(values: Float32, taught: Float32, aus: tuple[int, ...]) -> dict[str, Any]:
+def _describe(values: Float32, taught: Float32, calm: NDArray[np.bool_], aus: tuple[int, ...]) -> dict[str, Any]:
     rest, scores = {}, []
     for j, au in enumerate(aus):
-        calm = values[at_rest(taught, au), j]
-        if len(calm) >= FEW:
-            rest[au_label(au)] = rounded(calm.mean(), 2)
+        resting = values[calm[:, j], j]
+        if len(resting) >= FEW:
+            rest[au_label(au)] = rounded(resting.mean(), 2)
         if au in CLEAR:
             scores.append(pcc(values[:, j], stand_in(taught, au)))
     return {"faces": len(values), "pcc_with_teacher": rounded(float(mean_known(np.array(scores))), 2), "at_rest": rest}

@@ -23,9 +23,10 @@ def markdown(result: Mapping[str, Any]) -> str:
         "## Per AU",
         per_au(result, labels),
         "Agreement: mean PCC with MediaPipe's blendshape over the clips in which it moves (their number). At rest: "
-        "median, and share of resting faces that read .5 / 1 or more. Clear: quartiles where the blendshape shows the "
-        "AU clearly. Apex: quartiles of the highest smoothed reading of each such stretch of a clip (their number). "
-        "Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces, within clips.",
+        "median, and share of resting faces, less those on which raters saw the AU, that read .5 / 1 or more. Clear: "
+        "quartiles where the blendshape shows the AU clearly. Apex: quartiles of the highest smoothed reading of each "
+        "such stretch of a clip (their number). Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces "
+        "within clips.",
         summary(result),
     ]
     if "against_ratings" in result:

@@ -29,7 +29,7 @@ from rtatl_core.evaluation.audit import (
     pose_leakage,
     resting,
 )
-from rtatl_core.evaluation.metrics import pcc
+from rtatl_core.evaluation.metrics import pcc, rounded
 from rtatl_core.evaluation.rated import against_ratings_by_group, largest, pose_where_absent
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
@@ -80,6 +80,19 @@ def test_resting_faces_and_false_alarms(read: Read) -> None:
     assert found["AU01"]["from_one"] == pytest.approx((read.values[:, 0] >= 1).mean(), abs=0.01)
 
 
+def test_a_face_on_which_raters_saw_an_au_does_not_rest_there(read: Read) -> None:
+    """Blendshapes call all 60 at rest on the brows; raters saw AU1 on 20, could not tell on 10, and saw no AU43."""
+    rated = np.full((60, 3), np.nan, np.float32)
+    rated[:20, 0], rated[30:, 0], rated[:, 2] = 1.5, 0, 0
+    seen = dataclasses.replace(read, rated=rated)
+    found = resting([seen], AUS)
+    assert [found[au]["faces"] for au in ("AU01", "AU12", "AU43")] == [40, 30, 60]
+    names = {str(name): {"age": "old"} for name in np.unique(read.store.subjects)}
+    assert by_group([seen], AUS, names)["age"]["old"]["at_rest"]["AU01"] == rounded(read.values[20:, 0].mean(), 2)
+    turned = pose_leakage([dataclasses.replace(seen, values=np.where(rated > 0, 3, read.values))], AUS)
+    assert turned["AU01"]["yaw"] == pytest.approx(1), "what is shown is no leakage"
+
+
 def test_clear_expressions(read: Read) -> None:
     assert clear([read], AUS)["AU12"]["quartiles"][1] == pytest.approx(np.median(read.values[1::2, 1]), abs=0.01)
     assert "AU43" not in clear([read], AUS)  # never shown
@@ -94,7 +107,8 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     store = dataclasses.replace(read.store, images=np.array([f"p{k}" for k in range(60)]))
     values = read.values.copy()
     values[0, 1] = 1.2
-    found = by_raters([Read(store, values)], AUS, read_ratings(ratings))
+    rated = read_ratings(ratings).take(store.images, AUS)
+    found = by_raters([Read(store, values, rated)], AUS)
     assert found["AU12"]["seen"] == 29
     assert found["AU12"]["people"] == len(np.unique(store.subjects[:58][smiles[:58]]))
     assert found["AU12"]["absent"] == 29  # the trace and the face on which nobody could tell are left out
@@ -109,7 +123,7 @@ def test_what_people_saw(read: Read, tmp_path: Path) -> None:
     assert "| AU43 | 1 (1) / 57 |  |  | 0% |  |" in text
     assert "over the 2 AUs seen often enough: AUC 0." in text
     with pytest.raises(RecipeError, match="no AU that 10 of these photos and frames lack"):
-        by_raters([read], AUS, read_ratings(ratings))
+        by_raters([dataclasses.replace(read, rated=np.full((60, 3), np.nan, np.float32))], AUS)
 
 
 def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:
@@ -188,7 +202,8 @@ def test_raters_beside_blendshapes_in_the_groups_of_an_audit(read: Read, tmp_pat
     (tmp_path / "rated.csv").write_text("image,AU12\n" + "".join(f"p{k},{3 * (k % 2)}\n" for k in range(60)))
     store = dataclasses.replace(read.store, images=np.array([f"p{k}" for k in range(60)]))
     names = {str(name): {"age": "old"} for name in np.unique(store.subjects)}
-    found = by_group([Read(store, read.values)], AUS, names, read_ratings(tmp_path / "rated.csv"))["age"]["old"]
+    rated = read_ratings(tmp_path / "rated.csv").take(store.images, AUS)
+    found = by_group([Read(store, read.values, rated)], AUS, names)["age"]["old"]
     assert (found["faces"], found["rated"], found["auc"], found["f1"], found["judged"]) == (60, 60, 1, 1, 1)
     text = audit_text.groups({"age": {"old": found}})
     assert "| age | old | 60 | 1.00 (1) | 1.00 | 0.0% |" in text
