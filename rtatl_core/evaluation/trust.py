@@ -11,9 +11,10 @@ SEEN, PEOPLE = 10, 5
 """So many faces on which raters saw an AU, of so many people, and so many on which they did not, decide about it."""
 TRUST_RULE = (
     "where raters saw an AU on 10 or more faces kept aside, of 5 people or more, and did not on 10 others: good if its "
-    "readings tell these apart with an AUC of .95 or more, usable from .85; else the same of strangers, each read by a "
-    "network that was trained without them; other AUs: good if they agree with their blendshape at .8 or more on clips "
-    "kept aside, in at least two clips where it moves, usable from .5; experimental: less, or nothing to compare with"
+    "readings tell these apart with an AUC of .95 or more, and readings of 1 or more with an F1 of .6 or more, usable "
+    "from .85 and .3; else the same of strangers, each read by a network that was trained without them; other AUs: "
+    "good if they agree with their blendshape at .8 or more on clips kept aside, in at least two clips where it moves, "
+    "usable from .5; experimental: less, or nothing to compare with"
 )
 
 
@@ -32,7 +33,7 @@ def trust_by_shapes(measured: Mapping[str, Any]) -> dict[str, str]:
     """AU label -> trust level by its blendshape, for the AUs that have one. measured: pcc, clips_where_it_moves."""
     moves = measured["clips_where_it_moves"]
     return {
-        label: _level(score, good=0.8, usable=0.5) if moves[label] >= 2 else "experimental"
+        label: _level(good=score >= 0.8, usable=score >= 0.5) if moves[label] >= 2 else "experimental"
         for label, score in measured["pcc"].items()
     }
 
@@ -40,11 +41,14 @@ def trust_by_shapes(measured: Mapping[str, Any]) -> dict[str, str]:
 def trust_by_ratings(found: Mapping[str, Any]) -> dict[str, str]:
     """AU label -> trust level by what raters saw (``audit.against_ratings``), for the AUs seen often enough."""
     return {
-        label: _level(entry["auc"], good=0.95, usable=0.85)
+        label: _level(
+            good=entry["auc"] >= 0.95 and entry["f1"] >= 0.6,  # an order alone does not say whether 1 is in its place
+            usable=entry["auc"] >= 0.85 and entry["f1"] >= 0.3,
+        )
         for label, entry in found.items()
         if min(entry["seen"], entry["absent"]) >= SEEN and entry["people"] >= PEOPLE
     }
 
 
-def _level(score: float, *, good: float, usable: float) -> str:
-    return "good" if score >= good else "usable" if score >= usable else "experimental"
+def _level(*, good: bool, usable: bool) -> str:
+    return "good" if good else "usable" if usable else "experimental"

@@ -16,18 +16,18 @@ def test_blendshapes_need_agreement_in_two_clips() -> None:
 
 def test_eyes_decide_where_they_saw_enough() -> None:
     found = {
-        "AU06": {"seen": 77, "people": 40, "absent": 127, "auc": 0.97},
-        "AU04": {"seen": 27, "people": 20, "absent": 168, "auc": 0.86},
-        "AU26": {"seen": 39, "people": 12, "absent": 119, "auc": 0.84},
-        "AU18": {"seen": 5, "people": 5, "absent": 246, "auc": 1.0},
-        "AU16": {"seen": 21, "people": 3, "absent": 187, "auc": 1.0},
-        "AU25": {"seen": 178, "people": 90, "absent": 9, "auc": 1.0},
+        "AU06": {"seen": 77, "people": 40, "absent": 127, "auc": 0.97, "f1": 0.7},
+        "AU04": {"seen": 27, "people": 20, "absent": 168, "auc": 0.86, "f1": 0.4},
+        "AU26": {"seen": 39, "people": 12, "absent": 119, "auc": 0.84, "f1": 0.9},
+        "AU18": {"seen": 5, "people": 5, "absent": 246, "auc": 1.0, "f1": 1.0},
+        "AU16": {"seen": 21, "people": 3, "absent": 187, "auc": 1.0, "f1": 1.0},
+        "AU25": {"seen": 178, "people": 90, "absent": 9, "auc": 1.0, "f1": 1.0},
         "AU09": {"seen": 0, "people": 0, "absent": 244},
     }
     moves = {"pcc": {"AU06": 0.1, "AU16": 0.6}, "clips_where_it_moves": {"AU06": 3, "AU16": 2}}
     strangers = {
-        "AU06": {"seen": 150, "people": 150, "absent": 170, "auc": 0.5},
-        "AU14": {"seen": 22, "people": 22, "absent": 280, "auc": 0.87},
+        "AU06": {"seen": 150, "people": 150, "absent": 170, "auc": 0.5, "f1": 0.1},
+        "AU14": {"seen": 22, "people": 22, "absent": 280, "auc": 0.87, "f1": 0.3},
     }
     measured = {
         "aside_video": moves,
@@ -39,3 +39,10 @@ def test_eyes_decide_where_they_saw_enough() -> None:
         "the author's word, then raters of faces kept aside, of strangers, then blendshapes"
     )
     assert trust_by_ratings(found) == {"AU06": "good", "AU04": "usable", "AU26": "experimental"}
+
+
+def test_an_order_that_is_right_is_not_enough() -> None:
+    """1 must part the faces, too: where most of those that show the AU read less, a count of it would be wrong."""
+    entry = {"seen": 13, "people": 13, "absent": 300, "auc": 0.97}
+    levels = [trust_by_ratings({"AU24": entry | {"f1": f1}})["AU24"] for f1 in (0.61, 0.5, 0.29)]
+    assert levels == ["good", "usable", "experimental"]
