@@ -71,6 +71,8 @@ NEUTRAL_WHOLE = ("mouthPucker", "mouthRollUpper", "mouthRollLower", "mouthShrugL
 
 FULL_LOOK = 0.6
 """Gaze angle in radians at which the rig's eyeLook shapes, which move the lids alone, are at 1."""
+LIDS_RISE = 1.0
+"""How much of eyeWide goes with eyeLookUp, which alone lets the iris hide under the lid."""
 FULL_JAW = (0.45, 0.35, 0.4)
 """jawOpen at AU26 = 1; where AU27 begins; how much further it reaches 1."""
 MOST = 1.7
@@ -104,6 +106,8 @@ def shape_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, flo
         for shape in EXTRA_SHAPES[extra]:
             add(shape, amount)
     _look(action.gaze, add)
+    for suffix in SUFFIX.values():
+        weights["eyeWide" + suffix] = min(weights["eyeWide" + suffix], MOST)
     for suffix in SUFFIX.values():  # closed lids hide what else the lids do
         open_lids = 1 - 0.8 * min(1.0, max(0.0, weights.get(f"eyeBlink{suffix}", 0.0)))
         for shape in ("eyeSquint", "eyeWide", "eyeLookDown", "eyeLookUp"):
@@ -121,6 +125,7 @@ def _look(gaze: tuple[float, float], add: Callable[[str, float], None]) -> None:
     add(f"eyeLookIn{inwards}", abs(yaw))
     for suffix in SUFFIX.values():
         add(("eyeLookUp" if pitch > 0 else "eyeLookDown") + suffix, abs(pitch))
+        add("eyeWide" + suffix, LIDS_RISE * max(0.0, pitch))
 
 
 def shape_names() -> tuple[str, ...]:

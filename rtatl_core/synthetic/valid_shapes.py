@@ -61,6 +61,8 @@ NEUTRAL_MORPHS = (
 )
 """Sided morphs by which resting faces differ, with the share of the common spread."""
 NEUTRAL_WHOLE = ("Kiss", "Chin", "JawCompress", "MPB_Up")
+LIDS_RISE, WIDEST = 3.5, 2.4
+"""Weight of the morph that opens the lids for each radian that the eyes look up, and the largest of all."""
 OPENING = ("MouthOpen", "Shout", "AE_AA")
 """Morphs that lower the jaw."""
 
@@ -95,10 +97,12 @@ def morph_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, flo
     for extra, amount in action.extras.items():
         if extra in EXTRA_MORPHS:
             add(EXTRA_MORPHS[extra], 0.6 * amount)
-    down = max(0.0, -action.gaze[1]) * 0.5
+    down, up = max(0.0, -action.gaze[1]) * 0.5, max(0.0, action.gaze[1]) * LIDS_RISE
     for letter in LETTER.values():
+        opening = f"{letter}eyeOpen"
+        weights[opening] = min(weights.get(opening, 0.0) + up, WIDEST)  # the lid follows the eye
         closing = f"{letter}eyeClose"
-        add(closing, down * (1 - weights.get(closing, 0.0)))  # the lid follows the eye down
+        add(closing, down * (1 - weights.get(closing, 0.0)))
         weights[closing] = min(weights[closing], 1.0)
         open_lids = 1 - 0.9 * max(0.0, weights[closing])
         for name in (f"{letter}squint", f"{letter}lowLid", f"{letter}eyeOpen"):

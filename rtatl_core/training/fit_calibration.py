@@ -74,7 +74,7 @@ class Judged(NamedTuple):
     """On faces at rest without the AU, a few frames of each clip."""
     absent: Float32 = _NONE
     """On these and on moving ones that were rated to lack it, as smiles lack most. Of an AU that raters hardly ever
-    saw, faces at rest count as lacking it on which they could not tell."""
+    saw clearly, faces at rest count as lacking it on which they could not tell."""
     clear: Float32 = _NONE
     """On faces that clearly show it; empty where too few are known."""
     reads: float = CLEAR_READS
@@ -270,7 +270,7 @@ def fit_own(
 ) -> Own:
     """Gain, margin and boost of what is over a person's own level at rest: as in ``fit_calibration``, but limited by
     how far people rise who do not show the AU, and with labelled faces that show it measured from those that do not.
-    AUs for which this gives no higher gain than strangers have stay as they are.
+    AUs for which this gives a lower gain than strangers have stay as they are.
 
     raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. rises: per AU, see ``own_rises``.
     """

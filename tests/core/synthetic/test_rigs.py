@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,6 +96,27 @@ def test_gaze_turns_both_eyes() -> None:
     weights = ict_shapes.shape_weights(Action(neutral_action().aus, (0.3, -0.2)), {})
     assert weights["eyeLookOut_L"] == weights["eyeLookIn_R"] == pytest.approx(0.5)
     assert weights["eyeLookDown_L"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "opens", "most"),
+    [
+        (ict_shapes.shape_weights, "eyeWide_L", ict_shapes.MOST),
+        (valid_shapes.morph_weights, "LeyeOpen", valid_shapes.WIDEST),
+    ],
+)
+def test_upper_lids_follow_the_eyes_up(
+    weights: Callable[[Action, Mapping[str, float]], dict[str, float]], opens: str, most: float
+) -> None:
+    """Else an eye that looks up hides under its lid, and lids that rise always mean AU5."""
+
+    def lifted(pitch: float, *aus: int) -> float:
+        return weights(Action(full(*aus).aus, (0.0, pitch)), {})[opens]
+
+    assert lifted(0.0) == lifted(-0.3) == 0
+    assert 0.2 < lifted(0.2) < lifted(0.4) < lifted(0.0, 5)
+    assert lifted(0.5, 5) == most, "and break nothing"
+    assert lifted(0.4, 43) < 0.3 * lifted(0.4), "under closed lids nothing is seen of it"
 
 
 @pytest.mark.parametrize("gaze", [(0.0, 0.0), (0.5, 0.0), (-0.3, 0.2), (0.0, -0.4)])
