@@ -36,8 +36,8 @@ class Scene:
 
 
 SCENES = {
-    "live-dark": Scene(layers=ALL_LAYERS, seconds=29.55),
-    "live-light": Scene(theme="light", seconds=32.4),
+    "live-dark": Scene(layers=ALL_LAYERS, seconds=29.7),
+    "live-light": Scene(theme="light", seconds=33.7),
     "recovered": Scene(layers=("box", "recovered")),
     "empty": Scene(source=None, seconds=5.0),
     "error": Scene(source="camera that is unplugged", record=True, seconds=16.0),
