@@ -15,7 +15,7 @@ from rtatl_core.synthetic.complexion import Complexion
 from rtatl_core.synthetic.hair import HairStyle, grow, hair_mesh, paint_hair
 from rtatl_core.synthetic.ict_files import IctNumbers, read_model
 from rtatl_core.synthetic.ict_shapes import FULL_JAW, NEUTRAL_SHAPES, NEUTRAL_WHOLE, SUFFIX, shape_weights
-from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh, gaze_rotation
+from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh, turned
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 
@@ -166,7 +166,7 @@ class IctHead:
     def vertices(self, action: Action) -> Float32:
         weights = shape_weights(action, self._neutral_weights)
         face = self._deform(weights)
-        turn = gaze_rotation(*action.gaze)
+        turn = turned(*action.gaze).astype(np.float32)
         for side, rows in self._rig.eyes.items():  # the rig's eyeLook shapes move the lids only
             ball = self._shape[rows]
             centre = (ball.min(axis=0) + ball.max(axis=0)) / 2

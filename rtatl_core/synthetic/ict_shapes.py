@@ -106,9 +106,8 @@ def shape_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, flo
         for shape in EXTRA_SHAPES[extra]:
             add(shape, amount)
     _look(action.gaze, add)
-    for suffix in SUFFIX.values():
-        weights["eyeWide" + suffix] = min(weights["eyeWide" + suffix], MOST)
     for suffix in SUFFIX.values():  # closed lids hide what else the lids do
+        weights["eyeWide" + suffix] = min(weights["eyeWide" + suffix], MOST)
         open_lids = 1 - 0.8 * min(1.0, max(0.0, weights.get(f"eyeBlink{suffix}", 0.0)))
         for shape in ("eyeSquint", "eyeWide", "eyeLookDown", "eyeLookUp"):
             if shape + suffix in weights:

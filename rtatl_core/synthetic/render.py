@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import Float32, UInt8
-from rtatl_core.synthetic.rig import Head, Material, Mesh, neutral_action
+from rtatl_core.synthetic.rig import Head, Material, Mesh, neutral_action, turned
 from rtatl_core.synthetic.surface import Surface
 from rtatl_core.synthetic.surroundings import Light
 from rtatl_core.system import how_to_install
@@ -54,11 +54,9 @@ class Stance:
 
     def rotation(self) -> Float32:
         """(3, 3) head -> world: pitch first, then yaw, then roll."""
-        cy, sy, cp, sp, cr, sr = (f(a) for a in (self.yaw, self.pitch, self.roll) for f in (np.cos, np.sin))
-        yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-        pitch = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+        cr, sr = np.cos(self.roll), np.sin(self.roll)
         roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-        return (roll @ yaw @ pitch).astype(np.float32)
+        return (roll @ turned(self.yaw, self.pitch)).astype(np.float32)
 
     def model(self) -> Float32:
         """(4, 4) head -> world; the world's axes are the camera's."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.facs import ACTION_UNITS
-from rtatl_core.handoffs import Float32, UInt8
+from rtatl_core.handoffs import Float32, Float64, UInt8
 
 AUS = tuple(ACTION_UNITS)
 """FACS numbers of the AUs that the generator moves: the rows of every label."""
@@ -108,11 +108,12 @@ class Action:
         return float((left + right) / 2)
 
 
-def gaze_rotation(yaw: float, pitch: float) -> Float32:
-    """(3, 3) by which an eyeball turns that looked straight ahead; radians, signs as in ``Action.gaze``."""
+def turned(yaw: float, pitch: float) -> Float64:
+    """(3, 3) by which an eyeball or a head turns that looked straight ahead: pitch first, then yaw; radians, signs as
+    in ``Action.gaze``."""
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    return turn.astype(np.float32)
+    turn: Float64 = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ [[1, 0, 0], [0, cp, sp], [0, -sp, cp]]
+    return turn
 
 
 def neutral_action() -> Action:

@@ -21,7 +21,7 @@ from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.synthetic.gltf import Glb
 from rtatl_core.synthetic.ict_shapes import FULL_JAW
 from rtatl_core.synthetic.kept import kept
-from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh, gaze_rotation
+from rtatl_core.synthetic.rig import LEFT, RESTING_ASYMMETRY, RIGHT, ROW, Action, Layer, Material, Mesh, turned
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.standard_face import standard_places
 from rtatl_core.synthetic.valid_shapes import (
@@ -110,7 +110,7 @@ class ValidHead:
             if abs(weight) > 1e-4:
                 rows, delta = self._avatar.deltas[name]
                 moved[rows] += np.float32(weight) * delta
-        turn = gaze_rotation(*action.gaze)
+        turn = turned(*action.gaze).astype(np.float32)
         for rows, centre in self._avatar.eyes:
             at = self._shape[rows].mean(axis=0) + (centre - self._avatar.base[rows].mean(axis=0))
             moved[rows] = (self._shape[rows] - at) @ turn.T + at
