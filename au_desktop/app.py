@@ -271,7 +271,7 @@ class App:
         if path.suffix[1:].lower() not in known:  # Qt would empty a file of that name
             raise InputError(f"{path} does not name a picture; choose a name for --screenshot that ends in .png.")
         writer = QImageWriter(str(path))
-        if not writer.write(self._window.grab().toImage()):
+        if not writer.write(self._window.picture()):
             raise OSError(0, writer.errorString())
 
     def _save_stats(self, path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QUrl, Signal
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from au_desktop.bridge import Bridge
@@ -194,6 +194,12 @@ class MainWindow(QMainWindow):
         choice = THEMES[(THEMES.index(self.settings.theme) + 1) % len(THEMES)]
         self._look.choose(choice)
         self._change(theme=choice)
+
+    def picture(self) -> QImage:
+        """What the window shows, all of it of the newest frame; while it runs, figures follow more slowly than bars."""
+        if self._bridge.latest is not None:
+            self._settle(self._bridge.latest)
+        return self.grab().toImage()
 
     def toggle_full_screen(self) -> None:
         if self.isFullScreen():

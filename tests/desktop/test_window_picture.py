@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
-from au_desktop.ui import au_panel
+from au_desktop.ui import au_panel, au_rows
 from au_desktop.ui.theme import Look
 from au_desktop.ui.video_view import VideoView
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
@@ -124,6 +124,19 @@ def test_chips_give_up_their_names_before_they_are_cut_off(make_desk: MakeDesk) 
         assert all(bool(chip.label) == named for chip in chips)
         assert all(chip.width() >= chip.sizeHint().width() for chip in chips)
         assert all(chip.accessibleName() for chip in chips)
+
+
+def test_a_picture_of_the_window_shows_one_frame(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live, figures wait until they can be read, and bars do not; in a picture for a paper they would contradict."""
+    monkeypatch.setattr(au_rows, "DIGITS_EVERY_S", 1e9)
+    desk = live(make_desk())
+    rows = desk.window.panel.rows
+    wait_until(lambda: bool(rows._digits))
+    first = list(rows._digits)
+    wait_until(lambda: np.abs(rows._intensity - np.array(first, float)).max() > 1)
+    assert rows._digits == first
+    assert not desk.window.picture().isNull()
+    assert rows._digits == [f"{value:.1f}" for value in desk.bridge.latest.faces[0].result.intensity]
 
 
 def test_faces_of_like_size_do_not_take_turns(make_desk: MakeDesk) -> None:
