@@ -13,6 +13,7 @@ import numpy as np
 from rtatl_core.errors import SourceError
 from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket, UInt8
+from rtatl_core.matroska import is_whole
 from rtatl_core.mp4 import shown_s
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
@@ -125,9 +126,9 @@ class VideoReader:
         if packet is None and self._number and self.duration_s:
             # what a late first picture leaves out counts in Matroska's length, which is that of the file
             end_s = self._last_s + 1 / (self.fps or 25) + (self.start_s or 0.0)
-            self.truncated = end_s < self.duration_s - _CUT_OFF_S and self._number < (self.frame_count or 0)
-            if self.truncated:
+            if end_s < self.duration_s - _CUT_OFF_S and self._number < (self.frame_count or 0):
                 _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
+                self.truncated = not is_whole(self.path)
         return packet
 
     def __iter__(self) -> Iterator[FramePacket]:

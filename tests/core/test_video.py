@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -296,6 +297,28 @@ def test_a_video_without_a_picture_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: _Timeless([]))
     with pytest.raises(SourceError, match="no picture"):
         VideoReader(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("damage", ["none", "last byte", "cut off", "hollow"])
+def test_pictures_that_end_before_the_sound_are_not_cut_off(tmp_path: Path, damage: str) -> None:
+    """Matroska tells the length of its longest track. Here it tells two seconds more than there are pictures for."""
+    clip = write_clip(tmp_path / "longer sound.mkv", 300)
+    data = bytearray(clip.read_bytes())
+    duration = data.index(b"\x44\x89\x88") + 3
+    struct.pack_into(">d", data, duration, struct.unpack_from(">d", data, duration)[0] + 2000)
+    middle = len(data) * 3 // 5
+    if damage == "last byte":
+        del data[-1]
+    elif damage == "cut off":
+        del data[middle:]
+    elif damage == "hollow":  # copied in part into a file of full size
+        data[middle:] = bytes(len(data) - middle)
+    clip.write_bytes(data)
+    with VideoReader(clip) as reader:
+        frames = sum(1 for _ in reader)
+    assert reader.duration_s == pytest.approx(14)
+    assert (frames == 300) == (damage in ("none", "last byte"))
+    assert reader.truncated == (damage != "none")
 
 
 @pytest.mark.parametrize("size", [(97, 65), (64, 96), (1, 1)], ids=["odd", "upright", "smallest"])

@@ -1,0 +1,55 @@
+"""Whether a Matroska or WebM file is whole. Its header tells the length of the longest track, which may be the sound;
+pictures that end before it have not been cut off then."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+
+
+def is_whole(path: Path) -> bool:
+    """True of a file that announces its size and holds all its parts, one after the other up to the end; False of
+    others, also of other formats. Raises OSError.
+
+    Source: RFC 8794 (EBML), sections 4 to 6; RFC 9559 (Matroska).
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        for kind in (_EBML, _SEGMENT):
+            head = _head(file)
+            if head is None or head[0] != kind:
+                return False
+            begins, length = file.tell(), head[1]
+            if kind == _EBML:
+                file.seek(length, os.SEEK_CUR)
+        end = begins + length
+        while file.tell() < end <= size:
+            head = _head(file)
+            if head is None:
+                return False
+            file.seek(head[1], os.SEEK_CUR)
+        return file.tell() == end <= size
+
+
+def _head(file: BinaryIO) -> tuple[int, int] | None:
+    """The kind of the element that begins here and the bytes that follow; None where there is none, or no size."""
+    kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
+    return None if kind is None or length is None else (kind, length)
+
+
+def _number(file: BinaryIO, most: int, *, marked: bool) -> int | None:
+    """A whole number of up to so many bytes. Its leading zeros tell how many, and the 1 after them, the marker, belongs
+    to an element's kind, but not to a size. A size of nothing but ones is unknown."""
+    first = file.read(1)
+    count = 9 - first[0].bit_length() if first else 0
+    rest = file.read(count - 1) if 0 < count <= most else b""
+    if not 0 < count <= most or len(rest) < count - 1:
+        return None
+    number, marker = int.from_bytes(first + rest, "big"), 1 << 7 * count
+    if marked:
+        return number
+    return number - marker if number < 2 * marker - 1 else None
