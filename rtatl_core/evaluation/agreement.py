@@ -51,7 +51,6 @@ def clip_agreement(store: ChipStore, values: Float32, aus: tuple[int, ...]) -> d
         clips = [np.flatnonzero((store.clips == clip) & np.isfinite(taught)) for clip in np.unique(store.clips)]
         moving = [rows for rows in clips if len(rows) >= _FEW_FRAMES and taught[rows].std() > TEACHER_MOVES]
         scores = [pcc(values[rows, aus.index(au)], taught[rows]) for rows in moving]
-        scores = [score if np.isfinite(score) else 0.0 for score in scores]  # what never moves follows nothing
         if scores:
             result[au] = scores
     return dict(sorted(result.items()))

@@ -97,9 +97,9 @@ def mae_of(sums: Float64) -> Float64:
 
 
 def pcc_of(sums: Float64) -> Float64:
-    """Pearson correlation from ``agreement_sums``."""
+    """Pearson correlation from ``agreement_sums``; 0 where only the truth varies (``metrics.pcc``)."""
     a, b, ab = _moments(sums)
-    return _ratio(ab, np.sqrt(a * b))
+    return np.where((a == 0) & (b > 0), 0.0, _ratio(ab, np.sqrt(a * b)))
 
 
 def icc31_of(sums: Float64) -> Float64:

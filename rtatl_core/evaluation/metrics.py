@@ -26,12 +26,13 @@ def rounded(value: float | np.floating[Any] | None, digits: int) -> float | None
     return None if value is None or not np.isfinite(value) else round(float(value), digits)
 
 
-def pcc(a: Array, b: Array) -> float:
-    """Pearson correlation coefficient."""
-    a, b = _pairs(a, b)
-    if len(a) < 3 or a.std() < 1e-9 or b.std() < 1e-9:
+def pcc(said: Array, true: Array) -> float:
+    """Pearson correlation coefficient; 0 where only the truth varies, because what never moves follows nothing: a mean
+    that left it out would reward a model for saying always the same."""
+    said, true = _pairs(said, true)
+    if len(said) < 3 or true.std() < 1e-9:
         return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.corrcoef(said, true)[0, 1]) if said.std() >= 1e-9 else 0.0
 
 
 def icc31(a: Array, b: Array) -> float:

@@ -117,12 +117,16 @@ def test_no_interval_from_few_people_or_undefined_resamples() -> None:
         assert np.isnan(bounds_of(0 * ones, boot.f1_of)).all()
 
 
-def test_constant_predictions_have_no_correlation() -> None:
+def test_constant_predictions_follow_nothing_and_a_constant_truth_is_no_test() -> None:
     subject, _, true = _data()
-    sums = boot.agreement_sums(np.full((len(true), 1), 0.3, np.float32), true[:, None], subject, SUBJECTS)
+    constant = np.full((len(true), 1), 0.3, np.float32)
+    sums = boot.agreement_sums(constant, true[:, None], subject, SUBJECTS)
+    assert (boot.pcc_of(sums.sum(axis=0)) == 0).all()
+    assert (bounds_of(sums, boot.pcc_of) == 0).all()
+    assert np.isnan(boot.pcc_of(sums[:1] * 0)).all()
+    sums = boot.agreement_sums(true[:, None], constant, subject, SUBJECTS)
     assert np.isnan(boot.pcc_of(sums.sum(axis=0))).all()
     assert np.isnan(bounds_of(sums, boot.pcc_of)).all()
-    assert np.isnan(boot.pcc_of(sums[:1] * 0)).all()
 
 
 def test_one_seed_draws_one_set_of_people() -> None:

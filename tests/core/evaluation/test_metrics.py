@@ -51,11 +51,17 @@ def test_what_is_not_known_stays_so_in_json() -> None:
 
 def test_undefined_measures_are_nan() -> None:
     flat = np.ones(5)
-    assert np.isnan(pcc(flat, np.arange(5.0)))
+    assert np.isnan(pcc(np.arange(5.0), flat))
+    assert np.isnan(pcc(flat, flat))
+    assert np.isnan(pcc(flat[:2], np.arange(2.0)))
     assert np.isnan(icc31(np.ones(2), np.ones(2)))
     assert np.isnan(mae(np.array([np.nan]), np.array([1.0])))
     assert np.isnan(f1(np.zeros(3, bool), np.zeros(3, bool)))
     assert np.isnan(f1(np.ones(3, bool), np.zeros(3, bool)))
+
+
+def test_what_never_moves_follows_nothing() -> None:
+    assert pcc(np.ones(5), np.arange(5.0)) == 0
 
 
 def test_f1() -> None:
