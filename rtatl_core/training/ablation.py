@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from rtatl_core.errors import RecipeError
+from rtatl_core.files import replace_file
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.training.recipe import build_recipe, override, read_table
@@ -137,7 +138,7 @@ def run_cell(cell: Cell, table: dict[str, Any], out: Path) -> None:
         "steps": recipe.optim.epochs * trainer.plan.steps,
         **coded_agreement(trainer.network, Source(store, rows, labels=True)),
     }
-    (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    replace_file(folder / "result.json", json.dumps(result, indent=1) + "\n")
     (folder / "last.pt").unlink(missing_ok=True)
 
 
