@@ -49,14 +49,18 @@ def read_groups(path: Path) -> GroupTable:
 def divisions(faces: Sequence[Source], table: GroupTable) -> dict[str, NDArray[np.str_]]:
     """Division -> (N,) group of each of these faces, one source after the other; "" = not known."""
     rows = [(one.store, row) for one in faces for row in one.rows.tolist()]
-    turns = [abs(float(store.yaw[row])) for store, row in rows]
     found = {
         "skin tone": [skin_tone(store, row) for store, row in rows],
-        "head turn": [next(name for most, name in YAW_BINS if turn <= most) for turn in turns],
+        "head turn": [head_turn(float(store.yaw[row])) for store, row in rows],
     }
     for column in sorted({column for groups in table.values() for column in groups}):
         found[column] = [table.get(str(store.subjects[row]), {}).get(column, "") for store, row in rows]
     return {division: np.array(groups, np.str_) for division, groups in found.items()}
+
+
+def head_turn(yaw: float) -> str:
+    """yaw: degrees."""
+    return next(name for most, name in YAW_BINS if abs(yaw) <= most)
 
 
 def skin_tone(store: ChipStore, row: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rtatl_core.datasets.groups import YAW_BINS
 from rtatl_core.evaluation.rated import FEW, TURNS, largest
 from rtatl_core.facs import au_label
 from rtatl_core.markdown import table
@@ -103,21 +104,25 @@ def summary(result: Mapping[str, Any]) -> str:
 
 def pose(found: Mapping[str, Any]) -> str:
     """Table and sentence of ``rated.pose_where_absent``."""
+    turns = [name for _, name in YAW_BINS]
+    heads = ["AU", "faces without it", "yaw", "|yaw|", "pitch", "by chance", *(f"reads: {name}" for name in turns)]
     rows = [
         [
             label,
             str(entry["faces"]),
             *("" if entry[name] is None else f"{entry[name]:+.2f}" for name in TURNS),
             f"{entry['by_chance']:.2f}",
+            *("" if mean is None else f"{mean:.2f}" for mean in map(entry.get("reads", {}).get, turns)),
         ]
         for label, entry in found.items()
     ]
     chance = np.mean([entry["by_chance"] for entry in found.values()])
     return (
-        f"{table(['AU', 'faces without it', 'yaw', '|yaw|', 'pitch', 'by chance'], rows)}\n\n"
+        f"{table(heads, rows)}\n\n"
         "PCC of the reading with the head's turning, over the faces that raters saw lack the AU, each of another "
         "person; by chance: the largest size of the three if readings and faces are shuffled. The largest: "
-        f"{_leakage(found)}; by chance {chance:.2f} in the mean."
+        f"{_leakage(found)}; by chance {chance:.2f} in the mean. Reads: the mean over faces turned by up to "
+        f"{YAW_BINS[0][0]:g} degrees, by up to {YAW_BINS[1][0]:g}, and by more."
     )
 
 

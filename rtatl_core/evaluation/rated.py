@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtatl_core.datasets.groups import YAW_BINS, head_turn
 from rtatl_core.evaluation.metrics import auc, f1, pcc, rounded
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32
@@ -94,13 +95,18 @@ def follows_pose(read: Float32, yaw: Float32, pitch: Float32) -> dict[str, float
 def pose_where_absent(
     values: Float32, rated: Float32, yaw: Float32, pitch: Float32, aus: tuple[int, ...]
 ) -> dict[str, dict[str, Any]]:
-    """AU -> over the faces that raters saw lack it, each of another person: their number, ``follows_pose``, and by
-    chance: the largest size of the three that readings have which belong to other faces, in the mean over
-    ``SHUFFLES``. AUs that fewer than ``FEW`` faces lack, or that read the same on all, are left out.
+    """AU -> over the faces that raters saw lack it, each of another person: their number, ``follows_pose``, and
 
-    values, rated: as above; yaw, pitch: (n,).
+    - by_chance: the largest size of the three that readings have which belong to other faces, in the mean over
+      ``SHUFFLES``
+    - reads: head turn (``groups.head_turn``) -> mean reading, None of fewer than ``FEW`` faces
+
+    AUs that fewer than ``FEW`` faces lack, or that read the same on all, are left out.
+
+    values, rated: as above; yaw, pitch: (n,) degrees.
     """
     rng = np.random.default_rng(0)
+    turned = np.array([head_turn(float(angle)) for angle in yaw])
     result = {}
     for j, au in enumerate(aus):
         absent = np.flatnonzero(rated[:, j] == 0)
@@ -109,7 +115,13 @@ def pose_where_absent(
             continue
         chance = [largest(follows_pose(rng.permutation(read), yaw[absent], pitch[absent])) for _ in range(SHUFFLES)]
         found = follows_pose(read, yaw[absent], pitch[absent])
-        result[au_label(au)] = {"faces": len(read), **found, "by_chance": rounded(np.mean(chance), 2)}
+        by_turn = {name: read[turned[absent] == name] for _, name in YAW_BINS}
+        result[au_label(au)] = {
+            "faces": len(read),
+            **found,
+            "by_chance": rounded(np.mean(chance), 2),
+            "reads": {name: rounded(some.mean(), 2) if len(some) >= FEW else None for name, some in by_turn.items()},
+        }
     return result
 
 

@@ -132,6 +132,11 @@ def test_an_au_that_follows_the_head_is_found_out(read: Read) -> None:
     assert "AU43" not in found  # it never moves
 
 
+def _turned(yaw: np.ndarray) -> dict[str, np.ndarray]:
+    turn = np.abs(yaw)
+    return {"frontal": turn <= 10, "turned": (turn > 10) & (turn <= 25), "far turned": turn > 25}
+
+
 def test_strangers_without_an_au_must_not_read_as_their_heads_turn() -> None:
     rng = np.random.default_rng(3)
     yaw, pitch = rng.normal(0, 15, (2, 200)).astype(np.float32)
@@ -145,8 +150,11 @@ def test_strangers_without_an_au_must_not_read_as_their_heads_turn() -> None:
     assert found["AU01"]["abs_yaw"] == 1
     assert largest(found["AU12"]) < 0.25
     assert found["AU01"]["by_chance"] == pytest.approx(1.33 / 140**0.5, abs=0.02), "the largest of three half-normals"
+    mean = {name: float(np.abs(yaw)[60:][of].mean()) for name, of in _turned(yaw[60:]).items()}
+    assert found["AU01"]["reads"] == pytest.approx(mean, abs=0.01)
     text = audit_text.pose(found)
     assert "| AU01 | 140 |" in text
+    assert f"| {mean['frontal']:.2f} | {mean['turned']:.2f} | {mean['far turned']:.2f} |" in text
     assert "1.00 at most; over 0.2 are AU01; by chance 0.1" in text
 
 

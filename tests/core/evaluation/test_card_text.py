@@ -69,7 +69,8 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     card = json.loads(path.read_text())
     grouped = {"sex": {"men": {"rated": 30, "false_alarms": 0.02, "auc": 0.91, "f1": 0.7, "judged": 1}}}
     strangers = {"what": "faces of strangers", "faces": 70, "against_ratings": {"AU12": seen}, "groups": grouped}
-    turning = {"AU12": {"faces": 30, "yaw": -0.31, "abs_yaw": 0.02, "pitch": None, "by_chance": 0.12}}
+    reads = {"frontal": 0.1, "turned": 0.42, "far turned": None}
+    turning = {"AU12": {"faces": 30, "yaw": -0.31, "abs_yaw": 0.02, "pitch": None, "by_chance": 0.12, "reads": reads}}
     card["measured"]["strangers"] = {**strangers, "pose": turning}
     path.write_text(json.dumps(card))
     words = add_audit(path, {**AUDITED, "against_ratings": {"AU01": seen}}).read_text()
@@ -85,7 +86,7 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     assert "## Strangers\n\n70 faces of strangers.\n" in words
     assert "| AU12 | 40 (12) / 30 | 0.97 |" in words
     assert "| sex | men | 30 | 0.91 (1) | 0.70 | 2.0% |" in words
-    assert "| AU12 | 30 | -0.31 | +0.02 |  | 0.12 |" in words
+    assert "| AU12 | 30 | -0.31 | +0.02 |  | 0.12 | 0.10 | 0.42 |  |" in words
     assert (
         "The largest: 0.31 in the mean over AUs, 0.31 at most; over 0.2 are AU12; by chance 0.12 in the mean." in words
     )
