@@ -81,6 +81,7 @@ class VideoReader:
         shown = shown_s(self.path)
         if shown and self.fps and self.duration_s and shown < self.duration_s - _CUT_OFF_S:  # trimmed, not coded anew
             self.frame_count = max(1, round(shown * self.fps))
+        self._ends_early = False
         self.truncated = False
         """True once the end was reached long before the announced length: the file was cut off."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
@@ -111,9 +112,14 @@ class VideoReader:
 
     @property
     def warning(self) -> str | None:
-        """After the end: one sentence for the person when the file was cut off."""
-        if not self.truncated:
+        """After the end: one sentence for the person when the file was cut off, or whole but its pictures end early."""
+        if not self._ends_early:
             return None
+        if not self.truncated:  # damaged pictures at its end would look the same
+            return (
+                f"{self.path.name} has pictures for {self._last_s:.1f} s of {self.duration_s:.1f} s and is whole, so "
+                "its sound is probably longer; play its end to see whether pictures are missing."
+            )
         return (
             f"{self.path.name} ends after {self._last_s:.1f} s of {self.duration_s:.1f} s, so it was cut off; all "
             "frames up to there are analysed, copy the file again for the rest."
@@ -128,7 +134,7 @@ class VideoReader:
             end_s = self._last_s + 1 / (self.fps or 25) + (self.start_s or 0.0)
             if end_s < self.duration_s - _CUT_OFF_S and self._number < (self.frame_count or 0):
                 _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
-                self.truncated = not is_whole(self.path)
+                self._ends_early, self.truncated = True, not is_whole(self.path)
         return packet
 
     def __iter__(self) -> Iterator[FramePacket]:

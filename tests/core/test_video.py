@@ -319,6 +319,7 @@ def test_pictures_that_end_before_the_sound_are_not_cut_off(tmp_path: Path, dama
     assert reader.duration_s == pytest.approx(14)
     assert (frames == 300) == (damage in ("none", "last byte"))
     assert reader.truncated == (damage != "none")
+    assert ("is whole, so its sound is probably longer" if damage == "none" else "so it was cut off") in reader.warning
 
 
 @pytest.mark.parametrize("size", [(97, 65), (64, 96), (1, 1)], ids=["odd", "upright", "smallest"])
