@@ -211,7 +211,9 @@ class _Packets:
             parameters = [cv2.CAP_PROP_FORMAT, -1]  # as they lie there, not decoded
             self._capture = cv2.VideoCapture(str(self._path.resolve()), cv2.CAP_FFMPEG, parameters)
         until_s, failed = time_s + _SAME_S, 0
-        while not self._ended and sum(at > until_s for at in self._ahead) < _REORDERED:
+        passed = {at for at in self._ahead if at <= until_s}
+        self._ahead -= passed
+        while not self._ended and len(self._ahead) < _REORDERED:
             if not self._capture.grab():
                 failed += 1
                 self._ended = failed >= _MOST_TRIES
@@ -219,9 +221,7 @@ class _Packets:
             self._count, failed = self._count + failed, 0  # so many are damaged
             at = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if at > self._start_s - _SAME_S:
-                self._ahead.add(at)
-        passed = {at for at in self._ahead if at <= until_s}
-        self._ahead -= passed
+                (passed if at <= until_s else self._ahead).add(at)
         self._count += len(passed)
         return self._count
 

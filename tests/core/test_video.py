@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -231,6 +232,23 @@ def test_frames_that_a_decoder_leaves_out_without_a_word_are_missed(
     assert [packet.number for packet in packets] == [1, 2, 3, *range(6, 25)]
     assert [packet.timestamp for packet in packets] == pytest.approx([(p.number - 1) / 25 for p in packets])
     assert [number for packet in packets for number, _ in packet.lost] == [4, 5]
+
+
+class _SilentLate(_Silent):
+    """The same, after half an hour."""
+
+    PACKETS = tuple(range(1, 45_001))
+    SHOWN = (*PACKETS[:-24], *PACKETS[-23:])
+
+
+def test_how_late_a_frame_is_missed_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    monkeypatch.setattr(cv2, "VideoCapture", _SilentLate)
+    begun = time.process_time()
+    with VideoReader(tmp_path / "clip.mp4") as reader:
+        lost = [number for packet in reader for number, _ in packet.lost]
+    assert lost == [44_977]
+    assert time.process_time() - begun < 10, "each packet is looked at once; all of them again for each took 20 s"
 
 
 def _missing(path: Path) -> Path:
