@@ -64,6 +64,17 @@ class Calibration:
             boost=np.where(rises, by_rise.boost, self.boost),
         )
 
+    def from_rest(self, rest: Float32) -> Calibration:
+        """rest: (..., n_aus) raw output for faces that were said to rest -> the calibration of these very faces, which
+        counts from there; NaN where nobody said. What tells an AU by its occurrence alone stays as it is."""
+        return replace(self, offset=np.where(np.isnan(rest), self.offset, rest).astype(np.float32))
+
+    def subtracted(self, rest: Float32) -> Float32:
+        """rest: as in ``from_rest``, (n_aus,) -> (n_aus,) what it takes from a stranger's reading, on 0-5: less than 0
+        where it adds."""
+        read: Float32 = np.where(self.intensity_from_occurrence, 0, self._value(rest)).astype(np.float32)
+        return read
+
     def read(self, raw: Float32, logits: Float32) -> tuple[Float32, Float32]:
         """(..., n_aus) raw intensity and occurrence logits -> intensity 0-5, probability of occurrence 0-1."""
         uncoded = self.intensity_from_occurrence

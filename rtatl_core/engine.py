@@ -18,6 +18,7 @@ from rtatl_core.errors import InputError
 from rtatl_core.face.align import align_face, to_image
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import WINDOW
+from rtatl_core.facs import au_label
 from rtatl_core.handoffs import (
     AlignedFace,
     AnalysedFace,
@@ -26,8 +27,8 @@ from rtatl_core.handoffs import (
     FramePacket,
     ObservedFrame,
 )
-from rtatl_core.predictor import Predictor
-from rtatl_core.reference import PersonalReference, RestingLevel
+from rtatl_core.predictor import Predictor, Raw
+from rtatl_core.reference import PersonalReference, Rest, RestingLevel, StatedRest, median_of
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 
 IN_FLIGHT = 4
@@ -62,7 +63,7 @@ class Engine:
         self._predictor = Predictor(model, device, threads)
         self._predictor.warm_up()
         self._observer = Observer(max_faces, tracking=tracking)
-        self._reference, self._resting = PersonalReference(), RestingLevel()
+        self._reference, self._resting, self._stated = PersonalReference(), RestingLevel(), StatedRest()
         self._compares = self._predictor.card.config.reference
         calibration = self._predictor.card.calibration
         self._begins = None if calibration.own is None else calibration.begins
@@ -84,6 +85,41 @@ class Engine:
         if not 0 <= seconds < math.inf:
             raise InputError(f"smoothing cannot be {seconds} s; write 0 (off) or more seconds")
         self._smoother.seconds = seconds
+
+    def take_rest(self, face_id: int) -> None:
+        """That face rests now, for ``reference.REST_S`` of its frames: afterwards its readings count from there, until
+        it has another id, or the source or the model changes. Any thread may call it."""
+        self._stated.take(face_id)
+
+    def give_up_rest(self, face_id: int) -> None:
+        """It is read like others again. Any thread may call it."""
+        self._stated.give_up(face_id)
+
+    @property
+    def everyones_rest(self) -> Rest | None:
+        """From where readings count of all faces whose own rest was not taken; None, as at first: from where a
+        stranger's do. It outlives ``reset``. See sessions/rest.py."""
+        return self._stated.of_everyone
+
+    @everyones_rest.setter
+    def everyones_rest(self, rest: Rest | None) -> None:
+        self._stated.of_everyone = rest
+
+    def rest_in(self, packets: Iterable[FramePacket], since_s: float = -math.inf) -> Float32 | None:
+        """(n_aus,) median raw output for the largest face of each, who rests from ``since_s`` on; what comes before is
+        what it is compared with. None if no face is seen. Forgets what came before, as ``reset`` does, and itself."""
+        self.reset()
+        raws: list[Float32] = []
+        for packet in packets:
+            if (seen := self.observe(packet)).observations:
+                _, raw = self._run(seen, _StageClock())
+                raws += [] if packet.timestamp < since_s else [raw.outputs.intensity[0]]
+        self.reset()
+        return median_of(raws) if raws else None
+
+    def subtracted(self, rest: Float32) -> Float32:
+        """(n_aus,) raw output at rest -> (n_aus,) what counting from there takes from a stranger's readings, 0-5."""
+        return self._predictor.card.calibration.subtracted(rest)
 
     @property
     def device(self) -> str:
@@ -108,10 +144,15 @@ class Engine:
             "smoothing_s": self.smoothing_s,
             **({"personal": self.personal} if self._compares or self._begins is not None else {}),
             **({} if self.tracking else {"tracking": False}),
+            **({} if self.everyones_rest is None else {"rest": self._told(self.everyones_rest)}),
             "max_faces": self.max_faces,
             "device": self.device,
             "runtime": self.runtime,
         }
+
+    def _told(self, rest: Rest) -> dict[str, Any]:
+        taken = self.subtracted(rest.raw).astype(float).round(2).tolist()
+        return {**rest.where, "subtracted": {au_label(au): value for au, value in zip(self.aus, taken, strict=True)}}
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         """``dropped``: (number, timestamp) of captured frames given up since the last call; they travel with
@@ -160,16 +201,13 @@ class Engine:
                 under_way.append(begin())
 
     def _analyse(self, observed: ObservedFrame, clock: _StageClock) -> tuple[AnalysedFace, ...]:
-        image, timestamp = observed.packet.image, observed.packet.timestamp
-        aligned = [align_face(image, seen.landmarks, self._predictor.layout) for seen in observed.observations]
-        clock.stop("align")
-        raw = self._predictor.run(
-            aligned,
-            self._references(observed, aligned),
-            want_flow=self.want_flow,
-            want_patches=self.want_patches,
-        )
-        predictions = self._predictor.read(raw, self._resting_levels(observed, raw.outputs.intensity))
+        timestamp = observed.packet.timestamp
+        aligned, raw = self._run(observed, clock)
+        said = raw.outputs.intensity
+        rests = [
+            self._stated(seen.face_id, timestamp, own) for seen, own in zip(observed.observations, said, strict=True)
+        ]
+        predictions = self._predictor.read(raw, self._resting_levels(observed, said), _stacked(rests, said))
         clock.stop("predict")
         faces = tuple(
             AnalysedFace(
@@ -179,13 +217,27 @@ class Engine:
                 region_radius=WINDOW / 2 * self._predictor.layout.side / float(np.hypot(*face.matrix[:, 0])),
                 prediction=prediction,
                 result=self._smoother(seen.face_id, timestamp, prediction),
+                rest=None if rest is None else self.subtracted(rest),
             )
-            for seen, face, prediction, centre in zip(
-                observed.observations, aligned, predictions, raw.centres, strict=True
+            for seen, face, prediction, centre, rest in zip(
+                observed.observations, aligned, predictions, raw.centres, rests, strict=True
             )
         )
         clock.stop("smooth")
         return faces
+
+    def _run(self, observed: ObservedFrame, clock: _StageClock) -> tuple[list[AlignedFace], Raw]:
+        """What the network says about the faces of a frame."""
+        image = observed.packet.image
+        aligned = [align_face(image, seen.landmarks, self._predictor.layout) for seen in observed.observations]
+        clock.stop("align")
+        raw = self._predictor.run(
+            aligned,
+            self._references(observed, aligned),
+            want_flow=self.want_flow,
+            want_patches=self.want_patches,
+        )
+        return aligned, raw
 
     def _references(self, observed: ObservedFrame, aligned: list[AlignedFace]) -> list[Float32] | None:
         """Kept up to date even while nobody asks, so that a switch acts at once. None for a photo, as for all that is
@@ -210,6 +262,7 @@ class Engine:
         self._observer.reset(new_ids=new_ids)
         self._reference.forget()
         self._resting.forget()
+        self._stated.forget()
         self._smoother.forget()
 
     def follow_on(self, before: Engine) -> None:
@@ -224,6 +277,15 @@ class Engine:
 
     def __exit__(self, *args: object) -> None:
         self.close()
+
+
+def _stacked(rests: list[Float32 | None], raw: Float32) -> Float32 | None:
+    """(n_faces, n_aus) of the rests that were said, NaN where none was; None where nothing was said at all."""
+    if all(rest is None for rest in rests):
+        return None
+    unsaid = np.full_like(raw[0], np.nan)
+    stated: Float32 = np.stack([unsaid if rest is None else rest for rest in rests])
+    return stated
 
 
 class _StageClock:

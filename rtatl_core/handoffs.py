@@ -174,6 +174,9 @@ class AnalysedFace:
     """Half the side of a region in image pixels."""
     prediction: AUPrediction
     result: AUResult
+    rest: Float32 | None = None
+    """(n_aus,) what this person was said to read at rest, on 0-5 as of a stranger, less than 0 where that is less than
+    strangers do; the intensities count from there. None: nobody said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,10 +91,14 @@ class Predictor:
             raise PredictionError("the network gave no number (NaN) for this frame; if it stays so, install it again")
         return Raw(outputs, centres)
 
-    def read(self, raw: Raw, resting: Float32 | None = None) -> list[AUPrediction]:
-        """A prediction per face. ``resting``: (n_faces, n_aus) raw intensity of the same people at rest; None = they
-        are strangers."""
+    def read(self, raw: Raw, resting: Float32 | None = None, stated: Float32 | None = None) -> list[AUPrediction]:
+        """A prediction per face. ``resting``: (n_faces, n_aus) raw intensity of the same people at rest, as far as they
+        were watched; None = they are strangers. ``stated``: the same as somebody said it, NaN where nobody did; it goes
+        before ``resting``."""
         outputs, calibration = raw.outputs, self.card.calibration
+        if stated is not None:
+            calibration = calibration.from_rest(stated)
+            resting = None if resting is None else np.where(np.isnan(stated), resting, stated).astype(np.float32)
         if resting is not None:
             calibration = calibration.of_person(outputs.intensity, resting)
         intensity, occurrence = calibration.read(outputs.intensity, outputs.occurrence)

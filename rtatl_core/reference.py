@@ -9,8 +9,9 @@ Ours; not of the paper.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,9 @@ _LONGEST_FRAME_S = 0.1
 FALLS_S, RETURNS_S, RISES_S = 0.5, 20.0, 60.0
 """Time constants of the level at rest, in seconds. FALLS_S: the reading is below it. RETURNS_S: above it, but within
 what strangers at rest show. RISES_S: above that too."""
+
+REST_S = 2.0
+"""So long a face is watched whose rest is taken."""
 
 
 def unknown_reference() -> Float32:
@@ -104,6 +108,56 @@ class RestingLevel:
 
     def forget(self) -> None:
         self._faces.clear()
+
+
+class Rest(NamedTuple):
+    """What a person reads at rest."""
+
+    raw: Float32
+    """(n_aus,) output of the network."""
+    where: Mapping[str, Any]
+    """Where that was seen, as session.json tells it."""
+
+
+class StatedRest:
+    """What faces read at rest because somebody said so, which no watching can know: a brow that is held up all the time
+    and one that lies high look the same. Other threads may call ``take`` and ``give_up``. Ours; not of the paper.
+    """
+
+    def __init__(self) -> None:
+        self.of_everyone: Rest | None = None
+        """For faces of which nothing else was said."""
+        self._taking: dict[int, list[tuple[float, Float32]]] = {}
+        self._taken: dict[int, Float32] = {}
+
+    def take(self, face_id: int) -> None:
+        """That face rests from its next frame on, for REST_S. Until then it is read as before."""
+        self._taking[face_id] = []
+
+    def give_up(self, face_id: int) -> None:
+        self._taking.pop(face_id, None)
+        self._taken.pop(face_id, None)
+
+    def __call__(self, face_id: int, timestamp: float, raw: Float32) -> Float32 | None:
+        """(n_aus,) of that face with this frame, on the scale of ``raw``: the median of what it read while it rested,
+        so that a blink does not count. None: nobody said."""
+        if (seen := self._taking.get(face_id)) is not None:
+            seen.append((timestamp, raw))
+            if timestamp - seen[0][0] >= REST_S:
+                self._taken[face_id] = median_of([said for _, said in seen])
+                self._taking.pop(face_id, None)
+        return self._taken.get(face_id, self.of_everyone.raw if self.of_everyone is not None else None)
+
+    def forget(self) -> None:
+        """All but what was said of everyone."""
+        self._taking.clear()
+        self._taken.clear()
+
+
+def median_of(raws: Sequence[Float32]) -> Float32:
+    """(n_aus,) each -> (n_aus,)."""
+    median: Float32 = np.median(np.stack(raws), axis=0).astype(np.float32)
+    return median
 
 
 Seen = TypeVar("Seen", _Known, _Level)

@@ -150,6 +150,17 @@ class Analysis:
                 self._at_rest.outdate()
         self._changed.set()
 
+    def take_rest(self, face_id: int) -> None:
+        """See ``Engine.take_rest``; nothing while none is loaded."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.take_rest(face_id)
+
+    def give_up_rest(self, face_id: int) -> None:
+        with self._lock:
+            if self._engine is not None:
+                self._engine.give_up_rest(face_id)
+
     def wished(self, name: str) -> Any:
         """The present value of such an attribute; None before the engine is loaded, unless it was wished for."""
         return self._wishes.get(name) if self._engine is None else getattr(self._engine, name)

@@ -171,6 +171,14 @@ class Pipeline:
         self._analysis.wish("personal", on)
         self._recordings.note("setting", f"personal = {on}")
 
+    def take_rest(self, face_id: int) -> None:
+        """That face rests now, for two seconds; then its readings count from there, as its frames tell
+        (``AnalysedFace.rest``) and the recording notes."""
+        self._analysis.take_rest(face_id)
+
+    def give_up_rest(self, face_id: int) -> None:
+        self._analysis.give_up_rest(face_id)
+
     def set_streams(self, settings: Settings) -> None:
         """To which other programs the numbers of every frame go, and whether their markers are noted."""
         self._streams.choose(settings)

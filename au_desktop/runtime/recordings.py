@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from au_desktop.runtime.analysis import Analysis, EngineFacts
 from au_desktop.runtime.capture import Capture, CaptureState, CaptureStats
 from au_desktop.runtime.slots import Taken
@@ -21,8 +23,9 @@ from au_desktop.runtime.status import Notices
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
-from rtatl_core.handoffs import AnalysedFrame, FramePacket
+from rtatl_core.handoffs import AnalysedFrame, Float32, FramePacket
 from rtatl_core.sessions.inputs import Input
+from rtatl_core.sessions.rest import subtracted
 from rtatl_core.sessions.rows import FrameRecord, records
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
@@ -48,6 +51,8 @@ class Recordings:
         """Of the last frame of this capture that came here, or has its row already."""
         self.last: Recorder | None = None
         """The one that runs, or ran last."""
+        self._rests: dict[int, Float32] = {}
+        """From where the readings of each face count, as the recording that runs knows."""
         self._made: list[Recorder] = []
         """Those whose files may not be closed yet: on a slow disk, rows of an earlier recording still wait."""
 
@@ -97,6 +102,7 @@ class Recordings:
         )
         if capture.paused:
             self.last.pause()
+        self._rests = {}
         self._made = [made for made in self._made if not made.join(0)]
         self._made.append(self.last)
         self.last.start()
@@ -109,6 +115,19 @@ class Recordings:
     def deliver(self, capture: Capture, frame: AnalysedFrame) -> None:
         """An analysed frame, and those dropped before it. Called without the lock: for a file it may wait."""
         self._hand_over(capture, frame.packet, lambda: records(frame))
+        with self._lock:
+            if capture is self._capture and self._accepts(frame.packet.number):
+                self._note_rests(frame)
+
+    def _note_rests(self, frame: AnalysedFrame) -> None:
+        """Of which faces the readings count from elsewhere than in the frame before."""
+        for face in frame.faces:
+            face_id, rest = face.observation.face_id, face.rest
+            if rest is None and self._rests.pop(face_id, None) is not None:
+                self.note("rest", f"face {face_id}: read like others again", frame.packet.captured_at)
+            elif rest is not None and not np.array_equal(rest, self._rests.get(face_id, ())):
+                self._rests[face_id] = rest
+                self.note("rest", f"face {face_id}: {subtracted(frame.aus, rest)}", frame.packet.captured_at)
 
     def give_up(self, capture: Capture, taken: Taken) -> None:
         """A frame that could not be analysed, and those dropped before it. Called like ``deliver``."""

@@ -46,7 +46,10 @@ class AUPanel(QWidget):
 
     curves_chosen = Signal(object)
 
-    def __init__(self, look: Look, painted: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self, look: Look, painted: Callable[[float], None] | None = None, beside: QWidget | None = None
+    ) -> None:
+        """``beside``: stands in the heading."""
         super().__init__()
         self.setObjectName("Card")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -63,6 +66,8 @@ class AUPanel(QWidget):
         heading.addWidget(title)
         heading.addStretch()
         heading.addWidget(self._face)
+        if beside is not None:
+            heading.addWidget(beside)
 
         area = QScrollArea()
         area.setWidgetResizable(True)

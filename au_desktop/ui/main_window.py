@@ -26,6 +26,7 @@ from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import Desk, full_screen_key
 from au_desktop.ui.options import Options
 from au_desktop.ui.recording import RecordControl
+from au_desktop.ui.resting import RestControl
 from au_desktop.ui.stage import Stage
 from au_desktop.ui.status_line import StatusLine
 from au_desktop.ui.theme import Look
@@ -78,9 +79,10 @@ class MainWindow(QMainWindow):
 
         self.top = TopBar(look, cameras)
         self.stage = Stage(look, bridge.painted, cameras)
-        self.panel = AUPanel(look, bridge.note_paint("paint_panel"))
-        self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.line = StatusLine(look)
+        self.rest = RestControl(look, bridge.pipeline, self.line.say)
+        self.panel = AUPanel(look, bridge.note_paint("paint_panel"), self.rest.chip)
+        self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.options = Options(look, self, devices=devices())
         self.recording = RecordControl(
             bridge.pipeline, self.stage.banner, self.line.say, lambda: Path(self.settings.record_root), open_folder
@@ -133,6 +135,7 @@ class MainWindow(QMainWindow):
             "R": self.recording.toggle,
             "M": self.recording.mark,
             "F": self.next_face,
+            "N": self.rest.toggle,
             "O": self.choose_file,
             "T": self.next_theme,
             full_screen_key(): self.toggle_full_screen,
@@ -295,6 +298,8 @@ class MainWindow(QMainWindow):
 
     def _show_frame(self, frame: AnalysedFrame) -> None:
         begins_again, self._last_number = frame.packet.number < self._last_number, frame.packet.number
+        if begins_again:
+            self.rest.forget()  # as the engine does
         if begins_again and self._source is not None and self._source.live:
             self._forget_faces()  # ids begin at 0 again; in a file that plays again they mean the same people
         self.stage.video.show_frame(frame)
@@ -317,6 +322,7 @@ class MainWindow(QMainWindow):
         seen = self._following.see(frame)
         if self._following.face_id != before:
             self.stage.video.select(self._following.face_id)
+        self.rest.see(seen[0], frame.aus)
         return seen if frame.aus == self._aus else (None, "")
 
     def _draw_curves(self) -> None:
@@ -346,6 +352,7 @@ class MainWindow(QMainWindow):
         self.line.show_status(status, self._bridge.delay_ms())
         self.stage.show_status(status, self._bridge.latest is not None)
         self.options.show_recording(status.recording is not None)
+        self.rest.show_status(status)
 
     def _show_other_source(self, spec: SourceSpec | None) -> None:
         self._bridge.forget()
@@ -355,6 +362,7 @@ class MainWindow(QMainWindow):
         self.line.say("")
         self.stage.show_faces(1)
         self.panel.show_face(None)
+        self.rest.forget()
         self.traces.clear()
         self.traces.set_still(spec is not None and spec.still)
         self._show_mirrored()

@@ -37,6 +37,11 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not compare a face with how the same person looked so far",
     )
+    sub.add_argument(
+        "--rest",
+        metavar="WHEN",
+        help="the person rests there, and readings count from it: seconds of each video, e.g. 0-3, or a photo or video",
+    )
     add_jobs(sub)
     sub.add_argument("--cluster", metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786; needs a shared disk")
 
@@ -44,10 +49,12 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from rtatl_core.sessions.batch import Settings, analyse_all
     from rtatl_core.sessions.inputs import find_inputs
+    from rtatl_core.sessions.rest import RestWhere
     from rtatl_core.temporal import SMOOTHING_S
 
+    rest = None if options.rest is None else RestWhere.parse(options.rest)
     smoothing_s = SMOOTHING_S if options.smoothing is None else options.smoothing
-    settings = Settings(options.model, options.device, options.faces, smoothing_s, options.personal)
+    settings = Settings(options.model, options.device, options.faces, smoothing_s, options.personal, rest=rest)
     inputs = find_inputs(options.inputs)
     failed = 0
     for outcome in analyse_all(

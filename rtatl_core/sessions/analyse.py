@@ -12,6 +12,7 @@ from typing import Any
 from rtatl_core.engine import Engine
 from rtatl_core.errors import PredictionError
 from rtatl_core.photos import SAVE_AS, PhotoReader
+from rtatl_core.sessions.rest import far_from_rest
 from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
 from rtatl_core.video import VideoReader, describe_lost
@@ -115,6 +116,7 @@ def _analyse(
                 number, timestamp = reader.lost_at_end[0]
                 writer.event("warning", describe(reader.lost_at_end), timestamp, number)
             warnings = [reader.warning] if reader.warning else []
+            warnings += _doubtful_rest(engine, reader.path)
             warnings += _without_face(reader, what, frames, len(lost), with_face)
             for said in warnings:
                 writer.event("warning", said, packet.timestamp, packet.number)
@@ -127,6 +129,13 @@ def _analyse(
     warning = " ".join(warnings) or None
     writer.close("cut off" if reader.truncated else "complete", warning)
     return Analysed(writer.folder, frames, warning)
+
+
+def _doubtful_rest(engine: Engine, path: Path) -> list[str]:
+    """A sentence if what was named as the person's rest shows AUs."""
+    rest = engine.everyones_rest
+    far = "" if rest is None else far_from_rest(engine.aus, engine.subtracted(rest.raw))
+    return [f"Where the person of {path} was said to rest, {far} is read; look whether that is rest."] if far else []
 
 
 def _undecoded(path: Path, lost: Sequence[str] | int) -> str:

@@ -29,6 +29,7 @@ from rtatl_core.runtimes.choose import graphs_to_run, pick_device
 from rtatl_core.sessions.analyse import analyse_photos, analyse_video
 from rtatl_core.sessions.inputs import Input, session_names
 from rtatl_core.sessions.interrupted import recover_sessions
+from rtatl_core.sessions.rest import RestWhere, identity_of
 from rtatl_core.system import how_to_install
 from rtatl_core.temporal import SMOOTHING_S
 
@@ -48,6 +49,7 @@ class Settings:
     personal: bool = True
     tracking: bool = True
     """Off for photos that have nothing to do with each other; nothing is smoothed or compared then."""
+    rest: RestWhere | None = None
 
     @property
     def of_photos(self) -> Settings:
@@ -93,6 +95,7 @@ def analyse_all(
         raise InputError(
             "--fps is for pictures that are frames, and there are none here; leave it out, videos tell their own"
         )
+    _check_rest(settings, photos=fps is None and any(one.photos for one in inputs))
     device, card = pick_device(settings.device), read_card(settings.model)
     model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
     compares = card.config.reference or card.calibration.own is not None
@@ -100,6 +103,7 @@ def analyse_all(
     if cluster is not None:  # its workers were started elsewhere
         out, inputs = out.absolute(), [one.absolute() for one in inputs]
         settings = replace(settings, model=str(card.path.absolute()) if settings.model else None)
+        settings = replace(settings, rest=settings.rest.absolute() if settings.rest else None)
     for _ in recover_sessions(out):
         pass  # what an earlier run was killed at says so from now on, and is analysed again
     alone = cluster is None and min(jobs, len(inputs)) <= 1
@@ -129,13 +133,21 @@ def analyse_all(
             _own.close()
 
 
+def _check_rest(settings: Settings, *, photos: bool) -> None:
+    if settings.rest is not None and settings.faces > 1:
+        raise InputError(f"--rest is of one person, and --faces follows {settings.faces}; leave one of them out")
+    if settings.rest is not None and settings.rest.between is not None and photos:
+        raise InputError("--rest has seconds, and photos have none; name a photo of the person at rest")
+
+
 class _Own(threading.local):
     """The engine of one worker, kept from input to input. An engine belongs to one thread."""
 
     engine: Engine | None = None
     settings: Settings | None = None
 
-    def get(self, settings: Settings, threads: int | None) -> Engine:
+    def get(self, settings: Settings, threads: int | None, one: Input, fps: float | None) -> Engine:
+        """``one``: what is analysed next, with ``fps``."""
         if self.engine is None or self.settings != settings:
             self.close()
             self.engine = Engine(
@@ -148,6 +160,9 @@ class _Own(threading.local):
                 threads=threads,
             )
             self.settings = settings
+        rest = settings.rest
+        if rest is not None and (rest.between is not None or self.engine.everyones_rest is None):
+            self.engine.everyones_rest = rest.measure(self.engine, one, fps)
         return self.engine
 
     def close(self) -> None:
@@ -198,9 +213,10 @@ def _analyse_one(
         settings = settings.of_photos
     try:
         content = one.content_hash()
-        if before := done.get(_identity(content, model, settings, fps if one.photos else None)):
+        rest = identity_of(settings.rest.to_json() if settings.rest else None)
+        if before := done.get(_identity(content, model, settings, rest, fps if one.photos else None)):
             return _as_before(one, before)
-        engine = _own.get(settings, threads)
+        engine = _own.get(settings, threads, one, fps)
         source, count = {"sha256": content}, _Count()
         if one.photos:
             analysed = analyse_photos(one.photos, out, engine, fps=fps, name=name, source=source, on_frame=count)
@@ -235,10 +251,10 @@ def _model(facts: Mapping[str, Any], *, graphs_run: bool) -> str:
     return json.dumps([facts["sha256"], facts["calibration"], graph], sort_keys=True)
 
 
-def _identity(content: str, model: str, settings: Settings, fps: float | None) -> str:
-    """``fps``: of pictures that are frames."""
-    parts = {name: value for name, value in asdict(settings).items() if name not in ("model", "device")}
-    return json.dumps([content, model, parts, fps], sort_keys=True)
+def _identity(content: str, model: str, settings: Settings, rest: str | None, fps: float | None) -> str:
+    """``rest``: see ``identity_of``; ``fps``: of pictures that are frames."""
+    parts = {name: value for name, value in asdict(settings).items() if name not in ("model", "device", "rest")}
+    return json.dumps([content, model, parts, rest, fps], sort_keys=True)
 
 
 def _done_before(out: Path) -> Done:
@@ -258,10 +274,11 @@ def _done_before(out: Path) -> Done:
                 personal=said.get("personal", False),
                 tracking=said.get("tracking", True),
             )
+            rest = identity_of(said.get("rest"))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a live recording, or a session of another program
         if status in ("complete", "cut off"):
-            found[_identity(content, model, settings, fps)][path] = file.parent, session.get("warning")
+            found[_identity(content, model, settings, rest, fps)][path] = file.parent, session.get("warning")
     return dict(found)
 
 

@@ -46,6 +46,20 @@ def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
     np.testing.assert_array_equal(likely, as_stranger)
 
 
+def test_readings_count_from_a_rest_that_was_stated() -> None:
+    gain, boost = np.array([1, 2, 1], np.float32), np.array([1, 2, 1], np.float32)
+    calibration = Calibration(gain, np.full(3, 0.2, np.float32), boost=boost)
+    rest = np.array([[0.5, 0.1, 0.2], [np.nan, np.nan, np.nan]], np.float32)
+    raw = np.array([[0.5, 0.25, 0.4], [0.5, 0.25, 0.4]], np.float32)
+    told, present = calibration.from_rest(rest).read(raw, np.zeros_like(raw))
+    np.testing.assert_allclose(told, [[0, 2, 1], [1.5, 0.5, 1]], atol=1e-5)
+    np.testing.assert_array_equal(present > 0.4999, told > 0.9999)
+    np.testing.assert_allclose(calibration.subtracted(rest[0]), [1.5, -1, 0], atol=1e-5)
+    by_occurrence = dataclasses.replace(calibration, intensity_from_occurrence=np.array([True, False, False]))
+    assert by_occurrence.subtracted(rest[0])[0] == 0
+    assert by_occurrence.from_rest(rest).read(raw, np.zeros_like(raw))[0][0, 0] == 2.5
+
+
 def test_the_mean_of_the_calibrated_sides_is_the_intensity() -> None:
     rng = np.random.default_rng(0)
     raw = rng.uniform(-0.5, 1.5, (200, 2, 2)).astype(np.float32)

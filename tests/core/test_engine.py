@@ -16,9 +16,13 @@ from rtatl_core.errors import InputError, SourceError
 from rtatl_core.evaluation.metrics import pcc
 from rtatl_core.handoffs import CHIP_SIDE, FramePacket, UInt8
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
+from rtatl_core.reference import REST_S
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
 from tests.tables import csv_rows
+
+SMILING = 275
+"""A frame of the demo clip, counted from 1."""
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,31 @@ def test_another_engine_within_a_source_goes_on_with_the_ids(engine: Engine) -> 
         assert face_id(other, packets[1].image, 24.0) == 2
     finally:
         other.close()
+
+
+def test_readings_count_from_a_rest_that_was_taken(engine: Engine) -> None:
+    engine.reset()
+    with VideoReader(asset("demo.mp4")) as reader:
+        smile = next(packet.image for packet in reader if packet.number == SMILING)
+    at = [FramePacket(smile, k + 1, 0.1 * k, 0.1 * k) for k in range(80)]
+    au12 = engine.aus.index(12)
+    before = engine.process(at[0]).faces[0]
+    assert before.rest is None
+    assert before.prediction.intensity[au12] > 2
+    engine.take_rest(before.observation.face_id)
+    faces = [engine.process(packet).faces[0] for packet in at[1:40]]
+    begun = next(k for k, face in enumerate(faces) if face.rest is not None)
+    assert round(REST_S / 0.1) == begun
+    assert faces[begun - 1].prediction.intensity[au12] > 2, "as before, until it is known"
+    assert faces[-1].prediction.intensity.max() < 0.1
+    assert faces[-1].result.intensity.max() < 0.1
+    assert faces[-1].rest is not None
+    assert faces[-1].rest[au12] == pytest.approx(before.prediction.intensity[au12], abs=0.3)
+    engine.give_up_rest(before.observation.face_id)
+    assert engine.process(at[40]).faces[0].prediction.intensity[au12] > 2
+    engine.take_rest(before.observation.face_id)
+    engine.reset()
+    assert all(engine.process(packet).faces[0].rest is None for packet in at[41:]), "another source, another person"
 
 
 @pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])

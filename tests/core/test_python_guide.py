@@ -44,7 +44,7 @@ def test_a_video_as_a_session_and_frame_by_frame_reads_the_same(study: Path) -> 
     _, photos = read_session(next((study / "sessions").glob("photos_*")))
     assert photos["success"].tolist() == [1, 1]
     rows = [
-        re.findall(r"[\d.]+", line.replace("AU12", "").replace("AU6", "")) for line in follow(1, study).splitlines()
+        re.findall(r"[\d.]+", line.replace("AU12", "").replace("AU6", "")) for line in follow(2, study).splitlines()
     ]
     assert [row[1] for row in rows] == ["0"] * 25
     seen = np.array(rows, float)
@@ -52,9 +52,16 @@ def test_a_video_as_a_session_and_frame_by_frame_reads_the_same(study: Path) -> 
     np.testing.assert_allclose(seen[:, 2:], np.stack([columns["AU12_r"], columns["AU06_r"]], 1), atol=0.051)
 
 
+def test_readings_count_from_a_rest_that_was_named(study: Path) -> None:
+    before = set((study / "sessions").glob("*"))
+    follow(1, study)
+    (folder,) = set((study / "sessions").glob("*")) - before
+    assert read_session(folder)[0]["settings"]["rest"]["between_s"] == [0, 3]
+
+
 def test_own_pictures_become_a_session_with_an_event(study: Path) -> None:
     camera = ("cv2.VideoCapture(0)", 'cv2.VideoCapture("interview.mp4")')
-    folder = study / follow(2, study, camera, ("== 100", "== 10")).strip()
+    folder = study / follow(3, study, camera, ("== 100", "== 10")).strip()
     meta, columns = read_session(folder)
     assert (meta["status"], columns["frame"].tolist()) == ("complete", list(range(1, 26)))
     assert (np.diff(columns["timestamp"]) > 0).all()

@@ -20,7 +20,16 @@ from rtatl_core.engine import Engine
 from rtatl_core.evaluation.readings import predict_store, read_store
 from rtatl_core.handoffs import CHIP_SIDE, FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.reference import KNOWN_AFTER_S, MEMORY_S, PersonalReference, RestingLevel, resting_levels
+from rtatl_core.reference import (
+    KNOWN_AFTER_S,
+    MEMORY_S,
+    REST_S,
+    PersonalReference,
+    Rest,
+    RestingLevel,
+    StatedRest,
+    resting_levels,
+)
 from rtatl_core.runtimes.export import export_onnx
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import load_model, save_model
@@ -283,3 +292,23 @@ def test_people_on_photos_are_strangers_to_engine_and_store(tmp_path: Path) -> N
     as_strangers = model.calibration.read(raw.intensity, raw.occurrence)
     for read, expected in zip(read_store(model.network, model.calibration, store), as_strangers, strict=True):
         np.testing.assert_array_equal(read, expected)
+
+
+def test_a_stated_rest_is_the_median_of_two_seconds_of_that_face() -> None:
+    stated = StatedRest()
+    said = [np.array([k % 2, 5.0 * (k == 3)], np.float32) for k in range(30)]  # a blink in the second
+    assert stated(0, 0.0, said[0]) is None
+    stated.take(0)
+    told = [stated(0, 1 + 0.1 * k, own) for k, own in enumerate(said)]
+    taken = [k for k, rest in enumerate(told) if rest is not None]
+    assert taken[0] == round(REST_S / 0.1)
+    np.testing.assert_allclose(told[-1], [0, 0])  # 11 of 21 frames read 0
+    assert stated(1, 4.0, said[0]) is None, "another face"
+    stated.take(0)
+    np.testing.assert_array_equal(stated(0, 5.0, said[3]), told[-1]), "until there is another"
+    stated.give_up(0)
+    assert stated(0, 9.0, said[0]) is None
+    stated.of_everyone = Rest(said[3], {})
+    stated.take(1)
+    stated.forget()
+    assert all(stated(face_id, 9.0, said[0]) is said[3] for face_id in (0, 1))

@@ -30,6 +30,7 @@ from rtatl_core.handoffs import (
     RecoveredPatches,
     UInt8,
 )
+from rtatl_core.reference import StatedRest
 
 AUS = tuple(ACTION_UNITS)
 CHIP = 112
@@ -82,6 +83,8 @@ class FakeEngine:
         self.warning: str | None = None
         self.closed = False
         self.thread: threading.Thread | None = None
+        self.everyones_rest = None
+        self._stated = StatedRest()
         self._faces = faces
         self._work_s = work_s
         self._blind = blind
@@ -109,9 +112,23 @@ class FakeEngine:
         count = 0 if self._blind(packet) else self._faces
         want_flow = self.want_flow and self.model["flow"]
         want_patches = self.want_patches and self.model["inpainting"]
-        faces = tuple(make_face(packet, i, count, self.aus, want_flow, want_patches) for i in range(count))
+        faces = tuple(
+            self._from_rest(packet, make_face(packet, i, count, self.aus, want_flow, want_patches))
+            for i in range(count)
+        )
         stages = {"observe": 8.0, "align": 0.4, "predict": 9.0, "smooth": 0.1}
         return AnalysedFrame(packet, faces, self.aus, dropped, stages)
+
+    def _from_rest(self, packet: FramePacket, face: AnalysedFace) -> AnalysedFace:
+        said = face.result.intensity
+        rest = self._stated(face.observation.face_id, packet.timestamp, said)
+        return face if rest is None else replace(face, rest=rest, result=replace(face.result, intensity=said - rest))
+
+    def take_rest(self, face_id: int) -> None:
+        self._stated.take(face_id)
+
+    def give_up_rest(self, face_id: int) -> None:
+        self._stated.give_up(face_id)
 
     def take_warning(self) -> str | None:
         warning, self.warning = self.warning, None
@@ -119,6 +136,7 @@ class FakeEngine:
 
     def reset(self, *, new_ids: bool = False) -> None:
         self.resets += 1
+        self._stated.forget()
         self.new_ids = new_ids
 
     def follow_on(self, before: FakeEngine) -> None:

@@ -1,0 +1,100 @@
+"""Where a person was said to rest, as one writes it: between two moments of each video, or all through a file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import dropwhile, takewhile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from rtatl_core.engine import Engine
+from rtatl_core.errors import InputError
+from rtatl_core.facs import MAX_INTENSITY, au_label
+from rtatl_core.handoffs import Float32, FramePacket
+from rtatl_core.photos import PhotoReader, is_photo
+from rtatl_core.reference import MEMORY_S, REST_S, Rest
+from rtatl_core.sessions.inputs import Input
+from rtatl_core.video import VideoReader
+
+TOLD = 0.05
+"""Less is nothing to speak of."""
+FAR = 2.0
+"""People at rest rarely read as much, AUs that part the lips aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestWhere:
+    """One of both."""
+
+    between: tuple[float, float] | None = None
+    """First and last second, in each video."""
+    file: Path | None = None
+    """A photo or a video, for all that is analysed."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``0-3`` (seconds), or a file. Raises InputError."""
+        if found := re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text):
+            first, last = map(float, found.groups())
+            if first >= last:
+                raise InputError(f"{text} is no stretch of time; write the earlier second first, e.g. 0-3")
+            return cls(between=(first, last))
+        if not Path(text).is_file():
+            raise InputError(f"{text} is neither seconds, such as 0-3, nor a photo or video of the person at rest")
+        return cls(file=Path(text))
+
+    def absolute(self) -> Self:
+        """The same wherever it is read."""
+        return self if self.file is None else replace(self, file=self.file.absolute())
+
+    def to_json(self) -> dict[str, Any]:
+        if self.file is not None:
+            return {"file": self.file.name, "sha256": Input(self.file).content_hash()}
+        return {"between_s": list(self.between or ())}
+
+    def measure(self, engine: Engine, analysed: Input, fps: float | None = None) -> Rest:
+        """What the engine's largest face reads there. ``analysed``: what it may be a part of, a video or, with ``fps``,
+        pictures that are frames. Raises InputError, also if there is no face."""
+        file = self.file
+        one = analysed if file is None else Input(file, (file,) if is_photo(file) else ())
+        first, last = self.between or (-math.inf, math.inf)
+        with PhotoReader(one.photos, fps) if one.photos else VideoReader(one.path) as reader:
+            packets = _held(next(iter(reader))) if engine.tracking and not fps and one.photos else reader
+            before = dropwhile(lambda packet: packet.timestamp < first - MEMORY_S, packets)
+            raw = engine.rest_in(takewhile(lambda packet: not packet.timestamp > last, before), first)
+        if raw is None:
+            at = "" if self.between is None else f" between {first:g} and {last:g} s"
+            raise InputError(f"{one.path} shows no face{at}, where its person should rest; say where one does")
+        return Rest(raw, self.to_json())
+
+
+def _held(photo: FramePacket) -> Iterator[FramePacket]:
+    """A photo as two seconds of video: the frames that count from it are compared with those before them, and so is
+    this face then."""
+    for number in range(1, 21):
+        yield replace(photo, number=number, timestamp=REST_S / 20 * (number - 1), still=False)
+
+
+def subtracted(aus: tuple[int, ...], rest: Float32) -> str:
+    """rest: (n_aus,) as ``AnalysedFace.rest`` -> what the readings lack that count from there, for people."""
+    told = [f"{au_label(au)} {value:.1f}" for au, value in zip(aus, rest.tolist(), strict=True) if abs(value) >= TOLD]
+    return f"subtracted {', '.join(told)}" if told else "nothing to subtract"
+
+
+def far_from_rest(aus: tuple[int, ...], rest: Float32) -> str:
+    """The AUs that make it doubtful whether it was rest, for people; empty where none does."""
+    most = np.minimum(rest, MAX_INTENSITY).tolist()
+    far = [f"{au_label(au)} {value:.1f}" for au, value in zip(aus, most, strict=True) if value >= FAR]
+    return ", ".join(far)
+
+
+def identity_of(said: Mapping[str, Any] | None) -> str | None:
+    """said: ``RestWhere.to_json``, of a session perhaps -> what decides the numbers."""
+    if said is None:
+        return None
+    return str(said["sha256"]) if "sha256" in said else "{:g}-{:g}".format(*said["between_s"])

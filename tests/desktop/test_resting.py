@@ -1,0 +1,123 @@
+"""A face whose rest is taken: what the button says meanwhile, what is read afterwards, and what the recording notes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from au_desktop.runtime.pipeline import State
+from au_desktop.sources import open_source
+from au_desktop.ui.resting import RestControl
+from rtatl_core.handoffs import AnalysedFace
+from rtatl_core.sessions.rest import subtracted
+from tests.desktop.conftest import Desk, MakeDesk, wait_until
+from tests.desktop.fakes import AUS, picture
+from tests.desktop.hands import LEFT, live, press
+from tests.tables import csv_rows
+
+
+def shown(desk: Desk) -> AnalysedFace:
+    assert desk.bridge.latest is not None
+    return desk.bridge.latest.faces[0]
+
+
+def test_a_face_counts_from_its_rest_until_it_is_given_up(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    rest: RestControl = desk.window.rest
+    assert rest.chip.label == "Set rest"
+    desk.window.recording.toggle()
+    press(desk, Qt.Key.Key_N)
+    assert rest.chip.label == "Hold still"
+    assert rest.chip.isChecked()
+    assert "Face 0 rests: hold still" in desk.window.line.text
+    assert shown(desk).rest is None
+    wait_until(lambda: rest.chip.label == "From rest")
+    assert "count from its rest, which read AU" in desk.window.line.text, "this one never rests"
+    taken = shown(desk).rest
+    assert taken is not None
+    QTest.mouseClick(rest.chip, LEFT)
+    wait_until(lambda: shown(desk).rest is None)
+    assert rest.chip.label == "Set rest"
+    assert not rest.chip.isChecked()
+    QTest.qWait(100)
+    desk.window.recording.toggle()
+    (folder,) = Path(desk.window.settings.record_root).iterdir()
+    wait_until(lambda: csv_rows(folder / "events.csv")[-1]["kind"] == "recording_stop")
+    events = [row for row in csv_rows(folder / "events.csv") if row["kind"] == "rest"]
+    assert [row["label"] for row in events] == [f"face 0: {subtracted(AUS, taken)}", "face 0: read like others again"]
+    column = f"AU{AUS[0]:02}_r"
+    values = {row["frame"]: float(row[column]) for row in csv_rows(folder / "frames.csv")}
+    first, last = (int(row["frame"]) for row in events)
+    steps = np.diff([values[str(number)] for number in range(1, len(values) + 1)])
+    jumps = 1 + np.argsort(-np.abs(steps))[:2] + 1  # frames that differ most from the one before
+    assert set(jumps.tolist()) == {first, last}, "the event stands at the first frame of which it is true"
+
+
+def test_a_recording_says_from_its_first_frame_on_which_faces_count_from_their_rest(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_N)
+    wait_until(lambda: shown(desk).rest is not None)
+    desk.window.recording.toggle()
+    wait_until(lambda: (recording := desk.pipeline.status().recording) is not None and recording.rows > 3)
+    desk.window.recording.toggle()
+    (folder,) = Path(desk.window.settings.record_root).iterdir()
+    wait_until(lambda: csv_rows(folder / "events.csv")[-1]["kind"] == "recording_stop")
+    (event,) = [row for row in csv_rows(folder / "events.csv") if row["kind"] == "rest"]
+    assert event["frame"] == "1"
+
+
+def test_it_can_be_called_off(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_N)
+    press(desk, Qt.Key.Key_N)
+    assert desk.window.rest.chip.label == "Set rest"
+    QTest.qWait(2300)
+    assert shown(desk).rest is None
+
+
+def test_it_needs_a_face_and_time(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = live(make_desk(engine={"blind": lambda packet: packet.number > 20}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.window._state is State.PAUSED)
+    if desk.bridge.latest is not None and desk.bridge.latest.faces:
+        press(desk, Qt.Key.Key_N)
+        assert "go on first" in desk.window.line.text
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.latest is not None and not desk.bridge.latest.faces)
+    press(desk, Qt.Key.Key_N)
+    assert "no face whose rest could be taken" in desk.window.line.text
+    assert not desk.window.rest.chip.isChecked()
+
+
+def test_a_photo_has_no_time_to_rest(make_desk: MakeDesk, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), picture())
+    desk = make_desk(open_source=open_source)
+    desk.window.open_file(str(photo))
+    wait_until(lambda: desk.window._state is State.FINISHED)
+    assert not desk.window.rest.chip.isEnabled()
+    assert "A photo has no time" in desk.window.rest.chip.toolTip()
+    press(desk, Qt.Key.Key_N)
+    assert "A photo has no time" in desk.window.line.text
+    assert desk.window.rest.chip.label == "Set rest"
+
+
+@pytest.mark.parametrize("plays_again", [False, True])
+def test_another_source_or_beginning_is_another_person(make_desk: MakeDesk, plays_again: bool) -> None:
+    desk = live(make_desk())
+    wait_until(lambda: desk.window._last_number > 20)
+    press(desk, Qt.Key.Key_N)
+    source = desk.window._source
+    assert source is not None
+    if plays_again:
+        desk.pipeline.set_source(source)
+    else:
+        desk.window.open_source(source)
+    wait_until(lambda: desk.window.rest.chip.label == "Set rest")
+    QTest.qWait(2300)
+    assert shown(desk).rest is None
