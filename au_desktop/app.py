@@ -327,6 +327,7 @@ class App:
         delays = self._bridge.delay_stats()
         if delays is not None:
             stats["delay_ms"] = delays
+            stats["first_painted_s"] = round(self._bridge.first_painted_s or 0.0, 2)
         return stats
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from au_desktop import BEGAN
 from au_desktop.runtime.pipeline import Notice, Pipeline, Status
 from rtatl_core.handoffs import AnalysedFrame
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent, stage_figures
@@ -57,6 +58,8 @@ class Bridge(QObject):
         self._status_at = 0.0
         self._delays = Recent(STAGE_SAMPLES)
         self._last_delays: deque[tuple[float, float]] = deque(maxlen=256)
+        self.first_painted_s: float | None = None
+        """From the start of the program to the first frame on the screen, with its results."""
         self._paint_ms: defaultdict[str, Recent] = defaultdict(lambda: Recent(STAGE_SAMPLES))
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
@@ -120,6 +123,8 @@ class Bridge(QObject):
     def painted(self, frame: AnalysedFrame, milliseconds: float) -> None:
         """The video view has put this frame on the screen for the first time, in so many milliseconds."""
         now = time.perf_counter()
+        if self.first_painted_s is None:
+            self.first_painted_s = now - BEGAN
         delay = 1000 * (now - frame.packet.captured_at)
         self._delays.append(delay)
         self._last_delays.append((now, delay))

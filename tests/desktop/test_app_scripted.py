@@ -13,6 +13,7 @@ import pytest
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QImage
 
+from au_desktop import BEGAN
 from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.launch import Launch
@@ -38,6 +39,7 @@ def test_a_scripted_run_leaves_all_that_was_asked_for(tmp_path: Path, capsys: py
         theme="light",
         size=(1024, 700),
     )
+    begun = time.perf_counter() - BEGAN
     assert run(launch) == 0
     image = QImage(str(launch.screenshot))
     assert (image.width(), image.height()) == (1024, 700)
@@ -49,6 +51,7 @@ def test_a_scripted_run_leaves_all_that_was_asked_for(tmp_path: Path, capsys: py
         "frames_dropped",
         "fps",
         "delay_ms",
+        "first_painted_s",
         "stages",
         "rss_mb",
         "cpu_percent",
@@ -69,6 +72,7 @@ def test_a_scripted_run_leaves_all_that_was_asked_for(tmp_path: Path, capsys: py
     assert stats["frames_dropped"] == 0
     assert (stats["model"], stats["source"]) == ("fake-1", "Demo clip")
     assert 1.4 < stats["duration_s"] < 8  # a busy machine closes late
+    assert begun < stats["first_painted_s"] < time.perf_counter() - BEGAN - 1
 
     (folder,) = (tmp_path / "sessions").iterdir()
     facts, columns = read_session(folder)
