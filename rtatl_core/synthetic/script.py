@@ -22,9 +22,8 @@ from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action
 BLINKS_PER_MINUTE = 17.0
 BLINK_CLOSE_S, BLINK_OPEN_S = 0.1, 0.2
 SYLLABLES_PER_S = 4.5
-KINDS = ("expressions", "speech", "mixed", "rest", "single")
-_KIND_SHARES = (0.45, 0.2, 0.25, 0.1, 0.0)
-"""How often a clip of no named kind is one of ``KINDS``."""
+KINDS = {"expressions": 0.45, "speech": 0.2, "mixed": 0.25, "rest": 0.1}
+"""What happens in a clip, and how often that is."""
 FAINTEST, FAINT = 0.03, 0.15
 """Intensities of the stirring of a resting face."""
 _VISEMES: tuple[Mapping[int, float], ...] = (
@@ -119,18 +118,13 @@ class Script:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, seconds: float, kind: str = "") -> Self:
-        """kind: ``expressions``, ``speech``, ``mixed`` of both, ``rest``, ``single`` AUs one after the other; without a
-        name one of the first four by chance. Raises ValueError for any other kind."""
-        kind = kind or str(rng.choice(KINDS, p=_KIND_SHARES))
-        if kind not in KINDS:
-            raise ValueError(f"{kind!r} is no kind of clip; there are {', '.join(KINDS)}")
+        """kind: one of ``KINDS``, by chance where none is named; ``mixed`` is expressions and speech."""
+        kind = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
         events: list[Event] = []
         if kind in ("expressions", "mixed"):
             events += _expressions(rng, seconds)
         if kind in ("speech", "mixed"):
             events += _speech(rng, seconds)
-        if kind == "single":
-            events += _one_by_one(rng, seconds)
         if kind == "rest":
             events += _stirring(rng, seconds)
         events = _without_clashes(events)
@@ -138,9 +132,9 @@ class Script:
         return cls(tuple(events), _gazes(rng, seconds), _sway(rng), tuple(rng.normal(0, (0.2, 0.12, 0.08)).tolist()))
 
     @classmethod
-    def sequence(cls, steps: Sequence[Step], start: float = 0.3) -> Self:
+    def sequence(cls, steps: Sequence[Step]) -> Self:
         """One step after the other, looking straight ahead."""
-        events, at = [], start
+        events, at = [], 0.3
         for step in steps:
             for au in step.aus:
                 events.append(Event(au, at, step.onset, step.apex, step.offset, *step.sides(au)))
@@ -190,18 +184,6 @@ def _event(
         sides[LEFT if rng.random() < 0.5 else RIGHT] *= rng.uniform(0, 1)
     quick = 0.7 if au in (1, 2, 5) else 1.0
     return Event(au, start, onset * quick, apex, offset, float(sides[LEFT]), float(sides[RIGHT]))
-
-
-def _one_by_one(rng: np.random.Generator, seconds: float) -> list[Event]:
-    """Every AU once before any comes again."""
-    events: list[Event] = []
-    at, left = rng.uniform(0, 0.4), [int(au) for au in rng.permutation(AUS)]
-    while at < seconds:
-        left = left or [int(au) for au in rng.permutation(AUS)]
-        onset, apex, offset = rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.8)
-        events.append(_event(left.pop(), at, onset, apex, offset, rng.uniform(0.1, 1), rng))
-        at = events[-1].end + rng.uniform(0.05, 0.4)
-    return events
 
 
 def _stirring(rng: np.random.Generator, seconds: float) -> list[Event]:

@@ -81,7 +81,7 @@ def test_event_rises_holds_and_falls() -> None:
 
 
 def test_a_sequence_shows_one_step_after_the_other() -> None:
-    script = Script.sequence([Step({12: 0.8, 6: 0.5}), Step({14: (1.0, 0.0)})], start=0.3)
+    script = Script.sequence([Step({12: 0.8, 6: 0.5}), Step({14: (1.0, 0.0)})])
     first = script.at(0.3 + 0.4 + 0.2).action
     assert first.both(12) == pytest.approx(0.8)
     assert first.both(6) == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""The course of clips: what speech, rest and single AUs look like over time, and which steps are refused."""
+"""The course of clips: what speech and rest look like over time, and which steps are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.synthetic.expressions import EXCLUSIVE
-from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE
+from rtatl_core.synthetic.rig import LEFT, RIGHT, ROW, SINGLE
 from rtatl_core.synthetic.script import FAINT, KINDS, Event, Script, Step
 
 FRAMES_PER_S = 60
@@ -33,14 +33,6 @@ def test_people_speak_four_to_five_syllables_a_second_and_pause() -> None:
     within = gaps[gaps < 1.4 / 4.5 + 1e-6]
     assert 4 < 1 / within.mean() < 5
     assert 0.05 < 1 - len(within) / len(gaps) < 0.3
-
-
-def test_single_aus_come_one_after_the_other_and_all_of_them() -> None:
-    script = Script.sample(np.random.default_rng(2), 60.0, "single")
-    shown = course(script, 60.0).max(axis=2) > 0
-    shown[:, ROW[43]] = False  # blinks go on meanwhile
-    assert shown.sum(axis=1).max() == 1
-    assert {event.au for event in script.events} == set(AUS)
 
 
 def test_a_resting_face_stirs_faintly() -> None:
@@ -125,8 +117,3 @@ def test_any_time_can_be_asked_in_any_order() -> None:
 def test_impossible_steps_are_refused(aus: dict[int, float | tuple[float, float]], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Step(aus)
-
-
-def test_a_kind_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ValueError, match="'smile' is no kind of clip; there are expressions"):
-        Script.sample(np.random.default_rng(0), 1.0, "smile")
