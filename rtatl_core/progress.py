@@ -18,6 +18,6 @@ def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = No
     return bar
 
 
-def counter(*, unit: str, quiet: bool = False) -> tqdm[Any]:
+def counter(*, unit: str) -> tqdm[Any]:
     """A bar to be moved by hand."""
-    return tqdm(total=0, unit=unit, disable=True if quiet else None)
+    return tqdm(total=0, unit=unit, disable=None)

@@ -82,7 +82,6 @@ def analyse_all(
     fps: float | None = None,
     jobs: int = 1,
     cluster: str | None = None,
-    quiet: bool = False,
 ) -> Iterator[Outcome]:
     """Analyse every input and yield its outcome as it is done. ``fps``: the pictures of a folder are frames of a video
     at that rate, instead of photos. ``cluster``: address of a Dask scheduler instead of processes of this machine; its
@@ -118,7 +117,7 @@ def analyse_all(
     )
     tasks = list(zip(inputs, session_names(inputs), strict=True))
     frames: Synchronized[int] = multiprocessing.get_context("spawn").Value("Q", 0)
-    with _Bar(inputs, None if cluster else frames, quiet) as bar:
+    with _Bar(inputs, None if cluster else frames) as bar:
         try:
             if cluster is not None:
                 outcomes = _on_cluster(work, tasks, cluster)
@@ -301,10 +300,10 @@ class _Bar:
     """Frames done of all there are, on stderr; with ``frames`` it moves while workers work, without when an input
     is done."""
 
-    def __init__(self, inputs: Sequence[Input], frames: Synchronized[int] | None, quiet: bool) -> None:
+    def __init__(self, inputs: Sequence[Input], frames: Synchronized[int] | None) -> None:
         self._frames = frames
         self._ended = threading.Event()
-        self._bar = counter(unit="frame", quiet=quiet)
+        self._bar = counter(unit="frame")
         if not self._bar.disable:
             self._bar.total = sum(one.length for one in inputs) or None
         self._bar.set_postfix_str(f"0 of {len(inputs)} done")

@@ -68,7 +68,7 @@ def stimuli(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def analyse(inputs: list[Input], out: Path, fps: float | None = None) -> Outcome:
-    (outcome,) = analyse_all(inputs, out, Settings(device="cpu"), fps=fps, quiet=True)
+    (outcome,) = analyse_all(inputs, out, Settings(device="cpu"), fps=fps)
     return outcome
 
 

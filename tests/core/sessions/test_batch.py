@@ -42,7 +42,7 @@ def frames_of(outcome: Outcome) -> str:
 
 
 def run(videos: Path, out: Path, **options: object) -> dict[str, Outcome]:
-    outcomes = analyse_all(find_inputs([videos]), out, Settings(device="cpu"), quiet=True, **options)  # type: ignore[arg-type]
+    outcomes = analyse_all(find_inputs([videos]), out, Settings(device="cpu"), **options)  # type: ignore[arg-type]
     return {outcome.input.stem: outcome for outcome in outcomes}
 
 
@@ -51,12 +51,12 @@ def test_what_was_analysed_is_not_analysed_again(videos: Path, tmp_path: Path) -
     assert all(outcome.frames == 8 and not outcome.skipped for outcome in first.values())
     copy = tmp_path / "renamed.mp4"
     shutil.copy(videos / "anna.mp4", copy)
-    (again,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu"), quiet=True)
+    (again,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu"))
     assert again.skipped
     assert again.folder == first["anna"].folder
     assert again.warning == f"{copy} has the content of {videos / 'anna.mp4'}, analysed before in {again.folder}."
     assert run(videos, tmp_path)["anna"].warning is None
-    (other,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu", smoothing_s=0.0), quiet=True)
+    (other,) = analyse_all(find_inputs([copy]), tmp_path, Settings(device="cpu", smoothing_s=0.0))
     assert not other.skipped, "other settings give other numbers"
     before = first["anna"].folder / "session.json"  # type: ignore[operator]
     facts = json.loads(before.read_text())
@@ -73,7 +73,7 @@ def test_a_copy_of_the_same_name_is_told_and_a_folder_that_moved_is_not(tmp_path
     cut_from_demo(study / "P01" / "pre.mp4", 4)
     (first,) = run(study, out).values()
     shutil.copytree(study / "P01", study / "P02")
-    own, copy = analyse_all(find_inputs([study]), out, Settings(device="cpu"), quiet=True)
+    own, copy = analyse_all(find_inputs([study]), out, Settings(device="cpu"))
     assert (own.skipped, own.folder, own.warning) == (True, first.folder, None)
     paths = [study / folder / "pre.mp4" for folder in ("P02", "P01")]
     assert copy.warning == f"{paths[0]} has the content of {paths[1]}, analysed before in {first.folder}."
@@ -108,9 +108,7 @@ def test_sessions_tell_which_of_the_videos_named_alike_they_are_of(
         (tmp_path / folder).mkdir()
         cut_from_demo(tmp_path / folder / "pre.mp4", 4, skip=int(folder[1:]))
     monkeypatch.chdir(tmp_path)
-    outcomes = analyse_all(
-        find_inputs([Path("P01/pre.mp4"), Path("P02/pre.mp4")]), Path("out"), Settings(device="cpu"), quiet=True
-    )
+    outcomes = analyse_all(find_inputs([Path("P01/pre.mp4"), Path("P02/pre.mp4")]), Path("out"), Settings(device="cpu"))
     for outcome, folder in zip(outcomes, ("P01", "P02"), strict=True):
         assert outcome.folder is not None
         assert outcome.folder.name.startswith(f"{folder}-pre_20")
@@ -139,7 +137,7 @@ def test_what_another_graph_analysed_is_analysed_again(videos: Path, tmp_path: P
 
     def analyse() -> Outcome:
         settings = Settings(str(model), device="cpu")
-        (outcome,) = analyse_all([Input(videos / "anna.mp4")], tmp_path / "out", settings, quiet=True)
+        (outcome,) = analyse_all([Input(videos / "anna.mp4")], tmp_path / "out", settings)
         return outcome
 
     by_torch = analyse()
