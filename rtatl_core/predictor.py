@@ -32,17 +32,9 @@ class Raw(NamedTuple):
 class Predictor:
     """A model on a device. One thread at a time."""
 
-    def __init__(
-        self,
-        model: str | Path | None = None,
-        device: str = "auto",
-        threads: int | None = None,
-        *,
-        torch_only: bool = False,
-    ) -> None:
+    def __init__(self, model: str | Path | None = None, device: str = "auto", threads: int | None = None) -> None:
         """``threads``: None = half the cores, because more wait for each other as soon as the window or another program
-        wants a core. ``torch_only``: not in ONNX Runtime, even if the model was exported. Raises WeightsError and
-        InputError."""
+        wants a core. Raises WeightsError and InputError."""
         self.device = pick_device(device)
         self._may_change = device == "auto"
         self.card = read_card(model)
@@ -50,7 +42,7 @@ class Predictor:
         self.warning: str | None = None
         """One sentence when the device was given up."""
         self._threads = threads or max(1, cores() // 2)
-        self._runtime = open_runtime(self.card, self.device, self._threads, torch_only=torch_only)
+        self._runtime = open_runtime(self.card, self.device, self._threads)
 
     @property
     def aus(self) -> tuple[int, ...]:

@@ -57,10 +57,10 @@ def graphs_to_run(card: Card, device: str) -> Mapping[str, Path]:
     return card.graphs() if device == "cpu" else {}
 
 
-def open_runtime(card: Card, device: str, threads: int, *, torch_only: bool = False) -> Runtime:
+def open_runtime(card: Card, device: str, threads: int) -> Runtime:
     """On the CPU, for a model that was exported: ONNX Runtime, or OpenVINO where that is installed and faster. Torch
     everywhere else. Raises WeightsError when files are missing or damaged, or the model answers wrongly."""
-    if not torch_only and (graphs := graphs_to_run(card, device)):
+    if graphs := graphs_to_run(card, device):
         if card.graph_precision == "fp32" and openvino_runtime.serves():
             return openvino_runtime.OpenVinoRuntime(card, graphs, threads)
         return OnnxRuntime(card, graphs, threads)

@@ -47,7 +47,6 @@ def test_an_exported_model_runs_in_onnxruntime(model: Path, capsys: pytest.Captu
         "tiny.recovery.onnx",
     }
     assert Predictor(model, "cpu").runtime == "onnxruntime"
-    assert Predictor(model, "cpu", torch_only=True).runtime == "torch"
 
 
 def test_a_full_disk_leaves_the_card_as_it_was(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
