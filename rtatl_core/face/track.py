@@ -31,12 +31,11 @@ class _Track:
 
 class FaceTracker:
     """Gives faces ids that stay. A face belongs to the track whose last place is nearest, if that is within
-    ``REACH`` face widths and the track was seen in the last ``patience`` seconds; otherwise it is a new face with a
+    ``REACH`` face widths and the track was seen in the last ``PATIENCE_S``; otherwise it is a new face with a
     new id, and so it is when it comes back at another size (``ALIKE``). Time without frames (a pause, another model
     is loaded) hardly counts: nobody left in it that anybody saw leave."""
 
-    def __init__(self, patience: float = PATIENCE_S) -> None:
-        self._patience = patience
+    def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next_id = 0
         self._last = self._watched = 0.0
@@ -47,7 +46,7 @@ class FaceTracker:
         given twice in a frame."""
         self._watched += min(max(timestamp - self._last, 0.0), LONGEST_STEP_S)
         self._last, now = timestamp, self._watched
-        self._tracks = [t for t in self._tracks if now - t.last_seen <= self._patience]
+        self._tracks = [t for t in self._tracks if now - t.last_seen <= PATIENCE_S]
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
         pairs = sorted(
