@@ -36,11 +36,6 @@ class ActionUnit:
     look: str
     """What is to be seen, in one sentence."""
 
-    @property
-    def label(self) -> str:
-        """See ``au_label``."""
-        return au_label(self.number)
-
 
 _ALL = (
     ActionUnit(

@@ -15,7 +15,7 @@ from typing import Any
 
 from au_desktop.sinks.outlet import Heading, Sample
 from rtatl_core.errors import StreamError
-from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.facs import au_label
 from rtatl_core.sessions.rows import FaceRecord
 from rtatl_core.system import how_to_install
 
@@ -28,7 +28,7 @@ class OscOutlet:
         except ImportError as error:
             raise StreamError(f"OSC needs python-osc; {how_to_install('streams')}") from error
         self._bundles, self._messages = osc_bundle_builder, osc_message_builder
-        self._names = [ACTION_UNITS[au].label for au in heading.aus]
+        self._names = [au_label(au) for au in heading.aus]
         self._host = host
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)

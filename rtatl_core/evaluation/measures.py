@@ -21,7 +21,7 @@ from rtatl_core.evaluation.metrics import (
     precision_recall,
     rounded,
 )
-from rtatl_core.facs import OCCURS, action_unit
+from rtatl_core.facs import OCCURS, au_label
 from rtatl_core.handoffs import Float32, Float64
 
 YAW_EDGES = (0, 10, 20, 30, 45)
@@ -89,7 +89,7 @@ def measure(scored: Scored, *, resamples: int = 1000, seed: int = 0) -> dict[str
 
     units: dict[str, dict[str, Any]] = {}
     for j, au in enumerate(scored.aus):
-        unit = units[action_unit(au).label] = _frames(scored, j, intensity=bool(coded[j]))
+        unit = units[au_label(au)] = _frames(scored, j, intensity=bool(coded[j]))
         for name, measure in (occurrence | agreement if coded[j] else occurrence).items():
             unit[name] = _entry(measure, j, folds, everyone)
     means = {name: _mean_over_aus(units, name, measure.draws) for name, measure in (occurrence | agreement).items()}

@@ -12,7 +12,7 @@ from rtatl_core.datasets.protocols import POSITIVE_RATES
 from rtatl_core.errors import InputError
 from rtatl_core.evaluation.measures import Scored
 from rtatl_core.evaluation.published_tables import Published, Status
-from rtatl_core.facs import action_unit, parse_label
+from rtatl_core.facs import action_unit, au_label, parse_label
 from rtatl_core.files import replace_file
 from rtatl_core.markdown import table
 
@@ -67,7 +67,7 @@ def write_report(
 def protocol_gap(result: dict[str, Any], published: Published) -> str | None:
     """What in the result contradicts the protocol of the published table, None if nothing does. Whether the folds hold
     the very subjects of the published ones it cannot see, only how many each holds."""
-    labels = {au: action_unit(au).label for au in published.aus}
+    labels = {au: au_label(au) for au in published.aus}
     absent = [label for label in labels.values() if label not in result["aus"]]
     if absent:
         return f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not scored"
@@ -179,7 +179,7 @@ def _published(result: dict[str, Any], published: Published | None) -> list[str]
     heading = f"## Beside published F1 on {published.name}"
     if (gap := protocol_gap(result, published)) is not None:
         return [heading, f"No published numbers are shown beside these, since the protocol is another: {gap}."]
-    labels = [action_unit(au).label for au in published.aus]
+    labels = [au_label(au) for au in published.aus]
     ours = [100 * result["aus"][label]["f1"]["fold_mean"] for label in labels]
     header = ["method", "year", *labels, "mean"]
     mine = [f"**{cell}**" for cell in ("ours", "-", *(f"{x:.1f}" for x in ours), f"{sum(ours) / len(ours):.1f}")]

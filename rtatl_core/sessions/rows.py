@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rtatl_core.facs import ACTION_UNITS, OCCURS
+from rtatl_core.facs import ACTION_UNITS, OCCURS, au_label
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, AUResult, Float64
 
 SIDES = ("left", "right")
@@ -75,7 +75,7 @@ class RowFormat:
     @cached_property
     def columns(self) -> dict[str, dict[str, str]]:
         """Name -> description and unit of every column, in their order."""
-        units = [(ACTION_UNITS[number].label, ACTION_UNITS[number].name) for number in self.aus]
+        units = [(au_label(number), ACTION_UNITS[number].name) for number in self.aus]
         both = [(*unit, side) for unit in units for side in SIDES] if self.sides else []
         columns = {
             "frame": ("number of the captured frame, from 1", ""),

@@ -7,8 +7,8 @@ from rtatl_core import facs
 
 def test_labels_round_trip() -> None:
     for unit in facs.ACTION_UNITS.values():
-        assert facs.parse_label(unit.label) == unit.number
-        assert facs.parse_label(f"{unit.label}_r") == unit.number
+        assert facs.parse_label(facs.au_label(unit.number)) == unit.number
+        assert facs.parse_label(f"{facs.au_label(unit.number)}_r") == unit.number
         assert facs.action_unit(unit.number) is unit
 
 
