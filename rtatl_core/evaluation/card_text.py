@@ -12,7 +12,7 @@ from rtatl_core.evaluation.metrics import rounded
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import ACTION_UNITS, au_label
 from rtatl_core.files import replace_file
-from rtatl_core.markdown import table
+from rtatl_core.markdown import bullets, table
 
 
 def add_audit(card_path: Path, audited: Mapping[str, Any]) -> Path:
@@ -53,9 +53,9 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         f"**Trained on {card['trained_on']}.** Licence: {card.get('licence', 'see the notices')}. Not for "
         f"{card.get('not_for', 'decisions about a person')}.",
         "## Data",
-        _listed(card.get("data", [])),
+        bullets(card.get("data", [])),
         "## Known faults",
-        _listed(card.get("known_faults", [])),
+        bullets(card.get("known_faults", [])),
         "## Trust and numbers per AU",
         _held_out(card, labels),
         f"Trust: {card.get('trust_rule', '')}.",
@@ -173,7 +173,3 @@ def _write(card_path: Path, card: Mapping[str, Any]) -> Path:
     words = card_path.with_suffix(".md")
     replace_file(words, card_markdown(card))
     return words
-
-
-def _listed(items: list[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)

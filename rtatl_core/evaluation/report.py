@@ -14,7 +14,7 @@ from rtatl_core.evaluation.measures import Scored
 from rtatl_core.evaluation.published_tables import Published, Status
 from rtatl_core.facs import action_unit, au_label, parse_label
 from rtatl_core.files import replace_file
-from rtatl_core.markdown import table
+from rtatl_core.markdown import bullets, table
 
 SCORED_RATES_WITHIN = 1.5
 """Points of percent by which positive rates of the frames scored may differ from the published ones: dropping frames
@@ -103,7 +103,7 @@ def markdown(
         *_published(result, published),
         *_yaw(result, plots),
         "## How these numbers came about",
-        _list(_rules(result)),
+        bullets(_rules(result)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -201,7 +201,7 @@ def _published(result: dict[str, Any], published: Published | None) -> list[str]
         table(header, [mine], words=1),
         "**Printed by others** (F1 in percent):",
         table([*header, "status", "read in", "note"], rows, words=1),
-        _list(
+        bullets(
             [
                 NOT_THE_PAPERS,
                 RTATL_MISSING,
@@ -281,7 +281,3 @@ def _listed(numbers: Iterable[int]) -> str:
 
 def _pictures(plots: Sequence[str], *names: str) -> list[str]:
     return [f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in names if name in plots]
-
-
-def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
