@@ -18,13 +18,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rtatl_core import markdown
 from rtatl_core.errors import RecipeError
 from rtatl_core.files import replace_file
+from rtatl_core.handoffs import Float64
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.training.recipe import build_recipe, override, read_table
@@ -146,32 +149,30 @@ def render(results: list[dict[str, Any]]) -> str:
     """Markdown: for each measure a table of mean and standard deviation over seeds, and of the mean paired difference
     to the first variant with its standard error. One seed has neither."""
     variants = list(dict.fromkeys(r["variant"] for r in results))
+    first, *others = variants
     shares = sorted({r["share"] for r in results})
     at = {(r["variant"], r["share"], r["seed"]): r for r in results}
     seeds = sorted({r["seed"] for r in results})
-    head = "".join(f" {share:.0%} ({at[variants[0], share, seeds[0]]['coded_faces']} faces) |" for share in shares)
-    lines: list[str] = []
+    head = [f"{share:.0%} ({at[first, share, seeds[0]]['coded_faces']} faces)" for share in shares]
+    parts: list[str] = []
     for measure, title in MEASURES.items():
         if not all(measure in r for r in results):
             continue
-        lines += [f"### {title}, mean over AUs", "", f"| variant |{head}", "| --- |" + " --- |" * len(shares)]
-        for variant in variants:
-            cells = [[at[variant, share, seed][measure] for seed in seeds] for share in shares]
-            lines.append(f"| {variant} |" + "".join(f" {np.mean(c):.3f}{_spread(c)} |" for c in cells))
-        lines += ["", f"| difference to {variants[0]}, same seed |{head}", "| --- |" + " --- |" * len(shares)]
-        for variant in variants[1:]:
-            pairs = [
-                [at[variant, share, seed][measure] - at[variants[0], share, seed][measure] for seed in seeds]
-                for share in shares
-            ]
-            values = "".join(f" {np.mean(c):+.3f}{_spread(c, of_mean=True)} |" for c in pairs)
-            lines.append(f"| {variant} |{values}")
-        lines.append("")
-    return "\n".join(lines)
+        told = {cell: np.array([at[*cell, seed][measure] for seed in seeds]) for cell in product(variants, shares)}
+        values = [[v, *(_mean_and_spread(told[v, s]) for s in shares)] for v in variants]
+        differences = [[v, *(_mean_difference(told[v, s] - told[first, s]) for s in shares)] for v in others]
+        parts += [
+            f"### {title}, mean over AUs",
+            markdown.table(["variant", *head], values),
+            markdown.table([f"difference to {first}, same seed", *head], differences),
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
-def _spread(values: list[float], *, of_mean: bool = False) -> str:
-    """Standard deviation, or standard error of the mean, to be written after it."""
-    if len(values) < 2:
-        return ""
-    return f" ± {np.std(values, ddof=1) / (len(values) ** 0.5 if of_mean else 1):.3f}"
+def _mean_and_spread(values: Float64) -> str:
+    return f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")
+
+
+def _mean_difference(values: Float64) -> str:
+    """With its standard error."""
+    return f"{values.mean():+.3f}" + (f" ± {values.std(ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else "")
