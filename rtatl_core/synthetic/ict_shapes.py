@@ -8,14 +8,15 @@ AU7, AU14, AU15, AU17; faint all the same: AU24. No left and right of their own:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 
-from rtatl_core.synthetic.rig import LEFT, RIGHT, SINGLE, Action
+from rtatl_core.synthetic.rig import LEFT, RIGHT, SINGLE, Action, Shapes
 from rtatl_core.synthetic.sculpt import BRUSHES
 
 SUFFIX = {LEFT: "_L", RIGHT: "_R"}
 
-SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
+SIDED: Shapes = {
     1: (("browInnerUp", 1.5),),
     2: (("browOuterUp", 1.25),),
     4: (("browDown", 1.55), ("browSqueeze", 1.0), ("browLower", 1.0)),
@@ -37,7 +38,7 @@ SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
 }
 """Shapes that come as ``_L`` and ``_R``."""
 
-WHOLE: Mapping[int, tuple[tuple[str, float], ...]] = {
+WHOLE: Shapes = {
     17: (("mouthShrugLower", 1.0), ("mouthShrugUpper", 0.25)),
     18: (("mouthPucker", 1.0),),
     22: (("mouthFunnel", 1.0),),
@@ -51,14 +52,14 @@ WHOLE: Mapping[int, tuple[tuple[str, float], ...]] = {
 }
 """Shapes of the whole face; moved by the mean of the two sides."""
 
-EXTRA_SHAPES: Mapping[str, tuple[str, ...]] = {
-    "jaw_forward": ("jawForward",),
-    "jaw_left": ("jawLeft",),
-    "jaw_right": ("jawRight",),
-    "mouth_left": ("mouthLeft",),
-    "mouth_right": ("mouthRight",),
-    "cheek_puff_left": ("cheekPuff_L",),
-    "cheek_puff_right": ("cheekPuff_R",),
+EXTRA_SHAPES: Mapping[str, str] = {
+    "jaw_forward": "jawForward",
+    "jaw_left": "jawLeft",
+    "jaw_right": "jawRight",
+    "mouth_left": "mouthLeft",
+    "mouth_right": "mouthRight",
+    "cheek_puff_left": "cheekPuff_L",
+    "cheek_puff_right": "cheekPuff_R",
 }
 
 NEUTRAL_SHAPES = (
@@ -82,30 +83,18 @@ _FOLDING = ("eyeBlink", "jawOpen", "mouthRoll", "cheekR")
 
 def shape_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, float]:
     """Shape name -> weight, of an action of a person whose resting face has the weights ``neutral``."""
-    weights: dict[str, float] = {}
-
-    def add(name: str, weight: float) -> None:
-        weights[name] = weights.get(name, 0.0) + weight
-
-    for au, parts in SIDED.items():
-        for side, suffix in SUFFIX.items():
-            for shape, full in parts:
-                add(shape + suffix, full * action.side(au, side))
-    for au, parts in WHOLE.items():
-        for shape, full in parts:
-            add(shape, full * action.both(au))
+    weights = action.weights(SIDED, WHOLE, lambda shape, side: shape + SUFFIX[side])
     for name in weights:
         weights[name] = min(weights[name], 1.0 if name.startswith(_FOLDING) else MOST)
     # Lips that are pressed, tightened or sucked in stay closed over an open jaw.
     closed = max(action.both(au) for au in (23, 24, 28))
-    if closed > 0 and weights.get("jawOpen", 0) > 0:
-        add("mouthClose", weights["jawOpen"] * min(1.0, 2 * closed))
+    if closed > 0 and weights["jawOpen"] > 0:
+        weights["mouthClose"] += weights["jawOpen"] * min(1.0, 2 * closed)
     for name, value in neutral.items():
-        add(name, value)
+        weights[name] += value
     for extra, amount in action.extras.items():
-        for shape in EXTRA_SHAPES[extra]:
-            add(shape, amount)
-    _look(action.gaze, add)
+        weights[EXTRA_SHAPES[extra]] += amount
+    _look(action.gaze, weights)
     for suffix in SUFFIX.values():  # closed lids hide what else the lids do
         weights["eyeWide" + suffix] = min(weights["eyeWide" + suffix], MOST)
         open_lids = 1 - 0.8 * min(1.0, max(0.0, weights.get(f"eyeBlink{suffix}", 0.0)))
@@ -115,24 +104,24 @@ def shape_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, flo
     return weights
 
 
-def _look(gaze: tuple[float, float], add: Callable[[str, float], None]) -> None:
+def _look(gaze: tuple[float, float], weights: defaultdict[str, float]) -> None:
     """The lids follow the eyes."""
     yaw, pitch = (max(-1.0, min(1.0, angle / FULL_LOOK)) for angle in gaze)
     outwards = "_L" if yaw > 0 else "_R"
     inwards = "_R" if yaw > 0 else "_L"
-    add(f"eyeLookOut{outwards}", abs(yaw))
-    add(f"eyeLookIn{inwards}", abs(yaw))
+    weights[f"eyeLookOut{outwards}"] += abs(yaw)
+    weights[f"eyeLookIn{inwards}"] += abs(yaw)
     for suffix in SUFFIX.values():
-        add(("eyeLookUp" if pitch > 0 else "eyeLookDown") + suffix, abs(pitch))
-        add("eyeWide" + suffix, LIDS_RISE * max(0.0, pitch))
+        weights[("eyeLookUp" if pitch > 0 else "eyeLookDown") + suffix] += abs(pitch)
+        weights["eyeWide" + suffix] += LIDS_RISE * max(0.0, pitch)
 
 
 def shape_names() -> tuple[str, ...]:
     """Every shape of the rig that is used here."""
     sided = {shape for parts in SIDED.values() for shape, _ in parts} | {shape for shape, _ in NEUTRAL_SHAPES}
     sided |= {"eyeLookOut", "eyeLookIn", "eyeLookUp", "eyeLookDown"}
-    whole = {shape for parts in WHOLE.values() for shape, _ in parts} | {*NEUTRAL_WHOLE, "mouthClose"}
-    whole |= {name for names in EXTRA_SHAPES.values() for name in names}
+    whole = {shape for parts in WHOLE.values() for shape, _ in parts}
+    whole |= {*NEUTRAL_WHOLE, *EXTRA_SHAPES.values(), "mouthClose"}
     return tuple(sorted(whole | {shape + suffix for shape in sided - BRUSHES.keys() for suffix in SUFFIX.values()}))
 
 

@@ -12,7 +12,8 @@ Conventions, everywhere in this package:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
@@ -86,6 +87,10 @@ class Mesh:
     """(68,) vertices that mark the 68 points; of the jaw line only roughly, it is a matter of view."""
 
 
+Shapes = Mapping[int, tuple[tuple[str, float], ...]]
+"""AU -> a rig's shapes for it, and how much of each at intensity 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """What a face does in one frame."""
@@ -106,6 +111,19 @@ class Action:
     def both(self, au: int) -> float:
         left, right = self.aus[ROW[au]]
         return float((left + right) / 2)
+
+    def weights(self, sided: Shapes, whole: Shapes, on_side: Callable[[str, int], str]) -> defaultdict[str, float]:
+        """Shape -> weight; those of ``whole`` are moved by the mean of the two sides. on_side: what one of ``sided`` is
+        called there."""
+        weights: defaultdict[str, float] = defaultdict(float)
+        for au, parts in sided.items():
+            for side in (LEFT, RIGHT):
+                for shape, full in parts:
+                    weights[on_side(shape, side)] += full * self.side(au, side)
+        for au, parts in whole.items():
+            for shape, full in parts:
+                weights[shape] += full * self.both(au)
+        return weights
 
 
 def turned(yaw: float, pitch: float) -> Float64:

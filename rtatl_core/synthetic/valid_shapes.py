@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from rtatl_core.handoffs import Float32
-from rtatl_core.synthetic.rig import LEFT, RIGHT, Action
+from rtatl_core.synthetic.rig import LEFT, RIGHT, Action, Shapes
 
 LETTER = {LEFT: "L", RIGHT: "R"}
 
-SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
+SIDED: Shapes = {
     1: (("{S}browUp", 1.5), ("{S}pityful", 0.5)),
     2: (("{S}{S}browUp", 2.3),),
     4: (("{S}browDown", 1.0), ("{S}{S}browDown", 0.4), (":browSqueeze", 1.1), (":browLower", 1.4)),
@@ -35,7 +35,7 @@ SIDED: Mapping[int, tuple[tuple[str, float], ...]] = {
     25: (("{S}lipDown", 0.45), ("{S}lipUp", 0.25)),
     43: (("{S}eyeClose", 1.0),),
 }
-WHOLE: Mapping[int, tuple[tuple[str, float], ...]] = {
+WHOLE: Shapes = {
     17: (("Chin", 2.2),),
     18: (("Kiss", 1.0),),
     22: (("UW_U", 0.6), ("SH_CH", 0.5)),
@@ -76,33 +76,22 @@ def morph_names() -> tuple[str, ...]:
 
 def morph_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, float]:
     """Morph or brush (``:name_L``) -> weight, of a person whose resting face has the weights ``neutral``."""
-    weights: dict[str, float] = {}
-
-    def add(name: str, weight: float) -> None:
-        weights[name] = weights.get(name, 0.0) + weight
-
-    for au, parts in SIDED.items():
-        for side, letter in LETTER.items():
-            for name, full in parts:
-                add(on_side(name, letter), full * action.side(au, side))
-    for au, parts in WHOLE.items():
-        for name, full in parts:
-            add(name, full * action.both(au))
+    weights = action.weights(SIDED, WHOLE, lambda name, side: on_side(name, LETTER[side]))
     closed = max(action.both(au) for au in (23, 24, 28))
     for name in OPENING:  # lips that are pressed, tightened or sucked in stay closed
         if name in weights:
             weights[name] *= 1 - min(1.0, 2 * closed)
     for name, value in neutral.items():
-        add(name, value)
+        weights[name] += value
     for extra, amount in action.extras.items():
         if extra in EXTRA_MORPHS:
-            add(EXTRA_MORPHS[extra], 0.6 * amount)
+            weights[EXTRA_MORPHS[extra]] += 0.6 * amount
     down, up = max(0.0, -action.gaze[1]) * 0.5, max(0.0, action.gaze[1]) * LIDS_RISE
     for letter in LETTER.values():
         opening = f"{letter}eyeOpen"
-        weights[opening] = min(weights.get(opening, 0.0) + up, WIDEST)  # the lid follows the eye
+        weights[opening] = min(weights[opening] + up, WIDEST)  # the lid follows the eye
         closing = f"{letter}eyeClose"
-        add(closing, down * (1 - weights.get(closing, 0.0)))
+        weights[closing] += down * (1 - weights[closing])
         weights[closing] = min(weights[closing], 1.0)
         open_lids = 1 - 0.9 * max(0.0, weights[closing])
         for name in (f"{letter}squint", f"{letter}lowLid", f"{letter}eyeOpen"):
