@@ -11,7 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from rtatl_core.datasets.codings import OCCURS_FROM, VideoCoding, read_codings
+from rtatl_core.datasets.codings.coding import VideoCoding
+from rtatl_core.datasets.codings.labels import OCCURS_FROM
+from rtatl_core.datasets.codings.read import read_codings
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.videos import Video, find_files, unit_name
 from rtatl_core.errors import RecipeError

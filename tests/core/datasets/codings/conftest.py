@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rtatl_core.datasets.codings import VideoCoding, read_codings
+from rtatl_core.datasets.codings.coding import VideoCoding
+from rtatl_core.datasets.codings.read import read_codings
 
 NAN = math.nan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtatl_core.datasets.codings import VideoCoding
+from rtatl_core.datasets.codings.coding import VideoCoding
 from rtatl_core.errors import RecipeError
 from tests.core.datasets.codings.conftest import read, same, sample, seen
 

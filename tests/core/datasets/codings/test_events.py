@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rtatl_core.datasets.codings import POINT_S, read_codings
+from rtatl_core.datasets.codings.coding import POINT_S
+from rtatl_core.datasets.codings.read import read_codings
 from rtatl_core.errors import RecipeError
 from tests.core.datasets.codings.conftest import NAN, read, same, seen
 

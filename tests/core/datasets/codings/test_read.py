@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtatl_core.datasets.codings import read_codings
+from rtatl_core.datasets.codings.read import read_codings
 from rtatl_core.errors import RecipeError
 from tests.core.datasets.codings.conftest import NAN, read, same, sample, seen
 
