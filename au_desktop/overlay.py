@@ -43,7 +43,6 @@ class Segments:
     ends: Float32
     ink: Ink
     width: float = 1.0
-    opacity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
