@@ -29,7 +29,7 @@ class Slot(Generic[T]):
     something into the empty slot: once, however many follow before somebody takes."""
 
     def __init__(self) -> None:
-        self.on_filled: Callable[[], object] = _nothing
+        self.on_filled: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self._item: T | None = None
 
@@ -44,10 +44,6 @@ class Slot(Generic[T]):
         with self._lock:
             item, self._item = self._item, None
             return item
-
-
-def _nothing() -> None:
-    pass
 
 
 class Taken(NamedTuple):
