@@ -46,9 +46,7 @@ class AUPanel(QWidget):
 
     curves_chosen = Signal(object)
 
-    def __init__(
-        self, look: Look, painted: Callable[[float], None] | None = None, beside: QWidget | None = None
-    ) -> None:
+    def __init__(self, look: Look, painted: Callable[[float], None], beside: QWidget) -> None:
         """``beside``: stands in the heading."""
         super().__init__()
         self.setObjectName("Card")
@@ -66,8 +64,7 @@ class AUPanel(QWidget):
         heading.addWidget(title)
         heading.addStretch()
         heading.addWidget(self._face)
-        if beside is not None:
-            heading.addWidget(beside)
+        heading.addWidget(beside)
 
         area = QScrollArea()
         area.setWidgetResizable(True)

@@ -71,7 +71,7 @@ class AURows(QWidget):
     came_to = Signal(int)
     """The row that the keyboard has moved to."""
 
-    def __init__(self, look: Look, painted: Callable[[float], None] | None) -> None:
+    def __init__(self, look: Look, painted: Callable[[float], None]) -> None:
         super().__init__()
         self._look = look
         self._painted = painted
@@ -177,8 +177,7 @@ class AURows(QWidget):
             self._paint_hover(painter)
             self._paint_values(painter)
             self._paint_focus(painter)
-        if self._painted is not None:
-            self._painted(1000 * (time.perf_counter() - started))
+        self._painted(1000 * (time.perf_counter() - started))
 
     def _paint_base(self) -> QPixmap:
         """All that does not change from frame to frame."""

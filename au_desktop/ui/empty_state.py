@@ -36,7 +36,7 @@ class EmptyState(QWidget):
     file_wanted = Signal()
     camera_wanted = Signal(object)
 
-    def __init__(self, look: Look, cameras: Callable[[], Sequence[SourceSpec]] = tuple) -> None:
+    def __init__(self, look: Look, cameras: Callable[[], Sequence[SourceSpec]]) -> None:
         super().__init__()
         self._look = look
         self._list_cameras = cameras

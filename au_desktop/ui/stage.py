@@ -74,8 +74,8 @@ class Stage(QWidget):
     def __init__(
         self,
         look: Look,
-        painted: Callable[[AnalysedFrame, float], None] | None = None,
-        cameras: Callable[[], Sequence[SourceSpec]] = tuple,
+        painted: Callable[[AnalysedFrame, float], None],
+        cameras: Callable[[], Sequence[SourceSpec]],
     ) -> None:
         super().__init__()
         self.video = VideoView(look, painted)

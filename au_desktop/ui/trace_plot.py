@@ -39,7 +39,7 @@ _EVERYWHERE = QRectF(-2 * CURVE_SECONDS[-1], -LANE, 2 * CURVE_SECONDS[-1], LANE 
 class _Plot(pg.PlotWidget):
     """A PlotWidget that says how long its painting took, and leaves the mouse alone."""
 
-    def __init__(self, painted: Callable[[float], None] | None) -> None:
+    def __init__(self, painted: Callable[[float], None]) -> None:
         super().__init__(useOpenGL=False)
         self._painted = painted
         self.setMouseEnabled(False, False)
@@ -54,8 +54,7 @@ class _Plot(pg.PlotWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         started = time.perf_counter()
         super().paintEvent(event)
-        if self._painted is not None:
-            self._painted(1000 * (time.perf_counter() - started))
+        self._painted(1000 * (time.perf_counter() - started))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Left to the ``TracePlot`` around it, which scrolls the lanes."""
@@ -104,7 +103,7 @@ class TracePlot(QWidget):
 
     seconds_chosen = Signal(int)
 
-    def __init__(self, look: Look, painted: Callable[[float], None] | None = None) -> None:
+    def __init__(self, look: Look, painted: Callable[[float], None]) -> None:
         super().__init__()
         self.setObjectName("Card")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)

@@ -59,7 +59,7 @@ class VideoView(QWidget):
     face_clicked = Signal(object)
     """The id of the face, None beside all of them."""
 
-    def __init__(self, look: Look, painted: Callable[[AnalysedFrame, float], None] | None = None) -> None:
+    def __init__(self, look: Look, painted: Callable[[AnalysedFrame, float], None]) -> None:
         super().__init__()
         self._look = look
         self._painted = painted
@@ -184,8 +184,7 @@ class VideoView(QWidget):
                 self._round_corners(painter)
         if frame is not None and self._is_new:
             self._is_new = False
-            if self._painted is not None:
-                self._painted(frame, 1000 * (time.perf_counter() - started))
+            self._painted(frame, 1000 * (time.perf_counter() - started))
 
     def _fill_around(self, painter: QPainter, picture: QRegion) -> None:
         for place in QRegion(self.rect()) - picture:

@@ -39,7 +39,7 @@ def atlas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def rows(look: Look, atlas: Path) -> Iterator[AURows]:
-    made = AURows(look, None)
+    made = AURows(look, lambda _: None)
     made.aus, made.trust = AUS, {12: "good"}
     made.resize(420, 3 * 30)
     made.move(600, 200)

@@ -23,7 +23,8 @@ FRAMES = 300
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="None is immortal since CPython 3.12")
 def test_painting_leaves_the_references_of_none_alone(qapp: QApplication, look: Look) -> None:
-    video, panel, traces = VideoView(look), AUPanel(look), TracePlot(look)
+    video = VideoView(look, lambda *_: None)
+    panel, traces = AUPanel(look, lambda _: None), TracePlot(look, lambda _: None)
     panel.set_aus(AUS)
     traces.set_aus(AUS)
     traces.set_chosen(frozenset((1, 12, 26)))

@@ -86,7 +86,7 @@ def test_recovered_patches_are_painted_in_place(make_desk: MakeDesk, mirror: boo
 def test_labels_lie_beside_a_picture_that_has_no_room_for_them(look: Look, mirror: bool) -> None:
     """Not over the face: a tall picture leaves the widget free at its sides."""
     packet = FramePacket(picture((120, 480)), 1, 0.4, 0.0)
-    video = VideoView(look)
+    video = VideoView(look, lambda *_: None)
     video.resize(600, 500)
     video.set_mirrored(mirror)
     video.set_layers(frozenset({"regions"}))
