@@ -22,7 +22,6 @@ from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
 from au_desktop.settings import Settings
 from au_desktop.sinks.history import History
-from au_desktop.sinks.recorder import RecordingStatus
 from au_desktop.sinks.streams import Streams
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
@@ -32,7 +31,7 @@ from rtatl_core.machine.meter import stage_figures
 if TYPE_CHECKING:
     from rtatl_core.engine import Engine
 
-__all__ = ["Notice", "Pipeline", "RecordingStatus", "State", "Status"]
+__all__ = ["Notice", "Pipeline", "State", "Status"]
 
 log = logging.getLogger(__name__)
 

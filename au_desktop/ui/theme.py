@@ -21,7 +21,6 @@ from rtatl_core.assets import asset
 class Theme:
     """Named colours. Surfaces from back to front: stage, window, surface, raised."""
 
-    name: str
     stage: str
     """Behind the picture."""
     window: str
@@ -46,7 +45,6 @@ class Theme:
 
 
 DARK = Theme(
-    name="dark",
     stage="#0C0F12",
     window="#13171B",
     surface="#191E23",
@@ -67,7 +65,6 @@ DARK = Theme(
 )
 
 LIGHT = Theme(
-    name="light",
     stage="#E4E8EC",
     window="#F3F5F7",
     surface="#FFFFFF",
@@ -270,9 +267,6 @@ QPushButton[kind="big-primary"] {{
   background: {t.accent}; color: {t.on_accent}; border-color: {t.accent};
 }}
 QPushButton[kind="big-primary"]:focus {{ border-color: {t.text}; }}
-QPushButton[kind="flat"] {{ background: transparent; border-color: transparent; }}
-QPushButton[kind="flat"]:hover {{ background: {t.hover}; }}
-QPushButton[kind="flat"]:focus {{ border-color: {t.accent}; }}
 QPushButton[kind="icon"] {{
   background: transparent; border-color: transparent; padding: 0; min-width: 34px; max-width: 34px;
 }}
