@@ -76,6 +76,7 @@ def _is_photo(target: str) -> bool:
 
 
 DEMO = SourceSpec("demo", "demo", "Demo clip")
+ListCameras = Callable[[], Sequence[SourceSpec]]
 
 
 class FrameSource(Protocol):
@@ -295,7 +296,7 @@ class LiveSource:
 def open_camera(
     spec: SourceSpec,
     make_capture: MakeCapture = cv2.VideoCapture,
-    cameras: Callable[[], Sequence[SourceSpec]] = list_cameras,
+    cameras: ListCameras = list_cameras,
 ) -> LiveSource:
     """Opens a camera by its name, wherever it is plugged in now. Raises SourceError that tells missing from busy, and
     SourceAsked while macOS asks the person."""

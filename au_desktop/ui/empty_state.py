@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from au_desktop.sources import SourceSpec
+from au_desktop.sources import ListCameras, SourceSpec
 from au_desktop.ui.controls import Button
 from au_desktop.ui.icons import pixmap
 from au_desktop.ui.theme import Look
@@ -36,7 +36,7 @@ class EmptyState(QWidget):
     file_wanted = Signal()
     camera_wanted = Signal(object)
 
-    def __init__(self, look: Look, cameras: Callable[[], Sequence[SourceSpec]]) -> None:
+    def __init__(self, look: Look, cameras: ListCameras) -> None:
         super().__init__()
         self._look = look
         self._list_cameras = cameras

@@ -6,7 +6,7 @@ somebody else saves, and ``engine_wanted`` with the settings when a choice takes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QFileDialog, QMainWindow
 from au_desktop.bridge import Bridge
 from au_desktop.runtime.pipeline import Notice, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
-from au_desktop.sources import DEMO, SourceSpec, list_cameras
+from au_desktop.sources import DEMO, ListCameras, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.drops import file_to_open, local_paths
 from au_desktop.ui.following import Following
@@ -55,7 +55,7 @@ class MainWindow(QMainWindow):
         look: Look,
         settings: Settings,
         *,
-        cameras: Callable[[], Sequence[SourceSpec]] = list_cameras,
+        cameras: ListCameras = list_cameras,
         open_folder: Callable[[Path], object] = lambda path: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))),
     ) -> None:
         super().__init__()

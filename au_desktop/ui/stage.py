@@ -3,7 +3,7 @@ below."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, 
 
 from au_desktop.runtime.pipeline import State, Status
 from au_desktop.settings import LAYERS
-from au_desktop.sources import SourceSpec
+from au_desktop.sources import ListCameras
 from au_desktop.ui.banner import Banner
 from au_desktop.ui.controls import Chip
 from au_desktop.ui.empty_state import EmptyState, Waiting
@@ -71,12 +71,7 @@ class Stage(QWidget):
     layers_chosen = Signal(object)
     """The new set of layer names."""
 
-    def __init__(
-        self,
-        look: Look,
-        painted: Callable[[AnalysedFrame, float], None],
-        cameras: Callable[[], Sequence[SourceSpec]],
-    ) -> None:
+    def __init__(self, look: Look, painted: Callable[[AnalysedFrame, float], None], cameras: ListCameras) -> None:
         super().__init__()
         self.video = VideoView(look, painted)
         self.empty = EmptyState(look, cameras)

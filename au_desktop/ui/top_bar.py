@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
@@ -10,12 +10,11 @@ from PySide6.QtGui import QAction, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
-from au_desktop.sources import DEMO, SourceSpec
+from au_desktop.sources import DEMO, ListCameras, SourceSpec
 from au_desktop.ui.controls import Button, MenuButton, RecordButton, literal
 from au_desktop.ui.icons import icon
 from au_desktop.ui.theme import Look, font
 
-ListCameras = Callable[[], Sequence[SourceSpec]]
 _ICONS = {"camera": "camera", "file": "film", "stream": "camera", "demo": "demo"}
 _THEME_ICONS = {"dark": "moon", "light": "sun", "system": "system"}
 
