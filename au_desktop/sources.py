@@ -87,11 +87,11 @@ class FrameSource(Protocol):
     size: tuple[int, int]
     """Width and height in pixels."""
     fps: float | None
-    frame_count: int | None
+    frame_count: int | None = None
     """None: unknown, or it never ends."""
-    start_s: float | None
+    start_s: float | None = None
     """Of a video file: when its first frame is shown; see ``VideoReader``."""
-    warning: str | None
+    warning: str | None = None
     """After the end: that the file was cut off, for the person."""
 
     def read(self) -> FramePacket | None:
@@ -163,7 +163,7 @@ def open_source(spec: SourceSpec) -> FrameSource:
     return VideoFile(spec)
 
 
-class VideoFile:
+class VideoFile(FrameSource):
     """A video file, or a photo as one of a single frame, read as fast as it decodes; whoever shows it keeps to the
     timestamps."""
 
@@ -177,7 +177,6 @@ class VideoFile:
         self.fps = None if spec.still else self._reader.fps
         self.frame_count = self._reader.frame_count
         self.start_s = self._reader.start_s if isinstance(self._reader, VideoReader) else None
-        self.warning: str | None = None
 
     def read(self) -> FramePacket | None:
         packet = self._reader.read()
@@ -188,13 +187,10 @@ class VideoFile:
         self._reader.close()
 
 
-class LoopedFile:
+class LoopedFile(FrameSource):
     """A clip that begins again at its end; numbers and timestamps go on increasing."""
 
     live = False
-    frame_count: int | None = None
-    start_s: float | None = None
-    warning: str | None = None
 
     def __init__(self, spec: SourceSpec, path: Path) -> None:
         self.spec = spec
@@ -224,14 +220,11 @@ class LoopedFile:
         self._reader.close()
 
 
-class FileAsCamera:
+class FileAsCamera(FrameSource):
     """A clip that comes as from a camera: at a fixed rate whether somebody takes the frames or not, for ever. For
     measuring what a machine drops."""
 
     live = True
-    frame_count: int | None = None
-    start_s: float | None = None
-    warning: str | None = None
 
     def __init__(self, spec: SourceSpec, clip: LoopedFile, fps: float) -> None:
         self.spec = spec
@@ -257,13 +250,10 @@ class FileAsCamera:
         self._clip.close()
 
 
-class LiveSource:
+class LiveSource(FrameSource):
     """A camera or stream behind a cv2.VideoCapture; frames are stamped the moment they arrive, before decoding."""
 
     live = True
-    frame_count: int | None = None
-    start_s: float | None = None
-    warning: str | None = None
 
     def __init__(self, spec: SourceSpec, capture: cv2.VideoCapture, size: tuple[int, int]) -> None:
         self.spec = spec
