@@ -287,10 +287,9 @@ def _picture(path: Path) -> UInt8:
 
 def flicker(model: str | Path | None, pictures: Sequence[UInt8]) -> dict[str, Any]:
     """Each BGR picture for two seconds with fresh noise in every frame, through the engine with its own smoothing."""
-    engine = Engine(model, device="cpu")
     rng = np.random.default_rng(0)
     spreads, steps = [], []
-    try:
+    with Engine(model, device="cpu") as engine:
         for image in pictures:
             engine.reset()
             values = []
@@ -303,8 +302,6 @@ def flicker(model: str | Path | None, pictures: Sequence[UInt8]) -> dict[str, An
                 settled = np.stack(values)[STILL_FRAMES // 4 :]
                 spreads.append(settled.std(axis=0))
                 steps.append(np.abs(np.diff(settled, axis=0)).mean(axis=0))
-    finally:
-        engine.close()
     if not spreads:
         raise InputError("no face was found in the pictures for the flicker test; name others with --stills")
     spread, step = np.mean(spreads, axis=0), np.mean(steps, axis=0)

@@ -71,7 +71,7 @@ def bench(wanted: Wanted) -> dict[str, Any]:
     engine = Engine(wanted.model, device=wanted.device, max_faces=wanted.faces)
     loading = time.perf_counter() - began
     engine.want_flow = wanted.flow
-    with closing(engine), closing(Observer(wanted.faces)) as observer:
+    with engine, closing(Observer(wanted.faces)) as observer:
         measured, faces = _whole_path(path, engine, observer, wanted.frames)
         facts = {"model": engine.model["name"], "device": engine.device, "runtime": engine.runtime}
     return {

@@ -151,17 +151,14 @@ def _engine() -> Iterator[Finding]:
     took = time.perf_counter() - began
     words = f"{engine.model['name']}, sha256 {engine.model['sha256'][:12]}, loaded in {took:.1f} s"
     yield Finding("weights", State.GOOD, words)
-    try:
-        with VideoReader(asset("demo.mp4")) as reader:
-            engine.process(reader.read())  # type: ignore[arg-type]
-            began, faces = time.perf_counter(), 0
-            for _ in range(FRAMES):
-                packet = reader.read()
-                assert packet is not None
-                faces += bool(engine.process(packet).faces)
-            rate = FRAMES / (time.perf_counter() - began)
-    finally:
-        engine.close()
+    with engine, VideoReader(asset("demo.mp4")) as reader:
+        engine.process(reader.read())  # type: ignore[arg-type]
+        began, faces = time.perf_counter(), 0
+        for _ in range(FRAMES):
+            packet = reader.read()
+            assert packet is not None
+            faces += bool(engine.process(packet).faces)
+        rate = FRAMES / (time.perf_counter() - began)
     if faces < FRAMES:
         words = f"a face was found in {faces} of {FRAMES} frames of the demo clip"
         yield Finding("analysis", State.BAD, words, "install the program again; report this if it stays")

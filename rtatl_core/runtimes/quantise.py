@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,15 @@ def network_inputs(videos: Sequence[Path], aus: tuple[int, ...], chip_side: int)
 
 
 def _inputs_of(video: Path, aus: tuple[int, ...], chip_side: int) -> Iterator[Inputs]:
-    observer, reference, layout = Observer(1), PersonalReference(), ChipLayout(side=chip_side)
-    try:
-        with VideoReader(video) as reader:
-            every = max(1, (reader.frame_count or 0) // FACES_PER_VIDEO)
-            for packet in reader:
-                for seen in observer(packet):
-                    face = align_face(packet.image, seen.landmarks, layout)
-                    own = reference(seen.face_id, packet.timestamp, face.geometry)
-                    if packet.number % every == 0:
-                        yield _batch_of_one(face, own, aus)
-    finally:
-        observer.close()
+    reference, layout = PersonalReference(), ChipLayout(side=chip_side)
+    with closing(Observer(1)) as observer, VideoReader(video) as reader:
+        every = max(1, (reader.frame_count or 0) // FACES_PER_VIDEO)
+        for packet in reader:
+            for seen in observer(packet):
+                face = align_face(packet.image, seen.landmarks, layout)
+                own = reference(seen.face_id, packet.timestamp, face.geometry)
+                if packet.number % every == 0:
+                    yield _batch_of_one(face, own, aus)
 
 
 def _batch_of_one(face: AlignedFace, reference: Float32, aus: tuple[int, ...]) -> Inputs:
