@@ -22,6 +22,8 @@ from rtatl_core.handoffs import CHIP_SIDE, AlignedFace, Float32, UInt8
 
 NO_FACE = "no face found"
 UNREADABLE = "picture missing or unreadable"
+FLOW_GAP_S = 0.2
+"""How much later the frame is that stored flow leads to, unless that is at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,8 @@ class Plan:
     teacher: Path | None = None
     """face_landmarker.task whose blendshapes are stored beside."""
     flow: str = ""
-    """``tvl1`` or ``dis``: store that flow to the frame ``gap_s`` later; empty = training finds it as it goes (DIS).
-    Exact flow that comes with the frames is stored always."""
-    gap_s: float = 0.2
+    """``tvl1`` or ``dis``: store that flow to the frame ``FLOW_GAP_S`` later; empty = training finds it as it goes
+    (DIS). Exact flow that comes with the frames is stored always."""
     made_of: str = ""
     """Of rendered pictures: what they are made from, since another seed or rig makes other ones."""
 
@@ -187,7 +188,7 @@ class PartWriter:
             target = FlowTarget(self._plan.flow)
             chips = np.load(self._folder / "chips.npy", mmap_mode="r")
             clips, times = np.array([row[2] for row in self._index]), np.array([float(row[3]) for row in self._index])
-            partner = later_rows(clips, times, self._plan.gap_s)
+            partner = later_rows(clips, times, FLOW_GAP_S)
             scale = self._plan.layout.canvas / self._plan.side
             for i in np.flatnonzero((to < 0) & (partner >= 0)):
                 fields[i] = target(np.asarray(chips[i]), np.asarray(chips[partner[i]])) * scale

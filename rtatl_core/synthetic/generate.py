@@ -21,7 +21,7 @@ import numpy as np
 
 from rtatl_core.datasets.claim import claim, naming_a_full_disk
 from rtatl_core.datasets.fingerprint import fingerprint
-from rtatl_core.datasets.parts import Frame, Plan
+from rtatl_core.datasets.parts import FLOW_GAP_S, Frame, Plan
 from rtatl_core.datasets.prepare import prepare
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, rendered_frame
 from rtatl_core.errors import InputError
@@ -119,7 +119,7 @@ class Clip:
     seed: int
     seconds: float = 4.0
     rate: float = CLIP_RATE
-    gap_s: float = 0.2
+    gap_s: float = FLOW_GAP_S
     to_rest: bool = False
     tracking: ClassVar[bool] = False
     """Pictures are degraded one by one, and each is found as in a photo."""
