@@ -85,13 +85,6 @@ class Rows:
     def _starts(self) -> NDArray[np.int64]:
         return np.cumsum([0, *(len(array) for array in self._arrays)])
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (int(self._starts[-1]), *self._arrays[0].shape[1:])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
     def __getitem__(self, row: int) -> NDArray[Any]:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         item: NDArray[Any] = self._arrays[part][row - self._starts[part]]
