@@ -10,7 +10,6 @@ from rtatl_core.datasets.parts import Plan
 from rtatl_core.datasets.prepare import Report, Unit, prepare
 from rtatl_core.datasets.protocols import POSITIVE_RATES, SUBJECTS
 from rtatl_core.facs import BP4D_AUS, DISFA_INTENSITY_AUS
-from rtatl_core.handoffs import CHIP_SIDE
 
 READ_RATES_WITHIN = 1.0
 """Percentage points by which the positive rate of all labels read may differ from the published one. Less than
@@ -22,12 +21,12 @@ def prepare_kind(
     root: Path,
     out: Path,
     *,
-    side: int = CHIP_SIDE,
-    teacher: Path | None = None,
-    flow: str = "",
-    camera: str = "left",
-    codes: Path | None = None,
-    jobs: int = 1,
+    side: int,
+    teacher: Path | None,
+    flow: str,
+    camera: str,
+    codes: Path | None,
+    jobs: int,
 ) -> list[str]:
     """Prepare a data set. Returns lines for the person: counts, losses by reason, and for BP4D and DISFA the positive
     rates beside the published ones. Raises RecipeError."""
