@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from au_desktop.settings import LAYERS
 from au_desktop.ui.au_panel import AUPanel
@@ -24,7 +24,7 @@ FRAMES = 300
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="None is immortal since CPython 3.12")
 def test_painting_leaves_the_references_of_none_alone(qapp: QApplication, look: Look) -> None:
     video = VideoView(look, lambda *_: None)
-    panel, traces = AUPanel(look, lambda _: None), TracePlot(look, lambda _: None)
+    panel, traces = AUPanel(look, lambda _: None, QWidget()), TracePlot(look, lambda _: None)
     panel.set_aus(AUS)
     traces.set_aus(AUS)
     traces.set_chosen(frozenset((1, 12, 26)))

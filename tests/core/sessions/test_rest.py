@@ -33,7 +33,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def analyse(path: Path, out: Path, rest: str | None, **options: object) -> Outcome:
     where = None if rest is None else RestWhere.parse(rest)
     settings = Settings(device="cpu", rest=where, faces=int(options.pop("faces", 1)))  # type: ignore[call-overload]
-    (outcome,) = analyse_all(find_inputs([path]), out, settings, quiet=True, **options)  # type: ignore[arg-type]
+    (outcome,) = analyse_all(find_inputs([path]), out, settings, **options)  # type: ignore[arg-type]
     return outcome
 
 
