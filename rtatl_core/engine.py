@@ -155,9 +155,10 @@ class Engine:
         return {**rest.where, "subtracted": {au_label(au): value for au, value in zip(self.aus, taken, strict=True)}}
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
-        """``dropped``: (number, timestamp) of captured frames given up since the last call; they travel with
-        the result. Raises PredictionError when the network gives no numbers for this frame."""
-        return self.analyse(self.observe(packet), dropped)
+        """``dropped``: (number, timestamp) of captured frames given up since the last call; they and what the packet
+        says was lost travel with the result. Raises PredictionError when the network gives no numbers for this
+        frame."""
+        return self.analyse(self.observe(packet), (*dropped, *packet.lost))
 
     def observe(self, packet: FramePacket) -> ObservedFrame:
         """The first half of ``process``: finds the faces."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,12 +51,13 @@ def test_one_frame_holds_everything(engine: Engine) -> None:
     with VideoReader(asset("demo.mp4")) as reader:
         packet = reader.read()
     assert packet is not None
+    packet = dataclasses.replace(packet, lost=((8, 0.2),))
     frame = engine.process(packet, dropped=((7, 0.1),))
     engine.want_flow = False
     (face,) = frame.faces
     n = len(engine.aus)
     assert frame.packet is packet
-    assert frame.dropped == ((7, 0.1),)
+    assert frame.dropped == ((7, 0.1), (8, 0.2))
     assert frame.aus == engine.aus
     assert set(frame.stage_ms) == {"observe", "align", "predict", "smooth"}
     assert face.aligned.chip.shape == (CHIP_SIDE, CHIP_SIDE, 3)
