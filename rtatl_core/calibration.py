@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
 
+FLOOR = 0.05
+"""Up to here readings bend towards 0, which they never reach: what reads less than nothing keeps its order. Cut off at
+0, faces told apart by the network would read alike (docs/LOG.md)."""
+
 
 class Own(NamedTuple):
     """How a rise over a person's own level at rest is read; each (n_aus,)."""
@@ -26,7 +30,8 @@ class Own(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Raw network output (1 = FACS 5) -> intensity 0-5, per AU: v = 5 * gain * (raw - offset), what is over 1 (FACS A)
-    multiplied by ``boost``, then clipped. Gain and offset decide where an AU begins, boost how far it reaches."""
+    multiplied by ``boost``, then kept within 0-5: what is under ``FLOOR`` bent, what is over 5 clipped. Gain and offset
+    decide where an AU begins, boost how far it reaches."""
 
     gain: Float32
     offset: Float32
@@ -81,7 +86,7 @@ class Calibration:
         if self.occurrence_from_intensity:
             logits = np.where(uncoded, logits, 4 * (self._unstretched(raw) - 1)).astype(np.float32)
         probability = 1 / (1 + np.exp(-logits.clip(-60, 60)))
-        intensity = np.where(uncoded, MAX_INTENSITY * probability, self._value(raw)).clip(0, MAX_INTENSITY)
+        intensity = np.where(uncoded, MAX_INTENSITY * probability, _bent(self._value(raw))).clip(0, MAX_INTENSITY)
         return intensity.astype(np.float32), probability.astype(np.float32)
 
     def read_sides(self, raw: Float32, intensity: Float32) -> Float32:
@@ -104,3 +109,9 @@ class Calibration:
     def _unstretched(self, raw: Float32) -> Float32:
         value: Float32 = MAX_INTENSITY * self.gain * (raw - self.offset)
         return value
+
+
+def _bent(value: Float32) -> Float32:
+    """A hyperbola under ``FLOOR``, which goes on from the line above it."""
+    bent: Float32 = np.where(value > FLOOR, value, FLOOR**2 / (2 * FLOOR - np.minimum(value, FLOOR)))
+    return bent

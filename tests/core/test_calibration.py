@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rtatl_core.calibration import Calibration, Own
+from rtatl_core.calibration import FLOOR, Calibration, Own
 
 
 def test_calibration_rule() -> None:
@@ -15,11 +15,25 @@ def test_calibration_rule() -> None:
     raw = np.array([[0.1, 0.5], [0.3, -1], [9, 9]], np.float32)
     logits = np.zeros_like(raw)
     intensity, probability = calibration.read(raw, logits)
-    np.testing.assert_allclose(intensity, [[0, 2.5], [2, 0], [5, 5]], atol=1e-6)
+    np.testing.assert_allclose(intensity, [[0, 2.5], [2, 0], [5, 5]], atol=FLOOR / 2 + 1e-6)
     np.testing.assert_array_equal(probability >= 0.5, [[False, True], [True, False], [True, True]])
     assert np.isfinite(probability).all()
     from_head = Calibration(calibration.gain, calibration.offset, occurrence_from_intensity=False)
     np.testing.assert_allclose(from_head.read(raw, logits)[1], 0.5)
+
+
+def test_what_reads_less_than_nothing_keeps_its_order() -> None:
+    calibration = Calibration(np.ones(1, np.float32), np.zeros(1, np.float32))
+    raw = np.linspace(-0.4, 0.02, 211, dtype=np.float32)[:, None]
+    read, probability = calibration.read(raw, np.zeros_like(raw))
+    assert (np.diff(read[:, 0]) > 0).all()
+    assert 0 < read[0, 0] < 0.005
+    assert read[200, 0] == pytest.approx(FLOOR / 2), "nothing"
+    np.testing.assert_allclose(read[raw > FLOOR / 5], 5 * raw[raw > FLOOR / 5], rtol=1e-5)
+    slope = np.diff(read[:, 0]) / np.diff(5 * raw[:, 0])
+    assert np.abs(np.diff(slope)).max() < 0.3, "no corner"
+    assert len(np.unique(read.round(3))) > 30, "three decimals, as sessions have, tell most of it"
+    assert (np.diff(probability[:, 0]) > 0).all()
 
 
 def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
@@ -30,7 +44,7 @@ def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
     resting = np.array([[0.1, 0.1, 0.1], [0.4, 0.4, 0.4], [0.0, 0.0, 0.0]], np.float32)
     logits = np.zeros_like(raw)
     read, present = calibration.of_person(raw, resting).read(raw, logits)
-    np.testing.assert_allclose(read, [[1.0, 3.0, 0.75], [0.25, 0.75, 0.75], [0, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(read, [[1.0, 3.0, 0.75], [0.25, 0.75, 0.75], [0, 0, 0]], atol=FLOOR / 2)
     np.testing.assert_array_equal(present > 0.5, read > 1)
     np.testing.assert_array_equal(calibration.read(raw, logits)[0], strangers.read(raw, logits)[0])
     assert strangers.of_person(raw, resting) is strangers
@@ -52,7 +66,7 @@ def test_readings_count_from_a_rest_that_was_stated() -> None:
     rest = np.array([[0.5, 0.1, 0.2], [np.nan, np.nan, np.nan]], np.float32)
     raw = np.array([[0.5, 0.25, 0.4], [0.5, 0.25, 0.4]], np.float32)
     told, present = calibration.from_rest(rest).read(raw, np.zeros_like(raw))
-    np.testing.assert_allclose(told, [[0, 2, 1], [1.5, 0.5, 1]], atol=1e-5)
+    np.testing.assert_allclose(told, [[FLOOR / 2, 2, 1], [1.5, 0.5, 1]], atol=1e-5)
     np.testing.assert_array_equal(present > 0.4999, told > 0.9999)
     np.testing.assert_allclose(calibration.subtracted(rest[0]), [1.5, -1, 0], atol=1e-5)
     by_occurrence = dataclasses.replace(calibration, intensity_from_occurrence=np.array([True, False, False]))
