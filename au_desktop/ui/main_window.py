@@ -317,13 +317,15 @@ class MainWindow(QMainWindow):
         self._draw_curves()
 
     def _follow(self, frame: AnalysedFrame) -> tuple[AnalysedFace | None, str]:
-        """The face to show and its caption; no face where the frame is from another model than the rows."""
+        """The face to show and its caption; no face where the frame is from another model than the rows, or from before
+        its source went away: such values would pass for those of now."""
         before = self._following.face_id
         seen = self._following.see(frame)
         if self._following.face_id != before:
             self.stage.video.select(self._following.face_id)
         self.rest.see(seen[0], frame.aus)
-        return seen if frame.aus == self._aus else (None, "")
+        holds = frame.aus == self._aus and self._state is not State.RECONNECTING
+        return seen if holds else (None, "")
 
     def _draw_curves(self) -> None:
         """Curves of the face followed last: when it is lost they show a gap, not an empty plot."""
@@ -346,7 +348,7 @@ class MainWindow(QMainWindow):
             self.stage.show_model(status.model)
         if status.state is not self._state:
             self._state = status.state
-            if status.state in _STANDSTILL and self._bridge.latest is not None:
+            if status.state in (*_STANDSTILL, State.RECONNECTING) and self._bridge.latest is not None:
                 self._settle(self._bridge.latest)
         self.top.show_status(status)
         self.line.show_status(status, self._bridge.delay_ms())

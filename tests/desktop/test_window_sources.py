@@ -15,7 +15,7 @@ from au_desktop.runtime.pipeline import State
 from au_desktop.sources import DEMO, FrameSource, SourceSpec
 from rtatl_core.errors import SourceError
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.fakes import CAMERA, camera_opener, file_spec
+from tests.desktop.fakes import CAMERA, FakeSource, camera_opener, file_spec
 from tests.desktop.hands import LEFT, live
 
 
@@ -177,6 +177,27 @@ def test_a_lost_camera_is_told_and_taken_back(make_desk: MakeDesk) -> None:
     assert desk.window.stage.banner.severity == "warning"
     assert "Fake camera" in desk.window.stage.banner.text
     wait_until(lambda: not desk.window.stage.banner.isVisible())
+
+
+def test_values_of_a_lost_camera_do_not_pass_for_those_of_now(make_desk: MakeDesk) -> None:
+    gone = threading.Event()
+
+    def open_camera(spec: SourceSpec) -> FakeSource:
+        if gone.is_set():
+            raise SourceError("Fake camera is not connected.")
+        return FakeSource(spec, fps=60.0, lost_after=15)
+
+    desk = make_desk(open_source=open_camera)
+    rows = desk.window.panel.rows
+    desk.window.open_source(CAMERA)
+    wait_until(lambda: rows._digits)
+    gone.set()
+    wait_until(lambda: desk.window._state is State.RECONNECTING)
+    desk.window.picture()  # which shows the newest frame, and that is one of before
+    assert rows._digits == []
+    assert "of 5" not in rows.describe(0)
+    gone.clear()
+    wait_until(lambda: rows._digits)
 
 
 def test_loading_is_shown_quietly(make_desk: MakeDesk) -> None:
