@@ -49,6 +49,12 @@ class Switch(QAbstractButton):
     def sizeHint(self) -> QSize:
         return QSize(36, 22)
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -126,7 +132,7 @@ class Options(QFrame):
         self._devices = tuple(devices)
         self.device = Segmented(look, [_DEVICES.get(name, name) for name in devices], name="Device")
         self.device.chosen.connect(lambda index: self.device_chosen.emit(self._devices[index]))
-        self.personal = Switch(look, "Compare each face with itself")
+        self.personal = Switch(look, "Own face: compare each face with itself")
         self.personal.toggled.connect(self.personal_chosen)
         self.mirror = Switch(look, "Mirror live cameras")
         self.mirror.toggled.connect(self.mirror_chosen)

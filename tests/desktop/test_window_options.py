@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QKeyCombination, QPoint, QSize, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QToolTip, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QToolTip, QWidget
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
@@ -65,6 +65,38 @@ def test_keys_of_a_recording_act_while_the_settings_are_open(make_desk: MakeDesk
     QTest.keyClick(handle, Qt.Key.Key_Escape)
     assert not options.isVisible()
     assert "marker" in (folder / "events.csv").read_text()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter])
+def test_switches_take_the_keys_that_buttons_take(make_desk: MakeDesk, key: Qt.Key) -> None:
+    desk = make_desk()
+    options = desk.window.options
+    desk.window.top.options.click()
+    for switch in (options.personal, options.mirror):
+        before = switch.isChecked()
+        QTest.keyClick(switch, key)
+        assert switch.isChecked() != before
+    assert options.isVisible()
+    options.close()
+
+
+def test_every_setting_is_called_what_stands_before_it(make_desk: MakeDesk) -> None:
+    """A person who speaks to the computer says what they see."""
+    options = make_desk().window.options
+    controls = (
+        ("Smoothing", options.smoothing),
+        ("Own face", options.personal),
+        ("Faces", options.faces),
+        ("Model", options.model),
+        ("Mirror", options.mirror),
+        ("Lab Streaming Layer", options.lsl),
+        ("OSC", options.osc),
+        ("OSC", options.osc_address),
+    )
+    seen = {label.text() for label in options.findChildren(QLabel)}
+    for title, control in controls:
+        assert title in seen
+        assert title in control.accessibleName()
 
 
 def test_smoothing_values_that_the_slider_only_passes_are_not_recorded(make_desk: MakeDesk) -> None:
