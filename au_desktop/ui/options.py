@@ -60,7 +60,11 @@ class Switch(QAbstractButton):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             body = QRectF(1, 1, 34, 20)
             on = self.isChecked()
-            painter.setPen(self._look.colour("text") if self.hasFocus() else Qt.PenStyle.NoPen)
+            if self.hasFocus() or not on:
+                painter.setPen(self._look.colour("text" if self.hasFocus() else "edge"))
+                body.adjust(0.5, 0.5, -0.5, -0.5)  # onto whole pixels
+            else:
+                painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._look.colour("accent" if on else "track"))
             painter.drawRoundedRect(body, 10, 10)
             painter.setPen(Qt.PenStyle.NoPen)

@@ -31,6 +31,8 @@ class Theme:
     line: str
     track: str
     """The empty part of a bar."""
+    edge: str
+    """Around what can be used or is chosen, where nothing else shows where it is."""
     text: str
     dim: str
     faint: str
@@ -52,6 +54,7 @@ DARK = Theme(
     hover="#2B343C",
     line="#29313A",
     track="#2A323A",
+    edge="#6F7B87",
     text="#EAEEF1",
     dim="#A3AEB8",
     faint="#87939E",
@@ -72,6 +75,7 @@ LIGHT = Theme(
     hover="#EDF1F4",
     line="#DDE2E7",
     track="#E6EAEE",
+    edge="#7C8690",
     text="#161B20",
     dim="#48535D",
     faint="#5D6873",
@@ -278,16 +282,18 @@ QPushButton[kind="chip"] {{
   color: {t.dim}; font-weight: 500; font-size: 12px;
 }}
 QPushButton[kind="chip"]:hover {{ background: {t.hover}; }}
-QPushButton[kind="chip"]:checked {{ background: {t.accent_soft}; color: {t.text}; }}
+QPushButton[kind="chip"]:checked {{ background: {t.accent_soft}; color: {t.text}; border-color: {t.edge}; }}
 QPushButton[kind="chip"]:focus {{ border-color: {t.accent}; }}
-QPushButton[kind="chip"]:disabled {{ background: transparent; color: {t.faint}; }}
+QPushButton[kind="chip"]:checked:focus {{ border-color: {t.text}; }}
+QPushButton[kind="chip"]:disabled {{ background: transparent; color: {t.faint}; border-color: transparent; }}
 QPushButton[kind="segment"] {{
   background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 0 9px; min-height: 22px;
   color: {t.dim}; font-weight: 500; font-size: 12px;
 }}
 QPushButton[kind="segment"]:hover {{ color: {t.text}; }}
-QPushButton[kind="segment"]:checked {{ background: {t.raised}; color: {t.text}; border-color: {t.line}; }}
+QPushButton[kind="segment"]:checked {{ background: {t.raised}; color: {t.text}; border-color: {t.edge}; }}
 QPushButton[kind="segment"]:focus {{ border-color: {t.accent}; }}
+QPushButton[kind="segment"]:checked:focus {{ border-color: {t.text}; }}
 QPushButton[kind="segment"]:disabled {{ color: {t.faint}; }}
 QPushButton[kind="segment"]:checked:disabled {{ background: transparent; color: {t.dim}; border-color: {t.line}; }}
 #Segmented {{ background: {t.window}; border-radius: 8px; }}
@@ -308,11 +314,11 @@ QMenu::indicator {{ width: 0; }}
   background: {t.line};
 }}
 QLineEdit {{
-  background: {t.window}; border: 1px solid {t.line}; border-radius: 8px; padding: 0 9px; min-height: 28px;
+  background: {t.window}; border: 1px solid {t.edge}; border-radius: 8px; padding: 0 9px; min-height: 28px;
   selection-background-color: {t.accent}; selection-color: {t.on_accent};
 }}
 QLineEdit:focus {{ border-color: {t.accent}; }}
-QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.track}; }}
+QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.edge}; }}
 QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.accent}; }}
 QSlider::handle:horizontal {{
   width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: {t.text}; border: 0;
@@ -324,7 +330,7 @@ QSplitter::handle {{ background: {t.line}; }}
 QSplitter::handle:hover {{ background: {t.accent}; }}
 QScrollArea {{ background: transparent; border: 0; }}
 QScrollBar:vertical {{ width: 8px; background: transparent; margin: 0; }}
-QScrollBar::handle:vertical {{ background: {t.line}; border-radius: 4px; min-height: 32px; }}
-QScrollBar::handle:vertical:hover {{ background: {t.faint}; }}
+QScrollBar::handle:vertical {{ background: {t.edge}; border-radius: 4px; min-height: 32px; }}
+QScrollBar::handle:vertical:hover {{ background: {t.dim}; }}
 QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical {{ height: 0; }}
 """

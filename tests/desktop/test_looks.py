@@ -16,6 +16,7 @@ from au_desktop.ui.icons import app_icon
 from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look, Theme, over_picture
 from au_desktop.words import clock, readable_size
 from rtatl_core.facs import ACTION_UNITS
+from tests.desktop.conftest import MakeDesk
 
 
 def test_readable_figures() -> None:
@@ -49,6 +50,31 @@ def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
             assert contrast(ink, behind) >= 4.5, (ink, behind)
     assert contrast(theme.on_accent, theme.accent) >= 4.5
     assert contrast(theme.warning, theme.surface) >= 4.5, "the status line tells of dropped frames in it"
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+def test_controls_and_what_is_chosen_can_be_made_out(make_desk: MakeDesk, look: Look, theme: Theme) -> None:
+    """3 to 1 is what WCAG 2.2 asks of graphics (level AA)."""
+    for behind in (theme.stage, theme.window, theme.surface, theme.raised):
+        assert contrast(theme.edge, behind) >= 3, behind
+    window = make_desk(Settings(curve_aus=tuple(ACTION_UNITS), theme=theme.name)).window
+    options = window.options
+    options.show()
+    QApplication.processEvents()
+    assert look.theme is theme
+    drawn = (
+        options.lsl,
+        options.smoothing,
+        options.osc_address,
+        options.faces.button(0),
+        window.stage.chips["box"],
+        window.traces._scroll,
+    )
+    for widget in drawn:
+        image = widget.grab().toImage()
+        places = ((x, y) for x in range(image.width()) for y in range(image.height()))
+        assert any(image.pixelColor(x, y) == look.colour("edge") for x, y in places), widget
+    options.hide()
 
 
 def test_labels_over_a_white_picture_can_be_read() -> None:
