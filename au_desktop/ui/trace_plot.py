@@ -79,7 +79,7 @@ class _Curve(pg.PlotCurveItem):
 
 
 class _Lanes(QWidget):
-    """Names of the lanes, left of the plot, in the colour of their AU."""
+    """Names of the lanes, left of the plot, and a stroke in the colour of their AU."""
 
     def __init__(self, look: Look, plot: TracePlot) -> None:
         super().__init__()
@@ -92,10 +92,11 @@ class _Lanes(QWidget):
             small = self._plot.lane_pixels() < 24
             painter.setFont(font(11 if small else 12, QFont.Weight.DemiBold))
             painter.setClipRect(self._plot.lanes_rect())
+            painter.setPen(self._look.colour("text"))
             for au, top, height in self._plot.lane_places():
-                painter.setPen(self._look.au_colour(au))
-                place = QRectF(0, top, self.width() - 12, height)
+                place = QRectF(0, top, self.width() - 16, height)
                 painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, f"AU{au}")
+                painter.fillRect(QRect(self.width() - 11, round(top + height / 2) - 5, 3, 10), self._look.au_colour(au))
 
 
 class TracePlot(QWidget):

@@ -53,6 +53,19 @@ def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+def test_curves_and_bars_can_be_made_out_and_names_of_curves_be_read(make_desk: MakeDesk, theme: Theme) -> None:
+    for au, pair in AU_COLOURS.items():
+        for behind in (theme.surface, theme.track):
+            assert contrast(pair[theme is LIGHT], behind) >= 3, au
+    traces = make_desk(Settings(curve_aus=(43,), theme=theme.name)).window.traces  # the palest of the light theme
+    names = traces._lanes.grab(traces.lanes_rect()).toImage()
+    inks = {names.pixelColor(x, y).name() for x in range(names.width()) for y in range(names.height())}
+    letters = {ink for ink in inks if ink.upper() != AU_COLOURS[43][theme is LIGHT]}
+    assert max(contrast(ink, theme.surface) for ink in letters) >= 4.5
+    assert len(letters) < len(inks), "the colour of the curve stands beside its name"
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
 def test_controls_and_what_is_chosen_can_be_made_out(make_desk: MakeDesk, look: Look, theme: Theme) -> None:
     """3 to 1 is what WCAG 2.2 asks of graphics (level AA)."""
     for behind in (theme.stage, theme.window, theme.surface, theme.raised):
@@ -92,13 +105,14 @@ def test_every_au_has_its_own_colour() -> None:
         assert len({pair[column] for pair in AU_COLOURS.values()}) == len(AU_COLOURS)
 
 
-def test_default_curves_differ_for_colour_blind_eyes() -> None:
+@pytest.mark.parametrize("column", [0, 1], ids=["dark", "light"])
+def test_default_curves_differ_for_colour_blind_eyes(column: int) -> None:
     """Machado et al. 2009, severity 1, in linear RGB: the six default AUs stay apart for red- and green-blind eyes."""
     machado = {
         "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
         "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     }
-    colours = [AU_COLOURS[au][0] for au in Settings().curve_aus]
+    colours = [AU_COLOURS[au][column] for au in Settings().curve_aus]
     rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
     for matrix in machado.values():
         seen = (np.clip(rgb**2.2 @ np.array(matrix).T, 0, 1)) ** (1 / 2.2)
