@@ -23,7 +23,8 @@ from rtatl_core.face.pose import matrix_from_euler
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame, Float32, Float64, UInt8
 
 Ink = str
-"""``face``, ``selected``, ``mesh``, ``flow``, ``axis-x``, ``axis-y``, ``axis-z`` or ``au<number>``."""
+"""``face``, ``selected``, ``mesh``, ``flow``, ``axis-x``, ``axis-y``, ``axis-z``, ``au<number>`` or ``label``, the dark
+ground of labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ REGION_FLOOR = 0.5
 are mud."""
 LABEL_FLOOR = 0.8
 LABELS = 4
+SHADE = 0.6
+"""Of the dark ground under box and axes, which would be lost before a white wall or on fair skin."""
 LABEL_STEP_PX = 26.0
 """Screen pixels between two region labels."""
 LABEL_EDGE_PX = 16.0
@@ -190,7 +193,8 @@ def _box(face: AnalysedFace, chosen: bool, tag: str) -> list[Primitive]:
         for cy, sy in ((y0, 1), (y1, -1))
     )
     ink = "selected" if chosen else "face"
-    return [Strokes(corners, ink, width=2.0), Label((x0, y0), tag, ink)]
+    shade = Strokes(corners, "label", width=4.0, opacity=SHADE)
+    return [shade, Strokes(corners, ink, width=2.0), Label((x0, y0), tag, ink)]
 
 
 # -- landmarks -------------------------------------------------------------------------------------------
@@ -372,9 +376,13 @@ def _pose(face: AnalysedFace) -> list[Primitive]:
     length = 0.42 * max(x1 - x0, y1 - y0)
     turn = matrix_from_euler(face.observation.pose.rotation_rad)
     nose = face.observation.landmarks[NOSE_TIP, :2]
-    drawing: list[Primitive] = []
-    for axis, direction in (("x", turn[:, 0]), ("y", -turn[:, 1]), ("z", -turn[:, 2])):
-        tip = nose + length * direction[:2]
-        drawing.append(Segments(np.hstack([nose, tip])[None].astype(np.float32), f"axis-{axis}", width=2.4))
-        drawing.append(Dots(tip[None].astype(np.float32), f"axis-{axis}", size=6.0))
+    tips = nose + length * np.stack([turn[:, 0], -turn[:, 1], -turn[:, 2]])[:, :2]
+    ends = np.hstack([np.tile(nose, (3, 1)), tips]).astype(np.float32)
+    drawing: list[Primitive] = [
+        Segments(ends, "label", width=4.4, opacity=SHADE),
+        Dots(ends[:, 2:], "label", size=8.0, opacity=SHADE),
+    ]
+    for i, axis in enumerate("xyz"):
+        drawing.append(Segments(ends[i : i + 1], f"axis-{axis}", width=2.4))
+        drawing.append(Dots(ends[i : i + 1, 2:], f"axis-{axis}", size=6.0))
     return drawing

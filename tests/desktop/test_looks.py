@@ -17,6 +17,7 @@ from au_desktop.ui.theme import AU_COLOURS, DARK, LIGHT, Look, Theme, over_pictu
 from au_desktop.words import clock, readable_size
 from rtatl_core.facs import ACTION_UNITS
 from tests.desktop.conftest import MakeDesk
+from tests.desktop.contrast import contrast
 
 
 def test_readable_figures() -> None:
@@ -29,18 +30,6 @@ def test_readable_figures() -> None:
     ]
     assert [grade(v) for v in (0.2, 1.0, 2.6, 5.0)] == ["absent", "A trace", "C marked", "E maximum"]
     assert [grade(v) for v in (0.5, 0.99)] == ["below A", "below A"], "the program counts it as absent"
-
-
-def contrast(one: str, other: str) -> float:
-    """4.5 to 1 is what WCAG 2.2 asks of text (level AA)."""
-
-    def luminance(colour: str) -> float:
-        parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return float(linear @ (0.2126, 0.7152, 0.0722))
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])

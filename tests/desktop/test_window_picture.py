@@ -18,6 +18,7 @@ from au_desktop.ui.theme import Look
 from au_desktop.ui.video_view import VideoView
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.contrast import contrast
 from tests.desktop.fakes import AUS, CAMERA, camera_opener, file_spec, intensities, make_face, picture
 from tests.desktop.hands import LEFT, live, press
 
@@ -80,6 +81,22 @@ def test_recovered_patches_are_painted_in_place(make_desk: MakeDesk, mirror: boo
         assert right.red() > first.red() + 60
         assert down.green() > first.green() + 60
         assert abs(first.blue() - 60) < 12
+
+
+@pytest.mark.parametrize("layer", ["box", "pose"])
+def test_lines_can_be_made_out_before_a_white_wall(look: Look, layer: str) -> None:
+    packet = FramePacket(np.full((480, 640, 3), 255, np.uint8), 1, 0.4, 0.0)
+    video = VideoView(look)
+    video.resize(600, 500)
+    video.show_frame(AnalysedFrame(packet, tuple(make_face(packet, i, 2, AUS) for i in range(2)), AUS))
+    video.set_layers(frozenset({layer}))
+    shown, place = video.grab().toImage(), video._target.toRect().adjusted(12, 100, -12, -12)  # below the tags
+    places = [(x, y) for x in range(place.left(), place.right()) for y in range(place.top(), place.bottom())]
+    inks = [shown.pixelColor(x, y).name() for x, y in places]
+    lines = [ink for ink in inks if ink != "#ffffff"]
+    seen = sum(contrast(ink, "#ffffff") >= 3 for ink in lines)
+    assert seen > 0.25 * len(lines), (seen, len(lines))
+    video.deleteLater()
 
 
 @pytest.mark.parametrize("mirror", [False, True])
