@@ -10,7 +10,7 @@ from PySide6.QtCore import QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from au_desktop.ui.controls import Button
+from au_desktop.ui.controls import Button, announce
 from au_desktop.ui.icons import pixmap
 from au_desktop.ui.theme import Look
 from au_desktop.words import breakable
@@ -84,6 +84,7 @@ class Banner(QWidget):
         self.show()
         self.raise_()
         self.fit()
+        announce(self, text, urgent=severity != "info")
         if severity == "info":
             self._timer.start()
         else:

@@ -12,7 +12,17 @@ import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QIcon, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
+    QColor,
+    QFont,
+    QFontMetrics,
+    QIcon,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+)
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QWidget
 
 from au_desktop.ui.icons import icon, pixmap
@@ -28,6 +38,14 @@ def is_space(event: QEvent) -> bool:
         return False
     event.accept()
     return True
+
+
+def announce(widget: QWidget, text: str, *, urgent: bool = False) -> None:
+    """Has a screen reader say it, wherever the focus is. ``urgent``: at once, before what it is saying."""
+    event = QAccessibleAnnouncementEvent(widget, text)
+    if urgent:
+        event.setPoliteness(QAccessible.AnnouncementPoliteness.Assertive)
+    QAccessible.updateAccessibility(event)
 
 
 def literal(text: str) -> str:

@@ -7,6 +7,7 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from au_desktop.runtime.pipeline import State, Status
+from au_desktop.ui.controls import announce
 from au_desktop.ui.theme import Look, font
 from au_desktop.words import clock
 
@@ -64,6 +65,7 @@ class StatusLine(QWidget):
         self._said = text
         if text:
             self._moment.start()
+            announce(self, text)
         self.setAccessibleName(self.text)
         self.update()
 

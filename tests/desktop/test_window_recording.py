@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QAccessibleEvent, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -331,6 +331,21 @@ def test_a_key_marks_moments_of_a_recording(make_desk: MakeDesk) -> None:
     assert 0 < first < second < columns["timestamp"].max() + 0.5
     marked = columns["timestamp"][columns["frame"] == float(markers[0]["frame"])]
     assert marked == pytest.approx(first, abs=1.0)  # the moment of the key; on a busy machine pictures are late
+
+
+def test_messages_reach_a_screen_reader(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, bool]] = []
+
+    def hear(event: QAccessibleEvent) -> None:
+        if isinstance(event, QAccessibleAnnouncementEvent):
+            heard.append((event.message(), event.politeness() is QAccessible.AnnouncementPoliteness.Assertive))
+
+    monkeypatch.setattr(QAccessible, "updateAccessibility", hear)
+    desk = live(make_desk(open_source=camera_opener(fps=60.0, lost_after=40)))
+    press(desk, Qt.Key.Key_M)
+    assert heard == [("Nothing is being recorded; press R first.", False)]
+    wait_until(desk.window.stage.banner.isVisible)
+    assert heard[1:] == [(desk.window.stage.banner.text, True)], "at once: the camera is gone"
 
 
 def test_the_answer_to_the_key_of_markers_hides_no_message(make_desk: MakeDesk) -> None:
