@@ -31,6 +31,7 @@ LANE_MIN = 22
 """Least height of a lane in pixels, so that names can be read and curves seen. More lanes than fit scroll."""
 _HINT = "Click an action unit to show or hide its curve"
 _NO_TIME = "A photo has no time, and so no curves"
+_SCALE = "Each curve runs from 0, at its line, to 5, just below the line above"
 
 _EVERYWHERE = QRectF(-2 * CURVE_SECONDS[-1], -LANE, 2 * CURVE_SECONDS[-1], LANE * (len(ACTION_UNITS) + 2))
 """Seconds up to now, and every lane there may be."""
@@ -141,6 +142,8 @@ class TracePlot(QWidget):
         self._grid = pg.PlotCurveItem(connect="pairs", skipFiniteCheck=True)
         self._plot.addItem(self._grid, ignoreBounds=True)
         self._lanes = _Lanes(look, self)
+        for part in (self._plot, self._lanes):
+            part.setToolTip(_SCALE)
 
         self._scroll = QScrollBar(Qt.Orientation.Vertical)
         self._scroll.setAccessibleName("Scroll the curves")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QHelpEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolTip
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
@@ -151,6 +152,17 @@ def test_row_tells_muscle_grade_and_presence(make_desk: MakeDesk) -> None:
     assert "AU12 Lip corner puller" in told
     assert "zygomaticus major" in told
     assert f"{value:.1f} of 5, {grade(value)}" in told
+
+
+def test_curves_say_what_their_height_means(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    traces = desk.window.traces
+    for part in (traces._plot.viewport(), traces._lanes):
+        at = part.rect().center()
+        QApplication.sendEvent(part, QHelpEvent(QEvent.Type.ToolTip, at, part.mapToGlobal(at)))
+        assert "from 0, at its line, to 5" in QToolTip.text()
+        QToolTip.hideText()
+        wait_until(lambda: not QToolTip.isVisible())
 
 
 def test_trust_is_shown_and_explained(make_desk: MakeDesk) -> None:
