@@ -109,6 +109,8 @@ TAG_PX = 108.0
 """Width on the screen of a box's tag, with air."""
 TAG_HEIGHT_PX = 22.0
 """Its height, with air."""
+TAG_ROOM_PX = 32.0
+"""What it takes of the screen between a box and the edge of the picture."""
 FLOW_CELLS = 13
 FLOW_GAIN = 4.0
 """Arrows are drawn that many times longer than the motion, which is a few percent of the face."""
@@ -142,7 +144,7 @@ def draw_list(
         if "pose" in layers:
             drawing += _pose(face)
         if "box" in layers:
-            drawing += _box(face, is_chosen, _tag(face, frame, scale))
+            drawing += _box(face, is_chosen, _tag(face, frame, scale), scale)
         if "regions" in layers and is_chosen:
             labels = _region_labels(face, frame.aus, frame.packet.image.shape, scale)
     return (*drawing, *labels)
@@ -184,8 +186,12 @@ def _tag(face: AnalysedFace, frame: AnalysedFrame, scale: float) -> str:
     return f"Face {seen.face_id}  {seen.confidence:.0%}"
 
 
-def _box(face: AnalysedFace, chosen: bool, tag: str) -> list[Primitive]:
+def _box(face: AnalysedFace, chosen: bool, tag: str, scale: float) -> list[Primitive]:
+    """Four corners, and a tag above them. Where there is no room above, the tag lies within the box; of a small face it
+    would hide much, and lies below."""
     x0, y0, x1, y1 = _padded(face)
+    is_below = y0 * scale < TAG_ROOM_PX and (y1 - y0) * scale < 4 * TAG_ROOM_PX
+    foot = y1 + TAG_ROOM_PX / scale if is_below else y0
     arm = 0.13 * min(x1 - x0, y1 - y0)
     corners = tuple(
         np.array([(cx + sx * arm, cy), (cx, cy), (cx, cy + sy * arm)], np.float32)
@@ -194,7 +200,7 @@ def _box(face: AnalysedFace, chosen: bool, tag: str) -> list[Primitive]:
     )
     ink = "selected" if chosen else "face"
     shade = Strokes(corners, "label", width=4.0, opacity=SHADE)
-    return [shade, Strokes(corners, ink, width=2.0), Label((x0, y0), tag, ink)]
+    return [shade, Strokes(corners, ink, width=2.0), Label((x0, foot), tag, ink)]
 
 
 # -- landmarks -------------------------------------------------------------------------------------------

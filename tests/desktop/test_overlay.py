@@ -71,6 +71,17 @@ def test_tags_that_would_lie_over_each_other_are_bare_numbers() -> None:
     assert alone.text == "Face 0  95%"
 
 
+@pytest.mark.parametrize(("scale", "lower"), [(1.0, False), (0.2, True)], ids=["large", "small"])
+def test_the_tag_of_a_small_face_at_the_upper_edge_does_not_hide_it(scale: float, lower: bool) -> None:
+    face = a_face()
+    x0, y0, x1, y1 = face.observation.box
+    high = replace(face, observation=replace(face.observation, box=(x0, 2.0, x1, 2.0 + y1 - y0)))
+    (tag,) = kinds(draw_list(frame_of(high), ["box"], scale=scale), Label)
+    assert (tag.at[1] * scale - 26 > high.observation.box[3] * scale) == lower
+    (free,) = kinds(draw_list(frame_of(face), ["box"]), Label)
+    assert free.at[1] < y0
+
+
 def test_pick_face() -> None:
     frame = frame_of(a_face(0, 2), a_face(1, 2))
     assert pick_face(frame, 1) is frame.faces[1]
