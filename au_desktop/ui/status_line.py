@@ -21,6 +21,8 @@ _STATES = {
     State.FINISHED: ("Ended", "dim"),
     State.FAILED: ("Not working", "error"),
 }
+_AT_REST = (State.PAUSED, State.FINISHED, State.RECONNECTING)
+"""No frame comes."""
 SAID_FOR_MS = 4000
 
 
@@ -78,10 +80,7 @@ class StatusLine(QWidget):
             name = "Photo"
         self._state = (name, colour)
         self._left = []
-        if status.analysed and status.state not in (
-            State.PAUSED,
-            State.FINISHED,
-        ):  # figures of a moment ago would mislead
+        if status.analysed and status.state not in _AT_REST:  # figures of a moment ago would mislead
             delay = "\N{EN DASH}" if delay_ms is None else f"{delay_ms:.0f}"
             self._left = [(f"{status.fps:.1f}", "frames/s", "text"), (delay, "ms to screen", "text")]
         if status.analysed and not still:

@@ -274,6 +274,15 @@ def test_the_status_line_has_the_numbers(make_desk: MakeDesk) -> None:
         assert expected in desk.window.line.text
 
 
+@pytest.mark.parametrize("state", [State.PAUSED, State.RECONNECTING, State.FINISHED])
+def test_the_status_line_has_no_speed_where_no_frame_comes(make_desk: MakeDesk, state: State) -> None:
+    desk = live(make_desk())
+    wait_until(lambda: "frames/s" in desk.window.line.text)
+    desk.window.line.show_status(replace(desk.bridge.status, state=state), 20.0)
+    assert "frames/s" not in desk.window.line.text
+    assert "dropped" in desk.window.line.text
+
+
 def test_the_status_line_tells_that_a_video_was_seen_to_its_end(make_desk: MakeDesk) -> None:
     """Its last frame is at 0.96 of 1 s."""
     desk = make_desk(open_source=camera_opener(frames=25, fps=25.0))
