@@ -46,7 +46,7 @@ class AUHelp(QFrame):
         self.setObjectName("Help")
         self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._look = look
+        self._look, self._owner = look, owner
         self.au = 0
         self._faces = [QLabel() for _ in _CAPTIONS]
         self._pictures = QWidget()
@@ -98,8 +98,9 @@ class AUHelp(QFrame):
         self.resize(self._card.totalSizeHint())  # adjustSize keeps to 2/3 of the screen, and captions lie on faces
 
     def _place(self, beside: QRect) -> QPoint:
-        """Left of the row if there is room, else right of it; within the screen."""
-        screen = self.screen().availableGeometry()
+        """Left of the row if there is room, else right of it; within the screen of the row, which the window may have
+        been moved to since this card was last shown."""
+        screen = self._owner.screen().availableGeometry()
         spot = QRect(beside.topLeft(), self.size())
         spot.moveRight(beside.left() - _GAP)
         if spot.left() < screen.left():

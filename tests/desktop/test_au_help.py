@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,6 +84,13 @@ def test_the_card_covers_no_row_and_follows_the_pointer(rows: AURows) -> None:
     assert rows.help.au == 1
     assert rows.help._pictures.isHidden()  # the atlas has no AU1 here: text alone
     rows._hover(-1)
+
+
+def test_the_card_follows_its_window_to_another_screen(rows: AURows, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = SimpleNamespace(availableGeometry=lambda: QRect(1000, 0, 800, 800))  # right of the one it is on now
+    monkeypatch.setattr(rows.help, "screen", lambda: before)
+    rest_on(rows, 1)
+    assert rows.help.geometry().right() < rows.mapToGlobal(QPoint(0, 0)).x(), "on the left, where there is room"
 
 
 def test_the_card_tells_the_values_of_its_row(rows: AURows) -> None:
