@@ -299,9 +299,9 @@ QPushButton[kind="segment"]:checked:disabled {{ background: transparent; color: 
 #Segmented {{ background: {t.window}; border-radius: 8px; }}
 
 QMenu {{ background: {t.raised}; border: 1px solid {t.line}; padding: 6px; }}
-QMenu::item {{ padding: 7px 28px 7px 10px; border-radius: 6px; }}
+QMenu::item {{ padding: 6px 27px 6px 9px; border: 1px solid transparent; border-radius: 6px; }}
 QMenu::icon {{ padding-left: 8px; }}
-QMenu::item:selected {{ background: {t.hover}; }}
+QMenu::item:selected {{ background: {t.hover}; border-color: {t.accent}; }}
 QMenu::item:disabled {{ color: {t.faint}; }}
 QMenu::separator {{ height: 1px; background: {t.line}; margin: 6px 4px; }}
 QMenu::indicator {{ width: 0; }}

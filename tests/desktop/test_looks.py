@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QColor, QIcon
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from au_desktop.settings import Settings
 from au_desktop.ui.au_rows import grade
@@ -73,10 +73,24 @@ def test_controls_and_what_is_chosen_can_be_made_out(make_desk: MakeDesk, look: 
         window.traces._scroll,
     )
     for widget in drawn:
-        image = widget.grab().toImage()
-        places = ((x, y) for x in range(image.width()) for y in range(image.height()))
-        assert any(image.pixelColor(x, y) == look.colour("edge") for x, y in places), widget
+        assert has(widget, look.colour("edge")), widget
     options.hide()
+
+
+def test_the_entry_of_a_menu_that_the_keyboard_is_at_can_be_made_out(make_desk: MakeDesk, look: Look) -> None:
+    source = make_desk().window.top.source
+    source.click()
+    menu = source.choices
+    assert not has(menu, look.colour("accent")), "nothing is chosen yet"
+    QTest.keyClick(menu, Qt.Key.Key_Down)
+    assert menu.activeAction() is not None
+    assert has(menu, look.colour("accent"))
+    menu.close()
+
+
+def has(widget: QWidget, colour: QColor) -> bool:
+    image = widget.grab().toImage()
+    return any(image.pixelColor(x, y) == colour for x in range(image.width()) for y in range(image.height()))
 
 
 def test_labels_over_a_white_picture_can_be_read() -> None:
