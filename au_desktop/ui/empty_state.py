@@ -21,6 +21,7 @@ from au_desktop.words import breakable
 CAMERAS_EVERY_MS = 2000
 """How often it looks for a camera that was plugged in, while it is seen."""
 MOST_CAMERAS = 3
+"""That get a button; all of them are in the menu of sources."""
 LOW = 380
 """Height in pixels below which the picture gives way to the buttons."""
 _EDGE, _GAP = 32, 12
@@ -114,11 +115,13 @@ class EmptyState(QWidget):
             if cameras
             else "No camera is connected. Start with the demo clip, a video or a photo."
         )
-        self._hint.setText(
-            "Drop a video or photo anywhere on this window to open it."
-            if cameras
-            else "Plug a camera in: it appears here by name. Or drop a video or photo on this window."
-        )
+        if not cameras:
+            hint = "Plug a camera in: it appears here by name. Or drop a video or photo on this window."
+        elif len(cameras) > MOST_CAMERAS:
+            hint = "More cameras are in the menu at the top. Or drop a video or photo on this window."
+        else:
+            hint = "Drop a video or photo anywhere on this window to open it."
+        self._hint.setText(hint)
         self._cameras.addStretch()
         self._named.clear()
         before = self.file

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.sources import DEMO, FrameSource, SourceSpec
+from au_desktop.ui.empty_state import MOST_CAMERAS
 from rtatl_core.errors import SourceError
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.fakes import CAMERA, FakeSource, camera_opener, file_spec
@@ -105,6 +106,19 @@ def test_room_that_short_names_of_cameras_leave_is_for_long_ones(make_desk: Make
     empty = desk.window.stage.empty
     wait_until(empty.isVisible)
     assert [button.label for button, _name in empty._named] == list(names)
+
+
+def test_cameras_without_a_button_are_pointed_at(make_desk: MakeDesk) -> None:
+    cameras = [SourceSpec("camera", str(i), f"Camera {i}") for i in range(MOST_CAMERAS)]
+    desk = make_desk(cameras=cameras)
+    empty, menu = desk.window.stage.empty, desk.window.top.source
+    wait_until(empty.isVisible)
+    assert "menu" not in empty._hint.text()
+    cameras.append(SourceSpec("camera", "9", "One more"))
+    empty.look_for_cameras()
+    assert "More cameras are in the menu" in empty._hint.text()
+    menu.fill_menu()
+    assert "One more" in [action.text() for action in menu.choices.actions()]
 
 
 def test_the_keyboard_comes_to_cameras_where_they_are_seen(make_desk: MakeDesk) -> None:
