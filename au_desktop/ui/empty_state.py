@@ -67,6 +67,7 @@ class EmptyState(QWidget):
         """The cameras' buttons, and the names of which they show what fits."""
         self._hint = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._hint.setObjectName("Faint")
+        self._hint.setWordWrap(True)  # or it would take width from the panel beside it
 
         column = QVBoxLayout(self)
         column.setContentsMargins(_EDGE, 24, _EDGE, 24)

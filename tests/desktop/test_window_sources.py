@@ -108,6 +108,16 @@ def test_room_that_short_names_of_cameras_leave_is_for_long_ones(make_desk: Make
     assert [button.label for button, _name in empty._named] == list(names)
 
 
+@pytest.mark.parametrize("count", [0, 1, MOST_CAMERAS + 1])
+def test_the_first_page_takes_no_width_from_the_panel(make_desk: MakeDesk, count: int) -> None:
+    desk = make_desk(cameras=[SourceSpec("camera", str(i), f"Camera {i}") for i in range(count)])
+    wait_until(desk.window.stage.empty.isVisible)
+    width = desk.window.panel.width()
+    desk.window.resize(900, 600)
+    QApplication.processEvents()
+    assert desk.window.panel.width() >= width
+
+
 def test_cameras_without_a_button_are_pointed_at(make_desk: MakeDesk) -> None:
     cameras = [SourceSpec("camera", str(i), f"Camera {i}") for i in range(MOST_CAMERAS)]
     desk = make_desk(cameras=cameras)
