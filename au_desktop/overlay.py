@@ -44,6 +44,7 @@ class Segments:
     ends: Float32
     ink: Ink
     width: float = 1.0
+    opacity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

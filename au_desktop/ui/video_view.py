@@ -222,8 +222,8 @@ class VideoView(QWidget):
                     painter.setPen(_pen(ink, width, opacity))
                     for line in [_polygon(self._to_screen(line)) for line in lines]:
                         self._twice(painter, width, painter.drawPolyline, line)
-                case Segments(ends, ink, width):
-                    painter.setPen(_pen(ink, width, 1.0))
+                case Segments(ends, ink, width, opacity):
+                    painter.setPen(_pen(ink, width, opacity))
                     points = [QPointF(x, y) for x, y in self._to_screen(ends.reshape(-1, 2)).tolist()]
                     self._twice(painter, width, painter.drawLines, points)
                 case Dots(points, ink, size, opacity):
