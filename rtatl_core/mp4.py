@@ -1,4 +1,4 @@
-"""What the header of an MP4 or MOV says and OpenCV does not: how much of its pictures is shown."""
+"""What an MP4 or MOV says and OpenCV does not: how much of its pictures is shown, and whether it breaks off."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_FIRST = (b"ftyp", b"styp", b"moov", b"sidx", b"moof", b"free", b"skip", b"wide")
+"""What a file begins with that may be fragmented."""
 
 
 def shown_s(path: Path) -> float | None:
@@ -20,6 +23,27 @@ def shown_s(path: Path) -> float | None:
         if ticks_per_s and kind == b"trak" and _inside(track, b"mdia", b"hdlr")[8:12] == b"vide":
             return sum(_edits(_inside(track, b"edts", b"elst"))) / ticks_per_s or None
     return None
+
+
+def breaks_off(path: Path) -> bool:
+    """True of a fragmented file, as browsers and OBS record, that ends within a fragment. Its beginning tells no length
+    that its end could fall short of. False of other files. Raises OSError.
+
+    Source: ISO/IEC 14496-12, sections 4.2 and 8.8.
+    """
+    with path.open("rb") as file:
+        end, at, kind, is_fragmented = file.seek(0, os.SEEK_END), 0, b"", False
+        while at < end:
+            file.seek(at)
+            head = file.read(16)
+            if len(head) < 8:
+                return is_fragmented
+            size, kind = struct.unpack_from(">I4s", head)
+            if size == 0 or (at == 0 and kind not in _FIRST):  # up to the end; of another format
+                return False
+            is_fragmented |= kind == b"moof"
+            at += max(int.from_bytes(head[8:], "big") if size == 1 else size, 8)
+    return is_fragmented and (kind == b"moof" or (kind == b"mdat" and at > end))
 
 
 def _edits(table: bytes) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from rtatl_core.errors import SourceError
 from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket, UInt8
 from rtatl_core.matroska import is_whole
-from rtatl_core.mp4 import shown_s
+from rtatl_core.mp4 import breaks_off, shown_s
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 VIDEO_SUFFIXES = frozenset(
@@ -81,9 +82,10 @@ class VideoReader:
         shown = shown_s(self.path)
         if shown and self.fps and self.duration_s and shown < self.duration_s - _CUT_OFF_S:  # trimmed, not coded anew
             self.frame_count = max(1, round(shown * self.fps))
-        self._ends_early = False
         self.truncated = False
-        """True once the end was reached long before the announced length: the file was cut off."""
+        """True once the end was reached long before the announced length, or within a picture: the file was cut off."""
+        self.warning: str | None = None
+        """After the end: one sentence for the person when the file was cut off, or whole but its pictures end early."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
         """Always empty for videos: failed reads at the end count as the end, not as lost frames. (PhotoReader fills
         it.)"""
@@ -110,32 +112,35 @@ class VideoReader:
         """Length as the container says."""
         return self.frame_count / self.fps if self.frame_count and self.fps else None
 
-    @property
-    def warning(self) -> str | None:
-        """After the end: one sentence for the person when the file was cut off, or whole but its pictures end early."""
-        if not self._ends_early:
-            return None
-        if not self.truncated:  # damaged pictures at its end would look the same
-            return (
-                f"{self.path.name} has pictures for {self._last_s:.1f} s of {self.duration_s:.1f} s and is whole, so "
-                "its sound is probably longer; play its end to see whether pictures are missing."
-            )
-        return (
-            f"{self.path.name} ends after {self._last_s:.1f} s of {self.duration_s:.1f} s, so it was cut off; all "
-            "frames up to there are analysed, copy the file again for the rest."
-        )
-
     def read(self) -> FramePacket | None:
         """The next frame, or None at the end. `captured_at` is the moment it was decoded."""
         packet, self._first = self._first, None
         packet = packet or self._decode()
-        if packet is None and self._number and self.duration_s:
-            # what a late first picture leaves out counts in Matroska's length, which is that of the file
-            end_s = self._last_s + 1 / (self.fps or 25) + (self.start_s or 0.0)
-            if end_s < self.duration_s - _CUT_OFF_S and self._number < (self.frame_count or 0):
-                _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
-                self._ends_early, self.truncated = True, not is_whole(self.path)
+        if packet is None and self._number and self.warning is None:
+            self.warning = self._fault_at_end()
         return packet
+
+    def _fault_at_end(self) -> str | None:
+        """What ``warning`` says; sets ``truncated``."""
+        name, pictures_s = self.path.name, f"{self._last_s:.1f} s"
+        rest = "so it was cut off; all frames up to there are analysed, copy the file again for the rest."
+        # what a late first picture leaves out counts in Matroska's length, which is that of the file
+        end_s = self._last_s + 1 / (self.fps or 25) + (self.start_s or 0.0)
+        early = self.duration_s is not None and end_s < self.duration_s - _CUT_OFF_S
+        if early := early and self._number < (self.frame_count or 0):
+            _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
+        with contextlib.suppress(OSError):  # gone since its end was reached
+            self.truncated = breaks_off(self.path)
+        if self.truncated:
+            return f"{name} breaks off after {pictures_s}, {rest}"
+        if not early:
+            return None
+        self.truncated = not is_whole(self.path)
+        if self.truncated:
+            return f"{name} ends after {pictures_s} of {self.duration_s:.1f} s, {rest}"
+        has = f"{name} has pictures for {pictures_s} of {self.duration_s:.1f} s"
+        # damaged pictures at its end would look the same
+        return f"{has} and is whole, so its sound is probably longer; play its end to see whether pictures are missing."
 
     def __iter__(self) -> Iterator[FramePacket]:
         while (packet := self.read()) is not None:

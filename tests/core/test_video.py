@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.errors import SourceError
-from rtatl_core.mp4 import shown_s
+from rtatl_core.mp4 import breaks_off, shown_s
 from rtatl_core.video import VideoReader
 from tests.clips import (
     begin_later,
@@ -25,6 +25,7 @@ from tests.clips import (
     trim_in_header,
     write_clip,
 )
+from tests.fragments import write_fragments
 
 
 def test_every_frame_comes_once_in_order_with_its_media_time(tmp_path: Path) -> None:
@@ -175,6 +176,39 @@ def test_a_file_that_was_cut_off_gives_its_frames_and_a_warning(tmp_path: Path) 
     assert reader.warning is not None
     assert "cut.avi" in reader.warning
     assert "of 2.4 s" in reader.warning
+
+
+@pytest.mark.parametrize("lacking", [1, 2, 3, 40, 400])
+def test_a_fragmented_file_that_ends_within_a_fragment_was_cut_off(tmp_path: Path, lacking: int) -> None:
+    """Its beginning tells no length, so what is there looks like all."""
+    path = write_fragments(tmp_path / "browser.mp4", 40)
+    with VideoReader(path) as reader:
+        assert len(list(reader)) == 40
+    assert (reader.truncated, reader.warning) == (False, None)
+    data = path.read_bytes()
+    path.write_bytes(data[:-lacking])
+    with VideoReader(path) as reader:
+        frames = len(list(reader))
+    assert 30 <= frames <= 40
+    assert reader.truncated
+    assert reader.warning is not None
+    assert reader.warning.startswith("browser.mp4 breaks off after 1.")
+    assert "so it was cut off" in reader.warning
+
+
+def test_only_fragments_break_off(tmp_path: Path) -> None:
+    path = write_fragments(tmp_path / "browser.mp4", 10)
+    data = path.read_bytes()
+    moof = data.rindex(b"moof") - 4
+    mdat = moof + int.from_bytes(data[moof : moof + 4], "big")
+    for end, broken in ((moof, False), (moof + 3, True), (moof + 50, True), (mdat, True), (mdat + 4, True)):
+        path.write_bytes(data[:end])
+        assert breaks_off(path) == broken, f"{end - moof} bytes into a fragment"
+    path.write_bytes(data[:mdat] + bytes(4) + data[mdat + 4 : -4])
+    assert not breaks_off(path), "a box without a size lasts to the end"
+    for other in (b"", b"mo", b"RIFF" * 20, (1 << 20).to_bytes(4, "big") + b"mdat" + bytes(40)):
+        path.write_bytes(other)
+        assert not breaks_off(path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nobody removes an open file there")
