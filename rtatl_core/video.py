@@ -39,6 +39,8 @@ _SQUARE = 0.02
 """Share by which pixels may be wider than high and still count as square: what other programs leave when they round."""
 _WIDEST = 4.0
 """More is no width of a pixel."""
+_PACKETS = ((0, 188), (4, 192))
+"""Where the first packet of a transport stream (.ts; .mts) begins and how far it is to the next, in bytes."""
 _MOST_START_S = 60.0
 """A file whose first picture lies later than this counts from some clock of its own, not from its beginning."""
 
@@ -103,7 +105,11 @@ class VideoReader:
             raise SourceError(f"{self.path} holds no picture that can be decoded; copy or record it again.")
         self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
         """Width and height in square pixels, upright."""
-        self.start_s = self._begins_at(self._first.timestamp)
+        begins_s = self._begins_at(self._first.timestamp)
+        self._late_s = 0.0 if _length_is_its_own(self.path) else max(0.0, begins_s or 0.0)
+        """How much of the announced length lies before frame 1."""
+        known = begins_s == 0 or (-1 < (begins_s or -1) <= _MOST_START_S and _counts_from_zero(self.path))
+        self.start_s = max(0.0, begins_s or 0.0) if known else None
         """Seconds of the file at which frame 1 is shown, to the nearest frame: mostly 0, more where the sound begins
         first. Players count from the file's beginning, timestamps from frame 1. None where it cannot be known."""
 
@@ -124,8 +130,8 @@ class VideoReader:
         """What ``warning`` says; sets ``truncated``."""
         name, pictures_s = self.path.name, f"{self._last_s:.1f} s"
         rest = "so it was cut off; all frames up to there are analysed, copy the file again for the rest."
-        # what a late first picture leaves out counts in Matroska's length, which is that of the file
-        end_s = self._last_s + 1 / (self.fps or 25) + (self.start_s or 0.0)
+        # what a late first picture leaves out counts in the length where that is the file's, as in Matroska
+        end_s = self._last_s + 1 / (self.fps or 25) + self._late_s
         early = self.duration_s is not None and end_s < self.duration_s - _CUT_OFF_S
         if early := early and self._number < (self.frame_count or 0):
             _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
@@ -135,10 +141,13 @@ class VideoReader:
             return f"{name} breaks off after {pictures_s}, {rest}"
         if not early:
             return None
-        self.truncated = not is_whole(self.path)
+        self.truncated = not (_length_is_its_own(self.path) or is_whole(self.path))
         if self.truncated:
             return f"{name} ends after {pictures_s} of {self.duration_s:.1f} s, {rest}"
         has = f"{name} has pictures for {pictures_s} of {self.duration_s:.1f} s"
+        if _length_is_its_own(self.path):
+            sound = "so its sound probably begins before or ends after them"
+            return f"{has}, {sound}; play both ends to see whether pictures are missing."
         # damaged pictures at its end would look the same
         return f"{has} and is whole, so its sound is probably longer; play its end to see whether pictures are missing."
 
@@ -174,12 +183,11 @@ class VideoReader:
         return FramePacket(image, self._number, self._last_s, time.perf_counter(), lost)
 
     def _begins_at(self, timestamp: float) -> float | None:
-        """The file's own time less the timestamp, of the frame that was just read."""
+        """The file's own time less the timestamp, of the frame that was just read; None where it tells no times."""
         frames = self._capture.get(cv2.CAP_PROP_PTS)  # since the file's zero, in steps of 1 / fps
         if frames == 0:
             return 0.0
-        start_s = frames / self.fps - timestamp if self.fps else -1.0
-        return max(0.0, start_s) if -1 < start_s <= _MOST_START_S and _counts_from_zero(self.path) else None
+        return frames / self.fps - timestamp if self.fps else None
 
     def _advance(self, failed: int, said: float) -> tuple[tuple[int, float], ...]:
         """The frame that was just read gets its number and a time later than the last; what was lost in between.
@@ -259,6 +267,15 @@ def _check_file(path: Path) -> None:
         raise SourceError(f"There is no file {path}; check the name and the folder.") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be opened ({error.strerror}); check that you may read it.") from None
+
+
+def _length_is_its_own(path: Path) -> bool:
+    """Whether this is a transport or program stream. Nothing in one tells its length: the last of all its times is
+    taken for it, so one that was cut off looks whole, and its pictures often begin some time after the sound."""
+    with path.open("rb") as file:
+        head = file.read(200)
+    is_transport = any(head[at : at + 1] == head[at + step : at + step + 1] == b"G" for at, step in _PACKETS)
+    return is_transport or head[:4] == b"\0\0\1\xba"
 
 
 def _counts_from_zero(path: Path) -> bool:

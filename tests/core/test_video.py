@@ -166,6 +166,37 @@ def test_times_begin_at_zero_and_always_grow(
         assert [packet.timestamp for packet in reader] == pytest.approx(expected_s)
 
 
+@pytest.mark.parametrize(("ending", "codec"), [("ts", "mp4v"), ("mpg", "mpg2")])
+def test_a_stream_whose_sound_begins_first_was_not_cut_off(tmp_path: Path, ending: str, codec: str) -> None:
+    """As recordings of broadcasts and camcorders do. FFmpeg takes its length from the times in it."""
+    with VideoReader(write_clip(tmp_path / f"broadcast.{ending}", 50, codec=codec)) as reader:
+        assert reader.frame_count is not None
+        reader.frame_count += 20
+        frames = len(list(reader))
+    assert frames >= 48
+    assert not reader.truncated
+    assert reader.warning is not None
+    assert "its sound probably begins before or ends after them" in reader.warning
+
+
+def test_a_piece_of_a_longer_recording_lacks_nothing_before_its_first_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut out at half an hour without being coded anew, a Matroska file keeps its times; the last is its length."""
+
+    class Piece(_Timeless):
+        def get(self, key: int) -> float:
+            return 1801.0 * 50 if key == cv2.CAP_PROP_FRAME_COUNT else super().get(key)
+
+    (tmp_path / "piece.mkv").write_bytes(b"\x1aE\xdf\xa3")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Piece([1_800_000 + 20.0 * n for n in range(50)]))
+    monkeypatch.setattr("rtatl_core.video._MOST_TRIES", 100)
+    with VideoReader(tmp_path / "piece.mkv") as reader:
+        assert reader.start_s is None
+        assert len(list(reader)) == 50
+    assert (reader.truncated, reader.warning) == (False, None)
+
+
 def test_a_file_that_was_cut_off_gives_its_frames_and_a_warning(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "cut.avi", frames=60, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
