@@ -92,7 +92,9 @@ class FrameSource(Protocol):
     start_s: float | None = None
     """Of a video file: when its first frame is shown; see ``VideoReader``."""
     warning: str | None = None
-    """After the end: that the file was cut off, for the person."""
+    """After the end: that the file was cut off, or what else is odd about its end, for the person."""
+    truncated: bool = False
+    """After the end: the file was cut off."""
 
     def read(self) -> FramePacket | None:
         """The next frame, None at the end. Raises SourceLost (live sources only) or SourceError."""
@@ -180,7 +182,7 @@ class VideoFile(FrameSource):
 
     def read(self) -> FramePacket | None:
         packet = self._reader.read()
-        self.warning = self._reader.warning
+        self.warning, self.truncated = self._reader.warning, self._reader.truncated
         return replace(packet, still=True) if packet is not None and self.spec.still else packet
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -126,6 +127,15 @@ def trim_in_header(path: Path, begins_s: float, seconds: float) -> None:
     data[elst + 12 : elst + 16] = round(seconds * movie).to_bytes(4, "big")
     data[elst + 16 : elst + 20] = round(begins_s * media).to_bytes(4, "big")
     path.write_bytes(data)
+
+
+def announce_more(path: Path, seconds: float) -> Path:
+    """Makes a Matroska file of write_clip tell that it is longer than its pictures, as where its sound is."""
+    data = bytearray(path.read_bytes())
+    duration = data.index(b"\x44\x89\x88") + 3
+    struct.pack_into(">d", data, duration, struct.unpack_from(">d", data, duration)[0] + 1000 * seconds)
+    path.write_bytes(data)
+    return path
 
 
 def halve_first_durations(path: Path, count: int) -> None:

@@ -216,7 +216,7 @@ class Capture:
         if packet is None:
             if source.warning:
                 self._report(self, "warning", source.warning)
-            self._change(state=CaptureState.ENDED, fault=source.warning)
+            self._change(state=CaptureState.ENDED, fault=source.warning if source.truncated else None)
             return False
         if source.live:
             self._alive_at = time.perf_counter()

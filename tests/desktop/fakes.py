@@ -250,6 +250,7 @@ class FakeSource:
     """
 
     warning: str | None = None
+    truncated = False
     start_s: float | None = None
 
     def __init__(

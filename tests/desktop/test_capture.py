@@ -236,6 +236,7 @@ def test_what_cannot_be_opened_is_reported_and_ends(error: Exception, says: str)
 def test_the_warning_of_a_file_is_reported_at_its_end() -> None:
     class CutOff(FakeSource):
         warning = "fake.mp4 ends after 1 s of 2 s."
+        truncated = True
 
     with Running(FILE, lambda spec: CutOff(spec, frames=2)) as running:
         running.take(2)

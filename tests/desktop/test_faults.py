@@ -28,7 +28,7 @@ from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.sessions.interrupted import STATUS, recover_sessions
 from rtatl_core.sessions.session import read_session
-from tests.clips import write_clip
+from tests.clips import announce_more, write_clip
 from tests.desktop.conftest import until
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, camera_opener, picture
 from tests.tables import csv_rows
@@ -81,6 +81,19 @@ def test_a_recording_of_a_video_that_was_cut_off_is_not_called_complete(make_pip
     pipeline.close()
     every_frame_is_accounted_for(folder)
     assert read_session(folder)[0]["status"] == "cut off"  # as rtatl analyze calls it
+
+
+def test_a_recording_of_a_whole_video_with_longer_sound_is_complete(make_pipeline: Any, tmp_path: Path) -> None:
+    path = announce_more(write_clip(tmp_path / "longer sound.mkv", frames=20), 2.0)
+    pipeline: Pipeline = make_pipeline(open_source=open_source)
+    pipeline.set_source(parse_source(str(path)))
+    folder = pipeline.start_recording(tmp_path)
+    pipeline.start()
+    status = until(pipeline, lambda status: status.state is State.FINISHED)
+    assert "is whole, so its sound is probably longer" in status.notice.text
+    pipeline.close()
+    every_frame_is_accounted_for(folder)
+    assert read_session(folder)[0]["status"] == "complete"  # as rtatl analyze calls it
 
 
 # -- the camera -----------------------------------------------------------------------------------------------
