@@ -22,6 +22,7 @@ from au_desktop.runtime.slots import Slot, Taken
 from au_desktop.runtime.status import Notice, Notices, Severity, State, Status, state_of
 from au_desktop.settings import Settings
 from au_desktop.sinks.history import History
+from au_desktop.sinks.recorder import CUT_OFF
 from au_desktop.sinks.streams import Streams
 from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SessionError
@@ -347,7 +348,7 @@ class Pipeline:
             self._ended = capture
             if stats.state is CaptureState.ENDED and not self._faces_seen and self._analysis.stats().analysed:
                 self._tell("faces", "warning", f"No face was found in {capture.spec.name}; {_SMALL_FACES}")
-            why = "cut off" if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
+            why = CUT_OFF if stats.state is CaptureState.ENDED else f"stopped: {stats.fault}"
             self._recordings.end(why if stats.fault else "", at_end=stats.at_end)
 
     def _on_broken(self, text: str) -> None:

@@ -25,6 +25,8 @@ ROOM = 20_000
 """Frames that may wait for the disk: eleven minutes at 30 per second, about 30 MB. What happens beside them is rare and
 small, and always has room."""
 EMPTY = "empty: no frame came"
+CUT_OFF = "cut off"
+"""Of a file whose end is missing."""
 STOP_S = 5.0
 CLOCK_STEP_S = 0.5
 _TICK_S = 0.5
@@ -277,13 +279,14 @@ class Recorder:
     def _status(self) -> str:
         """What is told of the end; of a file that was not recorded from its beginning to its end, which part was."""
         first, last = self._first, self._last
+        begun = f"begun at {first.timestamp:.1f} s" if self._length_s and first and first.number > 1 else ""
         if self._fault:
-            return self._fault
+            return f"{begun}, {CUT_OFF}" if begun and self._fault == CUT_OFF else self._fault
         if first is None or last is None:
             return EMPTY
         if self._length_s is None:
             return "complete"
-        part = [f"begun at {first.timestamp:.1f} s"] if first.number > 1 else []
+        part = [begun] if begun else []
         part += [] if self._at_end else [f"stopped at {last.timestamp:.1f} s"]
         length_s = self._length_s()
         of = f" of {length_s:.1f} s" if length_s else ""

@@ -83,6 +83,22 @@ def test_a_recording_of_a_video_that_was_cut_off_is_not_called_complete(make_pip
     assert read_session(folder)[0]["status"] == "cut off"  # as rtatl analyze calls it
 
 
+def test_a_recording_that_begins_in_the_middle_of_a_video_that_was_cut_off_tells_both(
+    make_pipeline: Any, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / "cut.avi", frames=160, codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    pipeline: Pipeline = make_pipeline(open_source=open_source)
+    pipeline.set_source(parse_source(str(path)))
+    pipeline.start()
+    until(pipeline, lambda status: status.analysed > 5)
+    folder = pipeline.start_recording(tmp_path)
+    until(pipeline, lambda status: status.state is State.FINISHED)
+    pipeline.close()
+    facts, columns = read_session(folder)
+    assert facts["status"] == f"begun at {columns['timestamp'][0]:.1f} s, cut off", "no whole session"
+
+
 def test_a_recording_of_a_whole_video_with_longer_sound_is_complete(make_pipeline: Any, tmp_path: Path) -> None:
     path = announce_more(write_clip(tmp_path / "longer sound.mkv", frames=20), 2.0)
     pipeline: Pipeline = make_pipeline(open_source=open_source)
