@@ -69,14 +69,16 @@ def test_the_recipe_in_the_docs_reads_a_session(clip: Path, tmp_path: Path) -> N
     assert len(told.splitlines()) == 1
 
 
-def study_of_three(folder: Path) -> None:
-    """One session is whole, one was interrupted, one is of a video that ends too early."""
+def small_study(folder: Path) -> None:
+    """One session is whole, one was interrupted, one is of a video that ends too early; and one is of photos."""
     for name, status in (("a", "complete"), ("b", "interrupted: the program ended"), ("c", "cut off")):
         session = folder / "sessions" / name
         session.mkdir(parents=True)
         facts = {"model": {"trust": {"12": "good"}}, "status": status}
         (session / "session.json").write_text(json.dumps(facts, indent=2))
         (session / "frames.csv").write_text("frame,face_id,timestamp,success,AU12_r\n1,0,0.0,1,0.5\n")
+    photos = shutil.copytree(folder / "sessions" / "a", folder / "sessions" / "d")
+    (photos / "frames.csv").write_text("frame,face_id,timestamp,success,AU12_r,file\n1,0,,1,0.5,one.jpg\n")
 
 
 @pytest.mark.parametrize("language", ["r", "python"])
@@ -86,13 +88,13 @@ def test_the_recipes_for_a_study_take_whole_sessions_only(language: str, tmp_pat
         pytest.importorskip("pandas")
     elif shutil.which("Rscript") is None:
         pytest.skip("R is not installed")
-    study_of_three(tmp_path)
+    small_study(tmp_path)
     text = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text(encoding="utf-8")
     recipe = text.split(f"```{language}\n")[2].split("```")[0]
     command = ["Rscript", "-e"] if language == "r" else [sys.executable, "-c"]
     done = subprocess.run([*command, recipe], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert [word for word in done.stdout.split() if word in ("a", "b", "c")] == ["a", "c"]
+    assert [word for word in done.stdout.split() if word in ("a", "b", "c", "d")] == ["a", "c", "d"]
 
 
 def follow_recipe(folder: Path) -> subprocess.CompletedProcess[str]:
