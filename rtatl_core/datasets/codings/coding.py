@@ -127,6 +127,8 @@ class Event:
     occurrence: float
 
 
+_SUFFIX = re.compile(r"\.[A-Za-z]\w{1,3}$")
+
 Cells = dict[int, tuple[float, float]]
 """AU -> (intensity, occurrence) in one frame."""
 
@@ -174,6 +176,16 @@ class Draft:
         self.events.append(Event(au, onset, offset if offset > onset else onset + POINT_S, *strength))
         self.coded.add(au)
 
+    def call(self, row: Row, video: str) -> None:
+        """Another row writes the same video so. Raises RecipeError for another suffix: those are two videos."""
+        before, now = _suffix(self.video), _suffix(video)
+        if before and now and before != now:
+            raise row.error(
+                f"{video!r} and {self.video!r} differ only in what follows the last dot, and would count as one video; "
+                "rename one of them, or write the whole names of their files"
+            )
+        self.video = self.video if before else video or self.video
+
     def set_subject(self, row: Row, subject: str) -> None:
         """Raises RecipeError for a second person: nothing says which face is whose."""
         if self.subject and subject and subject != self.subject:
@@ -210,12 +222,19 @@ class Drafts(dict[str, Draft]):
     def of(self, row: Row, video: str) -> Draft:
         """The draft of that video, a new one where there is none yet."""
         draft = Draft(row, video)
-        return self.setdefault(draft.key, draft)
+        draft = self.setdefault(draft.key, draft)
+        draft.call(row, video)
+        return draft
 
 
 def stem(video: str) -> str:
     """File name without suffix, of a path as any system writes it: ``C:\\films\\p1.v2.mp4`` -> ``p1.v2``."""
-    return re.sub(r"\.[A-Za-z]\w{1,3}$", "", PureWindowsPath(video).name)
+    return _SUFFIX.sub("", PureWindowsPath(video).name)
+
+
+def _suffix(video: str) -> str:
+    found = _SUFFIX.search(video)
+    return found[0].casefold() if found else ""
 
 
 def video_key(video: str) -> str:

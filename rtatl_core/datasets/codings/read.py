@@ -110,6 +110,7 @@ def _settle_coded_aus(drafts: dict[str, Draft], listings: Sequence[Listing]) -> 
     for key, listing in by_video.items():
         # A video without any event is in no table of events; the list is where it is told to be neutral.
         draft = drafts.setdefault(key, Draft(listing.row, listing.video, unused=listing.unused))
+        draft.call(listing.row, listing.video)
         draft.set_subject(listing.row, listing.subject)
         if draft.by_time is not None:
             raise listing.row.error(

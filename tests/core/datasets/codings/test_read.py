@@ -103,6 +103,24 @@ def test_a_video_coded_in_two_files_is_refused(tmp_path: Path) -> None:
         read_codings(tmp_path)
 
 
+@pytest.mark.parametrize(("first", "second"), [("p1.mp4", "p1.mov"), ("p1\np1.mp4", "P1.AVI"), ("P01.pre", "P01.post")])
+def test_codings_of_videos_that_differ_in_their_ending_are_not_one(tmp_path: Path, first: str, second: str) -> None:
+    rows = "".join(f"{video},12,0,1\n" for video in (*first.split(), second))
+    with pytest.raises(RecipeError, match=rf"'{second}' and '{first.split()[-1]}' differ only in what follows"):
+        read(tmp_path, "video,au,onset,offset\n" + rows)
+    (tmp_path / "coding.csv").unlink()
+    (tmp_path / "events.csv").write_text(f"video,au,onset,offset\n{first.split()[-1]},12,0,1\n")
+    (tmp_path / "list.csv").write_text(f"video,coded\n{second},12\n*,12\n")
+    with pytest.raises(RecipeError, match=rf"list\.csv, line 2: '{second}' and"):
+        read_codings(tmp_path)
+
+
+def test_a_video_may_be_written_with_and_without_its_ending(tmp_path: Path) -> None:
+    (coding,) = read(tmp_path, "video,au,onset,offset\np1,12,0,1\nP1.MP4,12,2,3\np1.mp4,4,2,3\n")
+    assert coding.video == "P1.MP4"
+    assert coding.last() == (0, 3)
+
+
 def test_videos_of_one_name_in_two_folders_are_two_videos(tmp_path: Path) -> None:
     text = "video,au,onset,offset\nP1/smile.mp4,12,0,1\nP2/smile.mp4,12,2,3\n"
     assert [coding.video for coding in read(tmp_path, text)] == ["P1/smile.mp4", "P2/smile.mp4"]
