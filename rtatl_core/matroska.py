@@ -1,5 +1,5 @@
-"""Whether a Matroska or WebM file is whole. Its header tells the length of the longest track, which may be the sound;
-pictures that end before it have not been cut off then."""
+"""Whether a Matroska or WebM file is whole, or breaks off. Its header tells the length of the longest track, which may
+be the sound; pictures that end before it have not been cut off then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+_EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 
 
 def is_whole(path: Path) -> bool:
@@ -33,6 +33,26 @@ def is_whole(path: Path) -> bool:
                 return False
             file.seek(head[1], os.SEEK_CUR)
         return file.tell() == end <= size
+
+
+def breaks_off(path: Path) -> bool:
+    """True of a file that ends within one of its parts; False of other formats. For those that tell no length, as
+    browsers record them: it is read from block to block. Raises OSError."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = _head(file)
+        if head is None or head[0] != _EBML:
+            return False
+        file.seek(head[1], os.SEEK_CUR)
+        while file.tell() < end:
+            kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
+            if kind in (_SEGMENT, _CLUSTER) and file.tell() < end:
+                continue  # what it holds follows; its size may be unknown
+            if kind is None or length is None:
+                return file.tell() >= end
+            file.seek(length, os.SEEK_CUR)
+        return file.tell() > end
 
 
 def _head(file: BinaryIO) -> tuple[int, int] | None:

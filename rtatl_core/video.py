@@ -11,11 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rtatl_core import matroska, mp4
 from rtatl_core.errors import SourceError
 from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket, UInt8
-from rtatl_core.matroska import is_whole
-from rtatl_core.mp4 import breaks_off, shown_s
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 VIDEO_SUFFIXES = frozenset(
@@ -81,7 +80,7 @@ class VideoReader:
         count = _sensible(self._capture.get(cv2.CAP_PROP_FRAME_COUNT), 1e9)
         self.frame_count = int(count) if count else None
         """Frames as the container says: exact for most MP4 files, an estimate in others, None when unknown."""
-        shown = shown_s(self.path)
+        shown = mp4.shown_s(self.path)
         if shown and self.fps and self.duration_s and shown < self.duration_s - _CUT_OFF_S:  # trimmed, not coded anew
             self.frame_count = max(1, round(shown * self.fps))
         self.truncated = False
@@ -136,12 +135,13 @@ class VideoReader:
         if early := early and self._number < (self.frame_count or 0):
             _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
         with contextlib.suppress(OSError):  # gone since its end was reached
-            self.truncated = breaks_off(self.path)
+            no_length = self.duration_s is None
+            self.truncated = mp4.breaks_off(self.path) or (no_length and matroska.breaks_off(self.path))
         if self.truncated:
             return f"{name} breaks off after {pictures_s}, {rest}"
         if not early:
             return None
-        self.truncated = not (_length_is_its_own(self.path) or is_whole(self.path))
+        self.truncated = not (_length_is_its_own(self.path) or matroska.is_whole(self.path))
         if self.truncated:
             return f"{name} ends after {pictures_s} of {self.duration_s:.1f} s, {rest}"
         has = f"{name} has pictures for {pictures_s} of {self.duration_s:.1f} s"

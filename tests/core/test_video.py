@@ -227,6 +227,26 @@ def test_a_fragmented_file_that_ends_within_a_fragment_was_cut_off(tmp_path: Pat
     assert "so it was cut off" in reader.warning
 
 
+@pytest.mark.parametrize("lacking", [0, 1, 30, 500, 3000])
+def test_a_matroska_file_without_a_length_that_ends_within_a_block_was_cut_off(tmp_path: Path, lacking: int) -> None:
+    """As browsers record: they cannot go back to write how long it became."""
+    path = write_clip(tmp_path / "browser.mkv", 40)
+    data = bytearray(path.read_bytes())
+    duration = data.index(b"\x44\x89\x88")
+    data[duration : duration + 11] = b"\xec\x89" + bytes(9)  # void
+    for element in (b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"):
+        size = data.index(element) + 4
+        count = 9 - data[size].bit_length()
+        data[size : size + count] = ((2 << 7 * count) - 1).to_bytes(count, "big")  # unknown
+    cues = data.rindex(b"\x1c\x53\xbb\x6b")
+    path.write_bytes(data[: cues - lacking])
+    with VideoReader(path) as reader:
+        frames = len(list(reader))
+    assert reader.duration_s is None
+    assert (frames == 40) == (lacking == 0)
+    assert reader.truncated == (lacking > 0)
+
+
 def test_only_fragments_break_off(tmp_path: Path) -> None:
     path = write_fragments(tmp_path / "browser.mp4", 10)
     data = path.read_bytes()
