@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
+_INFO, _TRACKS, _TRACK, _GROUP = 0x1549A966, 0x1654AE6B, 0xAE, 0xA0
+_SCALE, _NUMBER, _TYPE, _TIME, _BLOCKS = 0x2AD7B1, 0xD7, 0x83, 0xE7, (0xA3, 0xA1)
+_PICTURES = 1
+"""Type of a track."""
 
 
 def is_whole(path: Path) -> bool:
@@ -53,6 +57,36 @@ def breaks_off(path: Path) -> bool:
                 return file.tell() >= end
             file.seek(length, os.SEEK_CUR)
         return file.tell() > end
+
+
+def first_picture_s(path: Path) -> float | None:
+    """Time of the first picture in the file. None of other formats, and where there is none. Raises OSError.
+
+    Source: RFC 9559, sections 5.1 and 10.
+    """
+    inside = (_SEGMENT, _INFO, _TRACKS, _TRACK, _CLUSTER, _GROUP)
+    scale, number, pictures, cluster = 1_000_000, 0, None, 0
+    with path.open("rb") as file:
+        head = _head(file)
+        if head is None or head[0] != _EBML:
+            return None
+        file.seek(head[1], os.SEEK_CUR)
+        while True:
+            kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
+            if kind in inside:
+                continue  # what it holds follows; its size may be unknown
+            if kind is None or length is None:
+                return None
+            begins = file.tell()
+            if kind in _BLOCKS and pictures == _number(file, most=8, marked=False):
+                return (cluster + int.from_bytes(file.read(2), "big", signed=True)) * scale / 1e9
+            value = int.from_bytes(file.read(length), "big") if kind in (_SCALE, _NUMBER, _TYPE, _TIME) else 0
+            scale, number, cluster = (
+                value if kind == it else was for it, was in ((_SCALE, scale), (_NUMBER, number), (_TIME, cluster))
+            )
+            if kind == _TYPE and value == _PICTURES and pictures is None:
+                pictures = number
+            file.seek(begins + length)
 
 
 def _head(file: BinaryIO) -> tuple[int, int] | None:

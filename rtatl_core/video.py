@@ -40,6 +40,8 @@ _WIDEST = 4.0
 """More is no width of a pixel."""
 _PACKETS = ((0, 188), (4, 192))
 """Where the first packet of a transport stream (.ts; .mts) begins and how far it is to the next, in bytes."""
+_NO_TIME = -1e15
+"""Less is FFmpeg's way to say that it does not know a time."""
 _MOST_START_S = 60.0
 """A file whose first picture lies later than this counts from some clock of its own, not from its beginning."""
 
@@ -185,6 +187,8 @@ class VideoReader:
     def _begins_at(self, timestamp: float) -> float | None:
         """The file's own time less the timestamp, of the frame that was just read; None where it tells no times."""
         frames = self._capture.get(cv2.CAP_PROP_PTS)  # since the file's zero, in steps of 1 / fps
+        if frames < _NO_TIME:  # the header tells no rate, as browsers write it
+            return matroska.first_picture_s(self.path)
         if frames == 0:
             return 0.0
         return frames / self.fps - timestamp if self.fps else None

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.errors import SourceError
+from rtatl_core.matroska import first_picture_s
 from rtatl_core.mp4 import breaks_off, shown_s
 from rtatl_core.video import VideoReader
 from tests.clips import (
@@ -100,6 +101,26 @@ def test_pictures_that_begin_later_than_the_file_are_told(tmp_path: Path) -> Non
         packet = reader.read()
     assert packet is not None
     assert (packet.number, packet.timestamp) == (2, pytest.approx(0.04))
+
+
+def test_that_pictures_begin_later_is_told_where_the_header_tells_no_rate(tmp_path: Path) -> None:
+    """As browsers write WebM; OpenCV then knows no time in the file."""
+    path = write_clip(tmp_path / "browser.mkv", frames=20, fps=25)
+    assert first_picture_s(path) == 0
+    data = bytearray(path.read_bytes())
+    rate, first = data.index(b"\x23\xe3\x83"), data.index(b"\xe7\x81\x00", data.rindex(b"\x1f\x43\xb6\x75"))
+    length = 2 + data[rate + 3] % 0x80
+    data[rate : rate + 2 + length] = b"\xec" + bytes([0x80 + length]) + bytes(length)  # void
+    data[first + 2] = 200  # milliseconds
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        assert reader.start_s == pytest.approx(0.2)
+        assert [packet.timestamp for packet in reader] == pytest.approx([n / 25 for n in range(20)], abs=0.001)
+    for end in (10, data.index(b"\xe7\x81"), data.index(b"\xa3", first)):
+        path.write_bytes(data[:end])
+        assert first_picture_s(path) is None
+    path.write_bytes(write_clip(tmp_path / "other.mp4", frames=2).read_bytes())
+    assert first_picture_s(path) is None
 
 
 def test_a_trimmed_video_is_as_long_as_what_it_shows_and_not_cut_off(tmp_path: Path) -> None:
