@@ -32,6 +32,9 @@ def test_readable_figures() -> None:
     assert [grade(v) for v in (0.5, 0.99)] == ["below A", "below A"], "the program counts it as absent"
 
 
+NAMES = {DARK: "dark", LIGHT: "light"}
+
+
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
 def test_small_text_can_be_read_on_every_surface(theme: Theme) -> None:
     for ink in (theme.text, theme.dim, theme.faint):
@@ -46,7 +49,7 @@ def test_curves_and_bars_can_be_made_out_and_names_of_curves_be_read(make_desk: 
     for au, pair in AU_COLOURS.items():
         for behind in (theme.surface, theme.track):
             assert contrast(pair[theme is LIGHT], behind) >= 3, au
-    traces = make_desk(Settings(curve_aus=(43,), theme=theme.name)).window.traces  # the palest of the light theme
+    traces = make_desk(Settings(curve_aus=(43,), theme=NAMES[theme])).window.traces  # the palest of the light theme
     names = traces._lanes.grab(traces.lanes_rect()).toImage()
     inks = {names.pixelColor(x, y).name() for x in range(names.width()) for y in range(names.height())}
     letters = {ink for ink in inks if ink.upper() != AU_COLOURS[43][theme is LIGHT]}
@@ -59,7 +62,7 @@ def test_controls_and_what_is_chosen_can_be_made_out(make_desk: MakeDesk, look: 
     """3 to 1 is what WCAG 2.2 asks of graphics (level AA)."""
     for behind in (theme.stage, theme.window, theme.surface, theme.raised):
         assert contrast(theme.edge, behind) >= 3, behind
-    window = make_desk(Settings(curve_aus=tuple(ACTION_UNITS), theme=theme.name)).window
+    window = make_desk(Settings(curve_aus=tuple(ACTION_UNITS), theme=NAMES[theme])).window
     options = window.options
     options.show()
     QApplication.processEvents()

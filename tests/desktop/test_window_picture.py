@@ -86,7 +86,7 @@ def test_recovered_patches_are_painted_in_place(make_desk: MakeDesk, mirror: boo
 @pytest.mark.parametrize("layer", ["box", "pose"])
 def test_lines_can_be_made_out_before_a_white_wall(look: Look, layer: str) -> None:
     packet = FramePacket(np.full((480, 640, 3), 255, np.uint8), 1, 0.4, 0.0)
-    video = VideoView(look)
+    video = VideoView(look, lambda *_: None)
     video.resize(600, 500)
     video.show_frame(AnalysedFrame(packet, tuple(make_face(packet, i, 2, AUS) for i in range(2)), AUS))
     video.set_layers(frozenset({layer}))
