@@ -43,6 +43,8 @@ _VALUE_W = 34
 _BAR_H = 6
 DIGITS_EVERY_S = 0.12
 """Bars follow every repaint; figures that change 20 times a second cannot be read."""
+SHOWN = 0.05
+"""What is less is told as 0.0, and has no bar."""
 SIDES_DIFFER = 0.3
 """Sides that differ by at least this much get a half of the bar each, the subject's left above the right."""
 TRUST_LINES = {"usable": Qt.PenStyle.DashLine, "experimental": Qt.PenStyle.DotLine}
@@ -264,9 +266,9 @@ class AURows(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         for row, value in enumerate(intensity):
             middle = self._middle(row)
-            if value > 0.02 or occurs[row]:
+            if value >= SHOWN or occurs[row]:
                 painter.setBrush(self._colours[row])
-            if value > 0.02:
+            if value >= SHOWN:
                 left, right = (value, value) if sides is None else sides[row]
                 if abs(left - right) < SIDES_DIFFER:
                     length = max(min(value, MAX_INTENSITY) * cell, 2.0)
