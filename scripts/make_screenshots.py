@@ -36,7 +36,7 @@ class Scene:
 
 
 SCENES = {
-    "live-dark": Scene(layers=ALL_LAYERS, seconds=29.7),
+    "live-dark": Scene(layers=ALL_LAYERS, seconds=28.8),
     "live-light": Scene(theme="light", seconds=33.7),
     "recovered": Scene(layers=("box", "recovered")),
     "empty": Scene(source=None, seconds=5.0),
