@@ -139,7 +139,7 @@ class MainWindow(QMainWindow):
             "O": self.choose_file,
             "T": self.next_theme,
             full_screen_key(): self.toggle_full_screen,
-            "Esc": self._close_help_or_full_screen,
+            "Esc": self._close_topmost,
             "Ctrl+Q": self.close,
         }
         keys |= {str(i): self.stage.chips[name].click for i, name in enumerate(LAYERS, start=1)}
@@ -210,9 +210,12 @@ class MainWindow(QMainWindow):
         else:
             self.showFullScreen()
 
-    def _close_help_or_full_screen(self) -> None:
+    def _close_topmost(self) -> None:
+        """The card of an AU, else the message, else the full screen."""
         if self.panel.rows.help.isVisible():
             self.panel.rows.help.hide()
+        elif self.stage.banner.isVisible():
+            self.stage.banner.hide()
         elif self.isFullScreen():
             self.showNormal()
 
