@@ -13,12 +13,19 @@ from PySide6.QtTest import QTest
 from au_desktop.runtime.pipeline import State
 from au_desktop.sources import open_source
 from au_desktop.ui.resting import RestControl
+from rtatl_core import reference
 from rtatl_core.handoffs import AnalysedFace
 from rtatl_core.sessions.rest import subtracted
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.fakes import AUS, picture
 from tests.desktop.hands import LEFT, live, press
 from tests.tables import csv_rows
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rest takes less time here."""
+    monkeypatch.setattr(reference, "REST_S", 0.5)
 
 
 def shown(desk: Desk) -> AnalysedFace:
@@ -76,7 +83,7 @@ def test_it_can_be_called_off(make_desk: MakeDesk) -> None:
     press(desk, Qt.Key.Key_N)
     press(desk, Qt.Key.Key_N)
     assert desk.window.rest.chip.label == "Set rest"
-    QTest.qWait(2300)
+    QTest.qWait(700)
     assert shown(desk).rest is None
 
 
@@ -119,5 +126,5 @@ def test_another_source_or_beginning_is_another_person(make_desk: MakeDesk, play
     else:
         desk.window.open_source(source)
     wait_until(lambda: desk.window.rest.chip.label == "Set rest")
-    QTest.qWait(2300)
+    QTest.qWait(700)
     assert shown(desk).rest is None

@@ -61,6 +61,7 @@ def test_a_full_disk_leaves_the_card_as_it_was(model: Path, monkeypatch: pytest.
     assert model.with_suffix(".json").read_text() == before
 
 
+@pytest.mark.slow
 def test_an_int8_graph_is_smaller_and_answers_nearly_the_same(
     model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -95,6 +96,7 @@ def test_depthwise_convolutions_stay_in_float(tmp_path: Path) -> None:
     assert onnx.TensorProto.INT8 in kinds.values()
 
 
+@pytest.mark.slow
 def test_an_int8_graph_that_differs_too_much_is_not_kept(
     model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

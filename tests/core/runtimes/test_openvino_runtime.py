@@ -81,6 +81,7 @@ def test_the_parts_together_say_what_the_whole_says(tmp_path: Path, choices: dic
     assert np.abs(said.patches.astype(int) - expected.patches.astype(int)).mean() < 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wanted")
 def test_landmarks_are_compared_in_full_precision(tmp_path: Path) -> None:
     """What tells two faces apart may be a thousandth of the numbers that describe them."""
@@ -97,6 +98,7 @@ def test_landmarks_are_compared_in_full_precision(tmp_path: Path) -> None:
     np.testing.assert_allclose(changes[1], changes[0], rtol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wanted")
 def test_it_is_taken_where_it_serves_and_only_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = exported(tmp_path)
@@ -119,6 +121,7 @@ def test_it_serves_where_the_processor_can_and_nobody_says_no(
     assert openvino_runtime.serves() == serves
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wanted")
 def test_an_export_tells_how_far_it_is_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = exported(tmp_path)
@@ -145,6 +148,7 @@ def test_it_reports_to_nobody() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.slow
 def test_other_programs_get_the_graph_in_openvinos_own_form(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
