@@ -29,13 +29,13 @@ def is_whole(path: Path) -> bool:
                 return False
             begins, length = file.tell(), head[1]
             if kind == _EBML:
-                file.seek(length, os.SEEK_CUR)
+                _pass_over(file, length, size)
         end = begins + length
         while file.tell() < end <= size:
             head = _head(file)
             if head is None:
                 return False
-            file.seek(head[1], os.SEEK_CUR)
+            _pass_over(file, head[1], size)
         return file.tell() == end <= size
 
 
@@ -48,14 +48,14 @@ def breaks_off(path: Path) -> bool:
         head = _head(file)
         if head is None or head[0] != _EBML:
             return False
-        file.seek(head[1], os.SEEK_CUR)
+        _pass_over(file, head[1], end)
         while file.tell() < end:
             kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
             if kind in (_SEGMENT, _CLUSTER) and file.tell() < end:
                 continue  # what it holds follows; its size may be unknown
             if kind is None or length is None:
                 return file.tell() >= end
-            file.seek(length, os.SEEK_CUR)
+            _pass_over(file, length, end)
         return file.tell() > end
 
 
@@ -67,10 +67,12 @@ def first_picture_s(path: Path) -> float | None:
     inside = (_SEGMENT, _INFO, _TRACKS, _TRACK, _CLUSTER, _GROUP)
     scale, number, pictures, cluster = 1_000_000, 0, None, 0
     with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(0)
         head = _head(file)
         if head is None or head[0] != _EBML:
             return None
-        file.seek(head[1], os.SEEK_CUR)
+        _pass_over(file, head[1], end)
         while True:
             kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
             if kind in inside:
@@ -80,13 +82,20 @@ def first_picture_s(path: Path) -> float | None:
             begins = file.tell()
             if kind in _BLOCKS and pictures == _number(file, most=8, marked=False):
                 return (cluster + int.from_bytes(file.read(2), "big", signed=True)) * scale / 1e9
-            value = int.from_bytes(file.read(length), "big") if kind in (_SCALE, _NUMBER, _TYPE, _TIME) else 0
+            is_number = kind in (_SCALE, _NUMBER, _TYPE, _TIME) and length <= 8
+            value = int.from_bytes(file.read(length), "big") if is_number else 0
             scale, number, cluster = (
                 value if kind == it else was for it, was in ((_SCALE, scale), (_NUMBER, number), (_TIME, cluster))
             )
             if kind == _TYPE and value == _PICTURES and pictures is None:
                 pictures = number
-            file.seek(begins + length)
+            file.seek(begins)
+            _pass_over(file, length, end)
+
+
+def _pass_over(file: BinaryIO, length: int, end: int) -> None:
+    """``length`` bytes on, or one past the end of the file: a damaged length leads where no file can be read."""
+    file.seek(min(file.tell() + length, end + 1))
 
 
 def _head(file: BinaryIO) -> tuple[int, int] | None:

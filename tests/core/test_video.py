@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from rtatl_core.errors import SourceError
-from rtatl_core.matroska import first_picture_s
+from rtatl_core.matroska import breaks_off as matroska_breaks_off
+from rtatl_core.matroska import first_picture_s, is_whole
 from rtatl_core.mp4 import breaks_off, shown_s
 from rtatl_core.video import VideoReader
 from tests.clips import (
@@ -266,6 +267,18 @@ def test_a_matroska_file_without_a_length_that_ends_within_a_block_was_cut_off(t
     assert reader.duration_s is None
     assert (frames == 40) == (lacking == 0)
     assert reader.truncated == (lacking > 0)
+
+
+@pytest.mark.parametrize("kind", [b"\xec", b"\xd7", b"\xe7", b"\x1a\x45\xdf\xa3"])
+def test_a_damaged_length_in_a_matroska_file_leads_nowhere(tmp_path: Path, kind: bytes) -> None:
+    """Some say more bytes than a file system knows, or a memory holds."""
+    head = b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01\0\0\0\0\0\0\x10"
+    path = tmp_path / "damaged.mkv"
+    for damaged in (kind + b"\x01" + b"\xf0" * 7, kind + b"\x08\xff\xff\xff\xff"):
+        path.write_bytes((b"" if kind == head[:4] else head) + damaged + bytes(7))
+        assert first_picture_s(path) is None
+        assert is_whole(path) is False
+        assert matroska_breaks_off(path)
 
 
 def test_only_fragments_break_off(tmp_path: Path) -> None:
