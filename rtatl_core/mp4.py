@@ -25,6 +25,14 @@ def shown_s(path: Path) -> float | None:
     return None
 
 
+def lists_pictures(path: Path) -> bool:
+    """True of a file whose beginning or end lists every picture, so that their number is known, and not only a length;
+    False of a fragmented one, and of other formats. Raises OSError."""
+    with path.open("rb") as file:
+        header = _header(file)
+    return bool(header) and not _inside(header, b"mvex")
+
+
 def breaks_off(path: Path) -> bool:
     """True of a fragmented file, as browsers and OBS record, that ends within a fragment. Its beginning tells no length
     that its end could fall short of. False of other files. Raises OSError.

@@ -107,7 +107,8 @@ class VideoReader:
         self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
         """Width and height in square pixels, upright."""
         begins_s = self._begins_at(self._first.timestamp)
-        self._late_s = 0.0 if _length_is_its_own(self.path) else max(0.0, begins_s or 0.0)
+        of_pictures = _length_is_its_own(self.path) or mp4.lists_pictures(self.path)
+        self._late_s = 0.0 if of_pictures else max(0.0, begins_s or 0.0)
         """How much of the announced length lies before frame 1."""
         known = begins_s == 0 or (-1 < (begins_s or -1) <= _MOST_START_S and _counts_from_zero(self.path))
         self.start_s = max(0.0, begins_s or 0.0) if known else None

@@ -119,6 +119,19 @@ def begin_later(path: Path, seconds: float) -> None:
     path.write_bytes(data)
 
 
+def begin_with_header(path: Path) -> None:
+    """Moves what an MP4 of write_clip tells of its pictures before them, as files for the web have it: it can be read
+    where the end is missing."""
+    data = path.read_bytes()
+    at = data.index(b"moov") - 4
+    header, first = bytearray(data[at:]), data.index(b"mdat") - 8  # after "free"
+    table = header.index(b"stco") + 8
+    for entry in range(table + 4, table + 4 + 4 * int.from_bytes(header[table : table + 4], "big"), 4):
+        place = int.from_bytes(header[entry : entry + 4], "big") + len(header)
+        header[entry : entry + 4] = place.to_bytes(4, "big")
+    path.write_bytes(data[: first - 4] + header + data[first - 4 : at])
+
+
 def trim_in_header(path: Path, begins_s: float, seconds: float) -> None:
     """Trims an MP4 as phones and cutters do that code nothing anew: its edit list shows a part, all frames stay."""
     data = bytearray(path.read_bytes())

@@ -19,6 +19,7 @@ from rtatl_core.video import VideoReader
 from tests.clips import (
     announce_more,
     begin_later,
+    begin_with_header,
     damage_frame,
     halve_first_durations,
     number_of,
@@ -229,6 +230,25 @@ def test_a_file_that_was_cut_off_gives_its_frames_and_a_warning(tmp_path: Path) 
     assert reader.warning is not None
     assert "cut.avi" in reader.warning
     assert "of 2.4 s" in reader.warning
+
+
+@pytest.mark.parametrize("late_s", [0.0, 2.0])
+def test_an_mp4_that_was_cut_off_is_not_whole_because_its_sound_begins_first(tmp_path: Path, late_s: float) -> None:
+    """Its header counts pictures, wherever they begin."""
+    path = write_clip(tmp_path / "web.mp4", 100)
+    if late_s:
+        begin_later(path, late_s)
+    begin_with_header(path)
+    with VideoReader(path) as reader:
+        assert reader.start_s == late_s
+        assert len(list(reader)) == 100
+    assert (reader.truncated, reader.warning) == (False, None)
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
+    with VideoReader(path) as reader:
+        assert 50 < len(list(reader)) < 80
+    assert reader.truncated
+    assert reader.warning is not None
+    assert "of 4.0 s" in reader.warning
 
 
 @pytest.mark.parametrize("lacking", [1, 2, 3, 40, 400])
