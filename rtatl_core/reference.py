@@ -9,14 +9,15 @@ Ours; not of the paper.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from rtatl_core.face.mesh import MESH_POINTS
-from rtatl_core.face.track import PATIENCE_S
+from rtatl_core.face.track import LONGEST_STEP_S, PATIENCE_S
 from rtatl_core.handoffs import Float32, Float64
 
 KNOWN_AFTER_S = 0.75
@@ -31,6 +32,8 @@ what strangers at rest show. RISES_S: above that too."""
 
 REST_S = 2.0
 """So long a face is watched whose rest is taken."""
+_ROUNDING_S = 1e-6
+"""What the sum of many steps may lack."""
 
 
 def unknown_reference() -> Float32:
@@ -119,6 +122,13 @@ class Rest(NamedTuple):
     """Where that was seen, as session.json tells it."""
 
 
+@dataclass(slots=True)
+class _Taking:
+    raws: list[Float32] = field(default_factory=list)
+    watched_s: float = 0.0
+    last: float = 0.0
+
+
 class StatedRest:
     """What faces read at rest because somebody said so, which no watching can know: a brow that is held up all the time
     and one that lies high look the same. Other threads may call ``take`` and ``give_up``. Ours; not of the paper.
@@ -127,31 +137,40 @@ class StatedRest:
     def __init__(self) -> None:
         self.of_everyone: Rest | None = None
         """For faces of which nothing else was said."""
-        self._taking: dict[int, list[tuple[float, Float32]]] = {}
+        self._taking: dict[int, _Taking] = {}
         self._taken: dict[int, Float32] = {}
+        self._lock = threading.Lock()  # what is given up must not come back from a frame that is under way
 
     def take(self, face_id: int) -> None:
-        """That face rests from its next frame on, for REST_S. Until then it is read as before."""
-        self._taking[face_id] = []
+        """That face rests from its next frame on, until it was watched for REST_S. Until then it is read as before."""
+        with self._lock:
+            self._taking[face_id] = _Taking()
 
     def give_up(self, face_id: int) -> None:
-        self._taking.pop(face_id, None)
-        self._taken.pop(face_id, None)
+        with self._lock:
+            self._taking.pop(face_id, None)
+            self._taken.pop(face_id, None)
 
     def __call__(self, face_id: int, timestamp: float, raw: Float32) -> Float32 | None:
         """(n_aus,) of that face with this frame, on the scale of ``raw``: the median of what it read while it rested,
-        so that a blink does not count. None: nobody said."""
-        if (seen := self._taking.get(face_id)) is not None:
-            seen.append((timestamp, raw))
-            if timestamp - seen[0][0] >= REST_S:
-                self._taken[face_id] = median_of([said for _, said in seen])
-                self._taking.pop(face_id, None)
-        return self._taken.get(face_id, self.of_everyone.raw if self.of_everyone is not None else None)
+        so that a blink does not count. None: nobody said. A pause, or while the face is out of sight, hardly counts."""
+        with self._lock:
+            if (seen := self._taking.get(face_id)) is not None:
+                if seen.raws:
+                    seen.watched_s += min(max(timestamp - seen.last, 0.0), LONGEST_STEP_S)
+                seen.raws.append(raw)
+                seen.last = timestamp
+                if seen.watched_s >= REST_S - _ROUNDING_S:
+                    self._taken[face_id] = median_of(seen.raws)
+                    del self._taking[face_id]
+            everyone = self.of_everyone
+            return self._taken.get(face_id, None if everyone is None else everyone.raw)
 
     def forget(self) -> None:
         """All but what was said of everyone."""
-        self._taking.clear()
-        self._taken.clear()
+        with self._lock:
+            self._taking.clear()
+            self._taken.clear()
 
 
 def median_of(raws: Sequence[Float32]) -> Float32:

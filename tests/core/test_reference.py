@@ -312,3 +312,13 @@ def test_a_stated_rest_is_the_median_of_two_seconds_of_that_face() -> None:
     stated.take(1)
     stated.forget()
     assert all(stated(face_id, 9.0, said[0]) is said[3] for face_id in (0, 1))
+
+
+def test_a_pause_is_no_part_of_a_rest_that_is_awaited() -> None:
+    stated, calm, smile = StatedRest(), np.zeros(1, np.float32), np.ones(1, np.float32)
+    stated.take(0)
+    assert stated(0, 0.0, smile) is None
+    assert stated(0, 60.0, calm) is None, "one frame before the pause and one after it are not two seconds"
+    told = [stated(0, 60 + 0.1 * k, calm) for k in range(1, 30)]
+    assert [rest is not None for rest in told].index(True) in (17, 18)
+    assert told[-1] == pytest.approx(0)
