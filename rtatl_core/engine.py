@@ -267,8 +267,10 @@ class Engine:
         self._smoother.forget()
 
     def follow_on(self, before: Engine) -> None:
-        """Takes that engine's place within a source: the faces it followed keep their ids, and none is used twice."""
+        """Takes that engine's place within a source: the faces it followed keep their ids, and none is used twice. From
+        where their readings count stays, too, unless the model is another."""
         self._observer.tracker = before._observer.tracker
+        self._stated.follow_on(before._stated, alike=self.model["sha256"] == before.model["sha256"])
 
     def close(self) -> None:
         self._observer.close()

@@ -151,6 +151,15 @@ class StatedRest:
             self._taking.pop(face_id, None)
             self._taken.pop(face_id, None)
 
+    def follow_on(self, before: StatedRest, *, alike: bool) -> None:
+        """Another engine goes on with the same faces: a rest that is awaited is taken from its frames. ``alike``: its
+        network is the same, so that what was taken holds."""
+        with before._lock:
+            awaited, taken = list(before._taking), dict(before._taken)
+        with self._lock:
+            self._taking = {face_id: _Taking() for face_id in awaited}
+            self._taken = taken if alike else {}
+
     def __call__(self, face_id: int, timestamp: float, raw: Float32) -> Float32 | None:
         """(n_aus,) of that face with this frame, on the scale of ``raw``: the median of what it read while it rested,
         so that a blink does not count. None: nobody said. A pause, or while the face is out of sight, hardly counts."""

@@ -232,9 +232,9 @@ class Analysis:
         return loaded
 
     def _take_over(self, engine: Engine, before: Engine | None) -> None:
-        if before is not None:
-            engine.follow_on(before)
         with self._lock:  # a wish made meanwhile must not be passed over, nor an older one come after it
+            if before is not None:
+                engine.follow_on(before)
             self._engine = engine
             for name, value in self._wishes.items():
                 setattr(engine, name, value)

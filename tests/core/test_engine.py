@@ -168,6 +168,9 @@ def test_readings_count_from_a_rest_that_was_taken(engine: Engine) -> None:
     assert faces[-1].result.intensity.max() < 0.1
     assert faces[-1].rest is not None
     assert faces[-1].rest[au12] == pytest.approx(before.prediction.intensity[au12], abs=0.3)
+    with Engine(device="cpu") as other:
+        other.follow_on(engine)
+        np.testing.assert_array_equal(other.process(at[40]).faces[0].rest, faces[-1].rest)
     engine.give_up_rest(before.observation.face_id)
     assert engine.process(at[40]).faces[0].prediction.intensity[au12] > 2
     engine.take_rest(before.observation.face_id)

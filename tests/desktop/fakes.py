@@ -141,6 +141,7 @@ class FakeEngine:
 
     def follow_on(self, before: FakeEngine) -> None:
         self.followed_on = before
+        self._stated.follow_on(before._stated, alike=self.model["sha256"] == before.model["sha256"])
 
     def close(self) -> None:
         self.closed = True

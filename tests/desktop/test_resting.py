@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from rtatl_core import reference
 from rtatl_core.handoffs import AnalysedFace
 from rtatl_core.sessions.rest import subtracted
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
-from tests.desktop.fakes import AUS, picture
+from tests.desktop.fakes import AUS, FakeEngine, picture
 from tests.desktop.hands import LEFT, live, press
 from tests.tables import csv_rows
 
@@ -128,3 +129,36 @@ def test_another_source_or_beginning_is_another_person(make_desk: MakeDesk, play
     wait_until(lambda: desk.window.rest.chip.label == "Set rest")
     QTest.qWait(700)
     assert shown(desk).rest is None
+
+
+def test_a_rest_outlives_another_engine_with_the_same_model(make_desk: MakeDesk) -> None:
+    """For another device, say, or number of faces."""
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_N)
+    wait_until(lambda: desk.window.rest.chip.label == "From rest")
+    taken, other = shown(desk).rest, FakeEngine(max_faces=2)
+    desk.pipeline.set_engine(lambda: other)  # type: ignore[arg-type,return-value]
+    wait_until(lambda: other.thread is not None)
+    begun = desk.window._last_number + 2  # one frame of the engine before may still be shown
+    wait_until(lambda: desk.window._last_number > begun)
+    np.testing.assert_array_equal(shown(desk).rest, taken)
+    desk.pipeline.set_engine(lambda: FakeEngine(flow=False))  # type: ignore[arg-type,return-value]
+    wait_until(lambda: desk.window.rest.chip.label == "Set rest")
+
+
+@pytest.mark.parametrize("flow", [True, False])
+def test_a_rest_that_is_awaited_is_taken_from_the_frames_of_another_engine(make_desk: MakeDesk, flow: bool) -> None:
+    desk = live(make_desk())
+    loading, goes_on = threading.Event(), threading.Event()
+
+    def load() -> FakeEngine:
+        loading.set()
+        goes_on.wait(5)
+        return FakeEngine(flow=flow)
+
+    desk.pipeline.set_engine(load)  # type: ignore[arg-type]
+    loading.wait(5)
+    press(desk, Qt.Key.Key_N)
+    goes_on.set()
+    wait_until(lambda: desk.window.rest.chip.label == "From rest")
+    assert shown(desk).rest is not None
