@@ -143,11 +143,14 @@ class _Own(threading.local):
     """The engine of one worker, kept from input to input. An engine belongs to one thread."""
 
     engine: Engine | None = None
-    settings: Settings | None = None
+    made_for: tuple[Settings, str, str | None] | None = None
 
-    def get(self, settings: Settings, threads: int | None, one: Input, fps: float | None) -> Engine:
-        """``one``: what is analysed next, with ``fps``."""
-        if self.engine is None or self.settings != settings:
+    def get(
+        self, settings: Settings, threads: int | None, model: str, identity: str | None, one: Input, fps: float | None
+    ) -> Engine:
+        """``model``, ``identity``: of model and rest, whose files may be others under the same names since a worker of
+        a cluster was here last. ``one``: what is analysed next, with ``fps``."""
+        if self.engine is None or self.made_for != (settings, model, identity):
             self.close()
             self.engine = Engine(
                 settings.model,
@@ -158,7 +161,7 @@ class _Own(threading.local):
                 tracking=settings.tracking,
                 threads=threads,
             )
-            self.settings = settings
+            self.made_for = settings, model, identity
         rest = settings.rest
         if rest is not None and (rest.between is not None or self.engine.everyones_rest is None):
             self.engine.everyones_rest = rest.measure(self.engine, one, fps)
@@ -167,7 +170,7 @@ class _Own(threading.local):
     def close(self) -> None:
         if self.engine is not None:
             self.engine.close()
-        self.engine = self.settings = None
+        self.engine = self.made_for = None
 
 
 _own = _Own()
@@ -215,7 +218,7 @@ def _analyse_one(
         rest = identity_of(settings.rest.to_json() if settings.rest else None)
         if before := done.get(_identity(content, model, settings, rest, fps if one.photos else None)):
             return _as_before(one, before)
-        engine = _own.get(settings, threads, one, fps)
+        engine = _own.get(settings, threads, model, rest, one, fps)
         source, count = {"sha256": content}, _Count()
         if one.photos:
             analysed = analyse_photos(one.photos, out, engine, fps=fps, name=name, source=source, on_frame=count)

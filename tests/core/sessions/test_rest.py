@@ -11,8 +11,8 @@ import pytest
 
 from rtatl_core.cli import main
 from rtatl_core.errors import InputError
-from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
-from rtatl_core.sessions.inputs import find_inputs
+from rtatl_core.sessions.batch import Outcome, Settings, _analyse_one, _own, analyse_all
+from rtatl_core.sessions.inputs import Input, find_inputs
 from rtatl_core.sessions.rest import RestWhere, far_from_rest, subtracted
 from rtatl_core.video import VideoReader
 from tests.clips import cut_from_demo
@@ -80,6 +80,24 @@ def test_a_session_is_skipped_only_if_it_counts_from_the_same_rest(video: Path, 
     copy = tmp_path / "copy.png"
     copy.write_bytes(neutral.read_bytes())
     assert analyse(video, out, str(copy)).skipped, "the same picture"
+
+
+def test_a_worker_that_stays_sees_that_the_photo_of_the_rest_is_another(video: Path, tmp_path: Path) -> None:
+    """As those of a cluster do."""
+    neutral, told_of = tmp_path / "neutral.png", []
+    with VideoReader(video) as reader:
+        pictures = [packet.image for packet in reader]
+    try:
+        for picture in (pictures[REST.start], pictures[SMILE.start]):
+            cv2.imwrite(str(neutral), picture)
+            settings = Settings(device="cpu", rest=RestWhere(file=neutral))
+            outcome = _analyse_one((Input(video), "anna"), tmp_path / "out", settings, None, None, "model", {})
+            told_of.append(told(outcome)["rest"])
+    finally:
+        _own.close()
+    first, second = told_of
+    assert second["sha256"] == Input(neutral).content_hash() != first["sha256"]  # type: ignore[index]
+    assert second["subtracted"]["AU12"] > 2 > first["subtracted"]["AU12"]  # type: ignore[index]
 
 
 def test_photos_count_from_a_photo(video: Path, tmp_path: Path) -> None:
