@@ -97,4 +97,4 @@ def identity_of(said: Mapping[str, Any] | None) -> str | None:
     """said: ``RestWhere.to_json``, of a session perhaps -> what decides the numbers."""
     if said is None:
         return None
-    return str(said["sha256"]) if "sha256" in said else "{:g}-{:g}".format(*said["between_s"])
+    return str(said["sha256"]) if "sha256" in said else "-".join(str(float(moment)) for moment in said["between_s"])

@@ -13,7 +13,7 @@ from rtatl_core.cli import main
 from rtatl_core.errors import InputError
 from rtatl_core.sessions.batch import Outcome, Settings, _analyse_one, _own, analyse_all
 from rtatl_core.sessions.inputs import Input, find_inputs
-from rtatl_core.sessions.rest import RestWhere, far_from_rest, subtracted
+from rtatl_core.sessions.rest import RestWhere, far_from_rest, identity_of, subtracted
 from rtatl_core.video import VideoReader
 from tests.clips import cut_from_demo
 from tests.tables import csv_rows
@@ -139,6 +139,12 @@ def test_what_shows_no_face_at_rest_is_named(video: Path, tmp_path: Path, capsys
     assert main(["analyze", str(photo), "--out", str(tmp_path), "--rest", "0-1"]) == 2
     assert "photos have none; name a photo of the person at rest" in capsys.readouterr().err
     assert not list(tmp_path.glob("*/session.json"))
+
+
+def test_seconds_late_in_a_long_video_are_told_apart() -> None:
+    near, far = (identity_of(RestWhere.parse(f"{late}-12400").to_json()) for late in ("12345.61", "12345.64"))
+    assert near != far
+    assert identity_of(json.loads(json.dumps(RestWhere.parse("0-3").to_json()))) == identity_of({"between_s": [0, 3]})
 
 
 def test_what_is_subtracted_is_told_in_words() -> None:
