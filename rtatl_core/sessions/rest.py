@@ -63,8 +63,9 @@ class RestWhere:
         file = self.file
         one = analysed if file is None else Input(file, (file,) if is_photo(file) else ())
         first, last = self.between or (-math.inf, math.inf)
-        with PhotoReader(one.photos, fps) if one.photos else VideoReader(one.path) as reader:
-            packets = _held(next(iter(reader))) if engine.tracking and not fps and one.photos else reader
+        is_alone = file is not None and bool(one.photos)  # no frame, whatever counts from it
+        with PhotoReader(one.photos, None if is_alone else fps) if one.photos else VideoReader(one.path) as reader:
+            packets = _held(next(iter(reader))) if engine.tracking and is_alone else reader
             before = dropwhile(lambda packet: packet.timestamp < first - MEMORY_S, packets)
             raw = engine.rest_in(takewhile(lambda packet: not packet.timestamp > last, before), first)
         if raw is None:

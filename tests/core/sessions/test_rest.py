@@ -116,6 +116,22 @@ def test_photos_count_from_a_photo(video: Path, tmp_path: Path) -> None:
     assert max(float(readings(itself, name)[0]) for name in aus) < 0.1
 
 
+def test_pictures_that_are_frames_count_from_a_photo_as_a_video_does(video: Path, tmp_path: Path) -> None:
+    """They are compared with those before them, and so is the face of the photo."""
+    with VideoReader(video) as reader:
+        pictures = [packet.image for packet in reader]
+    (tmp_path / "frames").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), pictures[number])
+    neutral = tmp_path / "smile.png"
+    cv2.imwrite(str(neutral), pictures[SMILE.start])
+    of_video, of_frames = (
+        told(analyse(path, tmp_path / "out", str(neutral), **options))["rest"]
+        for path, options in ((video, {}), (tmp_path / "frames", {"fps": 25.0}))
+    )
+    assert of_frames == of_video
+
+
 @pytest.mark.parametrize(
     ("rest", "options", "sentence"),
     [
