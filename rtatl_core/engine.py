@@ -3,6 +3,7 @@ same numbers."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtatl_core.errors import InputError
+from rtatl_core.errors import InputError, PredictionError
 from rtatl_core.face.align import align_face, to_image
 from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import WINDOW
@@ -107,13 +108,15 @@ class Engine:
 
     def rest_in(self, packets: Iterable[FramePacket], since_s: float = -math.inf) -> Float32 | None:
         """(n_aus,) median raw output for the largest face of each, who rests from ``since_s`` on; what comes before is
-        what it is compared with. None if no face is seen. Forgets what came before, as ``reset`` does, and itself."""
+        what it is compared with. None if no face is seen. A frame for which the network gives no numbers is left out.
+        Forgets what came before, as ``reset`` does, and itself."""
         self.reset()
         raws: list[Float32] = []
         for packet in packets:
             if (seen := self.observe(packet)).observations:
-                _, raw = self._run(seen, _StageClock())
-                raws += [] if packet.timestamp < since_s else [raw.outputs.intensity[0]]
+                with contextlib.suppress(PredictionError):
+                    _, raw = self._run(seen, _StageClock())
+                    raws += [] if packet.timestamp < since_s else [raw.outputs.intensity[0]]
         self.reset()
         return median_of(raws) if raws else None
 

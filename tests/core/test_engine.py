@@ -13,7 +13,7 @@ import torch
 from rtatl_core.assets import asset
 from rtatl_core.calibration import Calibration
 from rtatl_core.engine import Engine
-from rtatl_core.errors import InputError, SourceError
+from rtatl_core.errors import InputError, PredictionError, SourceError
 from rtatl_core.evaluation.metrics import pcc
 from rtatl_core.handoffs import CHIP_SIDE, FramePacket, UInt8
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -176,6 +176,23 @@ def test_readings_count_from_a_rest_that_was_taken(engine: Engine) -> None:
     engine.take_rest(before.observation.face_id)
     engine.reset()
     assert all(engine.process(packet).faces[0].rest is None for packet in at[41:]), "another source, another person"
+
+
+def test_a_frame_without_numbers_is_no_part_of_a_rest(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with VideoReader(asset("demo.mp4")) as reader:
+        smile = next(packet.image for packet in reader if packet.number == SMILING)
+    at = [FramePacket(smile, k + 1, 0.1 * k, 0.1 * k) for k in range(6)]
+    run, turn = engine._predictor.run, iter(range(100))
+
+    def sometimes(*args: object, **options: object) -> object:
+        if next(turn) % 3 == 1:
+            raise PredictionError("no number (NaN)")
+        return run(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine._predictor, "run", sometimes)
+    rest = engine.rest_in(at)
+    assert rest is not None
+    assert engine.subtracted(rest)[engine.aus.index(12)] > 2
 
 
 @pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])
