@@ -6,6 +6,7 @@ Enters: the face that is shown, frame by frame; leaves: calls of the pipeline, a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.ui.controls import Chip
@@ -40,6 +41,8 @@ class RestControl:
         elif face.rest is not None or face.observation.face_id == self._taking:
             self._taking = None
             self._pipeline.give_up_rest(face.observation.face_id)
+            if state is not State.LIVE:  # no next frame tells of it
+                self._face = replace(face, rest=None)
             self._say(f"Face {face.observation.face_id} is read like others again")
         elif state is not State.LIVE:
             self._say("Rest is taken from two seconds of picture; go on first.")

@@ -88,6 +88,21 @@ def test_it_can_be_called_off(make_desk: MakeDesk) -> None:
     assert shown(desk).rest is None
 
 
+def test_it_can_be_given_up_in_a_pause(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_N)
+    wait_until(lambda: desk.window.rest.chip.label == "From rest")
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.window._state is State.PAUSED)
+    QTest.qWait(100)
+    press(desk, Qt.Key.Key_N)
+    assert desk.window.rest.chip.label == "Set rest"
+    press(desk, Qt.Key.Key_N)
+    assert "go on first" in desk.window.line.text
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: shown(desk).rest is None)
+
+
 def test_it_needs_a_face_and_time(make_desk: MakeDesk, tmp_path: Path) -> None:
     desk = live(make_desk(engine={"blind": lambda packet: packet.number > 20}))
     press(desk, Qt.Key.Key_Space)
