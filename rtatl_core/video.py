@@ -108,7 +108,8 @@ class VideoReader:
         """Width and height in square pixels, upright."""
         begins_s = self._begins_at(self._first.timestamp)
         of_pictures = _length_is_its_own(self.path) or mp4.lists_pictures(self.path)
-        self._late_s = 0.0 if of_pictures else max(0.0, begins_s or 0.0)
+        is_within = 0 < (begins_s or 0.0) < (self.duration_s or 0.0)
+        self._late_s = begins_s if begins_s and is_within and not of_pictures else 0.0
         """How much of the announced length lies before frame 1."""
         known = begins_s == 0 or (-1 < (begins_s or -1) <= _MOST_START_S and _counts_from_zero(self.path))
         self.start_s = max(0.0, begins_s or 0.0) if known else None

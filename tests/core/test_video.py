@@ -220,6 +220,23 @@ def test_a_piece_of_a_longer_recording_lacks_nothing_before_its_first_picture(
     assert (reader.truncated, reader.warning) == (False, None)
 
 
+def test_a_file_that_counts_from_a_clock_of_its_own_can_be_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As FLV that was recorded from a stream: its length is that of what it holds."""
+
+    class Stream(_Timeless):
+        def get(self, key: int) -> float:
+            return 100.0 if key == cv2.CAP_PROP_FRAME_COUNT else super().get(key)
+
+    (tmp_path / "stream.flv").write_bytes(b"FLV\x01")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Stream([1_800_000 + 20.0 * n for n in range(50)]))
+    monkeypatch.setattr("rtatl_core.video._MOST_TRIES", 100)
+    with VideoReader(tmp_path / "stream.flv") as reader:
+        assert len(list(reader)) == 50
+    assert reader.truncated
+
+
 def test_a_file_that_was_cut_off_gives_its_frames_and_a_warning(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "cut.avi", frames=60, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
