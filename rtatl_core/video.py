@@ -172,7 +172,10 @@ class VideoReader:
     def _decode(self) -> FramePacket | None:
         failed = 0
         while True:
-            found, image = self._capture.read()
+            try:
+                found, image = self._capture.read()
+            except cv2.error:  # OpenCV cannot hold what damage makes of a picture's size
+                found = False
             if not found:
                 failed += 1
                 if failed >= min(max((self.frame_count or 0) - self._number, _TRIES), _MOST_TRIES):

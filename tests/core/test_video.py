@@ -407,6 +407,22 @@ def test_how_late_a_frame_is_missed_does_not_matter(tmp_path: Path, monkeypatch:
     assert time.process_time() - begun < 10, "each packet is looked at once; all of them again for each took 20 s"
 
 
+def test_a_picture_that_opencv_cannot_hold_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(_Timeless):
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            found = super().read()
+            if self._read == 3:
+                raise cv2.error("Assertion failed: _step >= minstep")
+            return found
+
+    (tmp_path / "clip.ts").write_bytes(b"x")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Refusing([20.0 * n for n in range(5)]))
+    with VideoReader(tmp_path / "clip.ts") as reader:
+        packets = list(reader)
+    assert [packet.number for packet in packets] == [1, 2, 4, 5]
+    assert packets[2].lost == ((3, pytest.approx(0.04)),)
+
+
 def _missing(path: Path) -> Path:
     return path
 
