@@ -135,6 +135,8 @@ class Chip(Button):
 
     def refuse(self, reason: str | None) -> None:
         """Disables it with the reason as its tip; None enables it again. Its state is kept."""
+        if (self.isEnabled(), self.toolTip()) == (reason is None, reason or self._tip):
+            return  # a new icon each time would fill Qt's cache of pictures
         self.setEnabled(reason is None)
         self.setToolTip(reason or self._tip)
         self.setAccessibleDescription(reason or "")

@@ -177,3 +177,12 @@ def test_a_rest_that_is_awaited_is_taken_from_the_frames_of_another_engine(make_
     goes_on.set()
     wait_until(lambda: desk.window.rest.chip.label == "From rest")
     assert shown(desk).rest is not None
+
+
+def test_an_icon_is_drawn_anew_only_when_something_changes(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    chips = [desk.window.rest.chip, *desk.window.stage.chips.values()]
+    QTest.qWait(300)
+    drawn = [chip.icon().cacheKey() for chip in chips]
+    QTest.qWait(500)
+    assert [chip.icon().cacheKey() for chip in chips] == drawn, "each stays in Qt's cache of pictures for a while"
