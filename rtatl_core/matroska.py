@@ -65,7 +65,9 @@ def first_picture_s(path: Path) -> float | None:
     Source: RFC 9559, sections 5.1 and 10.
     """
     inside = (_SEGMENT, _INFO, _TRACKS, _TRACK, _CLUSTER, _GROUP)
-    scale, number, pictures, cluster = 1_000_000, 0, None, 0
+    last = {_SCALE: 1_000_000, _NUMBER: 0, _TYPE: 0, _TIME: 0}
+    """What each of these elements said last."""
+    pictures = None
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(0)
@@ -81,14 +83,13 @@ def first_picture_s(path: Path) -> float | None:
                 return None
             begins = file.tell()
             if kind in _BLOCKS and pictures == _number(file, most=8, marked=False):
-                return (cluster + int.from_bytes(file.read(2), "big", signed=True)) * scale / 1e9
-            is_number = kind in (_SCALE, _NUMBER, _TYPE, _TIME) and length <= 8
-            value = int.from_bytes(file.read(length), "big") if is_number else 0
-            scale, number, cluster = (
-                value if kind == it else was for it, was in ((_SCALE, scale), (_NUMBER, number), (_TIME, cluster))
-            )
-            if kind == _TYPE and value == _PICTURES and pictures is None:
-                pictures = number
+                later = int.from_bytes(file.read(2), "big", signed=True)
+                return (last[_TIME] + later) * last[_SCALE] / 1e9
+            if kind in last:
+                file.seek(begins)
+                last[kind] = int.from_bytes(file.read(min(length, 8)), "big")
+            if kind == _TYPE and last[_TYPE] == _PICTURES and pictures is None:
+                pictures = last[_NUMBER]
             file.seek(begins)
             _pass_over(file, length, end)
 
