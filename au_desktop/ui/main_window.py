@@ -257,6 +257,7 @@ class MainWindow(QMainWindow):
 
     def _set_personal(self, on: bool) -> None:
         self._bridge.pipeline.set_personal(on)
+        self.rest.doubt()
         self._change(personal=on)
 
     def _set_mirror(self, on: bool) -> None:

@@ -62,6 +62,11 @@ class RestControl:
             self._say(f"{text}, which read {doubt}: was it rest?" if doubt else text)
         self._show()
 
+    def doubt(self) -> None:
+        """Faces are compared with their own from now on, or no longer: a rest that was taken before no longer fits."""
+        if self._face is not None and self._face.rest is not None:
+            self._say(f"Set the rest of face {self._face.observation.face_id} anew: it was measured the other way")
+
     def forget(self) -> None:
         """Another source."""
         self._face = self._taking = None

@@ -79,6 +79,16 @@ def test_a_recording_says_from_its_first_frame_on_which_faces_count_from_their_r
     assert event["frame"] == "1"
 
 
+def test_a_rest_that_was_measured_by_another_comparison_is_to_be_set_anew(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    desk.window._set_personal(False)
+    assert "anew" not in desk.window.line.text
+    press(desk, Qt.Key.Key_N)
+    wait_until(lambda: desk.window.rest.chip.label == "From rest")
+    desk.window._set_personal(True)
+    assert "Set the rest of face 0 anew" in desk.window.line.text
+
+
 def test_it_can_be_called_off(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     press(desk, Qt.Key.Key_N)
