@@ -43,12 +43,9 @@ def breaks_off(path: Path) -> bool:
     """True of a file that ends within one of its parts; False of other formats. For those that tell no length, as
     browsers record them: it is read from block to block. Raises OSError."""
     with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        head = _head(file)
-        if head is None or head[0] != _EBML:
+        end = _size_past_header(file)
+        if end is None:
             return False
-        _pass_over(file, head[1], end)
         while file.tell() < end:
             kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
             if kind in (_SEGMENT, _CLUSTER) and file.tell() < end:
@@ -69,12 +66,9 @@ def first_picture_s(path: Path) -> float | None:
     """What each of these elements said last."""
     pictures = None
     with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        head = _head(file)
-        if head is None or head[0] != _EBML:
+        end = _size_past_header(file)
+        if end is None:
             return None
-        _pass_over(file, head[1], end)
         while True:
             kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
             if kind in inside:
@@ -92,6 +86,17 @@ def first_picture_s(path: Path) -> float | None:
                 pictures = last[_NUMBER]
             file.seek(begins)
             _pass_over(file, length, end)
+
+
+def _size_past_header(file: BinaryIO) -> int | None:
+    """Bytes of the file, which then stands behind its EBML header; None of other formats."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = _head(file)
+    if head is None or head[0] != _EBML:
+        return None
+    _pass_over(file, head[1], end)
+    return end
 
 
 def _pass_over(file: BinaryIO, length: int, end: int) -> None:

@@ -106,11 +106,7 @@ class VideoReader:
             raise SourceError(f"{self.path} holds no picture that can be decoded; copy or record it again.")
         self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
         """Width and height in square pixels, upright."""
-        begins_s = self._begins_at(self._first.timestamp)
-        of_pictures = _length_is_its_own(self.path) or mp4.lists_pictures(self.path)
-        is_within = 0 < (begins_s or 0.0) < (self.duration_s or 0.0)
-        self._late_s = begins_s if begins_s and is_within and not of_pictures else 0.0
-        """How much of the announced length lies before frame 1."""
+        self._begins_s = begins_s = self._begins_at(self._first.timestamp)
         known = begins_s == 0 or (-1 < (begins_s or -1) <= _MOST_START_S and _counts_from_zero(self.path))
         self.start_s = max(0.0, begins_s or 0.0) if known else None
         """Seconds of the file at which frame 1 is shown, to the nearest frame: mostly 0, more where the sound begins
@@ -133,11 +129,13 @@ class VideoReader:
         """What ``warning`` says; sets ``truncated``."""
         name, pictures_s = self.path.name, f"{self._last_s:.1f} s"
         rest = "so it was cut off; all frames up to there are analysed, copy the file again for the rest."
-        # what a late first picture leaves out counts in the length where that is the file's, as in Matroska
-        end_s = self._last_s + 1 / (self.fps or 25) + self._late_s
-        early = self.duration_s is not None and end_s < self.duration_s - _CUT_OFF_S
-        if early := early and self._number < (self.frame_count or 0):
+        lacks_s = (self.duration_s or 0.0) - (self._last_s + 1 / (self.fps or 25))
+        early = lacks_s > _CUT_OFF_S and self._number < (self.frame_count or 0)
+        if early:
             _check_file(self.path)  # is it the file that ends, or was its disk unplugged?
+        own_length = early and _length_is_its_own(self.path)
+        if early and not own_length:
+            early = lacks_s - self._late_s() > _CUT_OFF_S
         with contextlib.suppress(OSError):  # gone since its end was reached
             no_length = self.duration_s is None
             self.truncated = mp4.breaks_off(self.path) or (no_length and matroska.breaks_off(self.path))
@@ -145,15 +143,22 @@ class VideoReader:
             return f"{name} breaks off after {pictures_s}, {rest}"
         if not early:
             return None
-        self.truncated = not (_length_is_its_own(self.path) or matroska.is_whole(self.path))
+        self.truncated = not (own_length or matroska.is_whole(self.path))
         if self.truncated:
             return f"{name} ends after {pictures_s} of {self.duration_s:.1f} s, {rest}"
         has = f"{name} has pictures for {pictures_s} of {self.duration_s:.1f} s"
-        if _length_is_its_own(self.path):
+        if own_length:
             sound = "so its sound probably begins before or ends after them"
             return f"{has}, {sound}; play both ends to see whether pictures are missing."
         # damaged pictures at its end would look the same
         return f"{has} and is whole, so its sound is probably longer; play its end to see whether pictures are missing."
+
+    def _late_s(self) -> float:
+        """How much of the announced length lies before frame 1, where that is the file's, as in Matroska, and not that
+        of its pictures."""
+        begins_s = self._begins_s or 0.0
+        is_within = 0 < begins_s < (self.duration_s or 0.0)
+        return begins_s if is_within and not mp4.lists_pictures(self.path) else 0.0
 
     def __iter__(self) -> Iterator[FramePacket]:
         while (packet := self.read()) is not None:

@@ -113,6 +113,7 @@ def analyse_all(
         fps=fps,
         threads=None if alone else 1,
         model=model,
+        rest=identity_of(settings.rest.to_json() if settings.rest else None),
         done=_done_before(out),
     )
     tasks = list(zip(inputs, session_names(inputs), strict=True))
@@ -207,6 +208,7 @@ def _analyse_one(
     fps: float | None,
     threads: int | None,
     model: str,
+    rest: str | None,
     done: Done,
 ) -> Outcome:
     """``task``: an input, and what to call its session."""
@@ -215,7 +217,6 @@ def _analyse_one(
         settings = settings.of_photos
     try:
         content = one.content_hash()
-        rest = identity_of(settings.rest.to_json() if settings.rest else None)
         if before := done.get(_identity(content, model, settings, rest, fps if one.photos else None)):
             return _as_before(one, before)
         engine = _own.get(settings, threads, model, rest, one, fps)

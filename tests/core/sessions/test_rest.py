@@ -90,8 +90,9 @@ def test_a_worker_that_stays_sees_that_the_photo_of_the_rest_is_another(video: P
     try:
         for picture in (pictures[REST.start], pictures[SMILE.start]):
             cv2.imwrite(str(neutral), picture)
-            settings = Settings(device="cpu", rest=RestWhere(file=neutral))
-            outcome = _analyse_one((Input(video), "anna"), tmp_path / "out", settings, None, None, "model", {})
+            where = RestWhere(file=neutral)
+            settings, rest = Settings(device="cpu", rest=where), identity_of(where.to_json())
+            outcome = _analyse_one((Input(video), "anna"), tmp_path / "out", settings, None, None, "model", rest, {})
             told_of.append(told(outcome)["rest"])
     finally:
         _own.close()
