@@ -102,8 +102,19 @@ def augment(
 
 
 def mirror_geometry(geometry: Float32) -> Float32:
-    """(468, 3) of a face -> of its mirror image."""
-    return geometry[_mirror()] * np.array([-1, 1, 1], np.float32)
+    """(..., 468, 3) of faces -> of their mirror images."""
+    return geometry[..., _mirror(), :] * np.array([-1, 1, 1], np.float32)
+
+
+def mirror_landmarks(landmarks: Float32) -> Float32:
+    """(..., >= 468, 2) fractions of chips -> (..., 468, 2) of the chips of the mirror images."""
+    return landmarks[..., _mirror(), :] * np.array([-1, 1], np.float32) + np.array([1, 0], np.float32)
+
+
+def mirror_canvas(canvas: UInt8) -> UInt8:
+    """(C, C, 3) as ``align_face`` would cut it from the mirror image: faces are laid about the pixel right of the
+    middle (``ChipLayout.places``)."""
+    return np.roll(canvas[:, ::-1], 1, axis=1)
 
 
 _NOISE_SPREAD = 32.0

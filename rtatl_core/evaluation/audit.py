@@ -10,8 +10,11 @@ pictures for the flicker test. Leaves: numbers, as JSON and as tables.
 - apex: the highest that each such expression reads within a clip, smoothed as live.
 - ratings: whether photos and frames read 1 (FACS A) or more where raters saw the AU, and do not where they saw none.
 - pose: PCC of each AU with yaw and pitch over faces at rest, each clip about its own mean, so that it is the head's
-  turning that counts and not who is seen from where; an AU must not follow the head.
+  turning that counts and not who is seen from where; an AU must not follow the head. Frames of few clips follow by
+  chance, too: how much is found by moving each clip's readings in time.
 - flicker: a picture repeated with a camera's noise, through the whole engine with its smoothing.
+- lean: left - right of a picture and of its mirror image, through the whole engine: what both have in common is no
+  property of the face.
 - groups: agreement over photos, readings at rest, and what raters saw, by skin tone, head turn, and the columns of the
   table (``rtatl_core/datasets/groups.py``).
 """
@@ -39,7 +42,8 @@ from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.bootstrap import mean_known
 from rtatl_core.evaluation.metrics import pcc, rounded
-from rtatl_core.evaluation.rated import FEW, STILL, TURNS, against_ratings, against_ratings_by_group
+from rtatl_core.evaluation.pose import Calm, pose_within_clips
+from rtatl_core.evaluation.rated import FEW, against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import in_time, read_store
 from rtatl_core.facs import au_label
 from rtatl_core.files import replace_file
@@ -122,6 +126,7 @@ def audit(
         result["groups"] = by_group(still, loaded.aus, table)
     if pictures:
         result["flicker"] = flicker(model, pictures)
+        result["lean"] = lean(model, pictures)
     return result
 
 
@@ -222,26 +227,8 @@ def _ratings(reads: Sequence[Read]) -> Float32:
 
 
 def pose_leakage(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
-    """AU -> PCC with yaw, |yaw| and pitch over faces at rest, each clip and all stills about their own mean."""
-    result = {}
-    calm = [_calm(one, aus) for one in reads]
-    for j, au in enumerate(aus):
-        table = np.concatenate([_about_clips(one, rows[:, j], j) for one, rows in zip(reads, calm, strict=True)])
-        if len(table) >= FEW and table[:, 0].std() >= STILL:
-            result[au_label(au)] = {
-                name: rounded(pcc(table[:, 0], turn), 2) for name, turn in zip(TURNS, table.T[1:], strict=True)
-            }
-    return result
-
-
-def _about_clips(one: Read, rows: NDArray[np.bool_], column: int) -> Float32:
-    """(n, 4) value, yaw, |yaw|, pitch of the rows, less their mean in the same clip."""
-    store = one.store
-    table: Float32 = np.stack([one.values[:, column], store.yaw, np.abs(store.yaw), store.pitch], axis=1)[rows]
-    for clip in np.unique(store.clips[rows]):
-        mine = store.clips[rows] == clip
-        table[mine] -= table[mine].mean(axis=0)
-    return table
+    """See ``pose_within_clips``."""
+    return pose_within_clips([Calm(one.store, one.values, _calm(one, aus)) for one in reads], aus)
 
 
 def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: GroupTable) -> dict[str, dict[str, dict[str, Any]]]:
@@ -311,6 +298,40 @@ def flicker(model: str | Path | None, pictures: Sequence[UInt8]) -> dict[str, An
         "mean_step": rounded(step.mean(), 4),
         "noise_floor": {au_label(au): rounded(2 * value, 4) for au, value in zip(engine.aus, spread, strict=True)},
     }
+
+
+def lean(model: str | Path | None, pictures: Sequence[UInt8]) -> dict[str, Any]:
+    """AU -> half the sum of left - right of a picture and of its mirror image, 0 where it is the face that is crooked;
+    more: the subject's left reads more than its right does. over_all: the mean over all pictures; where_shown: over
+    those that read 1 or more both ways, if they are ``FEW``, and shown: how many they are."""
+    leans, reads = [], []
+    with Engine(model, device="cpu", tracking=False) as engine:
+        for image in pictures:
+            both = [_photo(engine, one) for one in (image, np.ascontiguousarray(image[:, ::-1]))]
+            sides = [face.sides for face in both if face is not None and face.sides is not None]
+            if len(sides) == len(both):
+                leans.append(np.mean([one[:, 0] - one[:, 1] for one in sides], axis=0))
+                reads.append(np.min([one.mean(axis=1) for one in sides], axis=0))
+        aus = engine.aus
+    if not leans:
+        return {}
+    lean, read = np.stack(leans), np.stack(reads)
+    result = {}
+    for j, au in enumerate(aus):
+        shown = read[:, j] >= 1
+        where_shown = rounded(lean[shown, j].mean(), 3) if shown.sum() >= FEW else None
+        result[au_label(au)] = {
+            "over_all": rounded(lean[:, j].mean(), 3),
+            "where_shown": where_shown,
+            "shown": int(shown.sum()),
+        }
+    return result
+
+
+def _photo(engine: Engine, image: UInt8) -> AUPrediction | None:
+    """Of the largest face."""
+    faces = engine.process(FramePacket(image, 1, 0.0, 0.0, still=True)).faces
+    return faces[0].prediction if faces else None
 
 
 def write(result: dict[str, Any], out: Path) -> Path:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rtatl_core.datasets.groups import YAW_BINS
-from rtatl_core.evaluation.rated import FEW, TURNS, largest
+from rtatl_core.evaluation.pose import TURNS, largest
+from rtatl_core.evaluation.rated import FEW
 from rtatl_core.facs import au_label
 from rtatl_core.markdown import table
 
@@ -27,7 +28,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         "median, and share of resting faces, less those on which raters saw the AU, that read .5 / 1 or more. Clear: "
         "quartiles where the blendshape shows the AU clearly. Apex: quartiles of the highest smoothed reading of each "
         "such stretch of a clip (their number). Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces "
-        "within clips.",
+        "within clips (by chance: if each clip's readings are moved in time). Lean: left - right that a picture and "
+        "its mirror image have in common, over all pictures / those that show the AU (their number).",
         summary(result),
     ]
     if "against_ratings" in result:
@@ -51,11 +53,26 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
                 f"{rest['median']:.2f}, {rest['from_half']:.0%} / {rest['from_one']:.0%}" if rest else "",
                 " ".join(f"{value:.1f}" for value in shown["quartiles"]) + f" ({shown['faces']})" if shown else "",
                 " ".join(f"{value:.1f}" for value in most["quartiles"]) + f" ({most['events']})" if most else "",
-                f"{largest(pose):.2f}" if pose else "",
+                _pose(pose),
                 f"{floor:.3f}" if floor is not None else "",
+                _leaning(result.get("lean", {}).get(label)),
             ]
         )
-    return table(["AU", "agreement", "at rest", "clear", "apex", "pose", "noise floor"], rows)
+    return table(["AU", "agreement", "at rest", "clear", "apex", "pose (by chance)", "noise floor", "lean"], rows)
+
+
+def _pose(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    chance = found.get("by_chance")  # cards from before lack it
+    return f"{largest(found):.2f}" + (f" ({chance:.2f})" if chance is not None else "")
+
+
+def _leaning(lean: Mapping[str, Any] | None) -> str:
+    if lean is None:
+        return ""
+    shown = lean["where_shown"]
+    return f"{lean['over_all']:+.2f}" + (f" / {shown:+.2f} ({lean['shown']})" if shown is not None else "")
 
 
 def against_ratings(found: Mapping[str, Any]) -> str:
@@ -99,11 +116,16 @@ def summary(result: Mapping[str, Any]) -> str:
             f"Flicker on {flicker['pictures']} still faces with camera noise: spread {flicker['mean_spread']:.3f}, "
             f"change from frame to frame {flicker['mean_step']:.4f}."
         )
+    if lean := result.get("lean"):
+        sizes = [abs(entry["over_all"]) for entry in lean.values()]
+        shown = [abs(entry["where_shown"]) for entry in lean.values() if entry["where_shown"] is not None]
+        where = f", {np.mean(shown):.2f} where an AU is shown" if shown else ""
+        lines.append(f"Lean to one side: {np.mean(sizes):.3f} in the mean over AUs{where}.")
     return " ".join(lines)
 
 
 def pose(found: Mapping[str, Any]) -> str:
-    """Table and sentence of ``rated.pose_where_absent``."""
+    """Table and sentence of ``pose.pose_where_absent``."""
     turns = [name for _, name in YAW_BINS]
     heads = ["AU", "faces without it", "yaw", "|yaw|", "pitch", "by chance", *(f"reads: {name}" for name in turns)]
     rows = [
@@ -116,12 +138,11 @@ def pose(found: Mapping[str, Any]) -> str:
         ]
         for label, entry in found.items()
     ]
-    chance = np.mean([entry["by_chance"] for entry in found.values()])
     return (
         f"{table(heads, rows)}\n\n"
         "PCC of the reading with the head's turning, over the faces that raters saw lack the AU, each of another "
         "person; by chance: the largest size of the three if readings and faces are shuffled. The largest: "
-        f"{_leakage(found)}; by chance {chance:.2f} in the mean. Reads: the mean over faces turned by up to "
+        f"{_leakage(found)}. Reads: the mean over faces turned by up to "
         f"{YAW_BINS[0][0]:g} degrees, by up to {YAW_BINS[1][0]:g}, and by more."
     )
 
@@ -129,8 +150,10 @@ def pose(found: Mapping[str, Any]) -> str:
 def _leakage(found: Mapping[str, Mapping[str, Any]]) -> str:
     most = {label: largest(entry) for label, entry in found.items()}
     follow = [label for label, value in most.items() if value > FOLLOWS]
+    chance = [entry["by_chance"] for entry in found.values() if "by_chance" in entry]
     said = f"{np.mean(list(most.values())):.2f} in the mean over AUs, {max(most.values()):.2f} at most"
-    return said + (f"; over {FOLLOWS:g} are {', '.join(follow)}" if follow else "")
+    said += f"; over {FOLLOWS:g} are {', '.join(follow)}" if follow else ""
+    return said + (f"; by chance {np.mean(chance):.2f} in the mean" if chance else "")
 
 
 def groups(divisions: Mapping[str, Mapping[str, Any]]) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtatl_core.datasets.groups import YAW_BINS, head_turn
-from rtatl_core.evaluation.metrics import auc, f1, pcc, rounded
+from rtatl_core.evaluation.metrics import auc, f1, rounded
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32
 
@@ -17,11 +16,6 @@ FEW = 10
 """What fewer faces tell is left out."""
 FEW_SEEN = 3
 """An AU that raters saw on fewer faces has false alarms, but no hits to speak of."""
-TURNS = ("yaw", "abs_yaw", "pitch")
-"""What of the head's turning readings may follow; |yaw| is from the camera to either side."""
-SHUFFLES = 100
-STILL = 1e-6
-"""Readings that spread by less are all the same."""
 
 
 def against_ratings(
@@ -84,47 +78,3 @@ def against_ratings_by_group(
                 if measure == "auc":
                     result[division][group]["judged"] = len(common)
     return result
-
-
-def follows_pose(read: Float32, yaw: Float32, pitch: Float32) -> dict[str, float | None]:
-    """(n,) readings, yaw and pitch -> the PCC with each of ``TURNS``; None where there is none."""
-    turns = zip(TURNS, (yaw, np.abs(yaw), pitch), strict=True)
-    return {name: rounded(pcc(read, turn), 2) for name, turn in turns}
-
-
-def pose_where_absent(
-    values: Float32, rated: Float32, yaw: Float32, pitch: Float32, aus: tuple[int, ...]
-) -> dict[str, dict[str, Any]]:
-    """AU -> over the faces that raters saw lack it, each of another person: their number, ``follows_pose``, and
-
-    - by_chance: the largest size of the three that readings have which belong to other faces, in the mean over
-      ``SHUFFLES``
-    - reads: head turn (``groups.head_turn``) -> mean reading, None of fewer than ``FEW`` faces
-
-    AUs that fewer than ``FEW`` faces lack, or that read the same on all, are left out.
-
-    values, rated: as above; yaw, pitch: (n,) degrees.
-    """
-    rng = np.random.default_rng(0)
-    turned = np.array([head_turn(float(angle)) for angle in yaw])
-    result = {}
-    for j, au in enumerate(aus):
-        absent = np.flatnonzero(rated[:, j] == 0)
-        read = values[absent, j]
-        if len(read) < FEW or read.std() < STILL:
-            continue
-        chance = [largest(follows_pose(rng.permutation(read), yaw[absent], pitch[absent])) for _ in range(SHUFFLES)]
-        found = follows_pose(read, yaw[absent], pitch[absent])
-        by_turn = {name: read[turned[absent] == name] for _, name in YAW_BINS}
-        result[au_label(au)] = {
-            "faces": len(read),
-            **found,
-            "by_chance": rounded(np.mean(chance), 2),
-            "reads": {name: rounded(some.mean(), 2) if len(some) >= FEW else None for name, some in by_turn.items()},
-        }
-    return result
-
-
-def largest(follows: Mapping[str, float | None]) -> float:
-    """Of the sizes of ``TURNS``."""
-    return max(abs(follows[name] or 0.0) for name in TURNS)

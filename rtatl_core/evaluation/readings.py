@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from rtatl_core.calibration import Calibration
-from rtatl_core.datasets.augment import centre_crop
+from rtatl_core.datasets.augment import centre_crop, mirror_canvas, mirror_geometry, mirror_landmarks
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.others import references
 from rtatl_core.errors import RecipeError
@@ -39,8 +39,9 @@ class Predicted(NamedTuple):
 
 
 @torch.inference_mode()
-def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64]) -> Predicted:
-    """Of the rows' central chips, on the network's device. Raises RecipeError for chips of another size."""
+def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, mirrored: bool = False) -> Predicted:
+    """Of the rows' central chips, or of their mirror images, on the network's device. Raises RecipeError for chips of
+    another size."""
     if (side := store.layout.side) != network.config.chip_side:
         raise RecipeError(
             f"{store.folder} has chips of {side} px, and the model takes {network.config.chip_side}; prepare it with "
@@ -52,12 +53,19 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64]) -> 
     outputs: list[tuple[Float32, ...]] = []
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
-        chips = np.stack([centre_crop(store.chips[int(row)], store.layout) for row in part])
-        centres = au_regions(store.landmarks.take(part).astype(np.float32), network.config.aus)
-        geometry = torch.from_numpy(store.geometry.take(part).astype(np.float32)).to(device)
+        canvases = [store.chips[int(row)] for row in part]
+        landmarks, shape = (rows.take(part).astype(np.float32) for rows in (store.landmarks, store.geometry))
+        own = None if known is None else known[start : start + _BATCH]
+        if mirrored:
+            canvases, landmarks = list(map(mirror_canvas, canvases)), mirror_landmarks(landmarks)
+            shape, own = mirror_geometry(shape), None if own is None else mirror_geometry(own)
+        chips = np.stack([centre_crop(canvas, store.layout) for canvas in canvases])
         images = to_tensor(torch.from_numpy(chips).to(device)).contiguous(memory_format=torch.channels_last)
-        compared = None if known is None else torch.from_numpy(known[start : start + _BATCH]).to(device)
-        output = network(images, torch.from_numpy(centres).to(device), geometry, compared)
+        centres, geometry, compared = (
+            None if array is None else torch.from_numpy(array).to(device)
+            for array in (au_regions(landmarks, network.config.aus), shape, own)
+        )
+        output = network(images, centres, geometry, compared)
         tensors = [output.intensity, output.occurrence, output.streams[0].intensity, output.streams[-1].intensity]
         if output.sides is not None:
             tensors.append(output.sides)

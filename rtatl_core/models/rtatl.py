@@ -91,6 +91,17 @@ class _PixelHead(nn.Module):
         feature: Tensor = self.placed(coarse).flatten(1)
         return feature
 
+    def level(self, matrix: Tensor, shift: Tensor) -> None:
+        self.local.copy_(torch.einsum("nto,npo->ntp", self.local, matrix))
+        _level(self.whole, matrix, shift)
+
+
+def _level(head: nn.Linear, matrix: Tensor, shift: Tensor) -> None:
+    """matrix: (n_aus, 3, 3) from what the head gave for an AU to what it gives from now on; shift: (n_aus, 3)."""
+    n, outputs = shift.shape
+    head.weight.copy_((matrix @ head.weight.view(n, outputs, -1)).flatten(0, 1))
+    head.bias.copy_(((matrix @ head.bias.view(n, outputs, 1)).squeeze(-1) + shift).flatten())
+
 
 def _placed(channels: int, kept: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, kept, 1), nn.GroupNorm(1, kept), nn.GELU())
@@ -167,6 +178,18 @@ class RTATL(nn.Module):
     def standardise(self, chips: Tensor) -> Tensor:
         """(B, 3, S, S) in 0-1 -> what the backbone takes."""
         return _STANDARDISE[self.config.standardise](chips)
+
+    @torch.no_grad()
+    def level_sides(self, at_zero: Tensor, slope: Tensor) -> None:
+        """Take at_zero + slope * intensity off left - right of each AU, for good; each (n_aus,), intensity on its raw
+        scale, and stays what it is. Only for networks that tell sides."""
+        left, right, _ = one = torch.eye(3, device=at_zero.device)  # of what a head gives for an AU
+        apart, both = left - right, (left + right) / 2
+        matrix = one - slope[:, None, None] / 2 * apart[:, None] * both
+        shift = -at_zero[:, None] / 2 * apart
+        self.head.level(matrix, shift)
+        if self.geometry is not None:
+            _level(self.geometry.head, matrix, shift)
 
     def forward(self, chips: Tensor, centres: Tensor, geometry: Tensor, reference: Tensor | None = None) -> RTATLOutput:
         """chips: (B, 3, S, S) in 0-1. centres: (B, n_aus, 2, 2) fractions of the chip. geometry: (B, 468, 3).

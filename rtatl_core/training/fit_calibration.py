@@ -20,7 +20,7 @@ from rtatl_core.reference import resting_levels
 
 REST_QUANTILE = 0.2
 """Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
-FALSE_ALARMS = 0.02
+FALSE_ALARMS = 0.03
 """Share of real faces without an AU that may read 1 (FACS A) or more: what limits the gain."""
 FEW_RESTING = 20
 """Fewer real resting faces than this limit no gain by themselves."""
@@ -100,7 +100,7 @@ def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
     for (store, rows, *_), said in heard:
         if store.teacher is None:
             continue
-        few = _spread(store, rows)
+        few = spread(store, rows)
         rated = np.full(said.shape, np.nan, np.float32) if store.rated is None else store.rated[rows]
         is_rated = store.is_rated[rows]
         for j, au in enumerate(aus):
@@ -131,7 +131,7 @@ def seen_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Seen | Non
     for (store, rows, *_), said in heard:
         if store.rated is None:
             continue
-        few = _spread(store, rows)
+        few = spread(store, rows)
         for j, (raw, ratings) in enumerate(found):
             seen = few & (store.rated[rows, j] >= CLEAR_RATED)
             raw.append(said[seen, j])
@@ -140,7 +140,7 @@ def seen_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Seen | Non
     return [Seen(raw, float(np.median(ratings))) if len(raw) >= FEW_RATED else None for raw, ratings in pairs]
 
 
-def _spread(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def spread(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(len(rows),) all photos, and of each clip ``FRAMES_PER_CLIP`` frames or some more (under twice as many), rated
     ones where there are any: one person's frames must not outweigh many people."""
     chosen = np.ones(len(rows), np.bool_)

@@ -20,15 +20,25 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.flow import flow_error, flow_gain
 from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
-from rtatl_core.evaluation.rated import against_ratings, against_ratings_by_group, pose_where_absent
+from rtatl_core.evaluation.pose import pose_where_absent
+from rtatl_core.evaluation.rated import against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import Predicted, predict_store, read_store
 from rtatl_core.evaluation.trust import TRUST_RULE, trust
 from rtatl_core.facs import MAX_INTENSITY, OCCURS, au_label
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.training.crossed import run_without
-from rtatl_core.training.fit_calibration import Heard, fit_calibration, fit_own, own_rises, real_output, seen_output
+from rtatl_core.training.fit_calibration import (
+    Heard,
+    fit_calibration,
+    fit_own,
+    own_rises,
+    real_output,
+    seen_output,
+    spread,
+)
 from rtatl_core.training.initial import load_checkpoint
+from rtatl_core.training.level_sides import level_sides
 from rtatl_core.training.recipe import Recipe
 from rtatl_core.training.trainer import Trainer
 from rtatl_core.weights import save_model
@@ -65,6 +75,7 @@ def publish(trainer: Trainer) -> Path:
     network, state = _best(trainer, trainer.out)
     aus = network.config.aus
     tempered = _temper_flow(network, data.selection)
+    level_sides(network, _real_faces(data))
     labelled = _Labelled.of(data.validation, network)
     crossed = _crossed(trainer)
     calibration = _calibrated(network, labelled, data, crossed, taught=_taught(data.labelled, recipe))
@@ -107,6 +118,14 @@ def _best(trainer: Trainer, out: Path) -> tuple[RTATL, dict[str, Any]]:
     network = RTATL(trainer.network.config, **decoders)
     network.load_state_dict(state["network"])
     return network, state
+
+
+def _real_faces(data: TrainingData) -> list[Source]:
+    """Uncoded ones, each person about as often as others; coded ones where there are none."""
+    uncoded = [*data.unlabelled, *map(Source.whole, data.calibration)]
+    real = [one._replace(rows=one.rows[~one.store.rendered[one.rows] & spread(one.store, one.rows)]) for one in uncoded]
+    found = [one for one in real if len(one.rows)]
+    return found or [one for one in (data.validation,) if one is not None]
 
 
 def _crossed(trainer: Trainer) -> list[_Crossed]:

@@ -30,7 +30,8 @@ from rtatl_core.evaluation.audit import (
     resting,
 )
 from rtatl_core.evaluation.metrics import pcc, rounded
-from rtatl_core.evaluation.rated import against_ratings_by_group, largest, pose_where_absent
+from rtatl_core.evaluation.pose import largest, pose_where_absent
+from rtatl_core.evaluation.rated import against_ratings_by_group
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
@@ -169,6 +170,34 @@ def test_who_is_seen_from_where_is_no_pose_leakage(read: Read) -> None:
     assert abs(pose_leakage([one], AUS)["AU01"]["yaw"]) < 0.3
 
 
+def test_what_goes_along_by_chance_is_told(read: Read) -> None:
+    """Two clips of slow movements: a head that turns once, and a reading that has nothing to do with it but drifts. In
+    the photos of as many people the same numbers say something."""
+    phase = np.linspace(0, 2 * np.pi, 60, endpoint=False, dtype=np.float32)
+    values = np.zeros((60, 3), np.float32)
+    values[:, 0] = np.cos(phase)
+    pitch = np.random.default_rng(0).normal(size=60).astype(np.float32)
+    drifting = dataclasses.replace(read.store, yaw=10 * np.sin(phase + 0.5), pitch=pitch, times=phase.astype(float))
+    by_chance = {
+        clips: pose_leakage([Read(dataclasses.replace(drifting, clips=np.full(60, clips)), values)], AUS)["AU01"]
+        for clips in ("a", "")
+    }
+    assert by_chance["a"]["yaw"] == by_chance[""]["yaw"] > 0.4
+    assert by_chance["a"]["by_chance"] > 0.6, "two slow waves of one length go along at most moments"
+    assert by_chance[""]["by_chance"] < 0.25
+
+
+def test_a_picture_and_its_mirror_image_lean_alike() -> None:
+    with VideoReader(asset("demo.mp4")) as reader:
+        picture = reader.read()
+    assert picture is not None
+    straight, turned = (auditing.lean(None, [image] * 10) for image in (picture.image, picture.image[:, ::-1]))
+    for label, entry in straight.items():
+        assert entry["over_all"] == pytest.approx(turned[label]["over_all"], abs=0.002)
+        assert (entry["where_shown"] is None) == (entry["shown"] < 10)
+    assert any(entry["over_all"] for entry in straight.values())
+
+
 @pytest.mark.parametrize(("key", "named"), [("subjects", "training"), ("judged_by", "calibration")])
 def test_faces_that_the_model_learnt_from_are_refused(tmp_path: Path, key: str, named: str) -> None:
     write_clips(tmp_path / "data", clips=1, teacher=True, name="anna")
@@ -289,9 +318,11 @@ def test_the_command_measures_the_bundled_model(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert result["flicker"]["pictures"] == 1
     assert 0 <= result["flicker"]["mean_spread"] < 0.5
+    assert set(result["lean"]) == {f"AU{au:02d}" for au in result["aus"]}
     text = (tmp_path / "out" / "audit.md").read_text()
     assert "| AU12 |" in text
     assert "Flicker on 1 still faces" in text
+    assert "Lean to one side: 0." in text
 
 
 def test_the_apex_of_each_expression_is_what_the_window_shows(read: Read) -> None:
