@@ -80,6 +80,11 @@ class Calibration:
         read: Float32 = np.where(self.intensity_from_occurrence, 0, self._value(rest)).astype(np.float32)
         return read
 
+    def difference_subtracted(self, rest: Float32, difference: Float32) -> Float32:
+        """rest: as in ``subtracted``; difference: (n_aus,) raw left - right of it -> (n_aus,) by how much more is taken
+        from a stranger's left than from the right, on 0-5."""
+        return self._value(rest + difference / 2) - self._value(rest - difference / 2)
+
     def read(self, raw: Float32, logits: Float32) -> tuple[Float32, Float32]:
         """(..., n_aus) raw intensity and occurrence logits -> intensity 0-5, probability of occurrence 0-1."""
         uncoded = self.intensity_from_occurrence
@@ -89,12 +94,15 @@ class Calibration:
         intensity = np.where(uncoded, MAX_INTENSITY * probability, _bent(self._value(raw))).clip(0, MAX_INTENSITY)
         return intensity.astype(np.float32), probability.astype(np.float32)
 
-    def read_sides(self, raw: Float32, intensity: Float32) -> Float32:
+    def read_sides(self, raw: Float32, intensity: Float32, difference: Float32 | None = None) -> Float32:
         """(..., n_aus, 2) raw intensity of left and right, (..., n_aus) what the whole reads -> (..., n_aus, 2) 0-5.
+        difference: (..., n_aus) raw left - right at rest, from which theirs counts; NaN where nobody said, as None.
 
         Each side is read like the whole; then both are moved alike, and their difference cut where it would leave 0-5,
         so that their mean is the intensity.
         """
+        if difference is not None:
+            raw = raw - np.nan_to_num(difference)[..., None] * np.array([0.5, -0.5], np.float32)
         left, right = (self._value(raw[..., side]).clip(0, MAX_INTENSITY) for side in (0, 1))
         most = 2 * np.minimum(intensity, MAX_INTENSITY - intensity)
         half = (left - right).clip(-most, most) / 2

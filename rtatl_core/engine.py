@@ -107,22 +107,27 @@ class Engine:
         self._stated.of_everyone = rest
 
     def rest_in(self, packets: Iterable[FramePacket], since_s: float = -math.inf) -> Float32 | None:
-        """(n_aus,) median raw output for the largest face of each, who rests from ``since_s`` on; what comes before is
-        what it is compared with. None if no face is seen. A frame for which the network gives no numbers is left out.
-        Forgets what came before, as ``reset`` does, and itself."""
+        """(2, n_aus) median raw output (``Rest.raw``) for the largest face of each, who rests from ``since_s`` on; what
+        comes before is what it is compared with. None if no face is seen. A frame for which the network gives no
+        numbers is left out. Forgets what came before, as ``reset`` does, and itself."""
         self.reset()
         raws: list[Float32] = []
         for packet in packets:
             if (seen := self.observe(packet)).observations:
                 with contextlib.suppress(PredictionError):
                     _, raw = self._run(seen, _StageClock())
-                    raws += [] if packet.timestamp < since_s else [raw.outputs.intensity[0]]
+                    raws += [] if packet.timestamp < since_s else [raw.at_rest[0]]
         self.reset()
         return median_of(raws) if raws else None
 
     def subtracted(self, rest: Float32) -> Float32:
-        """(n_aus,) raw output at rest -> (n_aus,) what counting from there takes from a stranger's readings, 0-5."""
-        return self._predictor.card.calibration.subtracted(rest)
+        """rest: ``Rest.raw`` -> (n_aus,) what counting from there takes from a stranger's readings, 0-5."""
+        return self._predictor.card.calibration.subtracted(rest[0])
+
+    def difference_subtracted(self, rest: Float32) -> Float32 | None:
+        """The same of the difference left - right; None if the model does not tell sides."""
+        card = self._predictor.card
+        return card.calibration.difference_subtracted(*rest) if card.config.sides else None
 
     @property
     def device(self) -> str:
@@ -154,8 +159,10 @@ class Engine:
         }
 
     def _told(self, rest: Rest) -> dict[str, Any]:
-        taken = self.subtracted(rest.raw).astype(float).round(2).tolist()
-        return {**rest.where, "subtracted": {au_label(au): value for au, value in zip(self.aus, taken, strict=True)}}
+        taken = {"subtracted": self.subtracted(rest.raw), "left_minus_right": self.difference_subtracted(rest.raw)}
+        labels = [au_label(au) for au in self.aus]
+        told = {name: of.astype(float).round(2).tolist() for name, of in taken.items() if of is not None}
+        return {**rest.where, **{name: dict(zip(labels, values, strict=True)) for name, values in told.items()}}
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         """``dropped``: (number, timestamp) of captured frames given up since the last call; they and what the packet
@@ -207,11 +214,12 @@ class Engine:
     def _analyse(self, observed: ObservedFrame, clock: _StageClock) -> tuple[AnalysedFace, ...]:
         timestamp = observed.packet.timestamp
         aligned, raw = self._run(observed, clock)
-        said = raw.outputs.intensity
+        at_rest = raw.at_rest
         rests = [
-            self._stated(seen.face_id, timestamp, own) for seen, own in zip(observed.observations, said, strict=True)
+            self._stated(seen.face_id, timestamp, own) for seen, own in zip(observed.observations, at_rest, strict=True)
         ]
-        predictions = self._predictor.read(raw, self._resting_levels(observed, said), _stacked(rests, said))
+        levels = self._resting_levels(observed, raw.outputs.intensity)
+        predictions = self._predictor.read(raw, levels, _stacked(rests, at_rest))
         clock.stop("predict")
         faces = tuple(
             AnalysedFace(
@@ -222,6 +230,7 @@ class Engine:
                 prediction=prediction,
                 result=self._smoother(seen.face_id, timestamp, prediction),
                 rest=None if rest is None else self.subtracted(rest),
+                rest_difference=None if rest is None else self.difference_subtracted(rest),
             )
             for seen, face, prediction, centre, rest in zip(
                 observed.observations, aligned, predictions, raw.centres, rests, strict=True
@@ -285,11 +294,11 @@ class Engine:
         self.close()
 
 
-def _stacked(rests: list[Float32 | None], raw: Float32) -> Float32 | None:
-    """(n_faces, n_aus) of the rests that were said, NaN where none was; None where nothing was said at all."""
+def _stacked(rests: list[Float32 | None], at_rest: Float32) -> Float32 | None:
+    """(n_faces, 2, n_aus) of the rests that were said, NaN where none was; None where nothing was said at all."""
     if all(rest is None for rest in rests):
         return None
-    unsaid = np.full_like(raw[0], np.nan)
+    unsaid = np.full_like(at_rest[0], np.nan)
     stated: Float32 = np.stack([unsaid if rest is None else rest for rest in rests])
     return stated
 

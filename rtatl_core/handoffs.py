@@ -177,6 +177,9 @@ class AnalysedFace:
     rest: Float32 | None = None
     """(n_aus,) what this person was said to read at rest, on 0-5 as of a stranger, less than 0 where that is less than
     strangers do; the intensities count from there. None: nobody said."""
+    rest_difference: Float32 | None = None
+    """(n_aus,) by how much more the left was said to read than the right, on the scale of ``rest``; the difference of
+    the sides counts from there. None, too, if the model does not tell them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,14 @@ class Raw(NamedTuple):
     centres: Float32
     """(n_faces, n_aus, 2, 2) middles of the regions they were read from, as fractions of the chip."""
 
+    @property
+    def at_rest(self) -> Float32:
+        """(n_faces, 2, n_aus) from where readings would count if these faces rested: intensity, and left - right, 0 if
+        the network does not tell them."""
+        whole, sides = self.outputs.intensity, self.outputs.sides
+        difference = np.zeros_like(whole) if sides is None else sides[..., 0] - sides[..., 1]
+        return np.stack([whole, difference], axis=1)
+
 
 class Predictor:
     """A model on a device. One thread at a time."""
@@ -85,18 +93,20 @@ class Predictor:
 
     def read(self, raw: Raw, resting: Float32 | None = None, stated: Float32 | None = None) -> list[AUPrediction]:
         """A prediction per face. ``resting``: (n_faces, n_aus) raw intensity of the same people at rest, as far as they
-        were watched; None = they are strangers. ``stated``: the same as somebody said it, NaN where nobody did; it goes
-        before ``resting``."""
+        were watched; None = they are strangers. ``stated``: (n_faces, 2, n_aus) ``Raw.at_rest`` where somebody said so,
+        else NaN; it goes before ``resting``."""
         outputs, calibration = raw.outputs, self.card.calibration
+        difference = None
         if stated is not None:
-            calibration = calibration.from_rest(stated)
-            resting = None if resting is None else np.where(np.isnan(stated), resting, stated).astype(np.float32)
+            whole, difference = stated[:, 0], stated[:, 1]
+            calibration = calibration.from_rest(whole)
+            resting = None if resting is None else np.where(np.isnan(whole), resting, whole).astype(np.float32)
         if resting is not None:
             calibration = calibration.of_person(outputs.intensity, resting)
         intensity, occurrence = calibration.read(outputs.intensity, outputs.occurrence)
         nothing: list[None] = [None] * len(intensity)
         flows = nothing if outputs.flow is None else list(self._way_here(outputs.flow))
-        sides = nothing if outputs.sides is None else list(calibration.read_sides(outputs.sides, intensity))
+        sides = nothing if outputs.sides is None else list(calibration.read_sides(outputs.sides, intensity, difference))
         patches = self._patches(outputs.patches, raw.centres)
         return [AUPrediction(*parts) for parts in zip(intensity, occurrence, flows, patches, sides, strict=True)]
 

@@ -117,7 +117,7 @@ class Rest(NamedTuple):
     """What a person reads at rest."""
 
     raw: Float32
-    """(n_aus,) output of the network."""
+    """(2, n_aus) output of the network: intensity, and left - right (``predictor.Raw.at_rest``)."""
     where: Mapping[str, Any]
     """Where that was seen, as session.json tells it."""
 
@@ -161,8 +161,9 @@ class StatedRest:
             self._taken = taken if alike else {}
 
     def __call__(self, face_id: int, timestamp: float, raw: Float32) -> Float32 | None:
-        """(n_aus,) of that face with this frame, on the scale of ``raw``: the median of what it read while it rested,
-        so that a blink does not count. None: nobody said. A pause, or while the face is out of sight, hardly counts."""
+        """raw: (2, n_aus) as in ``Rest`` -> the same of that face with this frame: the median of what it read while it
+        rested, so that a blink does not count. None: nobody said. A pause, or while the face is out of sight, hardly
+        counts."""
         with self._lock:
             if (seen := self._taking.get(face_id)) is not None:
                 if seen.raws:
@@ -183,7 +184,7 @@ class StatedRest:
 
 
 def median_of(raws: Sequence[Float32]) -> Float32:
-    """(n_aus,) each -> (n_aus,)."""
+    """(2, n_aus) each, as in ``Rest`` -> (2, n_aus)."""
     median: Float32 = np.median(np.stack(raws), axis=0).astype(np.float32)
     return median
 

@@ -127,7 +127,8 @@ class Recordings:
                 self.note("rest", f"face {face_id}: read like others again", frame.packet.captured_at)
             elif rest is not None and not np.array_equal(rest, self._rests.get(face_id, ())):
                 self._rests[face_id] = rest
-                self.note("rest", f"face {face_id}: {subtracted(frame.aus, rest)}", frame.packet.captured_at)
+                told = subtracted(frame.aus, rest, face.rest_difference)
+                self.note("rest", f"face {face_id}: {told}", frame.packet.captured_at)
 
     def give_up(self, capture: Capture, taken: Taken) -> None:
         """A frame that could not be analysed, and those dropped before it. Called like ``deliver``."""

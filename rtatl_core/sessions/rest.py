@@ -81,10 +81,17 @@ def _held(photo: FramePacket) -> Iterator[FramePacket]:
         yield replace(photo, number=number, timestamp=REST_S / 20 * (number - 1), still=False)
 
 
-def subtracted(aus: tuple[int, ...], rest: Float32) -> str:
-    """rest: (n_aus,) as ``AnalysedFace.rest`` -> what the readings lack that count from there, for people."""
-    told = [f"{au_label(au)} {value:.1f}" for au, value in zip(aus, rest.tolist(), strict=True) if abs(value) >= TOLD]
-    return f"subtracted {', '.join(told)}" if told else "nothing to subtract"
+def subtracted(aus: tuple[int, ...], rest: Float32, difference: Float32 | None = None) -> str:
+    """rest, difference: (n_aus,) as ``AnalysedFace.rest`` and ``rest_difference`` -> what the readings lack that count
+    from there, for people."""
+    whole, sides = _told(aus, rest), "" if difference is None else _told(aus, difference)
+    parts = [part for part in (whole, sides and f"from left minus right {sides}") if part]
+    return f"subtracted {'; '.join(parts)}" if parts else "nothing to subtract"
+
+
+def _told(aus: tuple[int, ...], values: Float32) -> str:
+    pairs = zip(aus, values.tolist(), strict=True)
+    return ", ".join(f"{au_label(au)} {value:.1f}" for au, value in pairs if abs(value) >= TOLD)
 
 
 def far_from_rest(aus: tuple[int, ...], rest: Float32) -> str:

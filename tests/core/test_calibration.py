@@ -92,6 +92,23 @@ def test_the_mean_of_the_calibrated_sides_is_the_intensity() -> None:
     np.testing.assert_allclose(even, [[[2, 2], [1.5, 1.5]]])
 
 
+def test_sides_count_from_how_they_differ_at_rest() -> None:
+    calibration = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    resting, unsaid = np.array([0.3, -0.1], np.float32), np.full(2, np.nan, np.float32)
+    rest = np.array([[0.5, 0.2], [0.15, 0.25]], np.float32)  # left 0.3 higher, left 0.1 lower
+    right_rises = rest + np.array([0, 0.2], np.float32)
+    for raw, risen in ((rest, 0.0), (right_rises, 0.2)):
+        whole = raw.mean(axis=-1)
+        intensity, _ = calibration.from_rest(rest.mean(axis=-1)).read(whole, np.zeros_like(whole))
+        sides = calibration.from_rest(rest.mean(axis=-1)).read_sides(raw, intensity, resting)
+        np.testing.assert_allclose(sides, [[0, 5 * risen]] * 2, atol=FLOOR)
+        np.testing.assert_allclose(sides.mean(axis=-1), intensity, atol=1e-6)
+    intensity, _ = calibration.read(rest.mean(axis=-1), np.zeros(2, np.float32))
+    strangers = calibration.read_sides(rest, intensity)
+    np.testing.assert_array_equal(calibration.read_sides(rest, intensity, unsaid), strangers)
+    assert (np.abs(strangers[:, 0] - strangers[:, 1]) > 0.4).all()
+
+
 def test_how_far_an_au_reaches_does_not_change_how_probable_it_is() -> None:
     raw = np.array([0.1, 0.2, 0.3], np.float32)
     calibration = Calibration(np.full(3, 1.0, np.float32), np.zeros(3, np.float32), boost=np.full(3, 3, np.float32))

@@ -15,9 +15,10 @@ from rtatl_core.calibration import Calibration
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, PredictionError, SourceError
 from rtatl_core.evaluation.metrics import pcc
-from rtatl_core.handoffs import CHIP_SIDE, FramePacket, UInt8
+from rtatl_core.handoffs import CHIP_SIDE, AnalysedFace, Float32, FramePacket, UInt8
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.reference import REST_S
+from rtatl_core.predictor import Raw
+from rtatl_core.reference import REST_S, Rest
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
 from tests.tables import csv_rows
@@ -176,6 +177,72 @@ def test_readings_count_from_a_rest_that_was_taken(engine: Engine) -> None:
     engine.take_rest(before.observation.face_id)
     engine.reset()
     assert all(engine.process(packet).faces[0].rest is None for packet in at[41:]), "another source, another person"
+
+
+def test_a_lopsided_face_counts_from_its_rest_on_both_sides(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A smile whose left was made 0.4 higher than its right, said to be rest; then the right rises alone."""
+    with VideoReader(asset("demo.mp4")) as reader:
+        smile = next(packet.image for packet in reader if packet.number == SMILING)
+    at = [FramePacket(smile, k + 1, 0.1 * k, 0.1 * k) for k in range(30)]
+    run, au12 = engine._predictor.run, engine.aus.index(12)
+    rest, risen = (np.array(more, np.float32) for more in ([0.2, -0.2], [0.2, 0]))
+
+    def read(packets: list[FramePacket], more: Float32) -> AnalysedFace:
+        def lopsided(*args: object, **options: object) -> Raw:
+            raw = run(*args, **options)  # type: ignore[arg-type]
+            assert raw.outputs.sides is not None
+            sides = raw.outputs.sides + more
+            return raw._replace(outputs=raw.outputs._replace(sides=sides, intensity=sides.mean(axis=-1)))
+
+        monkeypatch.setattr(engine._predictor, "run", lopsided)
+        return [engine.process(packet).faces[0] for packet in packets][-1]
+
+    def both(face: AnalysedFace) -> tuple[float, float]:
+        assert face.prediction.sides is not None
+        left, right = face.prediction.sides[au12].tolist()
+        assert (left + right) / 2 == pytest.approx(face.prediction.intensity[au12], abs=1e-4)
+        return left, right
+
+    engine.reset()
+    before = read(at[:1], rest)
+    assert before.rest_difference is None
+    left, right = both(before)
+    assert left > right + 1
+    engine.take_rest(before.observation.face_id)
+    taken = read(at[1:], rest).rest_difference
+    assert taken is not None
+    assert taken[au12] == pytest.approx(2, abs=0.5)
+    alone = both(read(at[-1:], risen))
+    assert alone[0] < 0.1
+    assert alone[1] > 0.7
+    read(at[-1:], rest)
+    measured = engine.rest_in(at)
+    assert measured is not None
+    engine.everyones_rest = Rest(measured, {})
+    told = engine.settings["rest"]["left_minus_right"]
+    assert told["AU12"] == pytest.approx(taken[au12], abs=0.1)
+    of_everyone = both(read(at, risen))
+    engine.everyones_rest = None
+    assert of_everyone == pytest.approx(alone, abs=0.2)
+
+
+def test_a_model_without_sides_counts_from_rest_as_a_whole(tmp_path: Path) -> None:
+    plain = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    save_model(tmp_path / "tiny", network, plain, {"name": "tiny", "trained_on": "nothing", "trust": {}})
+    with VideoReader(asset("demo.mp4")) as reader:
+        packet = reader.read()
+    assert packet is not None
+    with Engine(tmp_path / "tiny.safetensors", device="cpu") as engine:
+        rest = engine.rest_in([packet])
+        assert rest is not None
+        engine.everyones_rest = Rest(rest, {})
+        face = engine.process(packet).faces[0]
+        assert "left_minus_right" not in engine.settings["rest"]
+    assert face.prediction.intensity.max() < 0.1
+    assert face.prediction.sides is None
+    assert face.rest is not None
+    assert face.rest_difference is None
 
 
 def test_a_frame_without_numbers_is_no_part_of_a_rest(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.recovery import LiveRecovery
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
-from rtatl_core.predictor import Predictor
+from rtatl_core.predictor import Predictor, Raw
 from rtatl_core.runtimes.choose import pick_device
 from rtatl_core.runtimes.export import export_onnx
+from rtatl_core.runtimes.runtime import Outputs
 from rtatl_core.weights import load_model, save_model
 
 AUS = (4, 9, 6, 43, 12, 25)
@@ -87,6 +88,50 @@ def test_motion_from_rest_is_the_way_here_of_what_leads_back(tmp_path: Path) -> 
         fields[to] = prediction.flow
     np.testing.assert_allclose(fields["later"], 0.4 / FLOW_SCALE, atol=1e-6)
     np.testing.assert_allclose(fields["rest"], -0.4 / FLOW_SCALE, atol=1e-6)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Predictor:
+    """Of a tiny model, to read outputs with that were made up."""
+    calibration = Calibration(np.ones(2, np.float32), np.zeros(2, np.float32))
+    network = RTATL(RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16))
+    save_model(tmp_path / "plain", network, calibration, {"name": "plain", "trained_on": "nothing", "trust": {}})
+    return Predictor(tmp_path / "plain.safetensors", "cpu")
+
+
+def said(sides: np.ndarray, *, told: bool = True) -> Raw:
+    """sides: (n_faces, n_aus, 2) raw. ``told``: by the network."""
+    whole = sides.mean(axis=-1)
+    outputs = Outputs(whole, np.zeros_like(whole), sides if told else None, None, None)
+    return Raw(outputs, np.zeros((*whole.shape, 2, 2), np.float32))
+
+
+def test_each_side_counts_from_its_own_rest(plain: Predictor) -> None:
+    """Of two faces, alike crooked, one was said to rest."""
+    crooked = np.array([[0.5, 0.2], [0.15, 0.25]], np.float32)
+    rest = said(crooked[None]).at_rest[0]
+    np.testing.assert_allclose(rest, [[0.35, 0.2], [0.3, -0.1]], atol=1e-6)
+    stated = np.stack([rest, np.full_like(rest, np.nan)])
+    for rise in ([0, 0], [0.2, 0], [0, 0.2], [0.2, 0.2], [2, 0], [-1, 0], [9, 9]):
+        now = said(np.stack([crooked + np.array(rise, np.float32)] * 2))
+        rested, stranger = plain.read(now, stated=stated)
+        assert rested.sides is not None
+        assert stranger.sides is not None
+        if max(map(abs, rise)) <= 0.2:
+            np.testing.assert_allclose(rested.sides, 5 * np.array([rise] * 2), atol=0.05)
+        np.testing.assert_allclose(rested.sides.mean(axis=-1), rested.intensity, atol=1e-5)
+        assert rested.sides.min() >= 0
+        assert rested.sides.max() <= 5
+        np.testing.assert_array_equal(stranger.sides, plain.read(now)[1].sides)
+    assert plain.read(said(crooked[None]))[0].sides[0, 0] > 2.4  # type: ignore[index]
+
+
+def test_a_rest_without_sides_is_that_of_the_whole(plain: Predictor) -> None:
+    raw = said(np.array([[[0.5, 0.2], [0.15, 0.25]]], np.float32), told=False)
+    np.testing.assert_allclose(raw.at_rest, [[[0.35, 0.2], [0, 0]]], atol=1e-6)
+    (rested,) = plain.read(raw, stated=raw.at_rest)
+    assert rested.sides is None
+    assert rested.intensity.max() < 0.05
 
 
 @pytest.fixture

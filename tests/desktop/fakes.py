@@ -121,8 +121,12 @@ class FakeEngine:
 
     def _from_rest(self, packet: FramePacket, face: AnalysedFace) -> AnalysedFace:
         said = face.result.intensity
-        rest = self._stated(face.observation.face_id, packet.timestamp, said)
-        return face if rest is None else replace(face, rest=rest, result=replace(face.result, intensity=said - rest))
+        at_rest = np.stack([said, said / 10])  # as if the left read a tenth more
+        rest = self._stated(face.observation.face_id, packet.timestamp, at_rest)
+        if rest is None:
+            return face
+        result = replace(face.result, intensity=said - rest[0])
+        return replace(face, rest=rest[0], rest_difference=rest[1], result=result)
 
     def take_rest(self, face_id: int) -> None:
         self._stated.take(face_id)

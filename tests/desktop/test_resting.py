@@ -46,7 +46,7 @@ def test_a_face_counts_from_its_rest_until_it_is_given_up(make_desk: MakeDesk) -
     assert shown(desk).rest is None
     wait_until(lambda: rest.chip.label == "From rest")
     assert "count from its rest, which read AU" in desk.window.line.text, "this one never rests"
-    taken = shown(desk).rest
+    taken, difference = shown(desk).rest, shown(desk).rest_difference
     assert taken is not None
     QTest.mouseClick(rest.chip, LEFT)
     wait_until(lambda: shown(desk).rest is None)
@@ -57,7 +57,9 @@ def test_a_face_counts_from_its_rest_until_it_is_given_up(make_desk: MakeDesk) -
     (folder,) = Path(desk.window.settings.record_root).iterdir()
     wait_until(lambda: csv_rows(folder / "events.csv")[-1]["kind"] == "recording_stop")
     events = [row for row in csv_rows(folder / "events.csv") if row["kind"] == "rest"]
-    assert [row["label"] for row in events] == [f"face 0: {subtracted(AUS, taken)}", "face 0: read like others again"]
+    told = f"face 0: {subtracted(AUS, taken, difference)}"
+    assert "; from left minus right AU" in told
+    assert [row["label"] for row in events] == [told, "face 0: read like others again"]
     column = f"AU{AUS[0]:02}_r"
     values = {row["frame"]: float(row[column]) for row in csv_rows(folder / "frames.csv")}
     first, last = (int(row["frame"]) for row in events)

@@ -59,6 +59,7 @@ def test_a_video_counts_from_its_seconds_of_rest_from_its_first_frame_on(video: 
     assert rest["subtracted"]["AU12"] == pytest.approx(float(np.median(smile)), abs=0.3)
     assert readings(smiling)[SMILE].max() < 0.5
     assert readings(smiling).max() < 1, "the rest is known from the first frame on"
+    assert rest["left_minus_right"].keys() == rest["subtracted"].keys()
     assert smiling.warning is not None
     assert "AU12" in smiling.warning, "nobody rests so"
     calm = analyse(video, tmp_path, "0.8-0.9")
@@ -168,5 +169,10 @@ def test_what_is_subtracted_is_told_in_words() -> None:
     rest = np.array([2.04, -0.31, 0.04], np.float32)
     assert subtracted((1, 12, 25), rest) == "subtracted AU01 2.0, AU12 -0.3"
     assert subtracted((25,), rest[2:]) == "nothing to subtract"
+    differ = np.array([0.02, 0.6, -0.4], np.float32)
+    told = "subtracted AU01 2.0, AU12 -0.3; from left minus right AU12 0.6, AU25 -0.4"
+    assert subtracted((1, 12, 25), rest, differ) == told
+    assert subtracted((25,), rest[2:], differ[2:]) == "subtracted from left minus right AU25 -0.4"
+    assert subtracted((25,), rest[2:], differ[:1]) == "nothing to subtract"
     assert far_from_rest((1, 12, 25), rest) == "AU01 2.0"
     assert far_from_rest((25,), rest[2:]) == ""
