@@ -164,15 +164,22 @@ def resting(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
 
 
 def clear(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
-    """AU -> quartiles of what faces read on which the teacher sees it clearly."""
-    result = {}
+    """AU -> quartiles of what faces read on which the teacher sees it clearly; of those that were rated, their number
+    and the median rating, since what a teacher calls clear may be weak."""
+    result: dict[str, Any] = {}
     for au in CLEAR:
         if au not in aus:
             continue
-        values = np.concatenate([one.values[clearly_shown(_taught(one), au), aus.index(au)] for one in reads])
-        if len(values) >= FEW:
-            quartiles = [rounded(quartile, 2) for quartile in np.percentile(values, (25, 50, 75))]
-            result[au_label(au)] = {"quartiles": quartiles, "faces": len(values)}
+        shown = [(one, clearly_shown(_taught(one), au)) for one in reads]
+        values = np.concatenate([one.values[rows, aus.index(au)] for one, rows in shown])
+        if len(values) < FEW:
+            continue
+        quartiles = [rounded(quartile, 2) for quartile in np.percentile(values, (25, 50, 75))]
+        result[au_label(au)] = {"quartiles": quartiles, "faces": len(values)}
+        seen = [one.rated[rows, aus.index(au)] for one, rows in shown if one.rated is not None]
+        ratings = np.concatenate(seen)[np.isfinite(np.concatenate(seen))] if seen else np.empty(0)
+        if len(ratings):
+            result[au_label(au)] |= {"rated": rounded(np.median(ratings), 2), "rated_faces": len(ratings)}
     return result
 
 

@@ -26,10 +26,11 @@ def markdown(result: Mapping[str, Any]) -> str:
         per_au(result, labels),
         "Agreement: mean PCC with MediaPipe's blendshape over the clips in which it moves (their number). At rest: "
         "median, and share of resting faces, less those on which raters saw the AU, that read .5 / 1 or more. Clear: "
-        "quartiles where the blendshape shows the AU clearly. Apex: quartiles of the highest smoothed reading of each "
-        "such stretch of a clip (their number). Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces "
-        "within clips (by chance: if each clip's readings are moved in time). Lean: left - right that a picture and "
-        "its mirror image have in common, over all pictures / those that show the AU (their number).",
+        "quartiles where the blendshape shows the AU clearly (their number), beside the median rating of those that "
+        "were rated. Apex: quartiles of the highest smoothed reading of each such stretch of a clip (their number). "
+        "Pose: largest |PCC| with yaw, |yaw| or pitch over resting faces within clips (by chance: if each clip's "
+        "readings are moved in time). Lean: left - right that a picture and its mirror image have in common, over all "
+        "pictures / those that show the AU (their number).",
         summary(result),
     ]
     if "against_ratings" in result:
@@ -51,7 +52,7 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
                 label,
                 f"{agrees['pcc']:.2f} ({agrees['clips']})" if agrees else "",
                 f"{rest['median']:.2f}, {rest['from_half']:.0%} / {rest['from_one']:.0%}" if rest else "",
-                " ".join(f"{value:.1f}" for value in shown["quartiles"]) + f" ({shown['faces']})" if shown else "",
+                _clear(shown),
                 " ".join(f"{value:.1f}" for value in most["quartiles"]) + f" ({most['events']})" if most else "",
                 _pose(pose),
                 f"{floor:.3f}" if floor is not None else "",
@@ -59,6 +60,14 @@ def per_au(result: Mapping[str, Any], labels: Sequence[str]) -> str:
             ]
         )
     return table(["AU", "agreement", "at rest", "clear", "apex", "pose (by chance)", "noise floor", "lean"], rows)
+
+
+def _clear(shown: Mapping[str, Any] | None) -> str:
+    if shown is None:
+        return ""
+    quartiles = " ".join(f"{value:.1f}" for value in shown["quartiles"])
+    rated = f"; rated {shown['rated']:.1f} ({shown['rated_faces']})" if "rated" in shown else ""
+    return f"{quartiles} ({shown['faces']}){rated}"
 
 
 def _pose(found: Mapping[str, Any] | None) -> str:

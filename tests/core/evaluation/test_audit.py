@@ -97,6 +97,11 @@ def test_a_face_on_which_raters_saw_an_au_does_not_rest_there(read: Read) -> Non
 def test_clear_expressions(read: Read) -> None:
     assert clear([read], AUS)["AU12"]["quartiles"][1] == pytest.approx(np.median(read.values[1::2, 1]), abs=0.01)
     assert "AU43" not in clear([read], AUS)  # never shown
+    rated = np.full((60, 3), np.nan, np.float32)
+    rated[1:12:2, 1], rated[:12:2, 1] = 2.5, 0  # of 30 smiles six, and as many faces without
+    found = clear([dataclasses.replace(read, rated=rated)], AUS)["AU12"]
+    assert (found["faces"], found["rated"], found["rated_faces"]) == (30, 2.5, 6)
+    assert "rated" not in clear([dataclasses.replace(read, rated=np.full_like(rated, np.nan))], AUS)["AU12"]
 
 
 def test_what_people_saw(read: Read, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ AUDITED = {
     "aus": [1, 12],
     "agreement": {"AU12": {"pcc": 0.91, "clips": 2}},
     "resting": {"AU01": {"median": 0.1, "from_half": 0.05, "from_one": 0.01, "faces": 20}},
-    "clear": {"AU12": {"quartiles": [3.1, 3.9, 4.4], "faces": 12}},
+    "clear": {"AU12": {"quartiles": [3.1, 3.9, 4.4], "faces": 12, "rated": 3.5, "rated_faces": 4}},
     "apex": {"AU12": {"quartiles": [4.0, 4.5, 5.0], "events": 6}},
     "pose": {"AU01": {"yaw": 0.1, "abs_yaw": -0.2, "pitch": None, "by_chance": 0.15}},
     "lean": {"AU12": {"over_all": -0.11, "where_shown": -0.21, "shown": 12}},
@@ -47,8 +47,9 @@ def test_an_audit_goes_into_the_card_and_into_words(tmp_path: Path) -> None:
     assert words == tmp_path / "x.md"
     assert json.loads(path.read_text())["measured"]["real_faces"] == AUDITED
     text = words.read_text()
+    smile = "3.1 3.9 4.4 (12); rated 3.5 (4) | 4.0 4.5 5.0 (6)"
     assert "| AU01 | Inner brow raiser | experimental | 0.31 | 0.20 |  |  |" in text
-    assert "| AU12 | 0.91 (2) |  | 3.1 3.9 4.4 (12) | 4.0 4.5 5.0 (6) |  |  | -0.11 / -0.21 (12) |" in text
+    assert f"| AU12 | 0.91 (2) |  | {smile} |  |  | -0.11 / -0.21 (12) |" in text
     assert "| AU01 |  | 0.10, 5% / 1% |  |  | 0.20 (0.15) |  |  |" in text
     assert "| skin tone | dark | 12 | 0.60 | 0.10 | AU01 0.20 |" in text
     assert "Not for anything." in text
