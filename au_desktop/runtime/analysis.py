@@ -275,8 +275,9 @@ class Analysis:
             self._catch_up()
         if self._unusable is None:
             return engine
+        with self._lock:
+            self._engine = None
         _close(engine)
-        self._engine = None
         self._break(self._unusable)
         self._unusable = None
         return None

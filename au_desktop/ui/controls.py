@@ -165,6 +165,7 @@ class Segmented(QWidget):
         for i, label in enumerate(labels):
             button = Button(look, label, kind="segment", tip=tips[i] if tips else "")
             button.setCheckable(True)
+            button.setAutoExclusive(True)  # told to screen readers as one of several, not as a check box
             button.setAccessibleName(f"{name}: {label}")
             self._group.addButton(button, i)
             row.addWidget(button)

@@ -35,8 +35,6 @@ class HairStyle:
     length: float
     hairline: float
     """Radians from the crown to the forehead's hairline; larger is lower, a fringe from about 1.1 on."""
-    parting: float
-    """Radians to the subject's left where strands divide."""
     curl: float
     """0 straight, 1 frizzy."""
     phase: float
@@ -51,7 +49,6 @@ class HairStyle:
             volume=float(rng.uniform(0.3, 2.6) if is_long or rng.random() < 0.5 else rng.uniform(0.12, 1.0)),
             length=float(rng.uniform(2, 18)) if is_long else 0.0,
             hairline=float(rng.uniform(1.0, 1.22) if fringe else rng.normal(0.78, 0.07)),
-            parting=float(rng.normal(0, 0.5)),
             curl=float(rng.uniform(0, 0.5) if rng.random() < 0.75 else rng.uniform(0.5, 1)),
             phase=float(rng.uniform(0, 2 * np.pi)),
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QKeyCombination, QPoint, QSize, Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QAccessible, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QToolTip, QWidget
 
@@ -191,6 +191,8 @@ def test_the_keyboard_comes_to_the_choice_in_force(make_desk: MakeDesk) -> None:
     for key, seconds in ((Qt.Key.Key_Tab, 30), (Qt.Key.Key_Right, 60)):
         QTest.keyClick(window.focusWidget(), key)
         assert window.focusWidget().accessibleName() == f"Time span: {seconds} s"
+        told = QAccessible.queryAccessibleInterface(window.focusWidget())
+        assert told.role() == QAccessible.Role.RadioButton, "one of several"
         assert window.traces.seconds == seconds
     for reached in (window.rest.chip, window.panel.rows):
         QTest.keyClick(window, Qt.Key.Key_Tab)

@@ -224,7 +224,7 @@ def test_hair_stands_off_the_skull_and_leaves_the_face_free() -> None:
     rng = np.random.default_rng(0)
     skin = rng.normal(size=(2000, 3)).astype(np.float32)
     skin = skin / np.linalg.norm(skin, axis=1, keepdims=True) * 9 + [0, 1, -8.5]
-    style = HairStyle(False, 1.0, 8.0, 0.78, 0.0, 0.3, 0.0)
+    style = HairStyle(False, 1.0, 8.0, 0.78, 0.3, 0.0)
     triangles, uv = hair_mesh()
     strands = grow(style, skin.astype(np.float32))
     assert len(strands) == len(uv)
@@ -234,7 +234,7 @@ def test_hair_stands_off_the_skull_and_leaves_the_face_free() -> None:
     assert not in_face.any()
     texture = paint_hair(style, np.array([90.0, 60, 40]), rng)
     assert 0.2 < (texture[..., 3] > 127).mean() < 0.95
-    bald = HairStyle(True, 1.0, 0.0, 0.78, 0.0, 0.3, 0.0)
+    bald = HairStyle(True, 1.0, 0.0, 0.78, 0.3, 0.0)
     assert paint_hair(bald, np.array([90.0, 60, 40]), rng)[..., 3].max() == 0
 
 
