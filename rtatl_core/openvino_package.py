@@ -1,5 +1,5 @@
-"""The optional package openvino, without the part of its converter that would report its use: nothing leaves this
-machine."""
+"""The package openvino, without the part of its converter that would report its use: nothing leaves this machine. It is
+a dependency on Linux x86-64; elsewhere it may be missing."""
 
 from __future__ import annotations
 

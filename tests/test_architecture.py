@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -26,7 +28,8 @@ def test_no_file_outgrows_its_reader() -> None:
     assert not long, long
 
 
-def test_what_runs_live_loads_neither_torch_nor_training() -> None:
+@pytest.mark.parametrize("openvino", ["0", "1"])
+def test_what_runs_live_loads_neither_torch_nor_training(openvino: str) -> None:
     """That takes seconds at every start and hundreds of megabytes in the package. MediaPipe: not before the engine."""
     code = """
 import sys
@@ -40,7 +43,7 @@ heavy = ("torch", "matplotlib", "scipy", "onnx", "tqdm", "safetensors")
 ours = ("commands", "datasets", "evaluation", "synthetic", "tasks", "training", "weights")
 print(sorted({*heavy, *(f"rtatl_core.{name}" for name in ours)} & set(sys.modules)))
 """
-    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "AU_DESKTOP_OPENVINO": "0"}
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "AU_DESKTOP_OPENVINO": openvino}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

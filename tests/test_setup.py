@@ -21,6 +21,7 @@ from tests.scripts import load_script
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
+RUNTIME_HERE = [one for one in RUNTIME if one.marker is None or one.marker.evaluate()]
 
 
 def _extra(name: str) -> list[Requirement]:
@@ -58,7 +59,7 @@ def test_exactly_one_opencv_is_installed() -> None:
     assert [name for name in four if _is_installed(name)] == ["opencv-contrib-python"]
 
 
-@pytest.mark.parametrize("requirement", RUNTIME, ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", RUNTIME_HERE, ids=lambda requirement: requirement.name)
 def test_installed_version_is_in_the_range(requirement: Requirement) -> None:
     # PySide6 above all: 6.12 aborts Python 3.11 in a live view.
     assert requirement.specifier.contains(importlib.metadata.version(requirement.name))
@@ -70,6 +71,20 @@ def test_installed_version_is_in_the_range(requirement: Requirement) -> None:
 def test_development_installs_every_extra() -> None:
     extras = [name for name in PROJECT["optional-dependencies"] if name != "dev"]
     assert {str(one) for name in extras for one in _extra(name)} <= {str(one) for one in DEVELOPMENT}
+
+
+def test_openvino_is_the_same_as_dependency_and_as_extra() -> None:
+    """Of those systems that have wheels of all the rest, Linux alone knows the processors that it helps."""
+    (needed,) = (one for one in RUNTIME if one.name == "openvino")
+    assert [one.specifier for one in _extra("openvino")] == [needed.specifier]
+    assert needed.marker is not None
+    where = [
+        (system, machine)
+        for system in ("linux", "win32", "darwin")
+        for machine in ("x86_64", "AMD64", "arm64", "aarch64")
+        if needed.marker.evaluate({"sys_platform": system, "platform_machine": machine})
+    ]
+    assert where == [("linux", "x86_64")]
 
 
 def test_constraints_pin_plain_versions_inside_the_ranges() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import rtatl_core
+from rtatl_core import openvino_package
 from rtatl_core.assets import asset
 from rtatl_core.system import APT_LINE, PIP, cores, has_bfloat16, has_screen, how_to_install, missing_libraries
 
@@ -31,6 +32,8 @@ OPENCV_PACKAGES = (
     "opencv-contrib-python-headless",
 )
 """All install cv2, so that two of them overwrite each other."""
+SPARED = ("openvino",)
+"""Is required, but where it is missing the program works without; ``_devices`` says what is lost."""
 
 
 class State(StrEnum):
@@ -79,6 +82,7 @@ def _requirements() -> Sequence[str]:
 
 
 def _unfit(line: str) -> Finding | None:
+    """None also for what only other systems require."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -86,6 +90,9 @@ def _unfit(line: str) -> Finding | None:
     except InvalidRequirement:
         return None
     have = _version(wanted.name)
+    is_asked = wanted.marker is None or wanted.marker.evaluate()
+    if not is_asked or (have is None and wanted.name in SPARED):
+        return None
     if have and wanted.specifier.contains(have, prereleases=True):
         return None
     words = f"{have} is installed, {wanted.specifier} is needed" if have else "is not installed"
@@ -103,6 +110,8 @@ def _devices() -> Iterator[Finding]:
     import torch
 
     yield Finding("processor", State.GOOD, f"{cores()} cores, {platform.processor() or platform.machine()}")
+    if has_bfloat16() and not openvino_package.is_installed():
+        yield Finding("openvino", State.LACKS, "is not installed; with it this processor is faster", how_to_install())
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         yield Finding("CUDA", State.GOOD, names)
@@ -193,7 +202,6 @@ def _extras() -> Iterator[Finding]:
         ("train", "tensorboard", "curves of training runs"),
         ("streams", "pylsl", "sending numbers to the Lab Streaming Layer"),
         ("streams", "pythonosc", "sending numbers as OSC messages"),
-        *([("openvino", "openvino", "a faster network on this processor")] if has_bfloat16() else []),
     ):
         if importlib.util.find_spec(module) is None:
             yield Finding(extra, State.LACKS, f"{what} needs {module}", how_to_install(extra))

@@ -58,7 +58,7 @@ def graphs_to_run(card: Card, device: str) -> Mapping[str, Path]:
 
 
 def open_runtime(card: Card, device: str, threads: int) -> Runtime:
-    """On the CPU, for a model that was exported: ONNX Runtime, or OpenVINO where that is installed and faster. Torch
+    """On the CPU, for a model that was exported: OpenVINO where that is installed and faster, else ONNX Runtime. Torch
     everywhere else. Raises WeightsError when files are missing or damaged, or the model answers wrongly."""
     if graphs := graphs_to_run(card, device):
         if card.graph_precision == "fp32" and openvino_runtime.serves():

@@ -1,5 +1,5 @@
 """The network live in OpenVINO, for CPUs that calculate in bfloat16: Intel Xeon with AMX (since 2023), AMD since Zen 4.
-Needs the extra ``openvino``; reads the graphs that ``rtatl export`` wrote. Knows no torch.
+Reads the graphs that ``rtatl export`` wrote. Knows no torch.
 
 Products are computed in bfloat16, and what leads from landmarks to the first of them in float32: landmarks are finer
 than a pixel, and a face is compared with the same person's earlier ones; the small difference of two nearly equal

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.recovery import LiveRecovery
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.predictor import Predictor, Raw
+from rtatl_core.runtimes import openvino_runtime
 from rtatl_core.runtimes.choose import pick_device
 from rtatl_core.runtimes.export import export_onnx
 from rtatl_core.runtimes.runtime import Outputs
@@ -225,6 +227,16 @@ def test_patches_are_checked() -> None:
         RecoveredPatches((1, 2), pixels, centres, WINDOW)
     with pytest.raises(ValueError, match="centres are"):
         RecoveredPatches((1,), pixels, centres[0], WINDOW)
+
+
+def test_where_openvino_is_missing_onnx_runtime_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, macOS and older installations, on a processor that it would be taken for."""
+    monkeypatch.delenv(openvino_runtime.SWITCH)
+    monkeypatch.setattr(openvino_runtime, "has_bfloat16", lambda: True)
+    monkeypatch.setitem(sys.modules, "openvino", None)  # importing it raises ImportError
+    predictor = Predictor(device="cpu")
+    assert predictor.runtime == "onnxruntime"
+    assert len(predictor.read(predictor.run([face(0)], want_flow=True))) == 1
 
 
 def test_unknown_devices_are_refused() -> None:

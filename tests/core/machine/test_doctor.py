@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from rtatl_core import openvino_package
 from rtatl_core.cli import main
 from rtatl_core.machine import doctor
 from rtatl_core.machine.doctor import Finding, State, examine, line
@@ -45,6 +47,28 @@ def test_a_package_of_another_version_is_named(only, monkeypatch: pytest.MonkeyP
     assert numpy.remedy.endswith("/pip install -c constraints.txt -e .")
     assert missing.words == "is not installed"
     assert not any(finding.what == "torch" for finding in examine())
+
+
+def test_what_other_systems_require_is_not_missed(only, monkeypatch: pytest.MonkeyPatch) -> None:
+    only("versions")
+    lines = [f"nosuchthing>=1; sys_platform {sign} '{sys.platform}'" for sign in ("!=", "==")]
+    monkeypatch.setattr(doctor, "_requirements", lambda: lines[:1])
+    assert [finding.what for finding in examine()] == ["program"]
+    monkeypatch.setattr(doctor, "_requirements", lambda: lines)
+    assert found("nosuchthing").state is State.BAD
+
+
+@pytest.mark.parametrize("helps", [False, True])
+def test_without_openvino_a_processor_that_it_helps_lacks_it(helps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "openvino" else version(name))
+    monkeypatch.setattr(openvino_package, "is_installed", lambda: False)
+    monkeypatch.setattr(doctor, "has_bfloat16", lambda: helps)
+    monkeypatch.setattr(doctor, "_requirements", lambda: ["openvino>=2025.0"])
+    monkeypatch.setattr(doctor, "CHECKS", (("versions", doctor._versions), ("devices", doctor._devices)))
+    told = [finding for finding in examine() if finding.what == "openvino"]
+    assert [finding.state for finding in told] == [State.LACKS] * helps
+    assert all(finding.remedy.endswith("pip install -c constraints.txt -e .") for finding in told)
 
 
 def test_two_opencvs_are_found_out(only, monkeypatch: pytest.MonkeyPatch) -> None:

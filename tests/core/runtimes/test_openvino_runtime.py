@@ -25,7 +25,7 @@ from rtatl_core.weights import save_model
 from tests.clips import cut_from_demo
 
 if find_spec("openvino") is None:
-    pytest.skip("needs the extra openvino", allow_module_level=True)
+    pytest.skip("needs openvino", allow_module_level=True)
 
 LIFTED = Calibration(np.ones(2, np.float32), np.full(2, -0.5, np.float32))
 
