@@ -110,8 +110,8 @@ def _devices() -> Iterator[Finding]:
     import torch
 
     yield Finding("processor", State.GOOD, f"{cores()} cores, {platform.processor() or platform.machine()}")
-    if has_bfloat16() and not openvino_package.is_installed():
-        yield Finding("openvino", State.LACKS, "is not installed; with it this processor is faster", how_to_install())
+    if has_bfloat16() and (fault := _openvino_fault()):
+        yield Finding("openvino", State.LACKS, f"{fault}; with it this processor is faster", how_to_install())
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         yield Finding("CUDA", State.GOOD, names)
@@ -120,6 +120,16 @@ def _devices() -> Iterator[Finding]:
         yield Finding("CUDA", State.LACKS, "there is an NVIDIA card, but torch cannot use it", remedy)
     if torch.backends.mps.is_available():
         yield Finding("MPS", State.GOOD, "Apple GPU")
+
+
+def _openvino_fault() -> str:
+    if not openvino_package.is_installed():
+        return "is not installed"
+    try:
+        openvino_package.core()
+    except Exception as error:  # libraries may lack symbols, or be missing
+        return f"cannot be loaded ({error})"
+    return ""
 
 
 def _screen() -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import sys
@@ -14,6 +15,8 @@ from rtatl_core.errors import InputError, WeightsError
 from rtatl_core.runtimes import openvino_runtime
 from rtatl_core.runtimes.onnx_runtime import OnnxRuntime
 from rtatl_core.runtimes.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 
 def pick_device(device: str = "auto") -> str:
@@ -58,11 +61,14 @@ def graphs_to_run(card: Card, device: str) -> Mapping[str, Path]:
 
 
 def open_runtime(card: Card, device: str, threads: int) -> Runtime:
-    """On the CPU, for a model that was exported: OpenVINO where that is installed and faster, else ONNX Runtime. Torch
+    """On the CPU, for a model that was exported: OpenVINO where that works and is faster, else ONNX Runtime. Torch
     everywhere else. Raises WeightsError when files are missing or damaged, or the model answers wrongly."""
     if graphs := graphs_to_run(card, device):
         if card.graph_precision == "fp32" and openvino_runtime.serves():
-            return openvino_runtime.OpenVinoRuntime(card, graphs, threads)
+            try:
+                return openvino_runtime.OpenVinoRuntime(card, graphs, threads)
+            except Exception as error:  # half installed, or a processor it misjudges; a faulty graph faults below, too
+                log.warning("OpenVINO cannot be used here, ONNX Runtime serves instead: %s", error)
         return OnnxRuntime(card, graphs, threads)
     if importlib.util.find_spec("torch") is None:
         raise WeightsError(

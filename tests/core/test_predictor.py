@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from rtatl_core import openvino_package
 from rtatl_core.calibration import Calibration
 from rtatl_core.card import Card
 from rtatl_core.errors import InputError
@@ -229,14 +230,20 @@ def test_patches_are_checked() -> None:
         RecoveredPatches((1,), pixels, centres[0], WINDOW)
 
 
-def test_where_openvino_is_missing_onnx_runtime_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("broken", [False, True])
+def test_where_openvino_is_missing_or_broken_onnx_runtime_serves(
+    broken: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """As on Windows, macOS and older installations, on a processor that it would be taken for."""
     monkeypatch.delenv(openvino_runtime.SWITCH)
     monkeypatch.setattr(openvino_runtime, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(openvino_runtime, "is_installed", lambda: broken)
     monkeypatch.setitem(sys.modules, "openvino", None)  # importing it raises ImportError
+    openvino_package.core.cache_clear()
     predictor = Predictor(device="cpu")
     assert predictor.runtime == "onnxruntime"
     assert len(predictor.read(predictor.run([face(0)], want_flow=True))) == 1
+    assert ("OpenVINO cannot be used here" in caplog.text) == broken
 
 
 def test_unknown_devices_are_refused() -> None:

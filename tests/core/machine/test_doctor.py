@@ -58,16 +58,24 @@ def test_what_other_systems_require_is_not_missed(only, monkeypatch: pytest.Monk
     assert found("nosuchthing").state is State.BAD
 
 
+@pytest.mark.parametrize(("broken", "said"), [(False, "is not installed"), (True, "cannot be loaded (No library")])
 @pytest.mark.parametrize("helps", [False, True])
-def test_without_openvino_a_processor_that_it_helps_lacks_it(helps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openvino_a_processor_that_it_helps_lacks_it(
+    helps: bool, broken: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def core() -> None:
+        raise ImportError("No library")
+
     version = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda name: None if name == "openvino" else version(name))
-    monkeypatch.setattr(openvino_package, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_package, "is_installed", lambda: broken)
+    monkeypatch.setattr(openvino_package, "core", core)
     monkeypatch.setattr(doctor, "has_bfloat16", lambda: helps)
     monkeypatch.setattr(doctor, "_requirements", lambda: ["openvino>=2025.0"])
     monkeypatch.setattr(doctor, "CHECKS", (("versions", doctor._versions), ("devices", doctor._devices)))
     told = [finding for finding in examine() if finding.what == "openvino"]
     assert [finding.state for finding in told] == [State.LACKS] * helps
+    assert all(finding.words.startswith(said) for finding in told)
     assert all(finding.remedy.endswith("pip install -c constraints.txt -e .") for finding in told)
 
 
