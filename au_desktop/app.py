@@ -249,7 +249,7 @@ class App:
         """Screenshot and statistics, however it ends: while all still runs, and the window is on the screen."""
         screenshot, stats = self._launch.screenshot, self._launch.stats
         if screenshot is not None and self._left("--screenshot", screenshot, self._save_screenshot):
-            print(f"Screenshot: {screenshot}")
+            _tell(f"Screenshot: {screenshot}")
         if stats is not None:
             self._left("--stats", stats, self._save_stats)
 
@@ -285,7 +285,7 @@ class App:
         folder = self._pipeline.close() or self._session
         if folder is not None and self._launch.scripted:
             if folder.is_dir():  # it is gone where nothing could be written in it
-                print(f"Session: {folder}")
+                _tell(f"Session: {folder}")
             if self._launch.record is not None and not self._exit_code:
                 self._judge_recording(folder)
         self._recovery.join(RECOVERY_S)  # a network disk may never answer; then it is left behind
@@ -362,11 +362,16 @@ def _only_one(folder: Path) -> Iterator[None]:
         lock.unlock()
 
 
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads on, or the disk is full that it goes to
+        print(text, flush=True)
+
+
 def _refuse(text: str, launch: Launch) -> int:
     """Says why the program does not do what was asked; the exit code. Packaged for Windows or macOS it has no stderr: a
     person gets a message to click away, a script, which nobody watches, a line in the log."""
     if sys.stderr is not None:
-        with heard():
+        with heard(), contextlib.suppress(OSError):  # a terminal that is gone
             print(f"au-desktop: {text}", file=sys.stderr, flush=True)
     elif launch.scripted:
         log.error(text)

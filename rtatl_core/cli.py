@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,7 @@ from rtatl_core.commands import (
     train,
 )
 from rtatl_core.errors import AUError, InputError
-from rtatl_core.system import print_any_text
+from rtatl_core.system import drop_unread, folder_is_gone, print_any_text
 
 _ENDS = ("SIGTERM", "SIGHUP")
 """What a system sends when it shuts down or a job's time is over, and what a terminal does that is closed (not on
@@ -53,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     print_any_text()
+    if gone := folder_is_gone():
+        print(f"rtatl: {gone}", file=sys.stderr)
+        return 2
     options = _parser().parse_args(arguments)
     try:
         with _ended_gently():
@@ -64,12 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rtatl: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # nobody reads on, as after "| head"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or flushing at exit would fail again
+        drop_unread()
         return _stopped(options, 141)
     except OSError as error:
         if error.errno in _FULL:
             place = error.filename or "a disk that is written to"
             print(f"rtatl: {place} takes no more ({error.strerror}); make room, or name another place", file=sys.stderr)
+            drop_unread()
             return 2
         if error.filename is None:
             raise

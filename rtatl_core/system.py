@@ -64,6 +64,28 @@ def print_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def drop_unread() -> None:
+    """Before the end: what stdout and stderr still hold goes out, or nowhere if nobody reads on or a disk is full:
+    Python would complain, and change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # as in a packaged program, which has no console
+                stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def folder_is_gone() -> str:
+    """A sentence where the folder that the program was started in was removed, so that no path from there leads
+    anywhere; else empty."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the folder in which this was started is gone; change to another one (cd), and start again."
+    return ""
+
+
 def has_screen() -> bool:
     """False on a Linux that cannot show a window. Whoever sets QT_QPA_PLATFORM has chosen how to show it: True."""
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")

@@ -302,6 +302,20 @@ def test_a_full_disk_is_told_whatever_is_written(
     assert "takes no more (No space left on device); make room" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("os.getcwd", gone)
+    assert main(["analyze", "clip.mp4", "--out", "out"]) == 2
+    assert capsys.readouterr().err.startswith("rtatl: the folder in which this was started is gone; change to another")
+
+
+def test_without_stderr_videos_are_analysed_too(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 0
+
+
 def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands of the README, on frames of the demo."""
     root = tmp_path / "renders"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +17,8 @@ from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.launch import Launch
 from rtatl_core import system
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +104,31 @@ def test_a_program_without_a_console_leaves_past_a_thread_that_hangs(monkeypatch
     answers.set()
     hanging.join()
     assert left == [3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says so by another error")
+def test_nobody_reads_what_a_program_says_at_its_end() -> None:
+    script = """
+from au_desktop import __main__ as command, app
+command.main = lambda: app._tell("Session: there") or 3
+command.start()
+"""
+    run = [sys.executable, "-c", script]
+    with subprocess.Popen(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.close()
+        assert program.stderr.read() == ""
+    assert program.returncode == 3
+
+
+def test_a_folder_that_is_gone_is_told(
+    launched: list[Launch], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("os.getcwd", gone)
+    assert command.main(["--source", "demo"]) == 2
+    assert "the folder in which this was started is gone; change to another one" in capsys.readouterr().err
+    assert launched == []
