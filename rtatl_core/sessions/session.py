@@ -133,16 +133,15 @@ class SessionWriter:
             "process": process_mark(),
         }
         self._synced_at = self._summed_up_at = time.perf_counter()
-        with contextlib.ExitStack() as undo:
-            try:
-                self._frames = undo.enter_context(_Table(self.folder / "frames.csv", self._format.columns))
-                self._events = undo.enter_context(
-                    _Table(self.folder / "events.csv", ("timestamp", "frame", "kind", "label"))
-                )
+        try:
+            with contextlib.ExitStack() as undo:
+                undo.callback(_try, self.folder.rmdir)  # unless it holds something
+                self._frames = _Table(self.folder / "frames.csv", self._format.columns, undo)
+                self._events = _Table(self.folder / "events.csv", ("timestamp", "frame", "kind", "label"), undo)
                 self._write_summary("recording")
-            except OSError as error:
-                raise _refused(self.folder, error) from error
-            undo.pop_all()
+                undo.pop_all()
+        except OSError as error:
+            raise _refused(self.folder, error) from error
 
     @property
     def bytes(self) -> int:
@@ -282,15 +281,14 @@ def _read_summary(folder: Path) -> dict[str, Any]:
 class _Table:
     """An append-only CSV file that holds complete lines only, whatever the disk does."""
 
-    def __init__(self, path: Path, columns: Iterable[str]) -> None:
+    def __init__(self, path: Path, columns: Iterable[str], undo: contextlib.ExitStack) -> None:
+        """``undo`` closes and removes the file if the session cannot begin."""
         self._path = path
         self._file = path.open("xb", buffering=0)
+        undo.callback(_try, path.unlink)
+        undo.enter_context(self)
         self.bytes = 0
-        try:
-            self.write(",".join(columns) + "\n")
-        except OSError:
-            self._file.close()
-            raise
+        self.write(",".join(columns) + "\n")
 
     def write(self, text: str) -> None:
         """All of `text` or nothing: what a full disk took of it is cut off again. Raises OSError."""
@@ -314,6 +312,11 @@ class _Table:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _try(act: Callable[[], object]) -> None:
+    with contextlib.suppress(OSError):
+        act()
 
 
 def _versions() -> dict[str, str]:
