@@ -40,6 +40,7 @@ SUMMARY_S = 5.0
 _LONGEST_TICK_S = 0.05
 _LONGEST_NAME = 120
 """Bytes of a source's name in that of its folder; with date and number file systems allow 255."""
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PACKAGES = ("torch", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -71,9 +72,14 @@ def _both_clocks() -> tuple[float, float]:
     return wall, time.perf_counter()
 
 
-def process_mark() -> dict[str, Any]:
-    """Who writes a session: tells a running recording from one whose program is gone (interrupted.py)."""
-    return {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+def process_mark(pid: int | None = None) -> dict[str, Any]:
+    """Who writes a session (this process without a ``pid``): tells a running recording from one whose program is gone
+    (interrupted.py). Under Linux the time at which a process began moves along when the time of day is set, so it is
+    counted from when the computer did."""
+    started, boot = psutil.Process(pid).create_time(), ""
+    if _BOOT.exists():
+        started, boot = started - psutil.boot_time(), _BOOT.read_text(encoding="ascii").strip()
+    return {"host": platform.node(), "boot": boot, "pid": pid or os.getpid(), "started": started}
 
 
 def make_folder(root: Path, stem: str) -> Path:
