@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import locale
 import logging
 import sys
 import threading
@@ -37,6 +36,7 @@ from rtatl_core.errors import InputError, SessionError
 from rtatl_core.face.find import heard
 from rtatl_core.machine.meter import ProcessMeter
 from rtatl_core.sessions.interrupted import recover_sessions
+from rtatl_core.system import read_as_c_does
 
 if TYPE_CHECKING:  # torch and mediapipe are imported by the analysis thread, after the window is on the screen
     from rtatl_core.engine import Engine
@@ -72,14 +72,11 @@ def run(
 
 
 def qt_application(arguments: Sequence[str]) -> QApplication:
-    """The QApplication of this process, with the decimal point left as it was.
-
-    Making one sets the locale of the person's environment for the whole process. Where that writes 0,5 for 0.5,
-    MediaPipe cannot read the numbers in its own files any more ("Invalid default '0.5'").
-    """
+    """The QApplication of this process. Making one sets the locale of the person's environment for the whole process;
+    that is taken back."""
     qt = QApplication.instance() or QApplication(list(arguments))
     assert isinstance(qt, QApplication)
-    locale.setlocale(locale.LC_NUMERIC, "C")
+    read_as_c_does()
     return qt
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import locale
 import os
 import shlex
 import subprocess
@@ -62,6 +63,17 @@ def print_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def read_as_c_does() -> None:
+    """From now on numbers and letters are read by C's rules, whatever the person's language. By others MediaPipe cannot
+    read its own files: not where 0.5 is written 0,5, nor where the small letter of I is no i, as in Turkish, nor where
+    a text is not UTF-8. PySide finds no property then."""
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    except locale.Error:  # an older system, where that is C
+        locale.setlocale(locale.LC_CTYPE, "C")
 
 
 def drop_unread() -> None:
