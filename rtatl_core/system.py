@@ -68,7 +68,7 @@ def print_any_text() -> None:
 def read_as_c_does() -> None:
     """From now on numbers and letters are read by C's rules, whatever the person's language. By others MediaPipe cannot
     read its own files: not where 0.5 is written 0,5, nor where the small letter of I is no i, as in Turkish, nor where
-    a text is not UTF-8. PySide finds no property then."""
+    a text is not UTF-8. PySide finds no property then, OpenVINO no operation."""
     locale.setlocale(locale.LC_NUMERIC, "C")
     try:
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")

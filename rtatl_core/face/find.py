@@ -20,7 +20,6 @@ from rtatl_core.assets import asset
 from rtatl_core.errors import InputError
 from rtatl_core.handoffs import LANDMARKS, Float32, UInt8
 from rtatl_core.photos import read_photo
-from rtatl_core.system import read_as_c_does
 
 BACKEND = "mediapipe-facemesh-refined"
 """Stored with every model and session: landmarks of different backends differ by 1-2 % of the eye
@@ -123,7 +122,6 @@ class FaceMesh:
     def __init__(self, max_faces: int = 1, *, tracking: bool = True) -> None:
         self.follows = False
         """Whether the last picture showed a face."""
-        read_as_c_does()
         with _in_a_readable_place(), _silence():
             self._mesh = self._load(max_faces, tracking)
             self(_somebody())  # or the first picture would take four times as long as others
