@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import rtatl_core
 from au_desktop.settings import LAYERS, MOST_FACES, host_and_port
-from rtatl_core.system import APT_LINE, drop_unread, folder_is_gone, has_screen, missing_libraries, print_any_text
+from rtatl_core.system import (
+    APT_LINE,
+    drop_unread,
+    folder_is_gone,
+    has_screen,
+    missing_libraries,
+    parsed,
+    print_any_text,
+)
 
 if TYPE_CHECKING:
     from au_desktop.launch import Launch
@@ -32,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if gone := folder_is_gone():
         _say(gone)
         return 2
-    arguments = _parser().parse_args(argv)
+    arguments = parsed(_parser(), argv)
     if arguments.settings is not None:
         os.environ["AU_DESKTOP_HOME"] = str(arguments.settings)
     headless = not has_screen()

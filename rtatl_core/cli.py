@@ -29,7 +29,7 @@ from rtatl_core.commands import (
     train,
 )
 from rtatl_core.errors import AUError, InputError
-from rtatl_core.system import drop_unread, folder_is_gone, print_any_text
+from rtatl_core.system import drop_unread, folder_is_gone, parsed, print_any_text
 
 _ENDS = ("SIGTERM", "SIGHUP")
 """What a system sends when it shuts down or a job's time is over, and what a terminal does that is closed (not on
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if gone := folder_is_gone():
         print(f"rtatl: {gone}", file=sys.stderr)
         return 2
-    options = _parser().parse_args(arguments)
+    options = parsed(_parser(), arguments)
     try:
         with _ended_gently():
             return int(options.command.run(options))

@@ -3,6 +3,7 @@ there are and what they can do."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import io
@@ -11,6 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 # By the Debian and Ubuntu package that brings it. Qt ends the whole process when one is missing, with a message that
@@ -55,6 +57,17 @@ def rtatl_command(*arguments: str) -> str | None:
             program = below
     line = [str(program), *arguments]
     return subprocess.list2cmdline(line) if windows else shlex.join(line)
+
+
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line (of this process without ``arguments``). Words that are empty are refused: they come from
+    variables that were never set, and as a path they mean the folder one stands in."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "" in arguments:
+        before = arguments[: arguments.index("")]
+        where = f"after {before[-1]}" if before else "at the beginning"
+        parser.error(f"the word {where} is empty; is a variable in your command not set?")
+    return parser.parse_args(arguments)
 
 
 def print_any_text() -> None:

@@ -235,10 +235,12 @@ def test_unusable_options_end_with_2(
     [
         (["analyze", "x.mp4", "--out", "y", "--faces", "two"], "--faces: 'two' is no number"),
         (["analyze", "x.mp4", "--out", "y", "--faces", "1.5"], "--faces: write a whole number from 1 on"),
+        (["analyze", "", "--out", "y"], "the word after analyze is empty; is a variable in your command not set?"),
+        (["analyze", "x.mp4", "--out", ""], "the word after --out is empty"),
         (["soak", "--hours", "1", "--pace", "0", "--out", "y"], "--pace: write a number above 0"),
     ],
 )
-def test_numbers_that_are_none_are_named(
+def test_numbers_and_paths_that_are_none_are_named(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):

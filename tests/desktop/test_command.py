@@ -22,7 +22,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--size", "wide"], ["--duration", "-1"], ["--faces", "0"], ["--theme", "pink"], ["--unknown"]]
+    "arguments",
+    [
+        ["--size", "wide"],
+        ["--duration", "-1"],
+        ["--faces", "0"],
+        ["--theme", "pink"],
+        ["--unknown"],
+        ["--settings", ""],
+    ],
 )
 def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
