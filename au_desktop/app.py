@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QLockFile, QTimer
+from PySide6.QtCore import QLockFile, QMessageLogContext, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtGui import QImageWriter
 from PySide6.QtWidgets import QApplication, QMessageBox
 
@@ -36,7 +37,7 @@ from rtatl_core.errors import InputError, SessionError
 from rtatl_core.face.find import heard
 from rtatl_core.machine.meter import ProcessMeter
 from rtatl_core.sessions.interrupted import recover_sessions
-from rtatl_core.system import read_as_c_does
+from rtatl_core.system import SCREENS, drop_unread, read_as_c_does
 
 if TYPE_CHECKING:  # torch and mediapipe are imported by the analysis thread, after the window is on the screen
     from rtatl_core.engine import Engine
@@ -74,10 +75,23 @@ def run(
 def qt_application(arguments: Sequence[str]) -> QApplication:
     """The QApplication of this process. Making one sets the locale of the person's environment for the whole process;
     that is taken back."""
+    before = qInstallMessageHandler(_while_it_begins)
     qt = QApplication.instance() or QApplication(list(arguments))
+    qInstallMessageHandler(before)
     assert isinstance(qt, QApplication)
     read_as_c_does()
     return qt
+
+
+def _while_it_begins(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+    """Where no screen answers, Qt would crash the program and call for another installation of it."""
+    if kind is QtMsgType.QtFatalMsg:
+        asked = " ".join(f"{name}={os.environ[name]}" for name in SCREENS if os.environ.get(name)) or "this machine"
+        print(f"au-desktop: no window can be shown on {asked}; start it on a desktop that is there.", file=sys.stderr)
+        drop_unread()
+        os._exit(2)
+    if not str(getattr(context, "category", "")).startswith("qt.qpa"):  # which tell of each attempt
+        print(text, file=sys.stderr)
 
 
 def load_engine(settings: Settings) -> Engine:

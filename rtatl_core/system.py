@@ -26,6 +26,8 @@ XCB_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxcb-xkb.so.1": "libxcb-xkb1",
 }
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+"""Variables that say where a window is shown."""
 APT_LINE = (
     "sudo apt-get install -y --no-install-recommends "
     "libgl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 libfontconfig1 " + " ".join(XCB_LIBRARIES.values())
@@ -113,8 +115,7 @@ def folder_is_gone() -> str:
 
 def has_screen() -> bool:
     """False on a Linux that cannot show a window. Whoever sets QT_QPA_PLATFORM has chosen how to show it: True."""
-    screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in screens)
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in SCREENS)
 
 
 def missing_libraries() -> list[str]:

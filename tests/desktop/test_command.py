@@ -140,3 +140,16 @@ def test_a_folder_that_is_gone_is_told(
     assert command.main(["--source", "demo"]) == 2
     assert "the folder in which this was started is gone; change to another one" in capsys.readouterr().err
     assert launched == []
+
+
+def test_a_screen_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "DISPLAY": "",
+        "WAYLAND_DISPLAY": "",
+        "QT_QPA_PLATFORM": "nowhere",
+        "AU_DESKTOP_HOME": str(tmp_path),
+    }
+    run = [sys.executable, "-m", "au_desktop", "--source", "demo"]
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    said = "au-desktop: no window can be shown on QT_QPA_PLATFORM=nowhere; start it on a desktop that is there.\n"
+    assert (done.returncode, done.stderr) == (2, said)
