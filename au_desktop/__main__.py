@@ -7,7 +7,6 @@ code 2 when the machine lacks something.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import threading
@@ -18,7 +17,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import rtatl_core
 from au_desktop.settings import LAYERS, MOST_FACES, host_and_port
-from rtatl_core.system import APT_LINE, has_screen, missing_libraries, print_any_text
+from rtatl_core.system import (
+    APT_LINE,
+    drop_unread,
+    folder_is_gone,
+    has_screen,
+    missing_libraries,
+    parsed,
+    print_any_text,
+)
 
 if TYPE_CHECKING:
     from au_desktop.launch import Launch
@@ -30,7 +37,10 @@ HEADLESS_FOLDER = Path("sessions")
 
 def main(argv: Sequence[str] | None = None) -> int:
     print_any_text()
-    arguments = _parser().parse_args(argv)
+    if gone := folder_is_gone():
+        _say(gone)
+        return 2
+    arguments = parsed(_parser(), argv)
     if arguments.settings is not None:
         os.environ["AU_DESKTOP_HOME"] = str(arguments.settings)
     headless = not has_screen()
@@ -61,11 +71,8 @@ def start() -> NoReturn:
     """The command, as installed. A thread may still be inside native code (loading a model, reading a silent camera).
     Interpreter shutdown would kill it there and abort the process, so we flush and call os._exit instead."""
     code = main()
+    drop_unread()
     if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # as in a packaged program, which has no console
-                with contextlib.suppress(OSError, ValueError):
-                    stream.flush()
         os._exit(code)
     raise SystemExit(code)
 

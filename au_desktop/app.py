@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import locale
 import logging
+import os
 import sys
 import threading
 import time
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QLockFile, QTimer
+from PySide6.QtCore import QLockFile, QMessageLogContext, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtGui import QImageWriter
 from PySide6.QtWidgets import QApplication, QMessageBox
 
@@ -37,6 +37,7 @@ from rtatl_core.errors import InputError, SessionError
 from rtatl_core.face.find import heard
 from rtatl_core.machine.meter import ProcessMeter
 from rtatl_core.sessions.interrupted import recover_sessions
+from rtatl_core.system import SCREENS, drop_unread, read_as_c_does
 
 if TYPE_CHECKING:  # torch and mediapipe are imported by the analysis thread, after the window is on the screen
     from rtatl_core.engine import Engine
@@ -72,15 +73,25 @@ def run(
 
 
 def qt_application(arguments: Sequence[str]) -> QApplication:
-    """The QApplication of this process, with the decimal point left as it was.
-
-    Making one sets the locale of the person's environment for the whole process. Where that writes 0,5 for 0.5,
-    MediaPipe cannot read the numbers in its own files any more ("Invalid default '0.5'").
-    """
+    """The QApplication of this process. Making one sets the locale of the person's environment for the whole process;
+    that is taken back."""
+    before = qInstallMessageHandler(_while_it_begins)
     qt = QApplication.instance() or QApplication(list(arguments))
+    qInstallMessageHandler(before)
     assert isinstance(qt, QApplication)
-    locale.setlocale(locale.LC_NUMERIC, "C")
+    read_as_c_does()
     return qt
+
+
+def _while_it_begins(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+    """Where no screen answers, Qt would crash the program and call for another installation of it."""
+    if kind is QtMsgType.QtFatalMsg:
+        asked = " ".join(f"{name}={os.environ[name]}" for name in SCREENS if os.environ.get(name)) or "this machine"
+        print(f"au-desktop: no window can be shown on {asked}; start it on a desktop that is there.", file=sys.stderr)
+        drop_unread()
+        os._exit(2)
+    if not str(getattr(context, "category", "")).startswith("qt.qpa"):  # which tell of each attempt
+        print(text, file=sys.stderr)
 
 
 def load_engine(settings: Settings) -> Engine:
@@ -249,7 +260,7 @@ class App:
         """Screenshot and statistics, however it ends: while all still runs, and the window is on the screen."""
         screenshot, stats = self._launch.screenshot, self._launch.stats
         if screenshot is not None and self._left("--screenshot", screenshot, self._save_screenshot):
-            print(f"Screenshot: {screenshot}")
+            _tell(f"Screenshot: {screenshot}")
         if stats is not None:
             self._left("--stats", stats, self._save_stats)
 
@@ -285,7 +296,7 @@ class App:
         folder = self._pipeline.close() or self._session
         if folder is not None and self._launch.scripted:
             if folder.is_dir():  # it is gone where nothing could be written in it
-                print(f"Session: {folder}")
+                _tell(f"Session: {folder}")
             if self._launch.record is not None and not self._exit_code:
                 self._judge_recording(folder)
         self._recovery.join(RECOVERY_S)  # a network disk may never answer; then it is left behind
@@ -362,11 +373,16 @@ def _only_one(folder: Path) -> Iterator[None]:
         lock.unlock()
 
 
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads on, or the disk is full that it goes to
+        print(text, flush=True)
+
+
 def _refuse(text: str, launch: Launch) -> int:
     """Says why the program does not do what was asked; the exit code. Packaged for Windows or macOS it has no stderr: a
     person gets a message to click away, a script, which nobody watches, a line in the log."""
     if sys.stderr is not None:
-        with heard():
+        with heard(), contextlib.suppress(OSError):  # a terminal that is gone
             print(f"au-desktop: {text}", file=sys.stderr, flush=True)
     elif launch.scripted:
         log.error(text)

@@ -44,6 +44,11 @@ def logging_to(file: Path) -> Iterator[None]:
         handler.close()
 
 
+def _is_kept_from(number: int) -> bool:
+    """Whether nohup keeps this program running when its terminal is closed."""
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN
+
+
 class Hooks:
     """Signals and uncaught exceptions while the window is open; put back afterwards."""
 
@@ -55,7 +60,7 @@ class Hooks:
         self._before = (
             sys.excepthook,
             threading.excepthook,
-            [(number, signal.signal(number, self._on_signal)) for number in _ENDS],
+            [(number, signal.signal(number, self._on_signal)) for number in _ENDS if not _is_kept_from(number)],
         )
         sys.excepthook = self._on_exception
         threading.excepthook = lambda args: self._on_exception(

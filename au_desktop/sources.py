@@ -22,7 +22,16 @@ import cv2
 import numpy as np
 
 from rtatl_core.assets import asset
-from rtatl_core.cameras import BACKEND, PRIVACY, TO_BE_ALLOWED, awaits_permission, connected, device_file, may_open
+from rtatl_core.cameras import (
+    BACKEND,
+    PRIVACY,
+    TO_BE_ALLOWED,
+    awaits_permission,
+    connected,
+    device_file,
+    may_open,
+    number_of,
+)
 from rtatl_core.errors import SourceAsked, SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.photos import PhotoReader, is_photo
@@ -128,6 +137,8 @@ def parse_source(text: str) -> SourceSpec:
     path = Path(text)
     with contextlib.suppress(RuntimeError):  # "~somebody" who has no account here
         path = path.expanduser()
+    if number := number_of(path):
+        return _camera_by_number(number)
     exists = os.path.exists(path)  # Path.exists() raises for names that are too long
     if exists or path.suffix or "/" in text or "\\" in text:
         found = None if exists else _camera_by_name(text)

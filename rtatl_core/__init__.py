@@ -2,6 +2,8 @@
 
 import os
 
+from rtatl_core.system import read_as_c_does
+
 __version__ = "0.1.0"
 
 # numpy's OpenBLAS keeps a thread per core spinning between the small products of a frame: half a core, for nothing. It
@@ -11,3 +13,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # On Windows OpenCV reads this when it is first imported. With its own choice, which asks the hardware for help, some
 # webcams take half a minute to open, and as long again for each wish about size and rate.
 os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")
+
+# Before any native code keeps what it has read otherwise.
+read_as_c_does()

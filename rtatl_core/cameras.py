@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -45,6 +46,12 @@ def connected() -> tuple[Camera, ...]:
 def device_file(number: int) -> Path:
     """On Linux; elsewhere cameras are no files."""
     return Path(f"/dev/video{number}")
+
+
+def number_of(device: Path) -> str | None:
+    """Of the camera that this file is, or a link to it leads to; None if it is none."""
+    found = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device))
+    return found[1] if found else None
 
 
 def may_open(device: Path) -> bool:

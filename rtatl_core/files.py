@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import time
 from pathlib import Path
 from typing import IO, Any
+
+from rtatl_core.errors import SourceError
 
 _PATIENCE_S = (0.05, 0.1, 0.2, 0.4)
 
@@ -46,6 +49,13 @@ def put(made: Path, path: Path) -> None:
             return
         time.sleep(patience_s)
     made.replace(path)
+
+
+def check_ends(path: Path) -> None:
+    """Raises SourceError for a pipe, a device or a socket, which would be waited for or read for ever; OSError for what
+    is not there."""
+    if stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+        raise SourceError(f"{path} is a pipe or a device, not a file; save what it delivers, and name that file.")
 
 
 def is_text(path: Path) -> bool:

@@ -33,6 +33,7 @@ def work_through(
         workers = min(workers, 61)  # the most that the pool takes there
     # spawn: MediaPipe's and torch's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(on_start,)) as pool:
         waiting = [pool.submit(function, item) for item in items]
         try:
@@ -42,8 +43,11 @@ def work_through(
             raise AUError(
                 "a worker process died, perhaps for lack of memory; run the same command with fewer --jobs to continue"
             ) from error
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, KeyboardInterrupt):  # unlike Ctrl-C in a terminal, a signal reaches this process alone
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
             raise
 
 

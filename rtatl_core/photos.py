@@ -79,7 +79,7 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 def is_photo(file: Path) -> bool:
     """By its ending; of a file without one by what it begins with."""
-    by_content = not file.suffix and is_text(file)
+    by_content = not file.suffix and is_text(file) and file.is_file()
     return file.suffix.lower() in PHOTO_SUFFIXES or (by_content and cv2.haveImageReader(str(file)))
 
 

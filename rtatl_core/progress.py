@@ -1,7 +1,8 @@
-"""Progress bars on stderr; silent where it is no terminal."""
+"""Progress bars on stderr; silent where it is no terminal, or closed."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -14,10 +15,15 @@ tqdm.monitor_interval = 0  # no watchdog thread for bars that move many times a 
 
 def progress(items: Iterable[T], *, desc: str, unit: str, total: int | None = None, quiet: bool = False) -> Iterable[T]:
     """``items`` with a bar; ``quiet``: without."""
-    bar: Iterable[T] = tqdm(items, desc=desc, unit=unit, total=total, disable=True if quiet else None)
+    bar: Iterable[T] = tqdm(items, desc=desc, unit=unit, total=total, disable=_off(quiet))
     return bar
+
+
+def _off(quiet: bool = False) -> bool | None:
+    """None: tqdm looks whether it is a terminal."""
+    return True if quiet or sys.stderr is None else None
 
 
 def counter(*, unit: str) -> tqdm[Any]:
     """A bar to be moved by hand."""
-    return tqdm(total=0, unit=unit, disable=None)
+    return tqdm(total=0, unit=unit, disable=_off())

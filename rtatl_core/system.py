@@ -3,13 +3,16 @@ there are and what they can do."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import io
+import locale
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 # By the Debian and Ubuntu package that brings it. Qt ends the whole process when one is missing, with a message that
@@ -23,6 +26,8 @@ XCB_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxcb-xkb.so.1": "libxcb-xkb1",
 }
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+"""Variables that say where a window is shown."""
 APT_LINE = (
     "sudo apt-get install -y --no-install-recommends "
     "libgl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 libfontconfig1 " + " ".join(XCB_LIBRARIES.values())
@@ -56,6 +61,17 @@ def rtatl_command(*arguments: str) -> str | None:
     return subprocess.list2cmdline(line) if windows else shlex.join(line)
 
 
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line (of this process without ``arguments``). Words that are empty are refused: they come from
+    variables that were never set, and as a path they mean the folder one stands in."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "" in arguments:
+        before = arguments[: arguments.index("")]
+        where = f"after {before[-1]}" if before else "at the beginning"
+        parser.error(f"the word {where} is empty; is a variable in your command not set?")
+    return parser.parse_args(arguments)
+
+
 def print_any_text() -> None:
     """From now on, characters that the terminal (on Windows also a redirected file) cannot show are printed as escapes
     instead of raising UnicodeEncodeError."""
@@ -64,10 +80,42 @@ def print_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def read_as_c_does() -> None:
+    """From now on numbers and letters are read by C's rules, whatever the person's language. By others MediaPipe cannot
+    read its own files: not where 0.5 is written 0,5, nor where the small letter of I is no i, as in Turkish, nor where
+    a text is not UTF-8. PySide finds no property then, OpenVINO no operation."""
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    except locale.Error:  # an older system, where that is C
+        locale.setlocale(locale.LC_CTYPE, "C")
+
+
+def drop_unread() -> None:
+    """Before the end: what stdout and stderr still hold goes out, or nowhere if nobody reads on or a disk is full:
+    Python would complain, and change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # as in a packaged program, which has no console
+                stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def folder_is_gone() -> str:
+    """A sentence where the folder that the program was started in was removed, so that no path from there leads
+    anywhere; else empty."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the folder in which this was started is gone; change to another one (cd), and start again."
+    return ""
+
+
 def has_screen() -> bool:
     """False on a Linux that cannot show a window. Whoever sets QT_QPA_PLATFORM has chosen how to show it: True."""
-    screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in screens)
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in SCREENS)
 
 
 def missing_libraries() -> list[str]:

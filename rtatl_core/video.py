@@ -13,7 +13,7 @@ import numpy as np
 
 from rtatl_core import matroska, mp4
 from rtatl_core.errors import SourceError
-from rtatl_core.files import is_text
+from rtatl_core.files import check_ends, is_text
 from rtatl_core.handoffs import FramePacket, UInt8
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
@@ -272,6 +272,7 @@ def _check_file(path: Path) -> None:
             command = rtatl_command("analyze", str(path), "--out", "sessions")
             all_of_it = f"or analyse all of it with: {command}" if command else FOLDERS_ELSEWHERE
             raise SourceError(f"{path} is a folder; name a file in it{', ' if command else '; '}{all_of_it}")
+        check_ends(path)
         with path.open("rb") as file:
             if not file.read(1):
                 raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")

@@ -24,6 +24,8 @@ MOST_CAMERAS = 3
 """That get a button; all of them are in the menu of sources."""
 LOW = 380
 """Height in pixels below which the picture gives way to the buttons."""
+_LOWEST = 250
+"""Below, there is room for the buttons and what is said above them only."""
 _EDGE, _GAP = 32, 12
 """Pixels at the left and right edge, and between two buttons."""
 _AROUND_NAME = 80
@@ -139,8 +141,10 @@ class EmptyState(QWidget):
         self._fit_names()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """In a low window the picture makes room, so that a message at the foot covers no button."""
+        """In a low window the picture makes room, so that a message at the foot covers no button; in the lowest, on a
+        small screen, the hint too."""
         self._picture.setVisible(self.height() >= LOW)
+        self._hint.setVisible(self.height() >= _LOWEST)
         self._fit_names()
 
     def _fit_names(self) -> None:

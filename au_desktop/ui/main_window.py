@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QUrl, Signal
+from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QMainWindow
 
@@ -75,7 +75,6 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("AU Desktop")
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
-        self.setMinimumSize(900, 600)
 
         self.top = TopBar(look, cameras)
         self.stage = Stage(look, bridge.painted, cameras)
@@ -205,10 +204,8 @@ class MainWindow(QMainWindow):
         return self.grab().toImage()
 
     def toggle_full_screen(self) -> None:
-        if self.isFullScreen():
-            self.showNormal()
-        else:
-            self.showFullScreen()
+        """Back, it is maximised if it was before."""
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def _close_topmost(self) -> None:
         """The card of an AU, else the message, else the full screen."""
@@ -217,7 +214,7 @@ class MainWindow(QMainWindow):
         elif self.stage.banner.isVisible():
             self.stage.banner.hide()
         elif self.isFullScreen():
-            self.showNormal()
+            self.toggle_full_screen()
 
     def select_face(self, face_id: int | None) -> None:
         """Panel, curves and region labels follow this face; None: the largest."""

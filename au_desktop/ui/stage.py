@@ -109,6 +109,10 @@ class Stage(QWidget):
         chip.clicked.connect(lambda: self._announce())
         return chip
 
+    def lower_by(self, pixels: int) -> None:
+        """The picture may be so much lower than LEAST_HEIGHT, on a screen that is."""
+        self._pages.setMinimumHeight(LEAST_HEIGHT - pixels)
+
     @property
     def layers(self) -> frozenset[str]:
         return frozenset(name for name, chip in self.chips.items() if chip.isChecked())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rtatl_core.card import file_hash
 from rtatl_core.errors import InputError
+from rtatl_core.files import check_ends
 from rtatl_core.photos import PHOTO_SUFFIXES, files_below, in_order, is_photo
 from rtatl_core.video import VIDEO_SUFFIXES, VideoReader
 
@@ -104,6 +105,7 @@ def session_names(inputs: Sequence[Input]) -> list[str]:
 
 def _hash(path: Path) -> str:
     try:
+        check_ends(path)
         return file_hash(path)
     except OSError as error:
         raise InputError(

@@ -18,11 +18,13 @@ import psutil
 
 from rtatl_core.errors import SessionError
 from rtatl_core.files import replace_file
-from rtatl_core.sessions.session import read_session
+from rtatl_core.sessions.session import process_mark, read_session
 
 STATUS = "interrupted: the program ended before the recording did"
 _ABANDONED_AFTER_S = 60.0
 """A recording of another computer counts as abandoned when its files have not been written for so long."""
+_SAME_S = 2.0
+"""What is known of when a process began, and when the computer did, is good to a second each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def _is_running(folder: Path, mark: Any) -> bool:
         if mark["host"] == platform.node():
             process = psutil.Process(mark["pid"])
             alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-            return bool(alive and abs(process.create_time() - mark["started"]) < 1)
+            now = process_mark(process.pid)
+            return bool(alive and now["boot"] == mark["boot"] and abs(now["started"] - mark["started"]) < _SAME_S)
     except psutil.NoSuchProcess:
         return False
     except (psutil.AccessDenied, KeyError, TypeError):

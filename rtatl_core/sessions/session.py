@@ -40,6 +40,7 @@ SUMMARY_S = 5.0
 _LONGEST_TICK_S = 0.05
 _LONGEST_NAME = 120
 """Bytes of a source's name in that of its folder; with date and number file systems allow 255."""
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PACKAGES = ("torch", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -71,9 +72,14 @@ def _both_clocks() -> tuple[float, float]:
     return wall, time.perf_counter()
 
 
-def process_mark() -> dict[str, Any]:
-    """Who writes a session: tells a running recording from one whose program is gone (interrupted.py)."""
-    return {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+def process_mark(pid: int | None = None) -> dict[str, Any]:
+    """Who writes a session (this process without a ``pid``): tells a running recording from one whose program is gone
+    (interrupted.py). Under Linux the time at which a process began moves along when the time of day is set, so it is
+    counted from when the computer did."""
+    started, boot = psutil.Process(pid).create_time(), ""
+    if _BOOT.exists():
+        started, boot = started - psutil.boot_time(), _BOOT.read_text(encoding="ascii").strip()
+    return {"host": platform.node(), "boot": boot, "pid": pid or os.getpid(), "started": started}
 
 
 def make_folder(root: Path, stem: str) -> Path:
@@ -133,16 +139,15 @@ class SessionWriter:
             "process": process_mark(),
         }
         self._synced_at = self._summed_up_at = time.perf_counter()
-        with contextlib.ExitStack() as undo:
-            try:
-                self._frames = undo.enter_context(_Table(self.folder / "frames.csv", self._format.columns))
-                self._events = undo.enter_context(
-                    _Table(self.folder / "events.csv", ("timestamp", "frame", "kind", "label"))
-                )
+        try:
+            with contextlib.ExitStack() as undo:
+                undo.callback(_try, self.folder.rmdir)  # unless it holds something
+                self._frames = _Table(self.folder / "frames.csv", self._format.columns, undo)
+                self._events = _Table(self.folder / "events.csv", ("timestamp", "frame", "kind", "label"), undo)
                 self._write_summary("recording")
-            except OSError as error:
-                raise _refused(self.folder, error) from error
-            undo.pop_all()
+                undo.pop_all()
+        except OSError as error:
+            raise _refused(self.folder, error) from error
 
     @property
     def bytes(self) -> int:
@@ -282,15 +287,14 @@ def _read_summary(folder: Path) -> dict[str, Any]:
 class _Table:
     """An append-only CSV file that holds complete lines only, whatever the disk does."""
 
-    def __init__(self, path: Path, columns: Iterable[str]) -> None:
+    def __init__(self, path: Path, columns: Iterable[str], undo: contextlib.ExitStack) -> None:
+        """``undo`` closes and removes the file if the session cannot begin."""
         self._path = path
         self._file = path.open("xb", buffering=0)
+        undo.callback(_try, path.unlink)
+        undo.enter_context(self)
         self.bytes = 0
-        try:
-            self.write(",".join(columns) + "\n")
-        except OSError:
-            self._file.close()
-            raise
+        self.write(",".join(columns) + "\n")
 
     def write(self, text: str) -> None:
         """All of `text` or nothing: what a full disk took of it is cut off again. Raises OSError."""
@@ -314,6 +318,11 @@ class _Table:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _try(act: Callable[[], object]) -> None:
+    with contextlib.suppress(OSError):
+        act()
 
 
 def _versions() -> dict[str, str]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +16,10 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
+from rtatl_core.commands import doctor
 from rtatl_core.errors import PredictionError
 from rtatl_core.predictor import Predictor
-from rtatl_core.sessions.session import read_session
+from rtatl_core.sessions.session import SessionWriter, read_session
 from rtatl_core.temporal import SMOOTHING_S
 from tests.clips import cut_from_demo, damage_frame, write_clip
 from tests.tables import csv_rows
@@ -232,10 +235,12 @@ def test_unusable_options_end_with_2(
     [
         (["analyze", "x.mp4", "--out", "y", "--faces", "two"], "--faces: 'two' is no number"),
         (["analyze", "x.mp4", "--out", "y", "--faces", "1.5"], "--faces: write a whole number from 1 on"),
+        (["analyze", "", "--out", "y"], "the word after analyze is empty; is a variable in your command not set?"),
+        (["analyze", "x.mp4", "--out", ""], "the word after --out is empty"),
         (["soak", "--hours", "1", "--pace", "0", "--out", "y"], "--pace: write a number above 0"),
     ],
 )
-def test_numbers_that_are_none_are_named(
+def test_numbers_and_paths_that_are_none_are_named(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -259,6 +264,58 @@ def test_nobody_reads_on() -> None:
         command.stdout.close()
         assert command.stderr.read() == "rtatl: stopped\n"
     assert command.returncode == 141
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends none")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_closes_the_files_and_says_how_to_go_on(
+    name: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = SessionWriter.append
+    monkeypatch.setattr(SessionWriter, "append", lambda *of: (write(*of), signal.raise_signal(signal.Signals[name])))
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    clip = write_clip(tmp_path / "clip.mp4", 5)
+    assert main(["analyze", str(clip), "--out", str(tmp_path / "out"), "--device", "cpu"]) == code
+    assert capsys.readouterr().err == "rtatl: stopped; the same command goes on from here\n"
+    facts, columns = read_session(next((tmp_path / "out").iterdir()))
+    assert facts["status"].startswith("stopped: ")
+    assert len(columns["frame"]) == 1
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no nohup")
+def test_nohup_keeps_a_command_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "run", lambda options: signal.raise_signal(signal.SIGHUP) or 0)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["doctor"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_full_disk_is_told_whatever_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(options: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(doctor, "run", write)
+    assert main(["doctor"]) == 2
+    assert "takes no more (No space left on device); make room" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("os.getcwd", gone)
+    assert main(["analyze", "clip.mp4", "--out", "out"]) == 2
+    assert capsys.readouterr().err.startswith("rtatl: the folder in which this was started is gone; change to another")
+
+
+def test_without_stderr_videos_are_analysed_too(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 0
 
 
 def test_prepare_and_train_from_a_folder_of_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

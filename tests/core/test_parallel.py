@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,19 @@ def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+def test_a_signal_to_the_first_process_ends_all(tmp_path: Path) -> None:
+    script, begun = tmp_path / "stopped.py", tmp_path / "begun"
+    script.write_text(_KILLED.format(folder=str(tmp_path)))
+    parent = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+    wait_until(lambda: begun.exists() and begun.read_text() != "")
+    parent.send_signal(signal.SIGINT)
+    try:
+        parent.wait(30)  # and not when the work is done
+    finally:
+        parent.kill()
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:

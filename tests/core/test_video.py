@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -442,11 +443,19 @@ def _text(path: Path) -> Path:
     return path
 
 
+def _device(path: Path) -> Path:
+    path.symlink_to(os.devnull)
+    return path
+
+
 def _unfinished(path: Path) -> Path:
     """An MP4 whose writer was killed: its index, at the end of the file, is missing."""
     write_clip(path)
     path.write_bytes(path.read_bytes()[:-400])
     return path
+
+
+DEVICES_ARE_FILES = pytest.mark.skipif(sys.platform == "win32", reason="there they have names of their own")
 
 
 @pytest.mark.parametrize(
@@ -456,6 +465,7 @@ def _unfinished(path: Path) -> Path:
         (_folder, "is a folder"),
         (_empty, "is empty"),
         (_text, "cannot be read as a video"),
+        pytest.param(_device, "is a pipe or a device, not a file; save", marks=DEVICES_ARE_FILES),
         (_unfinished, "cannot be read as a video"),
     ],
 )

@@ -16,6 +16,7 @@ from PySide6.QtGui import QImage
 from au_desktop import BEGAN
 from au_desktop import app as program
 from au_desktop import settings as settings_file
+from au_desktop.faults import Hooks
 from au_desktop.launch import Launch
 from au_desktop.runtime.pipeline import Notice, Pipeline, State
 from au_desktop.settings import Settings
@@ -92,6 +93,18 @@ def test_a_scripted_file_ends_the_program_at_its_end(tmp_path: Path, short_clip:
 @pytest.fixture
 def short_clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "short.mp4", 10)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no nohup")
+def test_nohup_keeps_the_program_running() -> None:
+    asked: list[str] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Hooks(lambda: asked.append("to close"), asked.append):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert asked == []
 
 
 @pytest.mark.parametrize(

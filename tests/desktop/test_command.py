@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -16,9 +18,19 @@ from au_desktop import settings as settings_file
 from au_desktop.launch import Launch
 from rtatl_core import system
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.parametrize(
-    "arguments", [["--size", "wide"], ["--duration", "-1"], ["--faces", "0"], ["--theme", "pink"], ["--unknown"]]
+    "arguments",
+    [
+        ["--size", "wide"],
+        ["--duration", "-1"],
+        ["--faces", "0"],
+        ["--theme", "pink"],
+        ["--unknown"],
+        ["--settings", ""],
+    ],
 )
 def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -100,3 +112,44 @@ def test_a_program_without_a_console_leaves_past_a_thread_that_hangs(monkeypatch
     answers.set()
     hanging.join()
     assert left == [3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says so by another error")
+def test_nobody_reads_what_a_program_says_at_its_end() -> None:
+    script = """
+from au_desktop import __main__ as command, app
+command.main = lambda: app._tell("Session: there") or 3
+command.start()
+"""
+    run = [sys.executable, "-c", script]
+    with subprocess.Popen(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.close()
+        assert program.stderr.read() == ""
+    assert program.returncode == 3
+
+
+def test_a_folder_that_is_gone_is_told(
+    launched: list[Launch], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("os.getcwd", gone)
+    assert command.main(["--source", "demo"]) == 2
+    assert "the folder in which this was started is gone; change to another one" in capsys.readouterr().err
+    assert launched == []
+
+
+def test_a_screen_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "DISPLAY": "",
+        "WAYLAND_DISPLAY": "",
+        "QT_QPA_PLATFORM": "nowhere",
+        "AU_DESKTOP_HOME": str(tmp_path),
+    }
+    run = [sys.executable, "-m", "au_desktop", "--source", "demo"]
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    said = "au-desktop: no window can be shown on QT_QPA_PLATFORM=nowhere; start it on a desktop that is there.\n"
+    assert (done.returncode, done.stderr) == (2, said)

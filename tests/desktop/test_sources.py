@@ -73,6 +73,9 @@ class FakeCapture:
         self.released = True
 
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere cameras are no files")
+
+
 @pytest.mark.usefixtures("two_cameras")
 @pytest.mark.parametrize(
     ("text", "spec"),
@@ -80,6 +83,7 @@ class FakeCapture:
         (" Demo ", SourceSpec("demo", "demo", "Demo clip")),
         ("2", LOGITECH),
         ("7", SourceSpec("camera", "7", "Camera 7")),
+        pytest.param("/dev/video2", LOGITECH, marks=LINUX),
         ("logitech c920", LOGITECH),
         ("integr", BUILT_IN),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QToolTip, Q
 
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import MOST_FACES, Settings
+from au_desktop.ui import layout
 from au_desktop.ui.layout import full_screen_key
 from au_desktop.ui.options import Options
 from au_desktop.ui.theme import DARK, LIGHT, Look
@@ -240,6 +242,23 @@ def test_layout_and_choices_survive_a_restart(make_desk: MakeDesk) -> None:
     assert 9 in second.window.traces.lanes
 
 
+@pytest.mark.parametrize("room", [QSize(1600, 1000), QSize(1097, 568), QSize(960, 468)])
+def test_the_window_fits_a_small_screen(make_desk: MakeDesk, room: QSize, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_room", lambda window: room)
+    window = make_desk().window
+    wait_until(window.stage.empty.isVisible)
+    assert window.size() == QSize(1280, 800).boundedTo(room)
+    parts = (window.top, window.stage, window.traces, window.line)
+    for above, below in pairwise(parts):
+        assert above.mapTo(window, above.rect().bottomLeft()).y() < below.mapTo(window, QPoint()).y()
+    pages, empty = window.stage._pages, window.stage.empty
+    assert pages.geometry().bottom() < window.stage.chips["box"].parentWidget().geometry().top()
+    shown = [part for part in (empty._lead, empty.demo, empty._hint) if part.isVisible()]
+    for higher, lower in pairwise(shown):
+        assert not higher.geometry().intersects(lower.geometry())
+    assert window.line.mapTo(window, window.line.rect().bottomLeft()).y() < window.height()
+
+
 @pytest.mark.parametrize("edited", ["not base64!", "größer"])
 def test_edited_geometry_does_no_harm(make_desk: MakeDesk, edited: str) -> None:
     desk = make_desk(Settings(window_geometry=edited, window_state=f"{edited}.this"))
@@ -290,6 +309,17 @@ def test_full_screen_and_back(make_desk: MakeDesk) -> None:
     assert desk.window.isFullScreen()
     press(desk, Qt.Key.Key_Escape)
     assert not desk.window.isFullScreen()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_F11, Qt.Key.Key_Escape])
+def test_a_maximised_window_is_so_again_after_full_screen(make_desk: MakeDesk, key: Qt.Key) -> None:
+    desk = make_desk()
+    desk.window.showMaximized()
+    press(desk, Qt.Key.Key_F11)
+    wait_until(desk.window.isFullScreen)
+    press(desk, key)
+    wait_until(lambda: not desk.window.isFullScreen())
+    assert desk.window.isMaximized()
 
 
 def test_the_key_of_the_whole_screen_is_one_that_the_system_leaves_to_programs(monkeypatch: pytest.MonkeyPatch) -> None:

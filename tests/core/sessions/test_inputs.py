@@ -42,6 +42,16 @@ def test_hidden_files_are_no_videos(videos: Path, tmp_path: Path) -> None:
     assert [one.path.name for one in find_inputs([tmp_path / "disk"])] == ["anna.mp4", "ben.MP4"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="devices are no files there")
+@pytest.mark.parametrize("name", ["odd", "odd.mp4", "odd.jpg"])
+def test_a_device_is_not_read_for_ever(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cv2.haveImageReader", lambda _path: pytest.fail("a pipe would be waited for"))
+    (tmp_path / name).symlink_to(os.devnull)
+    (one,) = find_inputs([tmp_path / name])
+    with pytest.raises(InputError, match=f"{name} is a pipe or a device, not a file; save what it delivers"):
+        one.content_hash()
+
+
 def test_linked_folders_are_searched_once_and_dead_links_named(videos: Path, tmp_path: Path) -> None:
     study = tmp_path / "linked"
     study.mkdir()

@@ -76,7 +76,7 @@ def test_what_nobody_writes_any_more_is_finished(tmp_path: Path, process: dict[s
 def test_a_dead_program_that_nobody_asked_about_does_not_write_any_more(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as dead:
         process = psutil.Process(dead.pid)
-        folder = interrupted(tmp_path, process=process_mark() | {"pid": dead.pid, "started": process.create_time()})
+        folder = interrupted(tmp_path, process=process_mark(dead.pid))
         assert list(recover_sessions(folder)) == []
         dead.kill()
         until = time.monotonic() + 10
@@ -84,6 +84,22 @@ def test_a_dead_program_that_nobody_asked_about_does_not_write_any_more(tmp_path
             assert time.monotonic() < until
             time.sleep(0.01)
         assert [found.folder.name for found in recover_sessions(folder)] == ["a"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the moment at which a process began is kept as it was")
+def test_a_running_recording_is_left_alone_when_the_clock_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path, process=process_mark())
+    booted = psutil.boot_time() + 3600
+    monkeypatch.setattr("psutil.boot_time", lambda: booted)
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted)
+    assert list(recover_sessions(tmp_path)) == []
+
+
+def test_a_recording_from_before_the_computer_was_started_anew_is_finished(tmp_path: Path) -> None:
+    interrupted(tmp_path, process=process_mark() | {"boot": "before"})
+    assert len(list(recover_sessions(tmp_path))) == 1
 
 
 def test_zeros_where_the_power_went_are_cut_off(tmp_path: Path) -> None:

@@ -238,6 +238,38 @@ writer.close("stopped: disk full")
     assert meta["rows_cut"] == 0
 
 
+@pytest.mark.parametrize("full_at", ["frames.csv", "events.csv", "session.json"])
+def test_a_session_that_cannot_begin_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: str
+) -> None:
+    sync = session._Table.write
+
+    def refuse(table: session._Table, text: str) -> None:
+        if table._path.name == full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(table, text)
+
+    def refuse_summary(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(session._Table, "write", refuse)
+    monkeypatch.setattr(session, "replace_file", refuse_summary)
+    with pytest.raises(SessionError, match="is full; make room"):
+        open_writer(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_session_that_cannot_begin_leaves_what_was_there(tmp_path: Path) -> None:
+    first = open_writer(tmp_path)
+    first.close()
+    (first.folder / "frames.csv").unlink()
+    before = (first.folder / "events.csv").read_bytes()
+    with pytest.raises(SessionError):
+        open_writer(first.folder, None)
+    assert sorted(file.name for file in first.folder.iterdir()) == ["events.csv", "session.json"]
+    assert (first.folder / "events.csv").read_bytes() == before
+
+
 def test_on_a_full_disk_the_summary_still_tells_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = open_writer(tmp_path)
     writer.write(FrameRecord(1, 0.0))
