@@ -21,14 +21,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import rtatl_core
 from rtatl_core.assets import asset
 from rtatl_core.card import read_card
 from rtatl_core.engine import Engine
@@ -39,7 +37,7 @@ from rtatl_core.handoffs import AlignedFace, AnalysedFrame, Float32, FramePacket
 from rtatl_core.machine.meter import ProcessMeter, stage_figures
 from rtatl_core.reference import unknown_reference
 from rtatl_core.runtimes.choose import open_runtime, pick_device
-from rtatl_core.sessions.session import ClockPair, SessionWriter
+from rtatl_core.sessions.session import ClockPair, SessionWriter, versions
 from rtatl_core.system import cores
 from rtatl_core.video import VideoReader
 
@@ -92,9 +90,7 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("onnxruntime", "torch", "mediapipe")},
-        "rtatl_core": rtatl_core.__version__,
+        **versions(),
     }
 
 

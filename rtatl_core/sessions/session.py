@@ -130,7 +130,7 @@ class SessionWriter:
         self._format = RowFormat(tuple(aus), sides, tuple(files))
         self._head: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
-            "versions": _versions(),
+            "versions": versions(),
             "os": platform.platform(),
             "source": dict(source),
             "model": dict(model),
@@ -325,7 +325,8 @@ def _try(act: Callable[[], object]) -> None:
         act()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of this program, Python, and the packages that make or may change the numbers."""
     found = {"rtatl_core": rtatl_core.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
