@@ -30,6 +30,8 @@ from rtatl_core.system import (
 if TYPE_CHECKING:
     from au_desktop.launch import Launch
 
+LARGEST_WINDOW = 10_000
+"""Pixels a side. Far larger ones take all memory there is."""
 HEADLESS_SECONDS = 20.0
 HEADLESS_SIZE = (1280, 800)
 HEADLESS_FOLDER = Path("sessions")
@@ -154,7 +156,7 @@ def _layers(text: str) -> tuple[str, ...]:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+    if not all(side.isdigit() and 0 < int(side) <= LARGEST_WINDOW for side in (width, height)):
         raise argparse.ArgumentTypeError(f"{text!r} is no window size; write it like 1280x800")
     return int(width), int(height)
 

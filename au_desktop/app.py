@@ -202,8 +202,12 @@ class App:
 
     def _sample(self) -> None:
         self._meter.sample()
-        if self._samples is not None:
-            self._samples.note(self._pipeline.status())
+        try:
+            if self._samples is not None:
+                self._samples.note(self._pipeline.status())
+        except InputError as error:
+            self._samples = None
+            self._fail(str(error))
 
     def _recover(self) -> None:
         """Recordings that a killed program left open are finished, and the person is told."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from au_desktop.bridge import Bridge
 from au_desktop.runtime.status import Status
@@ -22,17 +25,16 @@ class SamplesError(InputError):
 
 
 class SampleLog:
-    """Writes each line at once, so that a run that dies leaves what it had. Raises SamplesError when it cannot
-    begin."""
+    """Writes each line at once, so that a run that dies leaves what it had. Raises SamplesError when it cannot."""
 
     def __init__(self, path: Path, meter: ProcessMeter, bridge: Bridge) -> None:
-        try:
+        self._path = path
+        self._file: IO[str] | None = None
+        with self._guarded():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise SamplesError(f"{path} cannot be written ({error.strerror}); choose another --samples.") from error
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(COLUMNS)
+            self._writer = csv.writer(self._file)
+            self._writer.writerow(COLUMNS)
         self._meter, self._bridge = meter, bridge
         self._last_s = -EVERY_S
 
@@ -43,14 +45,25 @@ class SampleLog:
             return
         self._last_s = now
         delay = self._bridge.delay_ms()
-        self._writer.writerow(
-            [
-                *(f"{now:.1f}", f"{self._meter.rss_mb():.2f}", self._meter.handles(), self._meter.threads()),
-                *(status.captured, status.analysed, status.dropped),
-                status.recording.rows if status.recording else 0,
-                "" if delay is None else f"{delay:.1f}",
-            ]
-        )
+        line = [
+            *(f"{now:.1f}", f"{self._meter.rss_mb():.2f}", self._meter.handles(), self._meter.threads()),
+            *(status.captured, status.analysed, status.dropped),
+            status.recording.rows if status.recording else 0,
+            "" if delay is None else f"{delay:.1f}",
+        ]
+        with self._guarded():
+            self._writer.writerow(line)
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was told when it refused a line
+            if self._file is not None:
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.close()
+            text = f"{self._path} cannot be written ({error.strerror}); choose another --samples."
+            raise SamplesError(text) from error

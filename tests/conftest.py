@@ -18,6 +18,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 @pytest.fixture(autouse=True)
 def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AU_DESKTOP_HOME", str(tmp_path / "au-desktop-home"))
+    monkeypatch.setattr("platformdirs.user_documents_dir", lambda: str(tmp_path / "documents"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -18,7 +21,8 @@ from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.faults import Hooks
 from au_desktop.launch import Launch
-from au_desktop.runtime.pipeline import Notice, Pipeline, State
+from au_desktop.runtime.pipeline import Notice, Pipeline, State, Status
+from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
 from rtatl_core.errors import SessionError, WeightsError
 from rtatl_core.sessions.session import SessionWriter, read_session
@@ -93,6 +97,33 @@ def test_a_scripted_file_ends_the_program_at_its_end(tmp_path: Path, short_clip:
 @pytest.fixture
 def short_clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "short.mp4", 10)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has such a disk")
+def test_a_disk_without_room_for_samples_is_told() -> None:
+    with pytest.raises(SamplesError, match=r"/dev/full cannot be written .No space left on device.; choose another"):
+        SampleLog(Path("/dev/full"), None, None)  # type: ignore[arg-type]
+
+
+def test_a_disk_that_becomes_full_of_samples_costs_no_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = SampleLog.note
+
+    class Full:
+        def writerow(self, line: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def on_a_full_disk(log: SampleLog, status: Status) -> None:
+        if status.recording is not None and status.recording.rows:
+            log._writer, log._last_s = Full(), -math.inf  # type: ignore[assignment]
+            note(log, status)
+
+    monkeypatch.setattr(SampleLog, "note", on_a_full_disk)
+    launch = Launch(source="demo", duration=30, record=tmp_path / "out", samples=tmp_path / "samples.csv")
+    assert run(launch) == 2
+    assert "samples.csv cannot be written (No space left on device)" in capsys.readouterr().err
+    assert read_session(next((tmp_path / "out").iterdir()))[0]["status"] == "complete"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no nohup")

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ["--theme", "pink"],
         ["--unknown"],
         ["--settings", ""],
+        ["--size", "99999x9"],
     ],
 )
 def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
