@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", metavar="WxH", type=_size, help="size of the window, for example 1280x800")
     add("--lsl", action="store_true", default=None, help="send the numbers to the Lab Streaming Layer")
     add("--osc", metavar="HOST:PORT", type=_address, help="send the numbers as OSC messages")
+    add("--film", action="store_true", default=None, help="keep a camera's picture in recordings, beside the numbers")
     add("--settings", metavar="DIR", type=Path, help="folder of the settings instead of the usual one")
     script = parser.add_argument_group("scripted use")
     script.add_argument("--record", metavar="DIR", type=Path, help="record at once; session folder in DIR")

@@ -191,7 +191,7 @@ class App:
             return
         try:
             # The flag's folder as a whole path, which the file manager can open.
-            self._session = self._pipeline.start_recording(Path(self._settings.record_root))
+            self._session = self._pipeline.start_recording(Path(self._settings.record_root), film=self._settings.film)
         except SessionError as error:
             self._fail(_reason(self._pipeline.status()) or str(error))  # a source may have failed by now
 

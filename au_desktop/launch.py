@@ -37,6 +37,8 @@ class Launch:
     lsl: bool | None = None
     osc: str | None = None
     """Address that OSC messages go to."""
+    film: bool | None = None
+    """A recording of a live source keeps its picture."""
 
     @property
     def scripted(self) -> bool:
@@ -59,6 +61,7 @@ class Flagged:
             "lsl": launch.lsl,
             "osc": None if launch.osc is None else True,
             "osc_address": launch.osc,
+            "film": launch.film,
             "record_root": str(launch.record.resolve()) if launch.record is not None else None,
         }
         self._saved, self._size = saved, launch.size

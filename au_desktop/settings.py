@@ -58,6 +58,8 @@ class Settings:
     osc: bool = False
     """They go as OSC messages to `osc_address`."""
     osc_address: str = "127.0.0.1:9000"
+    film: bool = False
+    """Recordings of a camera keep its picture, too."""
     record_root: str = field(default_factory=_record_root)
     window_geometry: str | None = None
     """Base64 of what Qt saves; the same for window_state."""
@@ -80,6 +82,7 @@ class Settings:
             "lsl": isinstance(self.lsl, bool),
             "osc": isinstance(self.osc, bool),
             "osc_address": isinstance(self.osc_address, str) and is_address(self.osc_address),
+            "film": isinstance(self.film, bool),
             "record_root": isinstance(self.record_root, str) and bool(self.record_root),
             "window_geometry": _is_text_or_none(self.window_geometry),
             "window_state": _is_text_or_none(self.window_state),

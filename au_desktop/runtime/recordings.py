@@ -20,6 +20,7 @@ from au_desktop.runtime.analysis import Analysis, EngineFacts
 from au_desktop.runtime.capture import Capture, CaptureState, CaptureStats
 from au_desktop.runtime.slots import Taken
 from au_desktop.runtime.status import Notices
+from au_desktop.sinks.film import Film
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
@@ -77,8 +78,9 @@ class Recordings:
             return False
         return self._last_number >= capture.box.newest
 
-    def begin(self, root: Path) -> Path:
-        """Makes the session folder in ``root`` and records from the next frame on. Raises SessionError.
+    def begin(self, root: Path, *, film: bool = False) -> Path:
+        """Makes the session folder in ``root`` and records from the next frame on, ``film``: of a live source its
+        pictures, too. Raises SessionError.
 
         Frames may wait to be analysed. Those of a live source came before, so they do not belong to the recording;
         those of a file are still to be played. A frame that has its row in the recording before is not recorded again.
@@ -88,9 +90,9 @@ class Recordings:
             raise SessionError("There is nothing to record yet; choose a camera or a video first.")
         self._notices.withdraw("recording")
         self._first = max(capture.box.newest if capture.spec.live else 0, self._last_number) + 1
-        return self._begin(capture, root)
+        return self._begin(capture, root, film and capture.spec.live)
 
-    def _begin(self, capture: Capture, root: Path) -> Path:
+    def _begin(self, capture: Capture, root: Path, film: bool) -> Path:
         folder = make_folder(root, _stem(capture.spec))
         self.last = Recorder(
             folder,
@@ -99,6 +101,7 @@ class Recordings:
             live=capture.spec.live,
             timed=not capture.spec.still,
             length_s=(lambda: capture.stats().duration_s) if _is_video(capture.spec) else None,
+            film=Film(folder, capture.stats().fps, self._film_fault) if film else None,
         )
         if capture.paused:
             self.last.pause()
@@ -139,7 +142,7 @@ class Recordings:
             recorder = self.running if capture is self._capture else None
             accepted = tuple(row for row in rows() if self._accepts(row.number)) if recorder is not None else ()
         if recorder is not None and accepted:
-            recorder.put(accepted, packet.captured_at)
+            recorder.put(accepted, packet.captured_at, packet.image)
         with self._lock:
             if capture is self._capture:
                 self._last_number = max(self._last_number, packet.number)
@@ -221,6 +224,10 @@ class Recordings:
             if not made.join():
                 log.warning("the disk with %s does not answer", made.folder)
 
+    def _film_fault(self, text: str) -> None:
+        """Called in the film's thread."""
+        self._notices.post("recording", "warning", text)
+
     def stopped_because(self, text: str) -> None:
         """Called in any thread."""
         self._notices.post("recording", "error", f"Recording stopped: {text}")
@@ -237,7 +244,7 @@ class Recordings:
         self.note("engine", f"{now.model['name']} has other AUs; the recording goes on in another folder")
         recorder.finish()
         try:
-            folder = self._begin(capture, recorder.folder.parent)
+            folder = self._begin(capture, recorder.folder.parent, recorder.film is not None)
         except SessionError as error:
             self.stopped_because(str(error))
         else:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from au_desktop.sinks.film import Film
 from rtatl_core.errors import AUError, SessionError
+from rtatl_core.handoffs import UInt8
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent
 from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
@@ -40,6 +42,8 @@ class RecordingStatus:
     bytes: int
     rows: int
     paused: bool = False
+    film: bool = False
+    """It keeps the picture, too."""
 
 
 class _Rows(NamedTuple):
@@ -77,10 +81,13 @@ class Recorder:
         live: bool,
         timed: bool = True,
         length_s: Callable[[], float | None] | None = None,
+        film: Film | None = None,
         room: int = ROOM,
     ) -> None:
-        """`length_s`: how long the source is, of one that has an end; None when it does not say."""
+        """`length_s`: how long the source is, of one that has an end; None when it does not say. `film`: for the
+        pictures of a live source, which it closes."""
         self.folder = folder
+        self.film = film
         self.live = live
         self.timed = timed
         self.took_ms = Recent(STAGE_SAMPLES)
@@ -106,6 +113,9 @@ class Recorder:
         self._at_end = False
         """It ends with its source."""
         self._finished_at: float | None = None
+        self._filmed_from: float | None = None
+        """Timestamp of the first record, from which the pictures' times count like those of the rows."""
+        self._parts_told = 0
         self._writer: SessionWriter | None = None
         self._early: list[_Event] = []
         self._coming: _Engine | None = None
@@ -123,10 +133,18 @@ class Recorder:
         writer, paused_at = self._writer, self._paused_at
         elapsed_s = (time.perf_counter() if paused_at is None else paused_at) - self._started_at - self._paused_s
         size, rows = (writer.bytes, writer.rows) if writer else (0, 0)
-        return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None)
+        size += self.film.bytes if self.film is not None else 0
+        return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None, self.film is not None)
 
-    def put(self, records: tuple[FrameRecord, ...], captured_at: float, *, wait: bool = True) -> None:
-        """Hands over the records of one frame; `captured_at` is that of the last of them.
+    def put(
+        self,
+        records: tuple[FrameRecord, ...],
+        captured_at: float,
+        picture: UInt8 | None = None,
+        *,
+        wait: bool = True,
+    ) -> None:
+        """Hands over the records of one frame; `captured_at` and `picture` are those of the last of them.
 
         A file's frame waits for room. A live one never does: should the disk hang until the queue is full, the
         recording ends with what was written and says so. Without `wait` no room is needed: for the last few frames.
@@ -134,10 +152,17 @@ class Recorder:
         while self.active:
             if not wait or self._room.acquire(timeout=0 if self.live else _TICK_S):
                 self.got_frames |= self._take(_Rows(records, captured_at))
+                self._film(records, picture)
                 return
             if self.live:
                 self._fail(f"{self.folder} takes no more data; record to a disk that answers.")
                 self._on_fault(self.failure)
+
+    def _film(self, records: tuple[FrameRecord, ...], picture: UInt8 | None) -> None:
+        if self._filmed_from is None:
+            self._filmed_from = records[0].timestamp
+        if self.film is not None and picture is not None:
+            self.film.put(records[-1].timestamp - self._filmed_from, picture)
 
     def pause(self) -> None:
         """The source stands still, and the clock with it."""
@@ -217,6 +242,7 @@ class Recorder:
                 self._coming = item
         if self._writer is not None:
             self._watch_clock()
+            self._tell_parts(self._writer)
             self._writer.tick()
 
     def _watch_clock(self) -> None:
@@ -226,6 +252,13 @@ class Recorder:
         if abs(moved) >= CLOCK_STEP_S:
             label = f"the time of day moved by {moved:+.1f} s against the timestamps (sleep, or the clock was set)"
             self._note(_Event("clock", label, time.perf_counter()))
+
+    def _tell_parts(self, writer: SessionWriter) -> None:
+        """Which video files have begun."""
+        parts = self.film.parts if self.film is not None else ()
+        for part in parts[self._parts_told :]:
+            writer.video(part.to_json(), f"{part.file} begins", part.begins_s)
+        self._parts_told = len(parts)
 
     def _write(self, rows: _Rows) -> None:
         first = self._first or rows.records[0]
@@ -272,6 +305,12 @@ class Recorder:
     def _close(self) -> None:
         writer = self._writer or self._open(self._started_at)  # no frame ever came: leave a valid, empty session
         status = self._status()
+        if self.film is not None:
+            self.film.close()
+            self._tell_parts(writer)
+            if self.film.left_out:
+                label = f"{self.film.left_out} pictures are missing in the video, because encoding them took too long"
+                self._note(_Event("notice", label, time.perf_counter()))
         if self._finished_at is not None:
             self._note(_Event("recording_stop", status, self._finished_at))
         writer.close(status)
@@ -294,6 +333,8 @@ class Recorder:
 
     def _stop_because(self, text: str) -> None:
         self._fail(text)
+        if self.film is not None:
+            self.film.close()
         if self._writer is not None:
             with contextlib.suppress(SessionError):
                 self._writer.close(self._fault)

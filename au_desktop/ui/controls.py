@@ -203,8 +203,9 @@ class RecordButton(Button):
         self._timer.timeout.connect(self.update)
         self._running = ""
 
-    def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False) -> None:
-        so_far = f"{clock(elapsed_s)}   {readable_size(size)}"
+    def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False, film: bool = False) -> None:
+        """film: whoever sits before the camera is filmed, and reads so."""
+        so_far = f"{clock(elapsed_s)}   {readable_size(size)}{'   video' if film else ''}"
         self._running = f"Stop   {so_far}"
         self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{so_far}")
         self.setToolTip("Stop recording and close the files (R); M sets a marker")

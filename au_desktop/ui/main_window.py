@@ -84,7 +84,7 @@ class MainWindow(QMainWindow):
         self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.options = Options(look, self, devices=devices())
         self.recording = RecordControl(
-            bridge.pipeline, self.stage.banner, self.line.say, lambda: Path(self.settings.record_root), open_folder
+            bridge.pipeline, self.stage.banner, self.line.say, lambda: self.settings, open_folder
         )
         self.desk = Desk(self.top, self.stage, self.traces, self.panel, self.line)
         self.setCentralWidget(self.desk)
@@ -122,6 +122,7 @@ class MainWindow(QMainWindow):
         options.smoothing_chosen.connect(self._set_smoothing)
         options.personal_chosen.connect(self._set_personal)
         options.mirror_chosen.connect(self._set_mirror)
+        options.film_chosen.connect(lambda on: self._change(film=on))
         options.streams_chosen.connect(self._set_streams)
         options.faces_chosen.connect(lambda count: self._change_engine(max_faces=count))
         options.device_chosen.connect(lambda device: self._change_engine(device=device))

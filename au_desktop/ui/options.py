@@ -1,5 +1,6 @@
-"""The settings pop-up: smoothing, own face, number of faces, model, device, mirror, streams to other programs, folder
-of recordings. Choices act at once, also during a recording; only the number of faces is fixed then."""
+"""The settings pop-up: smoothing, own face, number of faces, model, device, mirror, video, streams to other programs,
+folder of recordings. Choices act at once, also during a recording; only the number of faces and whether it keeps the
+picture are fixed then."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ MOST_SMOOTHING_MS = 500
 _STEP_MS = 10
 SETTLES_MS = 400
 """Time after the last key press until the smoothing counts as chosen."""
+_FILM_FIXED = "A recording that runs goes on with its picture, or without; stop it first"
 _FACES_FIXED = "The number of faces cannot change during a recording; stop it first"
 
 
@@ -58,6 +60,7 @@ class Switch(QAbstractButton):
     def paintEvent(self, event: QPaintEvent) -> None:
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setOpacity(1.0 if self.isEnabled() else 0.45)
             body = QRectF(1, 1, 34, 20)
             on = self.isChecked()
             if self.hasFocus() or not on:
@@ -105,6 +108,7 @@ class Options(QFrame):
     device_chosen = Signal(str)
     personal_chosen = Signal(bool)
     mirror_chosen = Signal(bool)
+    film_chosen = Signal(bool)
     streams_chosen = Signal(object)
     """The changed ones of lsl, osc and osc_address: their new values by name."""
     folder_wanted = Signal()
@@ -140,6 +144,8 @@ class Options(QFrame):
         self.personal.toggled.connect(self.personal_chosen)
         self.mirror = Switch(look, "Mirror live cameras")
         self.mirror.toggled.connect(self.mirror_chosen)
+        self.film = Switch(look, "Keep the camera's picture in recordings")
+        self.film.toggled.connect(self.film_chosen)
         self.lsl = Switch(look, "Send to the Lab Streaming Layer")
         self.lsl.toggled.connect(lambda on: self.streams_chosen.emit({"lsl": on}))
         self.osc = Switch(look, "Send OSC messages")
@@ -175,6 +181,7 @@ class Options(QFrame):
             ("Model", "Which network the numbers come from", self.model),
             *([("Device", "What the network runs on", self.device)] if len(self._devices) > 1 else []),
             ("Mirror", "Show live cameras like a mirror", self.mirror),
+            ("Video", "Keep the camera's picture in recordings, beside the numbers", self.film),
             ("Lab Streaming Layer", "Send every frame's numbers to programs on this network", self.lsl),
             ("OSC", "Send the numbers to a program at this address", osc),
         )
@@ -204,7 +211,7 @@ class Options(QFrame):
 
     def show_settings(self, settings: Settings) -> None:
         """Shows what is chosen."""
-        controls = (self.smoothing, self.personal, self.mirror, self.lsl, self.osc)
+        controls = (self.smoothing, self.personal, self.mirror, self.film, self.lsl, self.osc)
         for control in controls:
             control.blockSignals(True)
         if not (self.smoothing.isSliderDown() or self._settling.isActive()):
@@ -213,6 +220,7 @@ class Options(QFrame):
         self._show_smoothing()
         self.personal.setChecked(settings.personal)
         self.mirror.setChecked(settings.mirror)
+        self.film.setChecked(settings.film)
         self.lsl.setChecked(settings.lsl)
         self.osc.setChecked(settings.osc)
         for control in controls:
@@ -229,8 +237,11 @@ class Options(QFrame):
         self._folder.setToolTip(settings.record_root)
 
     def show_recording(self, on: bool) -> None:
-        """A recording has a row for each face, so their number is fixed while it runs."""
+        """A recording has a row for each face, so their number is fixed while it runs; with a picture or without is
+        settled at its beginning."""
         self.faces.refuse(_FACES_FIXED if on else None)
+        self.film.setEnabled(not on)
+        self.film.setToolTip(_FILM_FIXED if on else "")
 
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from au_desktop.runtime.pipeline import Pipeline, State
+from au_desktop.settings import Settings
 from au_desktop.ui.banner import Banner
 from au_desktop.words import clock
 from rtatl_core.errors import SessionError
@@ -17,15 +18,15 @@ class RecordControl:
         pipeline: Pipeline,
         banner: Banner,
         say: Callable[[str], object],
-        root: Callable[[], Path],
+        settings: Callable[[], Settings],
         open_folder: Callable[[Path], object],
     ) -> None:
-        """``say``: shows a sentence for a moment; ``root``: where session folders are made now; ``open_folder``: False
-        where it cannot."""
+        """``say``: shows a sentence for a moment; ``settings``: the present ones; ``open_folder``: False where it
+        cannot."""
         self._pipeline = pipeline
         self._banner = banner
         self._say = say
-        self._root = root
+        self._settings = settings
         self._open_folder = open_folder
 
     def toggle(self) -> None:
@@ -57,7 +58,7 @@ class RecordControl:
     def _start(self) -> None:
         before = self._pipeline.status()
         try:
-            self._pipeline.start_recording(self._root())
+            self._begin()
         except SessionError as error:
             if before.state is State.FAILED:  # why stands in the banner
                 self._say(str(error))
@@ -74,12 +75,19 @@ class RecordControl:
                 passing=True,
             )
 
+    def _begin(self, *, anew: bool = False) -> None:
+        self._pipeline.start_recording(self._root, anew=anew, film=self._settings().film)
+
+    @property
+    def _root(self) -> Path:
+        return Path(self._settings().record_root)
+
     def _start_anew(self) -> None:
         recording = self._pipeline.status().recording
         if recording is None:
             return
         try:
-            self._pipeline.start_recording(self._root(), anew=True)
+            self._begin(anew=True)
         except SessionError as error:
             self.tell("error", str(error), passing=True)
             return
@@ -90,7 +98,7 @@ class RecordControl:
             self.tell("info", "Recording from the beginning")
 
     def open_root(self) -> None:
-        root = self._root()
+        root = self._root
         if root.is_dir():
             self._open(root)
         else:

@@ -172,7 +172,9 @@ class TopBar(QWidget):
         self.run.setEnabled(status.source is not None and status.state is not State.LOADING)
         recording = status.recording
         if recording is not None:
-            self.record.show_recording(recording.elapsed_s, recording.bytes, paused=recording.paused)
+            self.record.show_recording(
+                recording.elapsed_s, recording.bytes, paused=recording.paused, film=recording.film
+            )
         else:
             self.record.show_idle()
         self.record.setEnabled(status.source is not None)  # where it cannot act, it says why, as the key does

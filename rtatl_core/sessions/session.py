@@ -189,6 +189,12 @@ class SessionWriter:
         self.event("engine", label, timestamp, frame)
         self._write_interim_summary()
 
+    def video(self, part: Mapping[str, Any], label: str, timestamp: float) -> None:
+        """A video file of the recording begins at ``timestamp``. Under "videos", session.json tells them in order."""
+        self._head.setdefault("videos", []).append(dict(part))
+        self.event("video", label, timestamp, None)
+        self._write_interim_summary()
+
     def tick(self) -> None:
         """Puts on the disk what is due; to be called at least every second while no row comes."""
         now = time.perf_counter()

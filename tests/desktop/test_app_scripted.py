@@ -196,9 +196,9 @@ def test_a_source_that_fails_before_its_recording_begins_ends_a_script_with_its_
 ) -> None:
     begin = Pipeline.start_recording
 
-    def late(pipeline: Pipeline, root: Path) -> Path:
+    def late(pipeline: Pipeline, root: Path, **kept: bool) -> Path:
         wait_until(lambda: pipeline.status().state is State.FAILED)
-        return begin(pipeline, root)
+        return begin(pipeline, root, **kept)
 
     monkeypatch.setattr(Pipeline, "start_recording", late)
     empty = tmp_path / "empty.mp4"

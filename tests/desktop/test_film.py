@@ -1,0 +1,216 @@
+"""The picture of a recording: which one a player shows when, and what cannot stop the numbers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from au_desktop.settings import Settings
+from au_desktop.sinks import film as films
+from au_desktop.sinks.film import ROOM, USUAL_FPS, Film
+from rtatl_core.sessions.session import read_session
+from tests.desktop.conftest import MakeDesk, until, wait_until
+from tests.desktop.fakes import CAMERA, FILE, FakeEngine, camera_opener
+from tests.desktop.hands import live, press
+
+SIZE = 64, 48
+
+
+def shade(level: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.full((size[1], size[0], 3), level, np.uint8)
+
+
+@pytest.fixture
+def faults() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def film(tmp_path: Path, faults: list[str]) -> Iterator[Film]:
+    film = Film(tmp_path, 25.0, faults.append)
+    yield film
+    film.close()
+
+
+def put_all(film: Film, pictures: list[tuple[float, np.ndarray]]) -> None:
+    """One after the other, as a camera would."""
+    for timestamp, picture in pictures:
+        until_there_is_room(film)
+        film.put(timestamp, picture)
+
+
+def until_there_is_room(film: Film) -> None:
+    deadline = time.monotonic() + 10
+    while film._room._value < ROOM and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def shown(file: Path) -> list[float]:
+    """Mean grey of each picture."""
+    video = cv2.VideoCapture(str(file))
+    levels = []
+    while (read := video.read())[0]:
+        levels.append(float(read[1].mean()))
+    video.release()
+    return levels
+
+
+def test_a_player_shows_what_came_last(film: Film, tmp_path: Path, faults: list[str]) -> None:
+    """Pictures come a little early and late, one is lost, two come in one fiftieth of a second."""
+    times = np.arange(50) / 25 + np.random.default_rng(0).uniform(-0.015, 0.015, 50)
+    times[0], times[31] = 0, times[30] + 0.004
+    times = np.delete(times, [20, 21, 22])
+    levels = 20 + 37 * np.arange(len(times)) % 200
+    put_all(film, [(float(t), shade(int(level))) for t, level in zip(times, levels, strict=True)])
+    film.close()
+    told = shown(tmp_path / "video.mkv")
+    assert len(told) == round(times[-1] * 25) + 1
+    due = np.round(times * 25)
+    for slot, level in enumerate(told):
+        now, before = np.flatnonzero(due == slot), np.flatnonzero(due < slot)
+        assert level == pytest.approx(levels[now[0] if len(now) else before[-1]], abs=6), slot
+    assert film.left_out == 0
+    assert faults == []
+    (part,) = film.parts
+    assert (part.file, part.begins_s, part.fps, part.size) == ("video.mkv", 0, 25, SIZE)
+    assert film.bytes > 0
+
+
+def test_after_a_gap_or_in_another_size_another_file_goes_on(film: Film, tmp_path: Path) -> None:
+    large = (97, 65)  # odd sides, too
+    steps = [(k / 25, shade(50)) for k in range(10)]
+    steps += [(60 + k / 25, shade(100)) for k in range(10)]
+    steps += [(60.4 + k / 25, shade(150, large)) for k in range(10)]
+    put_all(film, steps)
+    film.close()
+    assert [(part.file, part.begins_s, part.size) for part in film.parts] == [
+        ("video.mkv", 0, SIZE),
+        ("video-2.mkv", 60, SIZE),
+        ("video-3.mkv", 60.4, large),
+    ]
+    for part, level in zip(film.parts, (50, 100, 150), strict=True):
+        told = shown(tmp_path / part.file)
+        assert len(told) == 10
+        assert np.mean(told) == pytest.approx(level, abs=4)
+
+
+def test_what_was_never_closed_can_be_played(film: Film, tmp_path: Path) -> None:
+    """As after a crash, a few seconds may lack."""
+    rng = np.random.default_rng(0)
+    put_all(film, [(k / 25, rng.integers(0, 255, (240, 320, 3), np.uint8)) for k in range(250)])
+    until_there_is_room(film)
+    left = tmp_path / "left.mkv"
+    left.write_bytes((tmp_path / "video.mkv").read_bytes())
+    assert len(shown(left)) > 125
+
+
+@pytest.mark.parametrize(("told", "taken"), [(None, USUAL_FPS), (0.0, USUAL_FPS), (1e5, 120), (15.0, 15)])
+def test_the_rate_is_the_cameras_where_it_tells_one(tmp_path: Path, told: float | None, taken: float) -> None:
+    film = Film(tmp_path, told, print)
+    film.put(0, shade(0))
+    film.close()
+    assert film.parts[0].fps == taken
+
+
+class Slow:
+    """An encoder that takes no more pictures."""
+
+    gate = threading.Event()
+
+    def __init__(self, *about: object) -> None: ...
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def write(self, picture: np.ndarray) -> None:
+        self.gate.wait(10)
+
+    def release(self) -> None: ...
+
+
+class Broken(Slow):
+    def isOpened(self) -> bool:  # noqa: N802
+        return False
+
+
+def test_no_live_picture_waits_for_the_encoder(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(films.cv2, "VideoWriter", Slow)
+    monkeypatch.setattr(Slow, "fourcc", staticmethod(lambda *letters: 0), raising=False)
+    monkeypatch.setattr(film, "_weighed_at", 1e9)
+    began = time.perf_counter()
+    for k in range(50):
+        film.put(k / 25, shade(0))
+    assert time.perf_counter() - began < 0.5
+    assert film.left_out == 50 - ROOM
+    Slow.gate.set()
+
+
+def test_a_video_that_cannot_be_written_is_told_and_costs_no_numbers(
+    make_pipeline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(films.cv2, "VideoWriter", Broken)
+    monkeypatch.setattr(Broken, "fourcc", staticmethod(lambda *letters: 0), raising=False)
+    pipeline = make_pipeline(FakeEngine, open_source=camera_opener(fps=100))
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    folder = pipeline.start_recording(tmp_path, film=True)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 30)
+    notice = pipeline.status().notice
+    assert notice.severity == "warning"
+    assert "No more video of this recording can be kept (video.mkv cannot be written)" in notice.text
+    pipeline.stop_recording()
+    meta, columns = read_session(folder)
+    assert meta["status"] == "complete"
+    assert len(columns["frame"]) > 30
+    assert "videos" not in meta
+
+
+def test_a_recording_of_a_camera_keeps_its_picture_if_asked_to(make_pipeline: Any, tmp_path: Path) -> None:
+    pipeline = make_pipeline(FakeEngine, open_source=camera_opener(fps=50))
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, lambda status: status.analysed >= 3)
+    folder = pipeline.start_recording(tmp_path, film=True)
+    status = until(pipeline, lambda status: status.recording and status.recording.rows > 60)
+    assert status.recording.film
+    pipeline.stop_recording()
+    meta, columns = read_session(folder)
+    (video,) = meta["videos"]
+    assert video["file"] == "video.mkv"
+    assert video["begins_s"] == pytest.approx(0, abs=0.1)
+    told = shown(folder / "video.mkv")
+    assert len(told) / video["fps"] == pytest.approx(columns["timestamp"][-1], abs=0.2)
+    events = (folder / "events.csv").read_text()
+    assert "video,video.mkv begins" in events
+    plain = pipeline.start_recording(tmp_path / "plain")
+    until(pipeline, lambda status: status.recording and status.recording.rows > 5)
+    assert not pipeline.status().recording.film
+    pipeline.stop_recording()
+    assert sorted(file.name for file in plain.iterdir()) == ["events.csv", "frames.csv", "session.json"]
+
+
+def test_a_file_needs_no_second_video(make_pipeline: Any, tmp_path: Path) -> None:
+    pipeline = make_pipeline(FakeEngine, open_source=camera_opener(frames=20, fps=100))
+    pipeline.set_source(FILE)
+    folder = pipeline.start_recording(tmp_path, film=True)
+    pipeline.start()
+    until(pipeline, lambda status: status.recording is None)
+    pipeline.close()
+    assert not list(folder.glob("*.mkv"))
+
+
+def test_who_is_filmed_can_read_it(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(film=True), open_source=camera_opener(fps=60.0)))
+    button, switch = desk.window.top.record, desk.window.options.film
+    assert switch.isChecked()
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: button.accessibleName().endswith("video"))
+    assert not switch.isEnabled(), "a recording goes on as it began"
