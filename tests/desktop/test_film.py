@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from au_desktop.__main__ import _parser
+from au_desktop.launch import Flagged, Launch
 from au_desktop.settings import Settings
 from au_desktop.sinks import film as films
 from au_desktop.sinks.film import ROOM, USUAL_FPS, Film
@@ -195,6 +197,12 @@ def test_a_recording_of_a_camera_keeps_its_picture_if_asked_to(make_pipeline: An
     assert not pipeline.status().recording.film
     pipeline.stop_recording()
     assert sorted(file.name for file in plain.iterdir()) == ["events.csv", "frames.csv", "session.json"]
+
+
+def test_a_flag_films_this_run_only() -> None:
+    flagged = Flagged(Settings(), Launch(film=_parser().parse_args(["--film"]).film), None)
+    assert flagged.settings().film
+    assert not flagged.to_keep(flagged.settings(), (1280, 800)).film
 
 
 def test_a_file_needs_no_second_video(make_pipeline: Any, tmp_path: Path) -> None:
