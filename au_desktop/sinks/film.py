@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 
+from rtatl_core.files import is_text
 from rtatl_core.handoffs import UInt8
 
 CODEC = "mp4v"
@@ -121,7 +122,10 @@ class Film:
             self._writer.release()
         number = len(self.parts) + 1
         part = Part(f"video{f'-{number}' if number > 1 else ''}.mkv", round(timestamp, 6), self._fps, size)
-        writer = cv2.VideoWriter(str(self._folder / part.file), cv2.VideoWriter.fourcc(*CODEC), self._fps, size)
+        file = self._folder / part.file
+        if not is_text(file):
+            raise OSError("the folder's name is not UTF-8")
+        writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*CODEC), self._fps, size)
         if not writer.isOpened():
             raise OSError(f"{part.file} cannot be written")
         self._writer, self._written, self._before = writer, 0, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -120,6 +122,19 @@ def test_the_rate_is_the_cameras_where_it_tells_one(tmp_path: Path, told: float 
     film.put(0, shade(0))
     film.close()
     assert film.parts[0].fps == taken
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_a_folder_whose_name_is_no_text_is_told(tmp_path: Path, faults: list[str]) -> None:
+    """OpenCV would end the whole program."""
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    film = Film(folder, 25.0, faults.append)
+    film.put(0, shade(0))
+    film.close()
+    assert faults == [
+        "No more video of this recording can be kept (the folder's name is not UTF-8); its numbers go on."
+    ]
 
 
 class Slow:
