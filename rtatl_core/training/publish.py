@@ -233,7 +233,7 @@ def _of_strangers(
         "faces": len(values),
         "against_ratings": against_ratings(values, seen, people, aus),
         "groups": against_ratings_by_group(values, seen, people, divisions(faces, table), aus),
-        "pose": pose_where_absent(values, seen, yaw, pitch, aus),
+        "pose": pose_where_absent(values, seen, people, yaw, pitch, aus),
     }
     return {"strangers": found} if found["against_ratings"] else {}
 
