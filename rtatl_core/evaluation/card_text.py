@@ -72,8 +72,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         ]
         if "groups" in strangers:
             parts += ["### Strangers by group", rated_groups(strangers["groups"])]
-        if "pose" in strangers:
-            parts += ["### Strangers who turn their heads", pose(strangers["pose"])]
+        if turning := strangers.get("pose"):
+            parts += ["### Strangers who turn their heads", pose(turning)]
     if audited := card.get("measured", {}).get("real_faces"):
         parts += [
             "## Real faces, uncoded",

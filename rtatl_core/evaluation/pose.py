@@ -28,9 +28,14 @@ STILL = 1e-6
 
 
 def pose_where_absent(
-    values: Float32, rated: Float32, yaw: Float32, pitch: Float32, aus: tuple[int, ...]
+    values: Float32,
+    rated: Float32,
+    people: NDArray[np.str_],
+    yaw: Float32,
+    pitch: Float32,
+    aus: tuple[int, ...],
 ) -> dict[str, dict[str, Any]]:
-    """AU -> over the faces that raters saw lack it, each of another person: their number, the PCC with each of
+    """AU -> over the first face of each person that raters saw lack it: their number, the PCC with each of
     ``TURNS``, and
 
     - by_chance: the largest size of the three that readings have which belong to other faces, in the mean over
@@ -39,13 +44,15 @@ def pose_where_absent(
 
     AUs that fewer than ``FEW`` faces lack, or that read the same on all, are left out.
 
-    values: (n, n_aus) on 0-5; rated: (n, n_aus) on 0-5, NaN = nobody can tell; yaw, pitch: (n,) degrees.
+    values: (n, n_aus) on 0-5; rated: (n, n_aus) on 0-5, NaN = nobody can tell; people: (n,) who is seen; yaw, pitch:
+    (n,) degrees.
     """
     rng = np.random.default_rng(0)
     turned = np.array([head_turn(float(angle)) for angle in yaw])
     result = {}
     for j, au in enumerate(aus):
         absent = np.flatnonzero(rated[:, j] == 0)
+        absent = absent[np.sort(np.unique(people[absent], return_index=True)[1])]
         read = values[absent, j]
         if len(read) < FEW or read.std() < STILL:
             continue
@@ -71,7 +78,11 @@ class Calm(NamedTuple):
 def pose_within_clips(faces: Sequence[Calm], aus: tuple[int, ...]) -> dict[str, dict[str, Any]]:
     """AU -> over faces at rest, each clip and all stills about their own mean, so that it is the head's turning that
     counts and not who is seen from where: the PCC with each of ``TURNS``, and by_chance: the largest size of the three
-    if the readings of each clip are moved in time, and those of stills shuffled, in the mean over ``SHUFFLES``."""
+    if the readings of each clip are moved in time, and those of stills shuffled, in the mean over ``SHUFFLES``.
+
+    Of movements slower than the clips, chance makes more than that: what drifts all along, moved, is a drift with a
+    jump.
+    """
     rng = np.random.default_rng(0)
     result = {}
     for j, au in enumerate(aus):

@@ -8,6 +8,7 @@ Mirrored here is what Face Mesh found, not what it would find, so what itself le
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,24 +20,38 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
 
 FEW = 50
-"""Fewer faces do not tell how a network leans."""
+"""Fewer people do not tell how a network leans, however many their faces are: one person's lean alike."""
+MOST = 4000
+"""Faces that are looked at; more would take hours and tell the same."""
+SPREAD = 0.1
+"""Raw. The line counts as if ``FEW`` faces more, whose intensities spread by so much, told that it is level: of an AU
+that hardly any face shows, nothing is known of those that do."""
 
 
 def level_sides(network: RTATL, faces: Sequence[Source]) -> None:
-    """Take the leaning that the network has on these faces off its heads, if it tells sides and they are enough."""
-    if network.config.sides and sum(len(one.rows) for one in faces) >= FEW:
-        at_zero, slope = leaning(network, faces)
+    """Take the leaning that the network has on these faces off its heads, if it tells sides and their people are
+    enough."""
+    people = {name for one in faces for name in one.store.subjects[one.rows].tolist()}
+    if network.config.sides and len(people) >= FEW:
+        every = math.ceil(sum(len(one.rows) for one in faces) / MOST)
+        at_zero, slope = leaning(network, [one._replace(rows=one.rows[::every]) for one in faces])
         network.level_sides(torch.from_numpy(at_zero), torch.from_numpy(slope))
 
 
 def leaning(network: RTATL, faces: Sequence[Source]) -> tuple[Float32, Float32]:
     """(n_aus,) left - right of a face without the AU which its mirror image has too, and (n_aus,) by how much that
-    grows with the AU; both by least squares, on the raw scale."""
+    grows with the AU, on the raw scale."""
     sides = np.concatenate([_both_ways(network, one) for one in faces], axis=1)
-    lean, intensity = (sides[..., 0] - sides[..., 1]).mean(axis=0), sides.mean(axis=(0, 3))
-    spread = intensity - intensity.mean(axis=0)
-    slope = (spread * lean).sum(axis=0) / (spread**2).sum(axis=0).clip(1e-9)
-    at_zero = lean.mean(axis=0) - slope * intensity.mean(axis=0)
+    return line((sides[..., 0] - sides[..., 1]).mean(axis=0), sides.mean(axis=(0, 3)))
+
+
+def line(lean: Float32, intensity: Float32) -> tuple[Float32, Float32]:
+    """(n, n_aus) each -> (n_aus,) lean at intensity 0, (n_aus,) slope, by least squares; the less the intensities
+    spread, the more level (``SPREAD``)."""
+    mean = intensity.mean(axis=0)
+    spread = intensity - mean
+    slope = (spread * lean).sum(axis=0) / ((spread**2).sum(axis=0) + FEW * SPREAD**2)
+    at_zero = lean.mean(axis=0) - slope * mean
     return at_zero.astype(np.float32), slope.astype(np.float32)
 
 

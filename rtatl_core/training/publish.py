@@ -121,11 +121,12 @@ def _best(trainer: Trainer, out: Path) -> tuple[RTATL, dict[str, Any]]:
 
 
 def _real_faces(data: TrainingData) -> list[Source]:
-    """Uncoded ones, each person about as often as others; coded ones where there are none."""
-    uncoded = [*data.unlabelled, *map(Source.whole, data.calibration)]
-    real = [one._replace(rows=one.rows[~one.store.rendered[one.rows] & spread(one.store, one.rows)]) for one in uncoded]
-    found = [one for one in real if len(one.rows)]
-    return found or [one for one in (data.validation,) if one is not None]
+    """Those that did not train with codes, of clips a few frames; rendered ones where there are none."""
+    assert data.validation is not None
+    faces = [*data.unlabelled, *map(Source.whole, data.calibration), data.validation]
+    few = [one._replace(rows=one.rows[spread(one.store, one.rows)]) for one in faces]
+    real = [one._replace(rows=one.rows[~one.store.rendered[one.rows]]) for one in few]
+    return [one for one in real if len(one.rows)] or few[-1:]
 
 
 def _crossed(trainer: Trainer) -> list[_Crossed]:
@@ -233,7 +234,7 @@ def _of_strangers(
         "faces": len(values),
         "against_ratings": against_ratings(values, seen, people, aus),
         "groups": against_ratings_by_group(values, seen, people, divisions(faces, table), aus),
-        "pose": pose_where_absent(values, seen, yaw, pitch, aus),
+        "pose": pose_where_absent(values, seen, people, yaw, pitch, aus),
     }
     return {"strangers": found} if found["against_ratings"] else {}
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -32,6 +33,7 @@ from rtatl_core.evaluation.audit import (
 from rtatl_core.evaluation.metrics import pcc, rounded
 from rtatl_core.evaluation.pose import largest, pose_where_absent
 from rtatl_core.evaluation.rated import against_ratings_by_group
+from rtatl_core.handoffs import AUPrediction, FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.video import VideoReader
 from rtatl_core.weights import save_model
@@ -150,7 +152,8 @@ def test_strangers_without_an_au_must_not_read_as_their_heads_turn() -> None:
     rated[:60] = 2
     values = np.stack([np.abs(yaw), rng.normal(size=200), np.ones(200)], axis=1).astype(np.float32)
     values[:60, 1] = yaw[:60]  # of faces that do show the AU nothing is said
-    found = pose_where_absent(values, rated, yaw, pitch, AUS)
+    people = np.arange(200).astype(str)
+    found = pose_where_absent(values, rated, people, yaw, pitch, AUS)
     assert list(found) == ["AU01", "AU12"], "the third reads the same on all"
     assert found["AU01"]["faces"] == found["AU12"]["faces"] == 140
     assert found["AU01"]["abs_yaw"] == 1
@@ -158,6 +161,9 @@ def test_strangers_without_an_au_must_not_read_as_their_heads_turn() -> None:
     assert found["AU01"]["by_chance"] == pytest.approx(1.33 / 140**0.5, abs=0.02), "the largest of three half-normals"
     mean = {name: float(np.abs(yaw)[60:][of].mean()) for name, of in _turned(yaw[60:]).items()}
     assert found["AU01"]["reads"] == pytest.approx(mean, abs=0.01)
+    told = [*(np.concatenate([part, part[::-1]]) for part in (values, rated, people, yaw, pitch)), AUS]
+    assert pose_where_absent(*told) == found, "frames of one person would make what chance does look small"
+    assert pose_where_absent(values, rated, np.full(200, "anna"), yaw, pitch, AUS) == {}
     text = audit_text.pose(found)
     assert "| AU01 | 140 |" in text
     assert f"| {mean['frontal']:.2f} | {mean['turned']:.2f} | {mean['far turned']:.2f} |" in text
@@ -201,6 +207,37 @@ def test_a_picture_and_its_mirror_image_lean_alike() -> None:
         assert entry["over_all"] == pytest.approx(turned[label]["over_all"], abs=0.002)
         assert (entry["where_shown"] is None) == (entry["shown"] < 10)
     assert any(entry["over_all"] for entry in straight.values())
+
+
+class _Crooked:
+    """An engine whose left reads .2 more of AU1 than half a picture's brightness says, and which sees no face in the
+    dark."""
+
+    aus = (1,)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __enter__(self) -> _Crooked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def process(self, packet: FramePacket) -> SimpleNamespace:
+        assert packet.still
+        right, left = (float(half.mean()) / 50 for half in np.split(packet.image, 2, axis=1))
+        said = AUPrediction(*np.zeros((2, 1), np.float32), sides=np.array([[left + 0.2, right]], np.float32))
+        return SimpleNamespace(faces=[SimpleNamespace(prediction=said)] if right + left else [])
+
+
+def test_what_leans_is_the_network_and_not_the_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "Engine", _Crooked)
+    halves = [(100, 50)] * 10 + [(20, 60)] * 3 + [(0, 0)]  # read 1.6 and, less than 1, .9
+    pictures = [np.ones((8, 8, 3), np.uint8) * np.repeat(pair, 4).astype(np.uint8)[:, None] for pair in halves]
+    assert auditing.lean(None, pictures) == {"AU01": {"over_all": 0.2, "where_shown": 0.2, "shown": 10}}
+    assert auditing.lean(None, pictures[1:]) == {"AU01": {"over_all": 0.2, "where_shown": None, "shown": 9}}
+    assert auditing.lean(None, pictures[-1:]) == {}
 
 
 @pytest.mark.parametrize(("key", "named"), [("subjects", "training"), ("judged_by", "calibration")])

@@ -86,6 +86,8 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     assert "| AU01 | Inner brow raiser | good |" in words
     assert "| AU01 | 40 (12) / 30 | 0.97 | 0.80 | 10% | 2.0 (2.5) |" in words
     assert "## Strangers\n\n70 faces of strangers.\n" in words
+    card["measured"]["strangers"]["pose"] = {}  # of too few people
+    assert "who turn their heads" not in card_markdown(card)
     assert "| AU12 | 40 (12) / 30 | 0.97 |" in words
     assert "| sex | men | 30 | 0.91 (1) | 0.70 | 2.0% |" in words
     assert "| AU12 | 30 | -0.31 | +0.02 |  | 0.12 | 0.10 | 0.42 |  |" in words

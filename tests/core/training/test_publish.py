@@ -13,20 +13,23 @@ import numpy as np
 import pytest
 import torch
 
+import rtatl_core.training.level_sides as levelling
 import rtatl_core.training.publish as publishing
 from rtatl_core.cli import main
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.errors import RecipeError
+from rtatl_core.evaluation import pose
 from rtatl_core.evaluation.readings import predict_store
+from rtatl_core.training import fit_calibration
 from rtatl_core.training.crossed import runs_apart
 from rtatl_core.training.fit_calibration import Heard, Judged
 from rtatl_core.training.publish import _Labelled, _side_agreement, publish
 from rtatl_core.training.recipe import load_recipe
 from rtatl_core.training.trainer import Trainer
 from rtatl_core.weights import load_model
-from tests.core.stores import AUS, face, write_clips, write_store
+from tests.core.stores import AUS, face, write_clips, write_labelled, write_store
 from tests.core.training.conftest import recipe
 
 
@@ -80,6 +83,7 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     flags = [part for one in (*settings, "optim.epochs=1", "optim.steps=2") for part in ("--set", one)]
     judged = watch_calibration(monkeypatch)
     out = tmp_path / "run"
+    monkeypatch.setattr(pose, "FEW", 4)
     assert main(["train", str(file), "--out", str(out), *flags]) == 0
     assert f"{out / 'without-ann'}:" in capsys.readouterr().err
     networks = {name: Trainer(load_recipe(file, tuple(settings)), tmp_path / "x").network for name in ("ann", "bob")}
@@ -97,7 +101,7 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     assert card["measured"]["strangers"]["against_ratings"]["AU12"]["seen"] == 22
     hats = card["measured"]["strangers"]["groups"]["hat"]
     assert {group: entry["rated"] for group, entry in hats.items()} == {"none": 24}, "too few faces wear one"
-    assert card["measured"]["strangers"]["pose"]["AU12"]["faces"] == 22, "those that raters saw lack it"
+    assert card["measured"]["strangers"]["pose"]["AU12"]["faces"] == 4, "a face of each person whom raters saw lack it"
     before = card["calibration"]
     (out / "last.pt").unlink()  # as if the whole run had been interrupted before it began
     assert main(["train", str(file), "--out", str(out), *flags]) == 2
@@ -162,6 +166,33 @@ def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
     assert path.name == "tiny-1.0.safetensors"
     untaught = load_model(path)
     assert untaught.facts["calibration"]["intensity_is_5_times_probability"] == [12, 25]
+
+
+def test_what_is_published_leans_to_no_side_on_real_faces(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(levelling, "FEW", 3)
+    monkeypatch.setattr(fit_calibration, "FRAMES_PER_CLIP", 4)
+    coded = f"data.labelled={write_labelled(tmp_path / 'coded', sides=True).as_posix()}"
+    trainer = Trainer(recipe(data, coded, "network.sides=true", "optim.epochs=1"), tmp_path / "run")
+    trainer.run()
+    videos, validation = trainer.data.unlabelled[0].store, trainer.data.validation
+    assert validation is not None
+    faces = publishing._real_faces(trainer.data)
+    assert [one.store.folder for one in faces] == [videos.folder, validation.store.folder]
+    assert [len(one.rows) for one in faces] == [2 * 4, len(validation.rows)]
+    networks = [publishing._best(trainer, trainer.out)[0], load_model(publish(trainer)).network]
+    before, after = ([levelling._both_ways(network, one) for one in faces] for network in networks)
+    lean, left_over = (
+        np.concatenate([part[..., 0] - part[..., 1] for part in said], axis=1).mean(axis=(0, 1))
+        for said in (before, after)
+    )
+    assert np.abs(lean).max() > 1e-3, "else there is nothing to level"
+    np.testing.assert_allclose(left_over, 0, atol=1e-5)
+    validation.store.rendered[:] = True
+    assert [one.store.folder for one in publishing._real_faces(trainer.data)] == [videos.folder]
+    videos.rendered[:] = True
+    assert [one.store.folder for one in publishing._real_faces(trainer.data)] == [validation.store.folder]
 
 
 def test_sides_are_measured_where_they_are_told() -> None:
