@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import shutil
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,14 @@ USUAL = 15
 """Pictures that tell how long encoding takes."""
 ROOM = 8
 """Pictures that may wait; of 4K, 200 MB."""
-STOP_S = 5.0
+STOP_S = 3.0
+"""Less than the recorder has (recorder.py)."""
 WEIGH_S = 1.0
 """Seconds between two looks at how large the files are."""
+LEAST_FREE = 100_000_000
+"""Bytes that are left to the numbers; with video a disk is soon full."""
+MOST_BYTES = 4_000_000_000
+"""Of a file: memory cards and sticks (FAT32) take few more, and OpenCV does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,11 @@ class Part:
 class Film:
     """Writes the pictures of one recording into `folder`."""
 
-    def __init__(self, folder: Path, fps: float | None, on_fault: Callable[[str], None]) -> None:
-        """`fps`: the camera's, None where it does not tell. `on_fault(text)` is called in the film's thread when no
-        more pictures can be written; the numbers go on."""
+    def __init__(self, folder: Path, fps: float | None) -> None:
+        """`fps`: the camera's, None where it does not tell."""
         self.parts: tuple[Part, ...] = ()
+        self.fault = ""
+        """Why no more pictures can be written, for the person."""
         self.left_out = 0
         """Pictures that came while too many waited."""
         self.bytes = 0
@@ -78,7 +84,6 @@ class Film:
         self._fps = round(fps, 2) if fps and 1 <= fps <= MOST_FPS else USUAL_FPS  # as fine as OpenCV writes it
         self._most_fps = MOST_FPS
         """What can be encoded here, as far as is known."""
-        self._on_fault = on_fault
         self._queue: queue.SimpleQueue[tuple[float, UInt8] | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(ROOM)
         self._writer: cv2.VideoWriter | None = None
@@ -93,6 +98,8 @@ class Film:
         self._took_s = Recent(USUAL)
         """To encode each of the last pictures."""
         self._weighed_at = 0.0
+        self._is_large = False
+        """The present file."""
         self._thread = threading.Thread(target=self._run, name="film", daemon=True)
         self._thread.start()
 
@@ -109,20 +116,30 @@ class Film:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if not self.fault:
+                self._try(*item)
+            self._room.release()
+        self._end()
+
+    def _try(self, timestamp: float, picture: UInt8) -> None:
         try:
-            while (item := self._queue.get()) is not None:
-                self._add(*item)
-                self._room.release()
-        except Exception as error:  # the top of the loop; from now on all are left out
-            self._on_fault(f"No more video of this recording can be kept ({error}); its numbers go on.")
-        finally:
-            if self._writer is not None:
-                self._writer.release()
-            with contextlib.suppress(OSError):
-                self._weigh()
+            self._add(timestamp, picture)
+        except Exception as error:  # whatever OpenCV raises, too: the numbers are worth more
+            why = (isinstance(error, OSError) and error.strerror) or str(error)  # not the error, which holds pictures
+            self.fault = f"No more video of this recording can be kept ({why}); its numbers go on."
+            self._end()
+
+    def _end(self) -> None:
+        if self._writer is not None:
+            self._writer.release()
+        self._writer = self._before = None
+        with contextlib.suppress(OSError):
+            self._weigh()
 
     def _add(self, timestamp: float, picture: UInt8) -> None:
-        size = (picture.shape[1], picture.shape[0])
+        width, height = size = picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2  # MPEG-4 knows no odd ones
+        picture = picture[:height, :width]
         if not self._goes_on(timestamp, size):
             self._begin(timestamp, size)
         self._came += 1
@@ -135,7 +152,7 @@ class Film:
         self._before = timestamp, picture
 
     def _goes_on(self, timestamp: float, size: tuple[int, int]) -> bool:
-        if self._before is None or size != self.parts[-1].size:
+        if self._before is None or size != self.parts[-1].size or self._is_large:
             return False
         usual, self._gap = self._gap, timestamp - self._before[0]
         right = self._is_right(timestamp)
@@ -145,9 +162,9 @@ class Film:
         """Whether the file's rate is. Otherwise there is another one for the next file: what can be encoded, where that
         takes too long and pictures had to be left out; that of the pictures, where a camera is faster than it tells."""
         fps, seconds = self._fps, timestamp - self._judged_at
-        can = 1 / float(np.median(self._took_s.values()))
-        if fps > can and self.left_out - self._left_out_then >= ROOM:
-            self._fps = self._most_fps = max(round(EASE * can, 2), 1.0)
+        took_s = float(np.median(self._took_s.values()))
+        if fps * took_s > 1 and self.left_out - self._left_out_then >= ROOM:
+            self._fps = self._most_fps = max(round(EASE / took_s, 2), 1.0)
         elif seconds >= JUDGE_S:
             comes = min(self._came / seconds, self._most_fps)
             self._fps = round(comes, 2) if comes > FASTER * fps else fps
@@ -165,10 +182,11 @@ class Film:
         file = self._folder / part.file
         if not is_text(file):
             raise OSError("the folder's name is not UTF-8")
-        writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*CODEC), self._fps, size)
+        self._weigh()
+        writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODEC), self._fps, size)
         if not writer.isOpened():
             raise OSError(f"{part.file} cannot be written")
-        self._writer, self._written, self._before = writer, 0, None
+        self._writer, self._written, self._before, self._is_large = writer, 0, None, False
         self._judge_anew(timestamp)
         self.parts += (part,)
 
@@ -183,4 +201,7 @@ class Film:
 
     def _weigh(self) -> None:
         self._weighed_at = time.monotonic()
-        self.bytes = sum((self._folder / part.file).stat().st_size for part in self.parts)
+        sizes = [(self._folder / part.file).stat().st_size for part in self.parts]
+        self.bytes, self._is_large = sum(sizes), sizes[-1:] > [MOST_BYTES]
+        if 0 < shutil.disk_usage(self._folder).free < LEAST_FREE:  # some network disks do not tell: 0
+            raise OSError("the disk is nearly full")
