@@ -43,7 +43,7 @@ class RecordingStatus:
     rows: int
     paused: bool = False
     film: bool = False
-    """It keeps the picture, too."""
+    """It keeps the picture, too, as long as that can be written."""
 
 
 class _Rows(NamedTuple):
@@ -138,7 +138,8 @@ class Recorder:
         elapsed_s = (time.perf_counter() if paused_at is None else paused_at) - self._started_at - self._paused_s
         size, rows = (writer.bytes, writer.rows) if writer else (0, 0)
         size += self.film.bytes if self.film is not None else 0
-        return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None, self.film is not None)
+        films = self.film is not None and not self.film.fault
+        return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None, films)
 
     def put(
         self,

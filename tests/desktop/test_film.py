@@ -246,6 +246,7 @@ def test_a_video_that_cannot_be_written_is_told_and_costs_no_numbers(
     assert notice.severity == "warning"
     assert "No more video of this recording can be kept (video.mkv cannot be written)" in notice.text
     assert pipeline.film_fault == notice.text
+    assert not pipeline.status().recording.film, "the button no longer says video"
     pipeline.stop_recording()
     meta, columns = read_session(folder)
     assert meta["status"] == "complete"
@@ -354,3 +355,7 @@ def test_who_is_filmed_can_read_it(make_desk: MakeDesk) -> None:
     press(desk, Qt.Key.Key_R)
     wait_until(lambda: button.accessibleName().endswith("video"))
     assert not switch.isEnabled(), "a recording goes on as it began"
+    assert switch.accessibleDescription() == switch.toolTip() != "", "who sees no tip hears why"
+    press(desk, Qt.Key.Key_R)
+    wait_until(switch.isEnabled)
+    assert switch.accessibleDescription() == switch.toolTip() == ""
