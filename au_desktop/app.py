@@ -317,6 +317,8 @@ class App:
             self._exit_code = _refuse(f"the recording stopped: {fault}", self._launch)
         elif not self._pipeline.recorded:
             self._exit_code = _refuse(f"no frame came while it recorded; {folder} holds no rows.", self._launch)
+        elif fault := self._pipeline.film_fault:
+            self._exit_code = _refuse(fault, self._launch)
 
     def _fps(self, status: Status) -> float:
         """Analysed frames per second since the first one was seen."""

@@ -230,6 +230,12 @@ class Pipeline:
             return last.failure
         return f"the disk with {last.folder} does not answer."
 
+    @property
+    def film_fault(self) -> str:
+        """Why the video of that recording is not whole."""
+        last = self._recordings.last
+        return last.film.fault if last is not None and last.film is not None else ""
+
     def status(self) -> Status:
         with self._lock:
             capture, ended, recording = self._capture, self._ended, self._recordings.status()

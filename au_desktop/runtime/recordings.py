@@ -101,7 +101,8 @@ class Recordings:
             live=capture.spec.live,
             timed=not capture.spec.still,
             length_s=(lambda: capture.stats().duration_s) if _is_video(capture.spec) else None,
-            film=Film(folder, capture.stats().fps, self._film_fault) if film else None,
+            film=Film(folder, capture.stats().fps) if film else None,
+            warn=lambda text: self._notices.post("recording", "warning", text),
         )
         if capture.paused:
             self.last.pause()
@@ -223,10 +224,6 @@ class Recordings:
         for made in self._made:
             if not made.join():
                 log.warning("the disk with %s does not answer", made.folder)
-
-    def _film_fault(self, text: str) -> None:
-        """Called in the film's thread."""
-        self._notices.post("recording", "warning", text)
 
     def stopped_because(self, text: str) -> None:
         """Called in any thread."""

@@ -43,7 +43,7 @@ class RecordingStatus:
     rows: int
     paused: bool = False
     film: bool = False
-    """It keeps the picture, too."""
+    """It keeps the picture, too, as long as that can be written."""
 
 
 class _Rows(NamedTuple):
@@ -82,10 +82,12 @@ class Recorder:
         timed: bool = True,
         length_s: Callable[[], float | None] | None = None,
         film: Film | None = None,
+        warn: Callable[[str], object] = lambda text: None,
         room: int = ROOM,
     ) -> None:
         """`length_s`: how long the source is, of one that has an end; None when it does not say. `film`: for the
-        pictures of a live source, which it closes."""
+        pictures of a live source, which it closes; `warn(text)` is called in the recorder's thread when no more of them
+        can be kept."""
         self.folder = folder
         self.film = film
         self.live = live
@@ -97,6 +99,7 @@ class Recorder:
         self._open_writer = open_writer
         self._on_fault = on_fault
         self._length_s = length_s
+        self._warn = warn
         self._queue: queue.SimpleQueue[_Rows | _Event | _Engine | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(room)
         self._lock = threading.Lock()  # around `active` and the queue: what is taken while it is active is written
@@ -116,6 +119,7 @@ class Recorder:
         self._filmed_from: float | None = None
         """Timestamp of the first record, from which the pictures' times count like those of the rows."""
         self._parts_told = 0
+        self._film_fault_told = False
         self._writer: SessionWriter | None = None
         self._early: list[_Event] = []
         self._coming: _Engine | None = None
@@ -134,7 +138,8 @@ class Recorder:
         elapsed_s = (time.perf_counter() if paused_at is None else paused_at) - self._started_at - self._paused_s
         size, rows = (writer.bytes, writer.rows) if writer else (0, 0)
         size += self.film.bytes if self.film is not None else 0
-        return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None, self.film is not None)
+        films = self.film is not None and not self.film.fault
+        return RecordingStatus(self.folder, elapsed_s, size, rows, paused_at is not None, films)
 
     def put(
         self,
@@ -242,7 +247,7 @@ class Recorder:
                 self._coming = item
         if self._writer is not None:
             self._watch_clock()
-            self._tell_parts(self._writer)
+            self._tell_film(self._writer)
             self._writer.tick()
 
     def _watch_clock(self) -> None:
@@ -253,12 +258,18 @@ class Recorder:
             label = f"the time of day moved by {moved:+.1f} s against the timestamps (sleep, or the clock was set)"
             self._note(_Event("clock", label, time.perf_counter()))
 
-    def _tell_parts(self, writer: SessionWriter) -> None:
-        """Which video files have begun."""
-        parts = self.film.parts if self.film is not None else ()
+    def _tell_film(self, writer: SessionWriter) -> None:
+        """Which video files have begun, and why no more of them do."""
+        if (film := self.film) is None:
+            return
+        parts = film.parts
         for part in parts[self._parts_told :]:
             writer.video(part.to_json(), f"{part.file} begins", part.begins_s)
         self._parts_told = len(parts)
+        if film.fault and not self._film_fault_told:
+            self._film_fault_told = True
+            self._note(_Event("notice", film.fault, time.perf_counter()))
+            self._warn(film.fault)
 
     def _write(self, rows: _Rows) -> None:
         first = self._first or rows.records[0]
@@ -307,7 +318,7 @@ class Recorder:
         status = self._status()
         if self.film is not None:
             self.film.close()
-            self._tell_parts(writer)
+            self._tell_film(writer)
             if self.film.left_out:
                 label = f"{self.film.left_out} pictures are missing in the video, because encoding them took too long"
                 self._note(_Event("notice", label, time.perf_counter()))
@@ -339,7 +350,9 @@ class Recorder:
             with contextlib.suppress(SessionError):
                 self._writer.close(self._fault)
         else:
-            with contextlib.suppress(OSError):  # unless it holds something
+            with contextlib.suppress(OSError):  # unless it holds something else
+                for part in self.film.parts if self.film is not None else ():
+                    (self.folder / part.file).unlink(missing_ok=True)
                 self.folder.rmdir()
         self._on_fault(text)
 

@@ -33,7 +33,7 @@ MOST_SMOOTHING_MS = 500
 _STEP_MS = 10
 SETTLES_MS = 400
 """Time after the last key press until the smoothing counts as chosen."""
-_FILM_FIXED = "A recording that runs goes on with its picture, or without; stop it first"
+_FILM_FIXED = "Whether the video is kept cannot change during a recording; stop it first"
 _FACES_FIXED = "The number of faces cannot change during a recording; stop it first"
 
 
@@ -47,6 +47,12 @@ class Switch(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAccessibleName(name)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def refuse(self, reason: str | None) -> None:
+        """Disables it with the reason as its tip; None enables it again."""
+        self.setEnabled(reason is None)
+        self.setToolTip(reason or "")
+        self.setAccessibleDescription(reason or "")
 
     def sizeHint(self) -> QSize:
         return QSize(36, 22)
@@ -240,8 +246,7 @@ class Options(QFrame):
         """A recording has a row for each face, so their number is fixed while it runs; with a picture or without is
         settled at its beginning."""
         self.faces.refuse(_FACES_FIXED if on else None)
-        self.film.setEnabled(not on)
-        self.film.setToolTip(_FILM_FIXED if on else "")
+        self.film.refuse(_FILM_FIXED if on else None)
 
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()

@@ -234,6 +234,18 @@ def test_a_recording_that_cannot_be_written_ends_a_script_with_its_reason(
     assert ("Session:" in said.out) == bool(list((tmp_path / "sessions").iterdir())) == (when == "goes on")
 
 
+def test_a_video_that_cannot_be_kept_is_told_by_a_script(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("au_desktop.sinks.film.LEAST_FREE", 10**18)
+    root = tmp_path / "sessions"
+    assert run(Launch(source="demo", camera_fps=30, film=True, record=root, duration=2)) == 2
+    told = "No more video of this recording can be kept (the disk is nearly full); its numbers go on."
+    assert capsys.readouterr().err == f"au-desktop: {told}\n"
+    (folder,) = root.iterdir()
+    assert read_session(folder)[0]["status"] == "complete"
+
+
 def test_what_cannot_be_left_is_said_with_one_remedy_and_keeps_nothing_else_back(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
