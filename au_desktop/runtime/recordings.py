@@ -101,7 +101,7 @@ class Recordings:
             live=capture.spec.live,
             timed=not capture.spec.still,
             length_s=(lambda: capture.stats().duration_s) if _is_video(capture.spec) else None,
-            film=Film(folder, capture.stats().fps) if film else None,
+            film=Film(folder, lambda: capture.stats().fps) if film else None,
             warn=lambda text: self._notices.post("recording", "warning", text),
         )
         if capture.paused:

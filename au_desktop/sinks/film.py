@@ -13,6 +13,7 @@ import queue
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,9 @@ class Part:
 class Film:
     """Writes the pictures of one recording into `folder`."""
 
-    def __init__(self, folder: Path, fps: float | None) -> None:
-        """`fps`: the camera's, None where it does not tell."""
+    def __init__(self, folder: Path, told_fps: Callable[[], float | None]) -> None:
+        """`told_fps`: asked when the first picture is there, because a camera may be opened later than its recording
+        begins; None where it does not tell."""
         self.parts: tuple[Part, ...] = ()
         self.fault = ""
         """Why no more pictures can be written, for the person."""
@@ -81,7 +83,8 @@ class Film:
         self.bytes = 0
         """On the disk, as of the last second."""
         self._folder = folder
-        self._fps = round(fps, 2) if fps and 1 <= fps <= MOST_FPS else USUAL_FPS  # as fine as OpenCV writes it
+        self._told_fps = told_fps
+        self._fps = USUAL_FPS
         self._most_fps = MOST_FPS
         """What can be encoded here, as far as is known."""
         self._queue: queue.SimpleQueue[tuple[float, UInt8] | None] = queue.SimpleQueue()
@@ -177,6 +180,8 @@ class Film:
     def _begin(self, timestamp: float, size: tuple[int, int]) -> None:
         if self._writer is not None:
             self._writer.release()
+        if not self.parts and (fps := self._told_fps()) and 1 <= fps <= MOST_FPS:
+            self._fps = round(fps, 2)  # as fine as OpenCV writes it
         number = len(self.parts) + 1
         part = Part(f"video{f'-{number}' if number > 1 else ''}.mkv", round(timestamp, 6), self._fps, size)
         file = self._folder / part.file

@@ -22,6 +22,7 @@ from au_desktop.launch import Flagged, Launch
 from au_desktop.settings import Settings
 from au_desktop.sinks import film as films
 from au_desktop.sinks.film import JUDGE_S, ROOM, USUAL_FPS, Film
+from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SessionError
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import MakeDesk, until, wait_until
@@ -38,7 +39,7 @@ def shade(level: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Iterator[Film]:
-    film = Film(tmp_path, 25.0)
+    film = Film(tmp_path, lambda: 25.0)
     yield film
     film.close()
 
@@ -134,7 +135,7 @@ def test_a_tremor_costs_no_picture(film: Film, tmp_path: Path, off: float) -> No
 @pytest.mark.parametrize(("told", "comes"), [(30.0, 60.0), (25.0, 30.0)])
 def test_a_camera_may_be_faster_than_it_tells(tmp_path: Path, told: float, comes: float) -> None:
     """As network cameras are, of which FFmpeg says 25."""
-    film = Film(tmp_path, told)
+    film = Film(tmp_path, lambda: told)
     put_all(film, [(k / comes, shade(20 + 100 * (k % 2))) for k in range(round(7 * comes))])
     film.close()
     first, second = film.parts
@@ -171,7 +172,7 @@ def test_pictures_too_large_to_be_encoded_in_time_get_a_lower_rate(film: Film, m
     [(None, USUAL_FPS), (0.0, USUAL_FPS), (1000.0, USUAL_FPS), (math.nan, USUAL_FPS), (15.0, 15), (29.97003, 29.97)],
 )
 def test_the_rate_is_the_cameras_where_it_tells_one(tmp_path: Path, told: float | None, taken: float) -> None:
-    film = Film(tmp_path, told)
+    film = Film(tmp_path, lambda: told)
     film.put(0, shade(0))
     film.close()
     assert film.parts[0].fps == taken
@@ -182,7 +183,7 @@ def test_a_folder_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
     """OpenCV would end the whole program."""
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()
-    film = Film(folder, 25.0)
+    film = Film(folder, lambda: 25.0)
     film.put(0, shade(0))
     film.close()
     assert film.fault == (
@@ -265,7 +266,7 @@ def test_a_disk_that_is_nearly_full_is_left_to_the_numbers(film: Film, tmp_path:
     assert film.fault == "No more video of this recording can be kept (the disk is nearly full); its numbers go on."
     assert 10 <= len(shown(tmp_path / "video.mkv")) <= 11, "closed, and whole so far"
     assert film.left_out == 0
-    another = Film(tmp_path / "another", 25.0)
+    another = Film(tmp_path / "another", lambda: 25.0)
     another.put(0, shade(0))
     another.close()
     assert another.parts == ()
@@ -336,6 +337,22 @@ def test_a_flag_films_this_run_only() -> None:
     flagged = Flagged(Settings(), Launch(film=_parser().parse_args(["--film"]).film), None)
     assert flagged.settings().film
     assert not flagged.to_keep(flagged.settings(), (1280, 800)).film
+
+
+def test_a_camera_that_opens_after_the_recording_began_is_filmed_at_its_rate(
+    make_pipeline: Any, tmp_path: Path
+) -> None:
+    def late(spec: SourceSpec) -> FrameSource:
+        time.sleep(0.3)
+        return camera_opener(fps=60)(spec)
+
+    pipeline = make_pipeline(FakeEngine, open_source=late)
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    folder = pipeline.start_recording(tmp_path, film=True)
+    until(pipeline, lambda status: status.recording and status.recording.rows > 10)
+    pipeline.stop_recording()
+    assert [video["fps"] for video in read_session(folder)[0]["videos"]] == [60]
 
 
 def test_a_file_needs_no_second_video(make_pipeline: Any, tmp_path: Path) -> None:
