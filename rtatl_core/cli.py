@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,12 +28,12 @@ from rtatl_core.commands import (
     train,
 )
 from rtatl_core.errors import AUError, InputError
+from rtatl_core.files import DISK_FULL
 from rtatl_core.system import drop_unread, folder_is_gone, parsed, print_any_text
 
 _ENDS = ("SIGTERM", "SIGHUP")
 """What a system sends when it shuts down or a job's time is over, and what a terminal does that is closed (not on
 Windows). They end a command as Ctrl-C does."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 COMMANDS = (analyze, prepare, synth, train, ablate, evaluate, audit, export, bench, soak, doctor)
 
 
@@ -69,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drop_unread()
         return _stopped(options, 141)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             place = error.filename or "a disk that is written to"
             print(f"rtatl: {place} takes no more ({error.strerror}); make room, or name another place", file=sys.stderr)
             drop_unread()

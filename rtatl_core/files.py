@@ -1,8 +1,10 @@
-"""Replacing files so that a crash leaves the old one or the new one, never a half; and names OpenCV cannot take."""
+"""Replacing files so that a crash leaves the old one or the new one, never a half; what a full disk is called; files
+and names that OpenCV cannot take."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -12,6 +14,8 @@ from typing import IO, Any
 
 from rtatl_core.errors import SourceError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system calls a disk that takes no more: its own room, that of a person on it, or of one file."""
 _PATIENCE_S = (0.05, 0.1, 0.2, 0.4)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtatl_core.errors import RecipeError
-from rtatl_core.files import replace_file
+from rtatl_core.files import DISK_FULL, replace_file
 
 
 def claim(out: Path, plan: dict[str, Any], command: str) -> None:
@@ -45,7 +44,7 @@ def naming_a_full_disk(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in DISK_FULL:
             raise
         raise RecipeError(
             f"the disk of {out} is full; make room and run the same command again, finished parts are kept"

@@ -177,9 +177,8 @@ def clear(reads: Sequence[Read], aus: tuple[int, ...]) -> dict[str, Any]:
         quartiles = [rounded(quartile, 2) for quartile in np.percentile(values, (25, 50, 75))]
         result[au_label(au)] = {"quartiles": quartiles, "faces": len(values)}
         seen = [one.rated[rows, aus.index(au)] for one, rows in shown if one.rated is not None]
-        ratings = np.concatenate(seen)[np.isfinite(np.concatenate(seen))] if seen else np.empty(0)
-        if len(ratings):
-            result[au_label(au)] |= {"rated": rounded(np.median(ratings), 2), "rated_faces": len(ratings)}
+        if known := [rating for ratings in seen for rating in ratings if np.isfinite(rating)]:
+            result[au_label(au)] |= {"rated": rounded(np.median(known), 2), "rated_faces": len(known)}
     return result
 
 

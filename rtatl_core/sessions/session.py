@@ -28,7 +28,7 @@ import psutil
 
 import rtatl_core
 from rtatl_core.errors import SessionError
-from rtatl_core.files import replace_file, to_disk
+from rtatl_core.files import DISK_FULL, replace_file, to_disk
 from rtatl_core.handoffs import AnalysedFrame, Float64
 from rtatl_core.sessions.rows import FrameRecord, RowFormat, parse, records
 
@@ -42,7 +42,6 @@ _LONGEST_NAME = 120
 """Bytes of a source's name in that of its folder; with date and number file systems allow 255."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PACKAGES = ("torch", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy", "PySide6")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -249,7 +248,7 @@ class SessionWriter:
         try:
             replace_file(path, text)
         except OSError as error:
-            if status == "recording" or error.errno not in _FULL:
+            if status == "recording" or error.errno not in DISK_FULL:
                 raise
             with path.open("r+", encoding="utf-8") as file:  # the last word fits where the version before lies
                 file.write(text)
@@ -342,7 +341,7 @@ def versions() -> dict[str, str]:
 
 def _refused(folder: Path, error: OSError) -> SessionError:
     """What the system said, as one sentence with the remedy."""
-    if error.errno in _FULL:
+    if error.errno in DISK_FULL:
         text = f"The disk with {folder} is full; make room, or record to another folder"
     elif error.errno in _FORBIDDEN:
         text = f"There is no permission to write to {folder}; record to another folder"
