@@ -12,6 +12,7 @@ from rtatl_core.errors import InputError
 from rtatl_core.handoffs import CHIP_SIDE
 
 if TYPE_CHECKING:
+    from rtatl_core.handoffs import UInt8
     from rtatl_core.synthetic.studio import Sources
 
 HELP = "labelled faces from 3D rigs: stills, clips, exact AUs and flow"
@@ -39,6 +40,14 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--seconds", type=above_0, default=4.0, metavar="S", help="length of a clip (default 4)")
     sub.add_argument("--seed", type=natural, default=0, metavar="S", help="same seed, same pictures (default 0)")
+    sub.add_argument(
+        "--photos",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="make --count stills by moving these photos, and render nothing",
+    )
+    sub.add_argument("--ratings", type=Path, metavar="CSV", help="with --photos: AUs that they show, image,AU01,...")
     sub.add_argument("--hdri", type=Path, metavar="DIR", help="equirectangular .hdr pictures for light and background")
     sub.add_argument("--size", type=natural, default=256, metavar="PX", help="side of the pictures (default 256)")
     sub.add_argument(
@@ -65,6 +74,9 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("rtatl synth needs --out DIR for what it makes")
     for sheet in filter(None, (options.sheet, options.au_sheet)):
         _check_picture(sheet)
+    if options.photos or options.ratings:
+        _move_photos(options)
+        return 0
     sources = Sources(tuple(options.rig), hdr_files(options.hdri), options.size)
     if options.check and not _check(sources):
         return 1
@@ -73,6 +85,26 @@ def run(options: argparse.Namespace) -> int:
     if options.count or options.clips:
         _generate(sources, options)
     return 0
+
+
+def _move_photos(options: argparse.Namespace) -> None:
+    """Raises InputError where --photos and the other options do not go together."""
+    from rtatl_core.datasets.ratings import read_ratings
+    from rtatl_core.synthetic.generate import prepare_moved
+    from rtatl_core.synthetic.moved import moved_units
+
+    if not (options.photos and options.ratings):
+        raise InputError("photos are moved from what they show; write both --photos DIR and --ratings CSV")
+    if options.clips or options.check or options.au_sheet:
+        raise InputError("--photos goes with --count and --sheet; leave --clips, --check and --au-sheet out")
+    ratings, rigs = read_ratings(options.ratings), tuple(options.rig)
+    if options.sheet:
+        from rtatl_core.synthetic.sheet import moved_sheet
+
+        _write_sheet(options.sheet, moved_sheet(moved_units(options.photos, ratings, rigs, options.seed)))
+    if options.count:
+        units = moved_units(options.photos, ratings, rigs, options.seed, options.count)
+        print(prepare_moved(units, options.out, side=options.side, jobs=options.jobs), file=sys.stderr)
 
 
 def _check(sources: Sources) -> bool:
@@ -101,8 +133,6 @@ def _check_picture(path: Path) -> None:
 
 
 def _sheets(sources: Sources, random: Path | None, of_aus: Path | None, seed: int) -> None:
-    import cv2
-
     from rtatl_core.synthetic.sheet import au_sheet, random_sheet
     from rtatl_core.synthetic.studio import Studio
 
@@ -113,9 +143,16 @@ def _sheets(sources: Sources, random: Path | None, of_aus: Path | None, seed: in
     if of_aus is not None:
         sheets.append((of_aus, au_sheet(studio, studio.rigs[0], seed)))
     for path, image in sheets:
-        if not cv2.imwrite(str(path), image[..., ::-1]):
-            raise InputError(_UNWRITABLE.format(path))
-        print(path)
+        _write_sheet(path, image)
+
+
+def _write_sheet(path: Path, image: UInt8) -> None:
+    """image: RGB."""
+    import cv2
+
+    if not cv2.imwrite(str(path), image[..., ::-1]):
+        raise InputError(_UNWRITABLE.format(path))
+    print(path)
 
 
 def _generate(sources: Sources, options: argparse.Namespace) -> None:

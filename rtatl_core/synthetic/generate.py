@@ -22,7 +22,7 @@ import numpy as np
 from rtatl_core.datasets.claim import claim, naming_a_full_disk
 from rtatl_core.datasets.fingerprint import fingerprint
 from rtatl_core.datasets.parts import FLOW_GAP_S, Frame, Plan
-from rtatl_core.datasets.prepare import prepare
+from rtatl_core.datasets.prepare import Report, prepare
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE, rendered_frame
 from rtatl_core.errors import InputError
 from rtatl_core.facs import au_label
@@ -30,9 +30,10 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
+from rtatl_core.synthetic.moved import MovedPhotos
 from rtatl_core.synthetic.rig import AUS, LANDMARKS
 from rtatl_core.synthetic.script import Script
-from rtatl_core.synthetic.studio import Shot, Sources, Studio
+from rtatl_core.synthetic.studio import Shot, Sources, Studio, open_rig
 
 PEOPLE_PER_UNIT = 20
 STILLS_PER_PERSON = 8
@@ -245,7 +246,21 @@ def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jo
     made_of = f"seed {first.seed}, {' and '.join(rigs)}"
     plan = Plan(kind="synthetic", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side, made_of=made_of)
     origin = {"seed": first.seed, "rigs": rigs}
-    report = prepare(units, out, plan, jobs=jobs, origin=origin)
+    return _told(prepare(units, out, plan, jobs=jobs, origin=origin), out)
+
+
+def prepare_moved(units: Sequence[MovedPhotos], out: Path, *, side: int, jobs: int) -> str:
+    """Photos that move, straight into prepared chips of real people. Returns what to tell the person. Raises InputError
+    when a rig cannot be used, RecipeError as ``prepare`` does."""
+    first = units[0]
+    for folder in first.rigs:  # before the folder is begun
+        open_rig(folder)
+    made_of = f"seed {first.seed}, photos moved by {' and '.join(folder.name for folder in first.rigs)}"
+    plan = Plan(kind="moved", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side, made_of=made_of)
+    return _told(prepare(units, out, plan, jobs=jobs), out)
+
+
+def _told(report: Report, out: Path) -> str:
     return "\n".join([*report.notes(), f"{out}: {report.used} faces, {sum(report.lost.values())} lost"])
 
 

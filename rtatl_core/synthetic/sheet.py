@@ -8,14 +8,17 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from rtatl_core.errors import InputError
 from rtatl_core.handoffs import UInt8
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
+from rtatl_core.synthetic.moved import MovedPhotos
 from rtatl_core.synthetic.rig import AUS, Action, Rig, full, neutral_action
-from rtatl_core.synthetic.studio import Person, Scene, Studio
+from rtatl_core.synthetic.studio import SIDE, Person, Scene, Studio
 from rtatl_core.synthetic.surroundings import Light, unit
 
 _SCREEN = (128, 126, 122)
 _COLUMNS = 6
+_PHOTOS = 8
 
 
 def random_sheet(studio: Studio, people: int, per_person: int, seed: int) -> UInt8:
@@ -45,6 +48,26 @@ def au_sheet(studio: Studio, rig: Rig, seed: int) -> UInt8:
         pictures.append(image)
     pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % _COLUMNS)
     return np.vstack([np.hstack(pictures[i : i + _COLUMNS]) for i in range(0, len(pictures), _COLUMNS)])
+
+
+def moved_sheet(units: Sequence[MovedPhotos]) -> UInt8:
+    """RGB, a row for each of some photos: as it is, and moved. Raises InputError when no face is found on them."""
+    rows: dict[str, list[UInt8]] = {}
+    for frame in units[0].frames():
+        if frame.image is not None and (frame.subject in rows or len(rows) < _PHOTOS):
+            rows.setdefault(frame.subject, []).append(_squared(frame.image[..., ::-1]))
+    if not rows:
+        raise InputError(f"{units[0].root}: no face was found on the photos; name others")
+    return np.vstack([np.hstack(row) for row in rows.values()])
+
+
+def _squared(image: UInt8) -> UInt8:
+    """The middle of the picture, ``SIDE`` pixels wide and high."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = image[top : top + side, left : left + side]
+    return cv2.resize(middle, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def portrait_scene(studio: Studio, *, distance: float = 60.0, up: float = -1.5) -> Scene:
