@@ -1,7 +1,8 @@
 """Photographs that move: real skin, hair and light, and expressions that are known.
 
 Enters: photos on which raters saw which AUs (datasets/ratings.py), and rigs. Leaves: the same photos with AUs of a rig
-added, as labelled frames: of each AU what was rated and what was added.
+added, as labelled frames: of each AU what was rated and what was added; and where the photo is at rest, the exact flow
+back to it.
 
 A resting head of a rig is laid over the photo's face: a similarity of the 51 inner landmarks in space, then a
 thin-plate map in the picture. What its skin does when it moves is turned and scaled likewise, and the picture is drawn
@@ -59,6 +60,8 @@ FAINT_SHARE, FAINT, CLEAR = 0.35, (0.08, 0.35), (0.3, 1.0)
 ONE_SIDED = 0.3
 SHUT: Mapping[int, float] = {25: 0.6, 26: 0.75}
 """AU -> rating under which lips and jaw are taken to be shut."""
+AT_REST = 1.0
+"""Rating under which every AU must be where a photo's own face is called at rest."""
 PHOTOS_PER_UNIT, HEADS_PER_UNIT, OF_EACH = 20, 3, 6
 
 _INNER = slice(17, LANDMARKS)
@@ -110,11 +113,12 @@ class MovedPhotos:
                     continue
                 laid = [motion.on(faces[0]) for motion in motions]
                 sides = np.repeat(np.array(rated, np.float32)[:, None], 2, axis=1)
-                yield _frame(f"{self.seed}-0-{name}", name, image, sides)
-                for which in range(1, self.each):
-                    added = sample_added(sides[:, 0], rng)
+                rests = bool(np.nanmax(sides, initial=0) < AT_REST)
+                for which in range(self.each):
+                    added = sample_added(sides[:, 0], rng) if which else np.zeros_like(sides)
                     moved = laid[which % len(laid)].move(image, Action(added))
-                    yield _frame(f"{self.seed}-{which}-{name}", name, moved, sides + MAX_INTENSITY * added)
+                    picture = f"{self.seed}-{which}-{name}"
+                    yield _frame(picture, name, moved, sides + MAX_INTENSITY * added, rests=rests)
 
 
 def moved_units(
@@ -163,11 +167,20 @@ def _pick(table: Chances, rng: np.random.Generator) -> tuple[int, ...]:
     return list(table)[rng.choice(len(table), p=chances / chances.sum())]
 
 
-def _frame(name: str, subject: str, image: UInt8, sides: Float32) -> Frame:
-    """sides: (len(AUS), 2) on 0-5, NaN = unknown."""
+def _frame(name: str, subject: str, moved: Moved, sides: Float32, *, rests: bool) -> Frame:
+    """sides: (len(AUS), 2) on 0-5, NaN = unknown; rests: what was moved was at rest."""
     intensity = sides.mean(axis=1).astype(np.float32)
     occurrence = np.where(np.isnan(intensity), np.nan, intensity >= 1).astype(np.float32)
-    return Frame(name, subject, image, intensity=intensity, occurrence=occurrence, sides=sides)
+    return Frame(
+        name,
+        subject,
+        moved.image,
+        intensity=intensity,
+        occurrence=occurrence,
+        sides=sides,
+        flow=moved.back if rests else None,
+        flow_to=name if rests else "",
+    )
 
 
 @cache
@@ -223,29 +236,40 @@ class Laid:
     scale: float
     """Pixels in a centimetre."""
 
-    def move(self, image: UInt8, action: Action) -> UInt8:
+    def move(self, image: UInt8, action: Action) -> Moved:
         """The picture (h, w, 3) with that action added; what leaves it is made up by its edge."""
-        height, width = image.shape[:2]
-        shift = self.motion.of(action, self.vertices) @ self.to_picture
-        back = self._back(shift, width, height)
-        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        return cv2.remap(
-            image, columns + back[..., 0], rows + back[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        ).astype(np.uint8)
-
-    def _back(self, shift: Float64, width: int, height: int) -> Float32:
-        """(height, width, 2) pixels from where a thing is after the motion to where it was; fades out off the face."""
         from scipy.interpolate import LinearNDInterpolator
 
-        columns, rows = np.meshgrid(np.arange(0, width, _STEP), np.arange(0, height, _STEP))
-        found = LinearNDInterpolator(self.places + shift, -shift)(columns, rows).astype(np.float32)
+        height, width = image.shape[:2]
+        shift = self.motion.of(action, self.vertices) @ self.to_picture
+        rows, columns = np.mgrid[:height, :width].astype(np.float32)
+        coarse = rows[::_STEP, ::_STEP], columns[::_STEP, ::_STEP]
+        found = LinearNDInterpolator(self.places + shift, -shift)(coarse[1], coarse[0]).astype(np.float32)
         known = np.isfinite(found[..., :1])
-        found = np.where(known, found, np.float32(0))
+        back = self._softened(np.where(known, found, np.float32(0)), known)
+        fine = (columns / _STEP, rows / _STEP)
+        back = cv2.remap(back, *fine, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        seen = cv2.remap(known.astype(np.uint8), *fine, cv2.INTER_NEAREST)[..., None] > 0
+        drawn = cv2.remap(
+            image, columns + back[..., 0], rows + back[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        return Moved(drawn.astype(np.uint8), np.where(seen, back, np.nan).astype(np.float32))
+
+    def _softened(self, back: Float32, known: NDArray[np.bool_]) -> Float32:
+        """back (h, w, 2) with what is unknown (h, w, 1) fading out from the edge of what is known."""
         fade = self.scale * _FADE_CM / 2 / _STEP
         share = cv2.GaussianBlur(known.astype(np.float32), (0, 0), fade)[..., None]
-        near = cv2.GaussianBlur(found, (0, 0), fade) / np.maximum(share, 1e-3) * np.minimum(1, 2 * share)
-        soft = cv2.GaussianBlur(np.where(known, found, near), (0, 0), max(0.6, self.scale * _SOFT_CM / 2 / _STEP))
-        return cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        near = cv2.GaussianBlur(back, (0, 0), fade) / np.maximum(share, 1e-3) * np.minimum(1, 2 * share)
+        soft = cv2.GaussianBlur(np.where(known, back, near), (0, 0), max(0.6, self.scale * _SOFT_CM / 2 / _STEP))
+        return np.asarray(soft, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    image: UInt8
+    """(h, w, 3)."""
+    back: Float32
+    """(h, w, 2) pixels from where a thing is to where it was before the motion; NaN off the face."""
 
 
 def _normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float64:

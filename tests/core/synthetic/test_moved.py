@@ -103,7 +103,7 @@ def test_a_brow_goes_up_as_far_as_the_rig_says_and_nothing_else_moves(portrait: 
     with FaceMesh(tracking=False) as mesh:
         before = mesh(portrait)[0]
         laid = Motion(Mask()).on(before)
-        drawn = laid.move(portrait, added(2, 1.0, 0.0))
+        drawn = laid.move(portrait, added(2, 1.0, 0.0)).image
         shift = mesh(drawn)[0][:, :2] - before[:, :2]
     assert drawn.shape == portrait.shape
     up = -shift[list(LEFT_BROW), 1].mean() / laid.scale
@@ -120,13 +120,19 @@ def test_a_picture_is_drawn_along_where_it_moves_and_stays_elsewhere(portrait: U
     x, y = landmarks[list(LEFT_BROW), :2].mean(axis=0).round().astype(int)
     spotted = portrait.copy()
     spotted[y - 2 : y + 3, x - 2 : x + 3] = (255, 0, 255)
-    drawn = laid.move(spotted, added(2, 0.6, 0.0))
+    moved = laid.move(spotted, added(2, 0.6, 0.0))
+    drawn = moved.image
     rows, columns = np.nonzero((np.abs(drawn.astype(int) - (255, 0, 255)) < 60).all(axis=2))
     assert columns.mean() == pytest.approx(x, abs=1.5)
     assert y - rows.mean() == pytest.approx(0.6 * BROW_CM * laid.scale, rel=0.2)
     corner = slice(0, 40), slice(0, 40)
     np.testing.assert_allclose(drawn[corner].astype(int), portrait[corner], atol=2)
-    np.testing.assert_allclose(laid.move(portrait, Action(np.zeros((len(AUS), 2), np.float32))), portrait, atol=1)
+    row, column = round(rows.mean()), round(columns.mean())
+    np.testing.assert_allclose(moved.back[row, column], (x - column, y - row), atol=1.5)
+    assert np.isnan(moved.back[corner]).all()
+    still = laid.move(portrait, Action(np.zeros((len(AUS), 2), np.float32)))
+    np.testing.assert_allclose(still.image, portrait, atol=1)
+    np.testing.assert_allclose(still.back[row, column], 0, atol=1e-4)
 
 
 def test_what_is_added_never_passes_the_scale_and_spares_what_is_unknown() -> None:
@@ -179,10 +185,25 @@ def test_prepared_faces_say_what_was_rated_and_what_was_added(
     assert np.isnan(intensity[:, ROW[15]]).all(), "nobody knows how it was"
     assert store.occurrence is not None
     assert (np.isnan(store.occurrence) == np.isnan(intensity)).all()
+    assert store.flow is None, "she smiles"
     again = list(units[0].frames())
     same = list(moved_units([root], ratings, rig, seed=3, count=9)[0].frames())
     for one, other in zip(again, same, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_a_face_at_rest_brings_the_exact_way_back(rig: tuple[Path, ...], portrait: UInt8, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    write_picture(root / "ann.png", portrait)
+    ratings = Ratings(AUS, {"ann.png": rated({}, others=0.9)})
+    prepare_moved(moved_units([root], ratings, rig, seed=1, count=12), tmp_path / "out", side=CHIP_SIDE, jobs=1)
+    store = ChipStore.open(tmp_path / "out")
+    assert store.flow_to.tolist() == list(range(12)), "each to itself: to the same face at rest"
+    assert store.intensity is not None
+    lifted = store.intensity[:, ROW[2]] - 0.9
+    down = [np.nanmax(flow[..., 1]) for row in range(12) if (flow := store.stored_flow(row)) is not None]
+    assert down[0] == pytest.approx(0, abs=1e-3)
+    assert np.corrcoef(lifted, down)[0, 1] > 0.8
 
 
 def test_strangers_are_not_met_in_motion(rig: tuple[Path, ...], portrait: UInt8, tmp_path: Path) -> None:
