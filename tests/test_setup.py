@@ -181,6 +181,11 @@ def test_licence_is_apache_2() -> None:
     assert PROJECT["license"] == "Apache-2.0"
 
 
+def test_who_cites_the_program_finds_this_version_and_licence() -> None:
+    told = dict(re.findall(r"^(version|license): (.+)$", _text("CITATION.cff"), re.MULTILINE))
+    assert told == {"version": PROJECT["version"], "license": PROJECT["license"]}
+
+
 # What is executable
 
 
