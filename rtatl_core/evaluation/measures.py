@@ -19,6 +19,7 @@ from rtatl_core.evaluation.metrics import (
     mae,
     pcc,
     precision_recall,
+    reads_by_code,
     rounded,
 )
 from rtatl_core.facs import OCCURS, au_label
@@ -178,6 +179,7 @@ def _frames(scored: Scored, j: int, *, intensity: bool) -> dict[str, Any]:
         guess, truth = scored.intensity[:, j], scored.true_intensity[:, j]
         unit["intensity_frames"] = int((np.isfinite(guess) & np.isfinite(truth)).sum())
         unit["confusion"] = confusion(guess, truth).tolist()
+        unit["reads_by_code"] = reads_by_code(guess, truth)
     return unit
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rtatl_core.datasets.protocols import POSITIVE_RATES
 from rtatl_core.errors import InputError
 from rtatl_core.evaluation.measures import Scored
+from rtatl_core.evaluation.metrics import FEWEST
 from rtatl_core.evaluation.published_tables import Published, Status
 from rtatl_core.facs import action_unit, au_label, parse_label
 from rtatl_core.files import replace_file
@@ -144,7 +145,14 @@ def _intensity(result: dict[str, Any], plots: Sequence[str]) -> list[str]:
         [label, _name(label), f"{unit['intensity_frames']:,}", *(cell for n in names for cell in _three(n, unit[n]))]
         for label, unit in units.items()
     ]
-    return ["## Intensity of each AU (0-5)", *_pictures(plots, "intensity.png"), table(header, rows, words=2)]
+    reads = [[label, *map(_reading, unit["reads_by_code"])] for label, unit in units.items()]
+    return [
+        "## Intensity of each AU (0-5)",
+        *_pictures(plots, "intensity.png"),
+        table(header, rows, words=2),
+        f"What frames of each code read, in the median; - where they are fewer than {FEWEST}:",
+        table(["AU", "0", "1 (A)", "2 (B)", "3 (C)", "4 (D)", "5 (E)"], reads, words=1),
+    ]
 
 
 def _folds(result: dict[str, Any]) -> list[str]:
@@ -261,6 +269,10 @@ def _value(name: str, value: Cell) -> str:
 
 def _number(value: Cell) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _reading(value: Cell) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _percent(value: Cell) -> str:

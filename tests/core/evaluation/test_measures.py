@@ -129,6 +129,9 @@ def test_intensity_only_where_it_is_coded() -> None:
         float(np.abs(scored.intensity[:, 0] - scored.true_intensity[:, 0]).mean()), abs=1e-5
     )
     assert np.sum(result["aus"]["AU04"]["confusion"]) == 3000
+    reads = [value for value in result["aus"]["AU04"]["reads_by_code"] if value is not None]
+    assert len(reads) > 2
+    assert reads == sorted(reads), "what is coded higher reads higher"
 
 
 @pytest.mark.parametrize("intensity", [True, False])

@@ -13,6 +13,7 @@ from rtatl_core.evaluation.metrics import (
     mae,
     pcc,
     precision_recall,
+    reads_by_code,
     rounded,
 )
 
@@ -117,6 +118,13 @@ def test_precision_recall_by_counting_at_every_threshold() -> None:
 def test_average_precision_by_hand() -> None:
     precision, recall, _ = precision_recall(np.array([0.9, 0.8, 0.7, 0.6]), np.array([1.0, 0, 1, 0]))
     assert average_precision(precision, recall) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+
+
+def test_what_each_code_reads_is_a_median_of_enough_frames() -> None:
+    true = np.repeat([0.0, 0.4, 1.0, 4.6, 5.0], (6, 4, 9, 5, 6))
+    predicted = np.concatenate([np.full(10, 0.1), np.full(9, 1.0), np.linspace(2, 3, 10), [np.nan]])
+    reads = reads_by_code(predicted, true)
+    assert reads == pytest.approx([0.1, np.nan, np.nan, np.nan, np.nan, 2.5], nan_ok=True), "A has nine frames only"
 
 
 def test_confusion_rounds_half_up_and_holds_to_the_scale() -> None:

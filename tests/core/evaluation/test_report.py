@@ -43,6 +43,8 @@ def test_report_folder(tmp_path: Path) -> None:
     f1 = result["aus"]["AU04"]["f1"]
     low, high = f1["ci95"]
     assert f"| {100 * f1['fold_mean']:.1f} | {100 * f1['pooled']:.1f} | {100 * low:.1f} to {100 * high:.1f} |" in text
+    reads = ["-" if value is None else f"{value:.1f}" for value in result["aus"]["AU04"]["reads_by_code"]]
+    assert f"| AU04 | {' | '.join(reads)} |" in text
     for table in text.split("\n\n"):
         if table.startswith("|"):
             assert len({line.count("|") for line in table.splitlines()}) == 1
