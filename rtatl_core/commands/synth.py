@@ -13,6 +13,7 @@ from rtatl_core.handoffs import CHIP_SIDE
 
 if TYPE_CHECKING:
     from rtatl_core.handoffs import UInt8
+    from rtatl_core.synthetic.moved import MovedClip, MovedPhotos
     from rtatl_core.synthetic.studio import Sources
 
 HELP = "labelled faces from 3D rigs: stills, clips, exact AUs and flow"
@@ -45,7 +46,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="DIR",
-        help="make --count stills by moving these photos, and render nothing",
+        help="move these photos instead of rendering heads",
     )
     sub.add_argument("--ratings", type=Path, metavar="CSV", help="with --photos: AUs that they show, image,AU01,...")
     sub.add_argument("--hdri", type=Path, metavar="DIR", help="equirectangular .hdr pictures for light and background")
@@ -91,19 +92,23 @@ def _move_photos(options: argparse.Namespace) -> None:
     """Raises InputError where --photos and the other options do not go together."""
     from rtatl_core.datasets.ratings import read_ratings
     from rtatl_core.synthetic.generate import prepare_moved
-    from rtatl_core.synthetic.moved import moved_units
+    from rtatl_core.synthetic.moved import moved_clips, moved_units
 
     if not (options.photos and options.ratings):
         raise InputError("photos are moved from what they show; write both --photos DIR and --ratings CSV")
-    if options.clips or options.check or options.au_sheet:
-        raise InputError("--photos goes with --count and --sheet; leave --clips, --check and --au-sheet out")
+    if options.check or options.au_sheet:
+        raise InputError("--photos goes with --count, --clips and --sheet; leave --check and --au-sheet out")
     ratings, rigs = read_ratings(options.ratings), tuple(options.rig)
     if options.sheet:
         from rtatl_core.synthetic.sheet import moved_sheet
 
         _write_sheet(options.sheet, moved_sheet(moved_units(options.photos, ratings, rigs, options.seed)))
-    if options.count:
-        units = moved_units(options.photos, ratings, rigs, options.seed, options.count)
+    if options.count or options.clips:
+        units: list[MovedPhotos | MovedClip] = []
+        if options.count:
+            units += moved_units(options.photos, ratings, rigs, options.seed, options.count)
+        if options.clips:
+            units += moved_clips(options.photos, ratings, rigs, options.seed, options.clips, options.seconds)
         print(prepare_moved(units, options.out, side=options.side, jobs=options.jobs), file=sys.stderr)
 
 

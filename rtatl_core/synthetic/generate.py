@@ -30,7 +30,7 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
-from rtatl_core.synthetic.moved import MovedPhotos
+from rtatl_core.synthetic.moved import MovedClip, MovedPhotos
 from rtatl_core.synthetic.rig import AUS, LANDMARKS
 from rtatl_core.synthetic.script import Script
 from rtatl_core.synthetic.studio import Shot, Sources, Studio, open_rig
@@ -249,7 +249,7 @@ def prepare_directly(units: Sequence[Stills | Clip], out: Path, *, side: int, jo
     return _told(prepare(units, out, plan, jobs=jobs, origin=origin), out)
 
 
-def prepare_moved(units: Sequence[MovedPhotos], out: Path, *, side: int, jobs: int) -> str:
+def prepare_moved(units: Sequence[MovedPhotos | MovedClip], out: Path, *, side: int, jobs: int) -> str:
     """Photos that move, straight into prepared chips of real people. Returns what to tell the person. Raises InputError
     when a rig cannot be used, RecipeError as ``prepare`` does."""
     first = units[0]

@@ -18,9 +18,19 @@ from rtatl_core.errors import InputError
 from rtatl_core.face.find import FaceMesh
 from rtatl_core.face.mesh import mean_face
 from rtatl_core.handoffs import CHIP_SIDE, Float32, UInt8
-from rtatl_core.synthetic import generate, moved
+from rtatl_core.synthetic import generate, motion, moved
 from rtatl_core.synthetic.generate import prepare_moved
-from rtatl_core.synthetic.moved import BROWS, MOUTHS, Motion, moved_units, sample_added
+from rtatl_core.synthetic.motion import Motion
+from rtatl_core.synthetic.moved import (
+    BROWS,
+    MOUTHS,
+    RATE,
+    REST_S,
+    moved_clips,
+    moved_units,
+    sample_added,
+    sample_course,
+)
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, LEFT, RIGHT, ROW, Action, Material, Mesh, Rig
 from rtatl_core.synthetic.studio import SIDE
 from tests.clips import demo_frames, write_picture
@@ -48,7 +58,7 @@ class Mask:
         count = len(self._rest)
         uv = (self._rest[:, :2] / 40 + 0.5).astype(np.float32)
         marks = np.zeros(LANDMARKS, np.int32)
-        marks[17:] = moved._MESH_POINTS
+        marks[17:] = motion._MESH_POINTS
         kinds = np.zeros(count, np.uint8)
         self.mesh = Mesh(triangles, uv, kinds, np.full(count, Material.SKIN, np.uint8), uv, marks)
         self.textures: tuple[UInt8, UInt8, UInt8] = (np.zeros((2, 2, 4), np.uint8),) * 3
@@ -206,6 +216,37 @@ def test_a_face_at_rest_brings_the_exact_way_back(rig: tuple[Path, ...], portrai
     assert np.corrcoef(lifted, down)[0, 1] > 0.8
 
 
+def test_a_clip_rests_first_and_then_does_one_thing_after_another() -> None:
+    course = np.stack(list(sample_course(rated({2: 1.0}), round(60 * RATE), np.random.default_rng(0))))
+    assert not course[: round(REST_S * RATE)].any()
+    total = course.sum(axis=(1, 2))
+    onsets = np.flatnonzero((total[:-1] < 1e-6) & (total[1:] > 1e-6))
+    assert 60 / 3.2 < len(onsets) < 60 / 1.0
+    assert len({frozenset(np.flatnonzero(course[start + 4].any(axis=1))) for start in onsets}) > 5
+    assert np.abs(np.diff(course, axis=0)).max() < 0.75, "no picture jumps from nothing to all"
+    assert (1.0 + 5 * course[:, ROW[2]]).max() <= 5 + 1e-5
+
+
+def test_clips_are_prepared_as_videos_of_their_people(rig: tuple[Path, ...], portrait: UInt8, tmp_path: Path) -> None:
+    write_picture(tmp_path / "photos" / "ann.png", portrait)
+    ratings = Ratings(AUS, {"ann.png": rated({}, others=0.5)})
+    clips = moved_clips([tmp_path / "photos"], ratings, rig, seed=2, clips=2, seconds=3)
+    prepare_moved(clips, tmp_path / "out", side=CHIP_SIDE, jobs=1)
+    store = ChipStore.open(tmp_path / "out")
+    assert len(store) == 2 * 3 * RATE
+    assert set(store.subjects) == {"ann.png"}
+    assert set(store.clips) == {"photos-clip-00000", "photos-clip-00001"}
+    assert store.times[:4] == pytest.approx(np.arange(4) / RATE, abs=1e-3)
+    assert store.intensity is not None
+    rest = round(REST_S * RATE)
+    np.testing.assert_allclose(store.intensity[:rest], 0.5)
+    assert store.intensity[rest:].max() > 1
+    chips = store.chips.take(range(2)).astype(int)
+    assert 0 < np.abs(chips[1] - chips[0]).mean() < 10, "a camera's noise, and nothing else, changes at rest"
+    with pytest.raises(InputError, match=r"rests for 1 s before it moves; write --seconds 2 or more"):
+        moved_clips([tmp_path / "photos"], ratings, rig, seed=2, clips=2, seconds=1.5)
+
+
 def test_strangers_are_not_met_in_motion(rig: tuple[Path, ...], portrait: UInt8, tmp_path: Path) -> None:
     """A network that reads some photos as strangers' was not trained on what was made of them either."""
     names = ["p0", "p1", "q0", "q1"]
@@ -239,10 +280,7 @@ def test_what_does_not_fit_is_said(rig: tuple[Path, ...], tmp_path: Path) -> Non
     [
         (["--photos", "p", "--count", "3", "--out", "o"], "write both --photos DIR and --ratings CSV"),
         (["--ratings", "r.csv", "--count", "3", "--out", "o"], "write both --photos DIR and --ratings CSV"),
-        (
-            ["--photos", "p", "--ratings", "r.csv", "--clips", "3", "--out", "o"],
-            "leave --clips, --check and --au-sheet",
-        ),
+        (["--photos", "p", "--ratings", "r.csv", "--check"], "leave --check and --au-sheet out"),
         (["--photos", "p", "--ratings", "r.csv"], "has nothing to do"),
     ],
 )
