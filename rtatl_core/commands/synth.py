@@ -96,8 +96,8 @@ def _move_photos(options: argparse.Namespace) -> None:
 
     if not (options.photos and options.ratings):
         raise InputError("photos are moved from what they show; write both --photos DIR and --ratings CSV")
-    if options.check or options.au_sheet:
-        raise InputError("--photos goes with --count, --clips and --sheet; leave --check and --au-sheet out")
+    if options.check or options.au_sheet or options.hdri:
+        raise InputError("--photos goes with --count, --clips and --sheet; leave --check, --au-sheet and --hdri out")
     ratings, rigs = read_ratings(options.ratings), tuple(options.rig)
     if options.sheet:
         from rtatl_core.synthetic.sheet import moved_sheet

@@ -44,10 +44,10 @@ def rendered_frame(
     flow: Float32 | None = None,
     flow_to: str = "",
 ) -> Frame:
-    """labels: (n_aus, 2) intensity of the subject's left and right on 0-1."""
+    """labels: (n_aus, 2) intensity of the subject's left and right on 0-1, NaN = unknown."""
     sides = labels * np.float32(MAX_INTENSITY)
     intensity = sides.mean(axis=1)
-    occurrence = (intensity >= 1).astype(np.float32)
+    occurrence = np.where(np.isnan(intensity), intensity, intensity >= 1).astype(np.float32)
     return Frame(name, subject, image, clip, time, intensity, occurrence, sides, flow, flow_to)
 
 

@@ -30,15 +30,13 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.expressions import sample_pose, sample_still
-from rtatl_core.synthetic.moved import MovedClip, MovedPhotos
+from rtatl_core.synthetic.moved import MovedClip, MovedPhotos, opened
 from rtatl_core.synthetic.rig import AUS, LANDMARKS
-from rtatl_core.synthetic.script import Script
-from rtatl_core.synthetic.studio import Shot, Sources, Studio, open_rig
+from rtatl_core.synthetic.script import CLIP_RATE, Script
+from rtatl_core.synthetic.studio import Shot, Sources, Studio
 
 PEOPLE_PER_UNIT = 20
 STILLS_PER_PERSON = 8
-CLIP_RATE = 15.0
-"""Pictures a second."""
 FLOW_STEP = 4
 """Pixels of the picture per cell of the stored flow."""
 JPEG_QUALITY = 92
@@ -253,8 +251,7 @@ def prepare_moved(units: Sequence[MovedPhotos | MovedClip], out: Path, *, side: 
     """Photos that move, straight into prepared chips of real people. Returns what to tell the person. Raises InputError
     when a rig cannot be used, RecipeError as ``prepare`` does."""
     first = units[0]
-    for folder in first.rigs:  # before the folder is begun
-        open_rig(folder)
+    opened(first.rigs)  # before the folder is begun
     made_of = f"seed {first.seed}, photos moved by {' and '.join(folder.name for folder in first.rigs)}"
     plan = Plan(kind="moved", aus=AUS, occurrence_rule=OCCURRENCE_RULE, side=side, made_of=made_of)
     return _told(prepare(units, out, plan, jobs=jobs), out)

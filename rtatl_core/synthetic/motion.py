@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtatl_core.face.similarity import fit_similarity
 from rtatl_core.handoffs import Float32, Float64, UInt8
 from rtatl_core.synthetic.rig import LANDMARKS, Action, Head, Material, neutral_action
+from rtatl_core.synthetic.surface import Surface
 
 _INNER = slice(17, LANDMARKS)
 """Of the 68 points; the jaw line is a matter of view."""
@@ -45,7 +46,7 @@ class Motion:
         mesh = head.mesh
         skin = (mesh.material == Material.SKIN) & np.isfinite(mesh.face_uv[:, 0])
         self._skin = np.flatnonzero(skin)
-        self._normals = _normals(self._rest, mesh.triangles[skin[mesh.triangles].all(axis=1)])[self._skin]
+        self._normals = Surface(mesh, self._rest).normals(self._rest)[self._skin]
 
     def on(self, landmarks: Float32) -> Laid:
         """landmarks: (478, 3) pixels, as Face Mesh finds them."""
@@ -117,13 +118,3 @@ class Moved:
     """(h, w, 3)."""
     back: Float32
     """(h, w, 2) pixels from where a thing is to where it was before the motion; NaN off the face."""
-
-
-def _normals(vertices: Float32, triangles: NDArray[np.int32]) -> Float64:
-    """(V, 3) outwards, of length 1; NaN off the triangles."""
-    normals = np.zeros((len(vertices), 3))
-    a, b, c = (vertices[triangles[:, corner]].astype(np.float64) for corner in range(3))
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], np.cross(b - a, c - a))
-    with np.errstate(invalid="ignore"):
-        return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True))

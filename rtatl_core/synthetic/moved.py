@@ -10,51 +10,42 @@ wrinkles; parted lips do not move. Glasses and hair go along with the skin behin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from rtatl_core.datasets.parts import NO_FACE, UNREADABLE, Frame
 from rtatl_core.datasets.ratings import Ratings
+from rtatl_core.datasets.rendered import rendered_frame
 from rtatl_core.errors import InputError
 from rtatl_core.face.find import FaceMesh
 from rtatl_core.facs import MAX_INTENSITY
-from rtatl_core.handoffs import Float32
+from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.photos import read_photo
-from rtatl_core.synthetic.motion import Motion, Moved
-from rtatl_core.synthetic.rig import (
-    AUS,
-    LEFT,
-    RIGHT,
-    ROW,
-    SINGLE,
-    Action,
-    Rig,
-)
+from rtatl_core.synthetic.expressions import ONE_SIDED
+from rtatl_core.synthetic.motion import Motion
+from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action, Rig, neutral_action
+from rtatl_core.synthetic.script import CLIP_RATE, Script, Step
 from rtatl_core.synthetic.studio import open_rig
 
 Chances = Mapping[tuple[int, ...], float]
 
 BROWS: Chances = {(1, 2): 0.25, (1,): 0.2, (2,): 0.15, (4,): 0.25, (1, 4): 0.1, (1, 2, 4): 0.05}
-MOUTHS: Chances = {(15,): 0.15, (17,): 0.12, (18,): 0.16, (20,): 0.13, (24,): 0.12, (23,): 0.08, (28,): 0.07} | {
-    (15, 17): 0.08,
-    (17, 24): 0.06,
-    (17, 18): 0.03,
-}
+_SINGLY: Chances = {(15,): 0.15, (17,): 0.12, (18,): 0.16, (20,): 0.13, (24,): 0.12, (23,): 0.08, (28,): 0.07}
+_TOGETHER: Chances = {(15, 17): 0.08, (17, 24): 0.06, (17, 18): 0.03}
+MOUTHS: Chances = {**_SINGLY, **_TOGETHER}
 """What is added together, and how often. AU12 and AU14 are not: photos show them."""
 MOVES = 0.65
 """Share of the pictures in which shut lips move, and of these in which brows do too."""
 FAINT_SHARE, FAINT, CLEAR = 0.35, (0.08, 0.35), (0.3, 1.0)
-ONE_SIDED = 0.3
 SHUT: Mapping[int, float] = {25: 0.6, 26: 0.75}
 """AU -> rating under which lips and jaw are taken to be shut."""
-RATE, REST_S, NOISE = 15.0, 1.0, 2.0
-"""Of clips: pictures a second, seconds of rest at the beginning, spread of a camera's noise in grey levels."""
+REST_S, NOISE = 1.0, 2.0
+"""Of clips: seconds of rest at the beginning, spread of a camera's noise in grey levels."""
 ONSET_S, APEX_S, OFFSET_S, PAUSE_S = (0.15, 0.5), (0.3, 1.0), (0.3, 0.8), (0.3, 0.8)
 AT_REST = 1.0
 """Rating under which every AU must be where a photo's own face is called at rest."""
@@ -80,23 +71,19 @@ class MovedPhotos:
 
     def frames(self) -> Iterator[Frame]:
         rng = np.random.default_rng((self.seed, 4, self.number))
-        rigs = _opened(self.rigs)
+        rigs = opened(self.rigs)
         motions = [Motion(rigs[(self.number + i) % len(rigs)].head(rng)) for i in range(HEADS_PER_UNIT)]
         with FaceMesh(tracking=False) as mesh:
-            for name, rated in self.rated:
-                image = read_photo(self.root / name)
-                faces = mesh(image) if image is not None else []
-                if image is None or not faces:
-                    yield Frame(name, name, None) if image is None else Frame(name, name, None, lost=NO_FACE)
+            for name, values in self.rated:
+                face = _Face.of(self.root / name, values, mesh)
+                if isinstance(face, str):
+                    yield Frame(name, name, None, lost=face)
                     continue
-                laid = [motion.on(faces[0]) for motion in motions]
-                sides = np.repeat(np.array(rated, np.float32)[:, None], 2, axis=1)
-                rests = _is_at_rest(sides)
+                laid = [motion.on(face.landmarks) for motion in motions]
                 for which in range(self.each):
-                    added = sample_added(sides[:, 0], rng) if which else np.zeros_like(sides)
-                    moved = laid[which % len(laid)].move(image, Action(added))
-                    picture = f"{self.seed}-{which}-{name}"
-                    yield _frame(picture, name, moved, sides + MAX_INTENSITY * added, rests=rests)
+                    added = sample_added(face.rated, rng) if which else neutral_action().aus
+                    moved = laid[which % len(laid)].move(face.image, Action(added))
+                    yield face.frame(f"{self.seed}-{which}-{name}", name, moved.image, moved.back, added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,28 +106,62 @@ class MovedClip:
 
     def frames(self) -> Iterator[Frame]:
         rng = np.random.default_rng((self.seed, 5, self.number))
-        rigs = _opened(self.rigs)
+        rigs = opened(self.rigs)
         motion = Motion(rigs[self.number % len(rigs)].head(rng))
-        image = read_photo(self.root / self.photo)
         with FaceMesh(tracking=False) as mesh:
-            faces = mesh(image) if image is not None else []
-        if image is None or not faces:
-            yield Frame(self.name, self.photo, None, lost=NO_FACE if image is not None else UNREADABLE)
+            face = _Face.of(self.root / self.photo, self.rated, mesh)
+        if isinstance(face, str):
+            yield Frame(self.name, self.photo, None, lost=face)
             return
-        laid = motion.on(faces[0])
-        sides = np.repeat(np.array(self.rated, np.float32)[:, None], 2, axis=1)
-        rests = _is_at_rest(sides)
-        for index, added in enumerate(sample_course(sides[:, 0], round(self.seconds * RATE), rng)):
-            moved = laid.move(image, Action(added))
-            noisy = (moved.image + rng.normal(0, NOISE, image.shape)).round().clip(0, 255).astype(np.uint8)
-            frame = _frame(
-                f"{self.name}@{index / RATE:.3f}",
-                self.photo,
-                Moved(noisy, moved.back),
-                sides + MAX_INTENSITY * added,
-                rests=rests,
-            )
-            yield replace(frame, clip=self.name, time=index / RATE)
+        laid, script = motion.on(face.landmarks), sample_script(face.rated, self.seconds, rng)
+        moved, before = laid.move(face.image, neutral_action()), neutral_action().aus
+        for index in range(round(self.seconds * CLIP_RATE)):
+            action = script.at(index / CLIP_RATE).action
+            if not np.array_equal(action.aus, before):  # at rest and at an apex nothing has to be drawn
+                moved, before = laid.move(face.image, action), action.aus
+            noisy = (moved.image + rng.normal(0, NOISE, moved.image.shape)).round().clip(0, 255).astype(np.uint8)
+            name, clip = f"{self.name}@{index / CLIP_RATE:.3f}", (self.name, index / CLIP_RATE)
+            yield face.frame(name, self.photo, noisy, moved.back, action.aus, clip)
+
+
+class _Face(NamedTuple):
+    """A photo as it is."""
+
+    image: UInt8
+    landmarks: Float32
+    """(478, 3) pixels."""
+    rated: Float32
+    """(len(AUS),) 0-5; NaN = unknown."""
+
+    @classmethod
+    def of(cls, path: Path, rated: tuple[float, ...], mesh: FaceMesh) -> Self | str:
+        """Or why there is none."""
+        if (image := read_photo(path)) is None:
+            return UNREADABLE
+        faces = mesh(image)
+        return cls(image, faces[0], np.array(rated, np.float32)) if faces else NO_FACE
+
+    def frame(
+        self,
+        name: str,
+        subject: str,
+        image: UInt8,
+        back: Float32,
+        added: Float32,
+        clip: tuple[str, float] = ("", 0.0),
+    ) -> Frame:
+        """It moved. back: as of ``Moved``; added: (len(AUS), 2) on 0-1; clip: its name, and seconds within it."""
+        rests = np.nanmax(self.rated, initial=0) < AT_REST
+        return rendered_frame(
+            name,
+            subject,
+            image,
+            self.rated[:, None] / np.float32(MAX_INTENSITY) + added,
+            clip=clip[0],
+            time=clip[1],
+            flow=back if rests else None,
+            flow_to=name if rests else "",
+        )
 
 
 def moved_clips(
@@ -203,30 +224,16 @@ def sample_added(rated: Float32, rng: np.random.Generator) -> Float32:
     return added
 
 
-def sample_course(rated: Float32, count: int, rng: np.random.Generator) -> Iterator[Float32]:
-    """``count`` frames of what ``sample_added`` gives: at first nothing, then one thing after another, each with an
-    onset, an apex and an offset."""
-    time_s, ends_s = REST_S, REST_S
-    added, parts = np.zeros((len(AUS), 2), np.float32), (0.0, 0.0, 0.0)
-    for index in range(count):
-        now_s = index / RATE
-        while now_s >= ends_s:
-            time_s, added = ends_s, sample_added(rated, rng)
-            parts = rng.uniform(*ONSET_S), rng.uniform(*APEX_S), rng.uniform(*OFFSET_S)
-            ends_s = time_s + sum(parts) + rng.uniform(*PAUSE_S)
-        onset, apex, offset = parts
-        since = now_s - time_s
-        if now_s < REST_S or since >= onset + apex + offset:
-            share = 0.0
-        elif since < onset:
-            share = since / onset
-        else:
-            share = min(1.0, (onset + apex + offset - since) / offset)
-        yield np.float32(0.5 - 0.5 * math.cos(math.pi * share)) * added
-
-
-def _is_at_rest(sides: Float32) -> bool:
-    return bool(np.nanmax(sides, initial=0) < AT_REST)
+def sample_script(rated: Float32, seconds: float, rng: np.random.Generator) -> Script:
+    """Rest, then one of ``sample_added`` after another."""
+    steps, time_s = [Step({}, onset=0, apex=0, offset=0, pause=REST_S)], REST_S
+    while time_s < seconds:
+        added = sample_added(rated, rng)
+        course = [float(rng.uniform(*limits)) for limits in (ONSET_S, APEX_S, OFFSET_S, PAUSE_S)]
+        shown = {au: (float(left), float(right)) for au, (left, right) in zip(AUS, added, strict=True) if left or right}
+        steps.append(Step(shown, *course))
+        time_s += sum(course)
+    return Script.sequence(steps)
 
 
 def _pick(table: Chances, rng: np.random.Generator) -> tuple[int, ...]:
@@ -234,23 +241,7 @@ def _pick(table: Chances, rng: np.random.Generator) -> tuple[int, ...]:
     return list(table)[rng.choice(len(table), p=chances / chances.sum())]
 
 
-def _frame(name: str, subject: str, moved: Moved, sides: Float32, *, rests: bool) -> Frame:
-    """sides: (len(AUS), 2) on 0-5, NaN = unknown; rests: what was moved was at rest."""
-    intensity = sides.mean(axis=1).astype(np.float32)
-    occurrence = np.where(np.isnan(intensity), np.nan, intensity >= 1).astype(np.float32)
-    return Frame(
-        name,
-        subject,
-        moved.image,
-        intensity=intensity,
-        occurrence=occurrence,
-        sides=sides,
-        flow=moved.back if rests else None,
-        flow_to=name if rests else "",
-    )
-
-
 @cache
-def _opened(folders: tuple[Path, ...]) -> list[Rig]:
+def opened(folders: tuple[Path, ...]) -> list[Rig]:
     """Once for each process."""
     return [open_rig(folder) for folder in folders]

@@ -19,6 +19,8 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.synthetic.expressions import EXPRESSIONS, ONE_SIDED, possible, sample_gaze
 from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action
 
+CLIP_RATE = 15.0
+"""Pictures a second."""
 BLINKS_PER_MINUTE = 17.0
 BLINK_CLOSE_S, BLINK_OPEN_S = 0.1, 0.2
 SYLLABLES_PER_S = 4.5
