@@ -60,13 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
         os.environ.pop("QT_QPA_FONTDIR", None)
         from au_desktop import app
-        from au_desktop.runtime.priority import awake, give_way
+        from au_desktop.runtime.awake import awake
     except ImportError as error:
         if "shared object" not in str(error):
             raise
         return _lacking(str(error).partition(":")[0])
     with awake():
-        return app.run(_launch(arguments, headless), on_started=give_way)  # painting gives way to analysing
+        return app.run(_launch(arguments, headless))
 
 
 def start() -> NoReturn:

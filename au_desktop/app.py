@@ -53,10 +53,9 @@ RECOVERY_S = 5.0
 def run(
     launch: Launch,
     make_engine: Callable[[Settings], Engine] | None = None,
-    on_started: Callable[[], object] = lambda: None,
 ) -> int:
-    """Shows the window until it is closed. ``on_started`` is called in the window's thread when all others are there.
-    Returns the exit code: 0, or 2 for unusable input, which is said (``_refuse``)."""
+    """Shows the window until it is closed. Returns the exit code: 0, or 2 for unusable input, which is said
+    (``_refuse``)."""
     folder = settings_file.folder()
     with contextlib.suppress(OSError):  # where nobody may write, nothing is locked, logged or kept
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +66,7 @@ def run(
                 spec = as_camera(spec or DEMO)
             with _only_one(folder):
                 qt = qt_application(sys.argv[:1])
-                return App(qt, launch, spec, make_engine or load_engine, on_started).run()
+                return App(qt, launch, spec, make_engine or load_engine).run()
         except InputError as error:
             return _refuse(str(error), launch)
 
@@ -116,9 +115,7 @@ class App:
         launch: Launch,
         spec: SourceSpec | None,
         make_engine: Callable[[Settings], Engine],
-        on_started: Callable[[], object],
     ) -> None:
-        self._on_started = on_started
         self._qt = qt
         self._launch = launch
         self._exit_code = 0
@@ -170,7 +167,6 @@ class App:
         self._recovery.start()
         self._begin()  # before the engine runs, so that a recording holds the first frame
         self._pipeline.start()
-        self._on_started()
         if self._launch.duration is not None:
             QTimer.singleShot(round(1000 * self._launch.duration), self._window, self._window.close)
         with self._hooks:

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,9 +61,6 @@ class Pipeline:
         self._open_source = open_source
         self._retry_s = retry_s
         self._pace = pace
-        self._starter = ThreadPoolExecutor(1, "starter")
-        """Starts the captures, which must not inherit the low priority of the window (priority.py)."""
-        self._starter.submit(int)  # its thread begins now
         self._lock = threading.RLock()
         self._notices = Notices()
         self._capture: Capture | None = None
@@ -127,7 +123,7 @@ class Pipeline:
             self._recordings.follow(self._capture)
             self._analysis.follow(self._capture)
             if self._capture is not None and not self._broken:
-                self._starter.submit(self._capture.start).result()
+                self._capture.start()
 
     def pause(self) -> None:
         """A file stands still; a live source runs on unseen and uncounted."""
@@ -289,7 +285,6 @@ class Pipeline:
         with self._lock:
             self._closed = True  # an engine that is loaded just now starts no capture any more
             capture, before = self._capture, self._before
-        self._starter.shutdown()
         for late in (capture, before):
             if late is not None:
                 late.stop()

@@ -43,7 +43,7 @@ def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.Captur
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
     launches: list[Launch] = []
-    monkeypatch.setattr(program, "run", lambda launch, on_started: launches.append(launch) or 0)
+    monkeypatch.setattr(program, "run", lambda launch: launches.append(launch) or 0)
     return launches
 
 
@@ -90,9 +90,7 @@ def test_a_folder_that_the_output_cannot_show_ends_nothing(monkeypatch: pytest.M
     """A file that output goes to has the code page of Windows."""
     page = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
     monkeypatch.setattr(sys, "stdout", page)
-    monkeypatch.setattr(
-        program, "run", lambda launch, on_started: print("Session: \N{CYRILLIC CAPITAL LETTER DE}") or 0
-    )
+    monkeypatch.setattr(program, "run", lambda launch: print("Session: \N{CYRILLIC CAPITAL LETTER DE}") or 0)
     assert command.main(["--source", "demo"]) == 0
     page.flush()
     assert page.buffer.getvalue().split() == [b"Session:", rb"\u0414"]

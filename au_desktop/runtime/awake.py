@@ -1,23 +1,10 @@
-"""Which thread gives way when all cores are busy, and keeping macOS from slowing down a hidden window."""
+"""Keeping macOS from slowing down a hidden window."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import threading
 from collections.abc import Iterator
-
-NICENESS = 10
-
-
-def give_way() -> None:
-    """Gives this thread, and those it starts from now on, a lower priority than the others. Linux only: elsewhere a
-    thread has no niceness of its own. Cannot be taken back."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            own = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, own, max(NICENESS, os.getpriority(os.PRIO_PROCESS, own)))
 
 
 @contextlib.contextmanager
