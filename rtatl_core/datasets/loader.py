@@ -70,6 +70,8 @@ class StepPlan:
     flow_to: str
     flow_gap_s: float
     want_flow: bool
+    flow_share: float = 1.0
+    """Of the faces whose flow is known; the others come without."""
     want_plain: bool
     want_taught: bool = False
     want_reference: bool = False
@@ -183,7 +185,7 @@ class Steps(Dataset[RawBatch]):
             occurrence=occurrence,
             sides=sides[:, ::-1] if made.flipped else sides,
             taught=self._taught(source, row),
-            flow=self._flow(which, row, made.matrix),
+            flow=self._flow(which, row, seed, made.matrix),
         )
 
     def _reference(self, which: int, row: int, seed: int) -> Float32:
@@ -198,12 +200,12 @@ class Steps(Dataset[RawBatch]):
         teacher, rated = (None if table is None else table[row] for table in (source.store.teacher, source.store.rated))
         return weak_labels(teacher, rated, self._plan.aus)
 
-    def _flow(self, which: int, row: int, matrix: Float32) -> Float32:
-        """(2, S/4, S/4); NaN when there is no frame for it to lead to, or nobody wants it."""
+    def _flow(self, which: int, row: int, seed: int, matrix: Float32) -> Float32:
+        """(2, S/4, S/4); NaN when there is no frame for it to lead to, or nobody wants it of this face."""
         store = self._sources[which].store
         partner = int(self._partners[which][row]) if self._partners else -1
         cells = store.layout.side // CELL
-        if partner < 0:
+        if partner < 0 or Draw.FLOW.by(seed).random() >= self._plan.flow_share:
             return np.full((2, cells, cells), np.nan, np.float32)
         stored = store.stored_flow(row) if store.flow_to[row] == partner else None
         if stored is not None:

@@ -24,6 +24,7 @@ class Draw(IntEnum):
     AUGMENTATION = 0
     REFERENCE = 1
     ERASING = 2
+    FLOW = 3
 
     def by(self, seed: int) -> np.random.Generator:
         """seed: of the face in this step."""

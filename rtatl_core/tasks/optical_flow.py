@@ -13,13 +13,26 @@ under 0.1 px), the squared one for the motion to expect.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from rtatl_core.distributed import full_precision, global_count, must_take_part
+from rtatl_core.limits import Limit, require_within
 from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL, RTATLOutput
 from rtatl_core.tasks.base import Batch, Task
+
+
+@dataclass(frozen=True, slots=True)
+class FlowConfig:
+    share: float = 1.0
+    """Share of the faces with a frame to lead to on whose flow a step learns; the decoder takes a third of a step."""
+
+    def __post_init__(self) -> None:
+        limit = Limit("a share over 0, up to 1 (tasks.flow = 0 turns it off)", lambda value: 0 < value <= 1)
+        require_within("flow", self, {"share": limit})
 
 
 class OpticalFlow(Task):

@@ -19,6 +19,7 @@ from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.limits import FROM_0, FROM_1, OVER_0, Limit, require_within
 from rtatl_core.models.config import NetworkConfig
 from rtatl_core.tasks.consistency import ConsistencyConfig
+from rtatl_core.tasks.optical_flow import FlowConfig
 from rtatl_core.tasks.roi_inpainting import InpaintingConfig
 from rtatl_core.training.initial import find_init, network_of
 
@@ -114,6 +115,7 @@ class Recipe:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     tasks: TaskWeights = field(default_factory=TaskWeights)
     inpainting: InpaintingConfig = field(default_factory=InpaintingConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

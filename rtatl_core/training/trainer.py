@@ -193,6 +193,7 @@ class Trainer:
             flow_to=self.network.config.flow_to,
             flow_gap_s=self.network.config.flow_gap_s,
             want_flow=weights.flow > 0,
+            flow_share=self.recipe.flow.share,
             want_plain=weights.consistency > 0,
             want_taught=weights.teacher > 0,
             want_reference=self.network.config.reference,

@@ -144,11 +144,24 @@ def test_known_motion_stays_beside_clips_without_it(plan: StepPlan, tmp_path: Pa
         seen = FlowTarget(to=to)(np.ascontiguousarray(first), np.ascontiguousarray(second))
         stored = to == "later" and row == 12
         expected = warp_flow(fields[0].astype(np.float32), crop, store.layout) if stored else seen
-        np.testing.assert_allclose(steps._flow(0, row, crop), expected.transpose(2, 0, 1), atol=1e-6)
+        np.testing.assert_allclose(steps._flow(0, row, 0, crop), expected.transpose(2, 0, 1), atol=1e-6)
 
 
 def test_stores_travel_as_paths(plan: StepPlan) -> None:
     assert len(pickle.dumps(Steps(plan, 0))) < 200_000  # the chips alone are 2.5 MB
+
+
+def test_a_share_of_the_faces_comes_with_flow(plan: StepPlan) -> None:
+    clips = plan.unlabelled[1]
+    plan = dataclasses.replace(plan, labelled=None, unlabelled=(clips,), unlabelled_batch=40)
+
+    def known(share: float) -> torch.Tensor:
+        flow = Steps(dataclasses.replace(plan, flow_share=share), 0)[0].flow
+        return ~flow.isnan().flatten(1).all(dim=1)
+
+    every, some = known(1.0), known(0.4)
+    assert (some <= every).all()
+    assert 0.15 < some.sum() / every.sum() < 0.65
 
 
 # ---- flow fields ---------------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ def test_overrides(tmp_path: Path) -> None:
         ("[card.trust]\nAU12 = 'good'\n", r"card.trust is {'AU12': 'good'}; write for AUs by number one of good"),
         ("[card.trust]\n12 = 'fine'\n", r"card.trust is {'12': 'fine'}; write for AUs by number one of good"),
         ("[consistency]\nconfidence = 2.0\n", r"consistency.confidence is 2; write a probability from 0.5 to under 1"),
+        ("[flow]\nshare = 0\n", r"flow.share is 0; write a share over 0, up to 1"),
         ("[inpainting]\nshare = 1.5\n", r"inpainting.share is 1.5; write a share from 0 to 1"),
         ("[augment]\nscale = -0.1\n", r"augment.scale is -0.1; write a number from 0 on"),
         ("[augment]\nflip = 2\n", r"augment.flip is 2; write a share from 0 to 1"),
