@@ -29,7 +29,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         "--smoothing",
         type=seconds,
         metavar="S",
-        help="time constant in seconds, 0 = off (default: that of the window)",
+        help="time constant in seconds, 0 = off (default: 0.1, as of a new window)",
     )
     sub.add_argument(
         "--no-personal",

@@ -18,7 +18,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     videos: dict[str, Any] = {"type": Path, "nargs": "+", "default": [], "metavar": "VIDEO"}
     sub.add_argument("--ranges-from", **videos, help="whose faces give int8 its ranges (default: the demo clip)")
     sub.add_argument(
-        "--parity-on", **videos, help="on whose faces int8 is compared with torch (default: the demo clip)"
+        "--parity-on", **videos, help="on whose faces int8 or OpenVINO is compared with torch (default: the demo clip)"
     )
     sub.add_argument("--openvino", type=Path, metavar="DIR", help="also write it for OpenVINO in other programs")
 
