@@ -102,6 +102,8 @@ class Analysis:
         """True while an engine is being loaded. Frames already taken from the box have been delivered; the rest wait in
         it."""
         self.facts: EngineFacts | None = None
+        self.make_engine = make_engine
+        """Makes the engine in use or, while there is none, the one that was tried last."""
         self._make_next: Callable[[], Engine] | None = make_engine
         self._listener = listener
         self._engine: Engine | None = None
@@ -220,10 +222,13 @@ class Analysis:
             self.facts = facts
             if loaded is not None:
                 _close(loaded)
+            if engine is None:
+                self.make_engine = make
             self._refuse(error, keeps_on=engine is not None)
             return engine
         finally:
             self.loading = False
+        self.make_engine = make
         if engine is not None:
             _close(engine)
             self._at_rest.forget_faces()

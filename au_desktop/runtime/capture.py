@@ -25,13 +25,16 @@ LEAST_STEP_S = 1e-6
 MOST_RETRY_S = 5.0
 """Longest wait between two tries to open a lost source again."""
 STOP_S = 2.0
+CLOSING_S = 6.0
+"""Longest wait until the device before is closed: one that is being opened, or a stream, may take that long."""
 
-Report = Literal["lost", "back", "failed", "warning"]
+Report = Literal["lost", "back", "allowed", "failed", "warning"]
 
 
 class CaptureState(Enum):
     OPENING = "opening"
     RUNNING = "running"
+    ASKING = "asking"
     RECONNECTING = "reconnecting"
     ENDED = "ended"
     FAILED = "failed"
@@ -62,7 +65,7 @@ class Capture:
 
     `report(capture, kind, text)` is called in that thread. `ready` holds the frames back while the engine
     loads: a file waits, a live source is drained, so that the first frame counted is a fresh one. `after` is
-    the capture that came before; its device is closed first, in case it is the same one. `pace`: how many times as
+    the live capture that came before; its device is closed first, in case it is the same one. `pace`: how many times as
     fast a file is played; its timestamps stay those of the file.
     """
 
@@ -155,9 +158,15 @@ class Capture:
 
     def _wait_for_the_one_before(self) -> None:
         before, self._after = self._after, None  # else every source ever played would stay in memory
-        if before is not None and not before.join(STOP_S):
-            text = f"{before.spec.name} does not answer and was left behind; unplug it, or restart the program."
-            self._report(self, "warning", text)
+        if before is None or not self.spec.live:
+            return
+        until = time.monotonic() + CLOSING_S
+        while not before.join(0.1) and not self._stop.is_set():
+            if time.monotonic() >= until:
+                remedy = "unplug it, or restart" if before.spec.kind == "camera" else "if it should matter, restart"
+                text = f"{before.spec.name} does not answer and was left behind; {remedy} the program."
+                self._report(self, "warning", text)
+                return
 
     def _first(self) -> FrameSource | None:
         """The source; None when stopped before. Tried again and again while the system asks the person about it."""
@@ -168,11 +177,11 @@ class Capture:
             except SourceAsked as question:
                 if not asked:
                     self._report(self, "warning", str(question))
-                    self._change(state=CaptureState.RECONNECTING)  # not one that is silent for no known reason
+                    self._change(state=CaptureState.ASKING)  # not one that is silent for no known reason
                 asked = True
                 continue
             if asked:
-                self._report(self, "back", f"{self.spec.name} may be used.")
+                self._report(self, "allowed", f"{self.spec.name} may be used.")
             return source
         return None
 

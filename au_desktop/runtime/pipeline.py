@@ -70,7 +70,6 @@ class Pipeline:
         self._silent = False
         self._broken = False
         self._closed = False
-        self._make_engine = make_engine
         self._facts: EngineFacts | None = None
         """Of the engine whose frames came last."""
         self._analysis = Analysis(
@@ -102,7 +101,8 @@ class Pipeline:
             if self._capture is not None:
                 self._recordings.catch_up()
                 self._capture.stop(discard=True)
-                self._before = self._capture  # the next one lets it close its device first
+                if self._capture.spec.live:
+                    self._before = self._capture  # the next live one lets it close its device first
             for key in ("source", "faces", "frames", "silent", "recording"):
                 self._notices.withdraw(key)
             self._faces_seen = self._silent = False
@@ -137,7 +137,7 @@ class Pipeline:
         with self._lock:
             capture = self._capture
             if self._broken:
-                self.set_engine(self._make_engine)
+                self.set_engine(self._analysis.make_engine)
             if capture is None or self._broken:
                 return
             if self._ended is capture or capture.stats().state is CaptureState.FAILED:
@@ -149,7 +149,6 @@ class Pipeline:
     def set_engine(self, make_engine: Callable[[], Engine]) -> None:
         """Another model, device or number of faces: it is loaded in the analysis thread while live frames are dropped
         and counted, and files wait. A recording goes on, and says from which frame."""
-        self._make_engine = make_engine
         for key in ("engine", "warning"):  # about the engine before
             self._notices.withdraw(key)
         self._analysis.replace_engine(make_engine)
@@ -260,6 +259,10 @@ class Pipeline:
     def announce(self, text: str) -> None:
         """A sentence for the person about something outside the source."""
         self._notices.announce(text)
+
+    def dismiss(self, notice: Notice) -> None:
+        """The person has seen it."""
+        self._notices.dismiss(notice)
 
     def warn(self, text: str) -> None:
         """A sentence for the person about the engine, kept in the recording too."""
@@ -394,6 +397,8 @@ class Pipeline:
                     self._notices.withdraw("silent")
                     self._notices.post("source", "warning", f"{text} It continues by itself once it is back.")
                     self._recordings.note("source_lost", text)
+                case "allowed":
+                    self._notices.withdraw("source")
                 case "back":
                     self._notices.withdraw("source")
                     self._recordings.note("source_back", text)

@@ -209,11 +209,7 @@ class Recordings:
             recorder.finish(fault, at_end=at_end)
             folder = recorder.folder
             if recorder.got_frames:
-                saved, standing = f"The recording is saved in {folder}.", self._notices.current()
-                if standing is not None and standing.severity == "warning":  # which would hide it
-                    self._notices.post("recording", "warning", f"{standing.text} {saved}", folder)
-                else:
-                    self._notices.post("recording", "info", saved, folder)
+                self._notices.inform("recording", f"The recording is saved in {folder}.", folder)
             else:
                 self._notices.post("recording", "warning", f"No frame came while it recorded; {folder} holds no rows.")
             if recorder.failure:  # meanwhile, in its thread
@@ -246,7 +242,7 @@ class Recordings:
             self.stopped_because(str(error))
         else:
             text = f"The model has other AUs; the recording goes on in {folder}."
-            self._notices.post("recording", "info", text, folder)
+            self._notices.inform("recording", text, folder)
             self.note("notice", text)
 
     def _open(self, capture: Capture, folder: Path, started: ClockPair) -> SessionWriter:

@@ -24,9 +24,15 @@ class State(Enum):
     STARTING = "starting"
     LIVE = "live"
     PAUSED = "paused"
+    ASKING = "asking"
+    """The system asks the person whether the camera may be used."""
     RECONNECTING = "reconnecting"
     FINISHED = "finished"
     FAILED = "failed"
+
+
+RUNNING = frozenset({State.STARTING, State.LIVE, State.ASKING, State.RECONNECTING})
+"""In which a pause can begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,13 @@ class Status:
 
 
 class Notices:
-    """What the person should know now: one sentence per subject; the gravest is shown, of equals the newest."""
+    """What the person should know now: one sentence per subject; of those not dismissed, the gravest is shown, of
+    equals the newest."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_key: dict[str, Notice] = {}
+        self._dismissed: set[int] = set()
         self._serial = 0
 
     def post(self, key: str, severity: Severity, text: str, folder: Path | None = None) -> None:
@@ -90,15 +98,28 @@ class Notices:
                 self._serial += 1
                 self._by_key[key] = Notice(severity, text, self._serial, folder)
 
+    def inform(self, key: str, text: str, folder: Path | None = None) -> None:
+        """An information; where a warning stands, which would hide it, the warning is told again with it."""
+        standing = self.current()
+        if standing is not None and standing.severity == "warning":
+            self.post(key, "warning", f"{standing.text} {text}", folder)
+        else:
+            self.post(key, "info", text, folder)
+
     def announce(self, text: str) -> None:
         """An information that counts as new even if its text is that of the last one. Where it would hide that a
         recording was saved, it says that too."""
         self.withdraw("news")
         saved = self._by_key.get("recording")
         if saved is not None and saved.severity == "info":
-            self.post("news", "info", f"{saved.text} {text}", saved.folder)
+            self.inform("news", f"{saved.text} {text}", saved.folder)
         else:
-            self.post("news", "info", text)
+            self.inform("news", text)
+
+    def dismiss(self, notice: Notice) -> None:
+        """The person has seen it. It still holds, so the same sentence is not new."""
+        with self._lock:
+            self._dismissed.add(notice.serial)
 
     def withdraw(self, key: str) -> None:
         with self._lock:
@@ -106,7 +127,8 @@ class Notices:
 
     def current(self) -> Notice | None:
         with self._lock:
-            return max(self._by_key.values(), key=lambda n: (_GRAVITY[n.severity], n.serial), default=None)
+            standing = [notice for notice in self._by_key.values() if notice.serial not in self._dismissed]
+            return max(standing, key=lambda n: (_GRAVITY[n.severity], n.serial), default=None)
 
 
 def state_of(analysis: AnalysisStats, capture: Capture | None, ended: bool) -> State:
@@ -119,6 +141,8 @@ def state_of(analysis: AnalysisStats, capture: Capture | None, ended: bool) -> S
         return State.FAILED
     if analysis.state is AnalysisState.LOADING:
         return State.LOADING
+    if source is CaptureState.ASKING:
+        return State.ASKING
     if source is CaptureState.RECONNECTING:
         return State.RECONNECTING
     if ended:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
-from PySide6.QtCore import QRectF, Qt, QTimer
+from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
@@ -20,6 +20,9 @@ INFO_STAYS_MS = 8000
 
 class Banner(QWidget):
     """Hidden until ``show_message``."""
+
+    dismissed = Signal()
+    """The person has clicked it away, or it has been there long enough."""
 
     def __init__(self, look: Look, parent: QWidget, place: QWidget) -> None:
         """``place``: the child of ``parent`` over which it appears."""
@@ -39,7 +42,7 @@ class Banner(QWidget):
         self._button = Button(look, "")
         self._button.clicked.connect(self._act)
         self._close = Button(look, icon_name="close", kind="icon", tip="Dismiss this message")
-        self._close.clicked.connect(self.hide)
+        self._close.clicked.connect(self.dismiss)
         row = QHBoxLayout(self)
         row.setContentsMargins(18, 8, 8, 8)
         row.setSpacing(12)
@@ -50,7 +53,7 @@ class Banner(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(INFO_STAYS_MS)
-        self._timer.timeout.connect(self.hide)
+        self._timer.timeout.connect(self.dismiss)
         look.changed.connect(self._restyle)
         self.hide()
 
@@ -90,6 +93,10 @@ class Banner(QWidget):
         else:
             self._timer.stop()
 
+    def dismiss(self) -> None:
+        self.hide()
+        self.dismissed.emit()
+
     def pass_away(self) -> None:
         """Hides a passing message: the person has chosen something else."""
         if self._passing:
@@ -103,7 +110,7 @@ class Banner(QWidget):
         self.setGeometry(place.x() + (place.width() - own) // 2, place.bottom() - height - 11, own, height)
 
     def _act(self) -> None:
-        self.hide()
+        self.dismiss()
         if self._action is not None:
             self._action()
 

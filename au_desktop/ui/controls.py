@@ -207,7 +207,7 @@ class RecordButton(Button):
         """film: whoever sits before the camera is filmed, and reads so."""
         so_far = f"{clock(elapsed_s)}   {readable_size(size)}{'   video' if film else ''}"
         self._running = f"Stop   {so_far}"
-        self.setAccessibleName(f"Stop recording, {'paused, ' if paused else ''}{so_far}")
+        self.setAccessibleName(f"Stop recording{', paused' if paused else ''}{', with video' if film else ''}")
         self.setToolTip("Stop recording and close the files (R); M sets a marker")
         if paused:
             self._timer.stop()

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PySide6.QtCore import QMimeData
+from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QDropEvent
 
 from rtatl_core.photos import in_order
 from rtatl_core.sessions.inputs import INPUT_SUFFIXES
@@ -23,6 +24,12 @@ _RECORDING = ("frames.csv", "events.csv", "session.json")
 class Drop(NamedTuple):
     file: Path | None
     message: str = ""
+
+
+def accept_as_copy(event: QDropEvent) -> None:
+    """Whatever keys are held: a file manager may delete a file that was accepted as moved."""
+    event.setDropAction(Qt.DropAction.CopyAction)
+    event.accept()
 
 
 def local_paths(data: QMimeData) -> list[Path]:

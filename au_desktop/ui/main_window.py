@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropE
 from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import Notice, State, Status
+from au_desktop.runtime.pipeline import State, Status
+from au_desktop.runtime.status import RUNNING
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import DEMO, ListCameras, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
-from au_desktop.ui.drops import file_to_open, local_paths
+from au_desktop.ui.drops import accept_as_copy, file_to_open, local_paths
 from au_desktop.ui.following import Following
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import Desk, full_screen_key
+from au_desktop.ui.noticing import Noticing
 from au_desktop.ui.options import Options
 from au_desktop.ui.recording import RecordControl
 from au_desktop.ui.resting import RestControl
@@ -40,6 +43,8 @@ from rtatl_core.runtimes.choose import devices
 from rtatl_core.sessions.inputs import INPUT_SUFFIXES
 
 _STANDSTILL = (State.PAUSED, State.FINISHED)
+_GONE = (State.RECONNECTING, State.FAILED)
+"""What was read last would pass for what is read now."""
 _FILES = f"Videos and photos ({' '.join(f'*{suffix}' for suffix in sorted(INPUT_SUFFIXES))});;All files (*)"
 
 
@@ -69,8 +74,6 @@ class MainWindow(QMainWindow):
         self._state: State | None = None
         self._aus = tuple(ACTION_UNITS)
         self._model: Mapping[str, Any] | None = None
-        self._notice: Notice | None = None
-        self._informed = 0
         self._film_folder = ""
         self.setWindowTitle("AU Desktop")
         self.setWindowIcon(app_icon())
@@ -86,6 +89,7 @@ class MainWindow(QMainWindow):
         self.recording = RecordControl(
             bridge.pipeline, self.stage.banner, self.line.say, lambda: self.settings, open_folder
         )
+        self.noticing = Noticing(bridge.pipeline, self.stage.banner, self.recording.tell)
         self.desk = Desk(self.top, self.stage, self.traces, self.panel, self.line)
         self.setCentralWidget(self.desk)
         self.desk.setFocus()
@@ -94,7 +98,7 @@ class MainWindow(QMainWindow):
         self._show_settings()
         bridge.add_view(self._show_frame)
         bridge.status_changed.connect(self._show_status)
-        bridge.notice_changed.connect(self._show_notice)
+        bridge.notice_changed.connect(self.noticing.show)
         bridge.engine_refused.connect(self._take_back)
         bridge.fault.connect(lambda text: self.stage.banner.show_message("error", text))
         self.panel.set_aus(self._aus)
@@ -106,7 +110,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         top, stage, options = self.top, self.stage, self.options
         for sender in (top.source, stage.empty):
-            sender.camera_wanted.connect(self.open_source)
+            sender.camera_wanted.connect(self.choose_camera)
             sender.file_wanted.connect(self.choose_file)
             sender.demo_wanted.connect(self.open_demo)
         top.run_toggled.connect(self.toggle_run)
@@ -115,6 +119,7 @@ class MainWindow(QMainWindow):
         top.theme_toggled.connect(self.next_theme)
         top.options.clicked.connect(lambda: options.open_below(top.options))
         stage.layers_chosen.connect(self._set_layers)
+        stage.layer_refused.connect(self.line.say)
         stage.video.face_clicked.connect(self._face_clicked)
         self.panel.curves_chosen.connect(self._set_curves)
         self.traces.seconds_chosen.connect(lambda seconds: self._change(curve_seconds=seconds))
@@ -142,7 +147,7 @@ class MainWindow(QMainWindow):
             "Esc": self._close_topmost,
             "Ctrl+Q": self.close,
         }
-        keys |= {str(i): self.stage.chips[name].click for i, name in enumerate(LAYERS, start=1)}
+        keys |= {str(i): partial(self.stage.switch_layer, name) for i, name in enumerate(LAYERS, start=1)}
         for key, act in keys.items():
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setAutoRepeat(False)
@@ -166,11 +171,14 @@ class MainWindow(QMainWindow):
 
     def open_source(self, spec: SourceSpec) -> None:
         """Plays that camera, file or demo from now on."""
-        if spec.kind == "camera":
-            self._change(camera=spec.name)
         self._source = spec
         self._show_other_source(spec)
         self._bridge.pipeline.set_source(spec)
+
+    def choose_camera(self, spec: SourceSpec) -> None:
+        """Plays that camera, now and at the next start."""
+        self._change(camera=spec.name)
+        self.open_source(spec)
 
     def open_demo(self) -> None:
         self.open_source(DEMO)
@@ -187,7 +195,7 @@ class MainWindow(QMainWindow):
     def toggle_run(self) -> None:
         """Pause, go on, play again or try again, whichever makes sense now."""
         status = self._bridge.pipeline.status()
-        if status.state in (State.LIVE, State.STARTING, State.RECONNECTING) and not status.paused:
+        if status.state in RUNNING and not status.paused:
             self._bridge.pipeline.pause()
         elif status.state is not State.LOADING:
             self.stage.banner.pass_away()
@@ -213,7 +221,7 @@ class MainWindow(QMainWindow):
         if self.panel.rows.help.isVisible():
             self.panel.rows.help.hide()
         elif self.stage.banner.isVisible():
-            self.stage.banner.hide()
+            self.stage.banner.dismiss()
         elif self.isFullScreen():
             self.toggle_full_screen()
 
@@ -326,14 +334,14 @@ class MainWindow(QMainWindow):
         if self._following.face_id != before:
             self.stage.video.select(self._following.face_id)
         self.rest.see(seen[0], frame.aus)
-        holds = frame.aus == self._aus and self._state is not State.RECONNECTING
+        holds = frame.aus == self._aus and self._state not in _GONE
         return seen if holds else (None, "")
 
     def _draw_curves(self) -> None:
         """Curves of the face followed last: when it is lost they show a gap, not an empty plot."""
         history = self._bridge.pipeline.history
         face_id = self._following.face_id
-        if face_id is None or history.aus != self._aus:
+        if face_id is None or history.aus != self._aus or self._state is State.FAILED:
             self.traces.clear()
             return
         times, values = history.curves(face_id, self.traces.seconds)
@@ -343,14 +351,15 @@ class MainWindow(QMainWindow):
         if status.source != self._source:
             self._source = status.source
             self._show_other_source(status.source)
-        if status.model is not None and (status.model, status.aus) != (self._model, self._aus):
+        other_model = status.model is not None and (status.model, status.aus) != (self._model, self._aus)
+        if status.model is not None and other_model:
             self._model, self._aus = status.model, status.aus
             self.panel.set_aus(status.aus, status.model.get("trust"))
             self.traces.set_aus(status.aus)
             self.stage.show_model(status.model)
-        if status.state is not self._state:
+        if other_model or status.state is not self._state:
             self._state = status.state
-            if status.state in (*_STANDSTILL, State.RECONNECTING) and self._bridge.latest is not None:
+            if status.state in (*_STANDSTILL, *_GONE) and self._bridge.latest is not None:
                 self._settle(self._bridge.latest)
         self.top.show_status(status)
         self.line.show_status(status, self._bridge.delay_ms())
@@ -380,24 +389,14 @@ class MainWindow(QMainWindow):
         is_camera = self._source is not None and self._source.kind == "camera"
         self.stage.video.set_mirrored(is_camera and self.settings.mirror)
 
-    def _show_notice(self, notice: Notice | None) -> None:
-        """An information that a graver notice hid for a while is not shown a second time."""
-        banner, before, self._notice = self.stage.banner, self._notice, notice
-        if notice is not None and (notice.severity != "info" or notice.serial > self._informed):
-            self.recording.tell(notice.severity, notice.text, notice.folder)
-            if notice.severity == "info":
-                self._informed = notice.serial
-        elif before is not None and banner.text == before.text:
-            banner.hide()
-
     # -- the window itself -------------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if local_paths(event.mimeData()):
-            event.acceptProposedAction()
+            accept_as_copy(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        event.acceptProposedAction()
+        accept_as_copy(event)
         drop = file_to_open(local_paths(event.mimeData()))
         if drop.file is None:
             self.recording.tell("warning", drop.message, passing=True)

@@ -6,7 +6,6 @@ Enters: the face that is shown, frame by frame; leaves: calls of the pipeline, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from au_desktop.runtime.pipeline import Pipeline, State, Status
 from au_desktop.ui.controls import Chip
@@ -33,29 +32,34 @@ class RestControl:
         """The face whose rest is awaited."""
 
     def toggle(self) -> None:
-        face, state = self._face, self._pipeline.status().state
+        face = self._face
         if not self.chip.isEnabled():
             self._say(f"{_PHOTO}.")
+        elif self._pipeline.status().state is not State.LIVE:
+            self._say("Rest is taken or given up while the picture moves; go on first.")
+        elif self._taking is not None:
+            self._give_up(self._taking)
         elif face is None:
             self._say("There is no face whose rest could be taken.")
-        elif face.rest is not None or face.observation.face_id == self._taking:
-            self._taking = None
-            self._pipeline.give_up_rest(face.observation.face_id)
-            if state is not State.LIVE:  # no next frame tells of it
-                self._face = replace(face, rest=None)
-            self._say(f"Face {face.observation.face_id} is read like others again")
-        elif state is not State.LIVE:
-            self._say("Rest is taken from two seconds of picture; go on first.")
+        elif face.rest is not None:
+            self._give_up(face.observation.face_id)
         else:
             self._taking = face.observation.face_id
             self._pipeline.take_rest(self._taking)
             self._say(f"Face {self._taking} rests: hold still for two seconds")
         self._show()
 
+    def _give_up(self, face_id: int) -> None:
+        self._taking = None
+        self._pipeline.give_up_rest(face_id)
+        self._say(f"Face {face_id} is read like others again")
+
     def see(self, face: AnalysedFace | None, aus: tuple[int, ...]) -> None:
         """The face that is shown from now on, None while it is not seen."""
         self._face = face
-        if face is not None and face.rest is not None and face.observation.face_id == self._taking:
+        if face is not None and face.observation.face_id != self._taking:
+            self._taking = None  # another one is followed
+        elif face is not None and face.rest is not None:
             self._taking = None
             doubt = far_from_rest(aus, face.rest)
             text = f"Intensities of face {face.observation.face_id} count from its rest"
@@ -79,7 +83,7 @@ class RestControl:
     def _show(self) -> None:
         face = self._face
         from_rest = face is not None and face.rest is not None
-        waits = self._taking is not None and (face is None or face.observation.face_id == self._taking)
+        waits = self._taking is not None
         label = "Hold still" if waits else "From rest" if from_rest else "Set rest"
         if self.chip.label != label:
             self.chip.set_label(label)

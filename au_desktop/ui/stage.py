@@ -70,6 +70,8 @@ class _Hint(QLabel):
 class Stage(QWidget):
     layers_chosen = Signal(object)
     """The new set of layer names."""
+    layer_refused = Signal(str)
+    """Why the layer of a key cannot be shown."""
 
     def __init__(self, look: Look, painted: Callable[[AnalysedFrame, float], None], cameras: ListCameras) -> None:
         super().__init__()
@@ -122,6 +124,13 @@ class Stage(QWidget):
             chip.setChecked(name in layers)
         self.video.set_layers(layers)
 
+    def switch_layer(self, name: str) -> None:
+        chip = self.chips[name]
+        if chip.isEnabled():
+            chip.click()
+        else:
+            self.layer_refused.emit(chip.toolTip())
+
     def show_model(self, card: Mapping[str, Any]) -> None:
         """Layers for which the model has no decoder cannot be switched; a choice made for another model is kept."""
         for name, (key, reason) in _DECODERS.items():
@@ -143,6 +152,7 @@ class Stage(QWidget):
             self.waiting.say(
                 {
                     State.LOADING: "Loading the model…",
+                    State.ASKING: f"{name} starts as soon as you allow it…",
                     State.RECONNECTING: f"{name} went away; it continues as soon as it is back…",
                     State.FINISHED: f"{name} has ended.",
                     State.PAUSED: "Paused",

@@ -17,6 +17,7 @@ _STATES = {
     State.STARTING: ("Opening", "faint"),
     State.LIVE: ("Live", "accent"),
     State.PAUSED: ("Paused", "warning"),
+    State.ASKING: ("Waiting", "warning"),
     State.RECONNECTING: ("Reconnecting", "warning"),
     State.FINISHED: ("Ended", "dim"),
     State.FAILED: ("Not working", "error"),

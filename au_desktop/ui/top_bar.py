@@ -160,6 +160,7 @@ class TopBar(QWidget):
             State.LIVE: ("Pause", "pause"),
             State.RECONNECTING: ("Resume", "play") if status.paused else ("Pause", "pause"),
             State.STARTING: ("Pause", "pause"),
+            State.ASKING: ("Pause", "pause"),
             State.PAUSED: ("Resume", "play"),
             State.FINISHED: ("Play again", "replay"),
             State.FAILED: ("Try again", "replay"),

@@ -18,15 +18,16 @@ from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.hands import live, press
 
 
-def drop(desk: Desk, *urls: QUrl) -> bool:
-    """As the system does it; whether the window takes it."""
+def drop(desk: Desk, *urls: QUrl, key: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> bool:
+    """As the system does it, while a key is held; whether the window takes it."""
     mime = QMimeData()
     mime.setUrls(urls)
-    how = Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    entered = QDragEnterEvent(QPoint(300, 300), *how)
+    how = Qt.DropAction.CopyAction | Qt.DropAction.MoveAction, mime, Qt.MouseButton.LeftButton, key
+    entered, dropped = QDragEnterEvent(QPoint(300, 300), *how), QDropEvent(QPointF(300, 300), *how)
     QApplication.sendEvent(desk.window, entered)
     if entered.isAccepted():
-        QApplication.sendEvent(desk.window, QDropEvent(QPointF(300, 300), *how))
+        QApplication.sendEvent(desk.window, dropped)
+        assert dropped.dropAction() == Qt.DropAction.CopyAction, "a file that was moved is deleted where it came from"
     return entered.isAccepted()
 
 
@@ -53,7 +54,8 @@ def urls(folder: Path, *names: str) -> list[QUrl]:
 
 def test_a_dropped_file_is_opened(desk: Desk, opened: list[str], tmp_path: Path) -> None:
     assert drop(desk, *urls(tmp_path, "clip.mp4"))
-    assert opened == ["clip.mp4"]
+    assert drop(desk, *urls(tmp_path, "again.mp4"), key=Qt.KeyboardModifier.ShiftModifier)
+    assert opened == ["clip.mp4", "again.mp4"]
     assert not desk.window.stage.banner.isVisible()
 
 

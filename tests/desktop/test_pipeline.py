@@ -12,6 +12,7 @@ import pytest
 
 from au_desktop.runtime import pipeline as module
 from au_desktop.runtime.pipeline import State
+from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError, SourceError, WeightsError
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import is_state, until
@@ -147,19 +148,25 @@ def test_a_source_that_cannot_be_opened_is_told_and_can_be_tried_again(make_pipe
 
 
 def test_a_camera_that_hangs_does_not_hold_up_the_window(make_pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("au_desktop.runtime.capture.STOP_S", 0.1)
+    """A file is played at once; another camera waits a while, also where a file was played meanwhile."""
+    monkeypatch.setattr("au_desktop.runtime.capture.CLOSING_S", 0.3)
     hang = threading.Event()
-    opener: dict[str, Any] = {"camera": {"hang": hang}, "file": {"frames": 1000, "fps": 100}}
-    pipeline = make_pipeline(open_source=lambda spec: FakeSource(spec, **opener[spec.kind]))
+    other = SourceSpec("camera", "1", "Other camera")
+    opener: dict[SourceSpec, Any] = {CAMERA: {"hang": hang}, FILE: {"frames": 1000, "fps": 100}, other: {"fps": 100}}
+    pipeline = make_pipeline(open_source=lambda spec: FakeSource(spec, **opener[spec]))
     pipeline.start()
     pipeline.set_source(CAMERA)
     until(pipeline, is_state(State.STARTING))
     began = time.monotonic()
     pipeline.set_source(FILE)
     assert time.monotonic() - began < 0.1
-    status = until(pipeline, lambda status: status.state is State.LIVE and status.notice)
-    assert status.notice.text.startswith("Fake camera does not answer and was left behind")
-    hang.set()
+    assert until(pipeline, is_state(State.LIVE)).notice is None
+    pipeline.set_source(other)
+    try:
+        status = until(pipeline, lambda status: status.state is State.LIVE and status.notice)
+        assert status.notice.text.startswith("Fake camera does not answer and was left behind")
+    finally:
+        hang.set()
 
 
 def test_an_engine_without_weights_fails_once_and_the_program_lives_on(make_pipeline: Any, tmp_path: Path) -> None:
@@ -205,6 +212,56 @@ def test_an_engine_that_could_not_be_had_is_tried_again(make_pipeline: Any) -> N
     lacking[0] = False
     pipeline.resume()
     assert until(pipeline, is_state(State.LIVE)).notice is None
+
+
+def test_what_is_tried_again_is_the_engine_that_was_in_use(make_pipeline: Any) -> None:
+    """Not one that was refused since."""
+    made: list[str] = []
+    broken = threading.Event()
+
+    class Breaking(FakeEngine):
+        def analyse(self, *given: Any) -> Any:
+            if broken.is_set():
+                broken.clear()
+                raise WeightsError("fake-1 does not fit.")
+            return super().analyse(*given)
+
+    def load() -> FakeEngine:
+        made.append("in use")
+        return Breaking()
+
+    def refuse() -> FakeEngine:
+        made.append("refused")
+        raise WeightsError("bad.safetensors is damaged.")
+
+    pipeline = make_pipeline(load, open_source=camera_opener(fps=100))
+    pipeline.start()
+    pipeline.set_source(CAMERA)
+    until(pipeline, is_state(State.LIVE))
+    pipeline.set_engine(refuse)
+    until(pipeline, lambda status: status.notice is not None and "damaged" in status.notice.text)
+    broken.set()
+    until(pipeline, is_state(State.FAILED))
+    pipeline.resume()
+    until(pipeline, is_state(State.LIVE))
+    assert made == ["in use", "refused", "in use"]
+
+
+def test_a_notice_that_was_dismissed_makes_room_and_does_not_come_back(make_pipeline: Any) -> None:
+    pipeline = make_pipeline()
+    pipeline.warn("The GPU is full.")
+    pipeline.announce("Of the two files the first is shown.")
+    notice = pipeline.status().notice
+    assert notice.severity == "warning"
+    assert notice.text == "The GPU is full. Of the two files the first is shown.", "what would be hidden is told along"
+    pipeline.dismiss(notice)
+    pipeline.dismiss(pipeline.status().notice)
+    assert pipeline.status().notice is None
+    pipeline.announce("The recording goes on.")
+    assert pipeline.status().notice.text == "The recording goes on."
+    pipeline.dismiss(pipeline.status().notice)
+    pipeline.warn("The GPU is full.")
+    assert pipeline.status().notice is None, "it still holds, and was seen"
 
 
 def test_an_engine_that_is_tried_again_while_the_program_closes_is_closed_too(make_pipeline: Any) -> None:

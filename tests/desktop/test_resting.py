@@ -100,7 +100,8 @@ def test_it_can_be_called_off(make_desk: MakeDesk) -> None:
     assert shown(desk).rest is None
 
 
-def test_it_can_be_given_up_in_a_pause(make_desk: MakeDesk) -> None:
+def test_in_a_pause_it_is_neither_taken_nor_given_up(make_desk: MakeDesk) -> None:
+    """The figures that stand there would stay as they are."""
     desk = live(make_desk())
     press(desk, Qt.Key.Key_N)
     wait_until(lambda: desk.window.rest.chip.label == "From rest")
@@ -108,11 +109,23 @@ def test_it_can_be_given_up_in_a_pause(make_desk: MakeDesk) -> None:
     wait_until(lambda: desk.window._state is State.PAUSED)
     QTest.qWait(100)
     press(desk, Qt.Key.Key_N)
-    assert desk.window.rest.chip.label == "Set rest"
-    press(desk, Qt.Key.Key_N)
     assert "go on first" in desk.window.line.text
+    assert desk.window.rest.chip.label == "From rest"
     press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.window._state is State.LIVE)
+    press(desk, Qt.Key.Key_N)
     wait_until(lambda: shown(desk).rest is None)
+    assert desk.window.rest.chip.label == "Set rest"
+
+
+def test_it_can_be_called_off_while_the_face_is_out_of_sight(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(engine={"blind": lambda packet: packet.number > 20}))
+    press(desk, Qt.Key.Key_N)
+    assert desk.window.rest.chip.label == "Hold still"
+    wait_until(lambda: desk.bridge.latest is not None and not desk.bridge.latest.faces)
+    press(desk, Qt.Key.Key_N)
+    assert desk.window.rest.chip.label == "Set rest"
+    assert "read like others again" in desk.window.line.text
 
 
 def test_it_needs_a_face_and_time(make_desk: MakeDesk, tmp_path: Path) -> None:

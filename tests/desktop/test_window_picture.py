@@ -123,6 +123,7 @@ def test_a_layer_that_the_model_lacks_is_refused_and_says_why(make_desk: MakeDes
     assert chips[layer].toolTip() == f"This model carries no {lacks} decoder; train with tasks.{lacks} > 0"
     assert [name for name, chip in chips.items() if not chip.isEnabled()] == [layer]
     press(desk, Qt.Key(Qt.Key.Key_1 + list(chips).index(layer)))
+    assert f"no {lacks} decoder" in desk.window.line.text
     press(desk, Qt.Key.Key_2)
     assert desk.window.settings.layers == tuple(name for name in chips if name in ("box", "landmarks", layer)), (
         "the choice is kept for a model that has the decoder"

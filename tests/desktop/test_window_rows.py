@@ -14,10 +14,11 @@ from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from au_desktop.ui.au_rows import grade
 from au_desktop.ui.trace_plot import LANE, LANE_MIN
+from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
-from rtatl_core.handoffs import AnalysedFrame
+from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.fakes import AUS, FakeEngine, make_face
+from tests.desktop.fakes import AUS, FILE, FakeEngine, FakeSource, make_face
 from tests.desktop.hands import LEFT, click_row, live, press
 
 
@@ -208,3 +209,34 @@ def test_a_picture_that_stands_has_no_values_under_the_names_of_another_model(ma
     press(desk, Qt.Key.Key_Space)
     wait_until(lambda: rows._intensity is not None)
     wait_until(lambda: all(curve.xData is not None for curve in traces._curves.values()))
+
+
+@pytest.mark.parametrize("aus", [(4, 12), (6, 25)], ids=["the same AUs", "others"])
+def test_a_picture_that_stands_is_read_by_another_model_at_once(aus: tuple[int, ...], make_desk: MakeDesk) -> None:
+    """Its values may be there before the window knows of the model."""
+    desk = live(make_desk(engine={"aus": (4, 12)}))
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    rows = desk.window.panel.rows
+    for level in ("good", "usable", "experimental"):
+        trust = {"12": level}
+        desk.pipeline.set_engine(lambda trust=trust: FakeEngine(aus=aus, trust=trust))  # type: ignore[misc]
+        wait_until(lambda trust=trust: desk.bridge.status.model["trust"] == trust)  # type: ignore[misc]
+        wait_until(lambda: rows.aus == aus and rows._digits)
+
+
+def test_values_of_a_source_that_failed_do_not_stay_beside_the_invitation(make_desk: MakeDesk) -> None:
+    class Failing(FakeSource):
+        def read(self) -> FramePacket | None:
+            if self._number >= 20:
+                raise SourceError("fake.mp4 cannot be read any more.")
+            return super().read()
+
+    desk = make_desk(open_source=lambda spec: Failing(spec, frames=1000))
+    rows, traces = desk.window.panel.rows, desk.window.traces
+    desk.window.open_source(FILE)
+    wait_until(lambda: desk.window._state is State.FAILED)
+    assert desk.bridge.latest is not None
+    assert desk.window.stage.empty.isVisible()
+    assert rows._digits == []
+    assert all(curve.xData is None for curve in traces._curves.values())

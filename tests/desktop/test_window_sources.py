@@ -12,12 +12,13 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication
 
 from au_desktop.runtime.pipeline import State
+from au_desktop.settings import Settings
 from au_desktop.sources import DEMO, FrameSource, SourceSpec
 from au_desktop.ui.empty_state import MOST_CAMERAS
-from rtatl_core.errors import SourceError
+from rtatl_core.errors import SourceAsked, SourceError
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.fakes import CAMERA, FakeSource, camera_opener, file_spec
-from tests.desktop.hands import LEFT, live
+from tests.desktop.hands import LEFT, live, press
 
 
 def test_empty_state_offers_demo_and_file(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +43,24 @@ def test_empty_state_starts_a_camera_by_name(make_desk: MakeDesk) -> None:
     wait_until(lambda: desk.bridge.status.state is State.LIVE)
     assert desk.window.settings.camera == CAMERA.name
     assert desk.window.windowTitle().startswith(CAMERA.name)
+
+
+def test_a_camera_that_stands_in_at_the_start_is_not_the_one_to_remember(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(Settings(camera="Logitech C920")))
+    assert desk.window.settings.camera == "Logitech C920"
+
+
+def test_while_the_system_asks_about_a_camera_the_window_says_what_it_waits_for(make_desk: MakeDesk) -> None:
+    def ask(spec: SourceSpec) -> FakeSource:
+        raise SourceAsked("macOS asks whether Fake camera may be used.")
+
+    desk = make_desk(open_source=ask)
+    desk.window.open_source(CAMERA)
+    wait_until(lambda: desk.window._state is State.ASKING)
+    assert desk.window.stage.waiting.text == "Fake camera starts as soon as you allow it\N{HORIZONTAL ELLIPSIS}"
+    assert desk.window.line.text.startswith("Waiting")
+    press(desk, Qt.Key.Key_Space)
+    assert desk.pipeline.status().paused
 
 
 def test_looking_for_cameras_leaves_the_buttons_of_those_known_alone(make_desk: MakeDesk) -> None:

@@ -1,0 +1,37 @@
+"""Which of the pipeline's notices the banner shows, and that none comes back that a person has clicked away.
+
+Enters: the notice that a person should know now; leaves: messages in the banner, and what was dismissed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from au_desktop.runtime.pipeline import Notice, Pipeline
+from au_desktop.ui.banner import Banner
+
+
+class Noticing:
+    def __init__(self, pipeline: Pipeline, banner: Banner, tell: Callable[..., object]) -> None:
+        """``tell``: ``RecordControl.tell``."""
+        self._pipeline = pipeline
+        self._banner = banner
+        self._tell = tell
+        self._notice: Notice | None = None
+        self._informed = 0
+        banner.dismissed.connect(self._dismiss)
+
+    def show(self, notice: Notice | None) -> None:
+        """An information that a graver notice hid for a while is not shown a second time."""
+        before, self._notice = self._notice, notice
+        if notice is not None and (notice.severity != "info" or notice.serial > self._informed):
+            self._tell(notice.severity, notice.text, notice.folder)
+            if notice.severity == "info":
+                self._informed = notice.serial
+        elif before is not None and self._banner.text == before.text:
+            self._banner.hide()
+
+    def _dismiss(self) -> None:
+        """It makes room for what it hid."""
+        if self._notice is not None and self._banner.text == self._notice.text:
+            self._pipeline.dismiss(self._notice)
