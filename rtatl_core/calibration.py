@@ -1,10 +1,9 @@
-"""How a network's raw output becomes intensities 0-5 and probabilities, of strangers and of people whose rest is known.
+"""How a network's raw output becomes intensities 0-5 and probabilities, also of people whose rest is known.
 How gain, offset and boost are found: training/fit_calibration.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +14,6 @@ from rtatl_core.handoffs import Float32
 FLOOR = 0.05
 """Up to here readings bend towards 0, which they never reach: what reads less than nothing keeps its order. Cut off at
 0, faces told apart by the network would read alike (docs/LOG.md)."""
-
-
-class Own(NamedTuple):
-    """How a rise over a person's own level at rest is read; each (n_aus,)."""
-
-    gain: Float32
-    """0: that AU is read as a stranger's."""
-    margin: Float32
-    """How far people rise above their level without showing the AU, raw."""
-    boost: Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +33,6 @@ class Calibration:
     occurrence head gives."""
     boost: Float32 = field(default_factory=lambda: np.ones((), np.float32))
     """(n_aus,) or (); under 1 where smiles, say, would read more than raters see."""
-    own: Own | None = None
-    """People at rest differ more from each other than from themselves, so a rise over their own rest says more than the
-    same output of a stranger."""
-
-    @property
-    def begins(self) -> Float32:
-        """(n_aus,) raw output that reads 1: where a face nobody has seen before is taken to rest."""
-        where: Float32 = self.offset + 1 / (MAX_INTENSITY * self.gain)
-        return where
-
-    def of_person(self, raw: Float32, resting: Float32) -> Calibration:
-        """raw, resting: (..., n_aus) output for faces, and for the same people at rest -> the calibration of these very
-        faces: each AU is read twice, as a stranger's and as a rise over the person's rest, and the larger counts. NaN
-        where nothing is known of somebody at rest: a stranger."""
-        if self.own is None:
-            return self
-        by_rise = replace(self, gain=self.own.gain, offset=resting + self.own.margin, boost=self.own.boost)
-        rises = (self.own.gain > 0) & (by_rise._value(raw) > self._value(raw)) & ~self.intensity_from_occurrence
-        return replace(
-            self,
-            gain=np.where(rises, by_rise.gain, self.gain),
-            offset=np.where(rises, by_rise.offset, self.offset),
-            boost=np.where(rises, by_rise.boost, self.boost),
-        )
 
     def from_rest(self, rest: Float32) -> Calibration:
         """rest: (..., n_aus) raw output for faces that were said to rest -> the calibration of these very faces, which

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rtatl_core.assets import asset
-from rtatl_core.calibration import Calibration, Own
+from rtatl_core.calibration import Calibration
 from rtatl_core.errors import WeightsError
 from rtatl_core.face.find import BACKEND
 from rtatl_core.face.mesh import MESH_POINTS
@@ -165,7 +165,6 @@ def read_card(model: str | Path | None = None) -> Card:
             OCCURRENCE_RULES[read["occurrence"]],
             np.isin(config.aus, read.get("intensity_is_5_times_probability", [])),
             _per_au(read["boost"], config) if "boost" in read else np.ones((), np.float32),
-            Own(*(_per_au(read["own"][name], config) for name in Own._fields)) if "own" in read else None,
         )
         if lacking := [key for key in _ALSO_NEEDED if key not in facts]:
             raise ValueError(f"it lacks {lacking[0]!r}")

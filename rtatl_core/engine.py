@@ -29,7 +29,7 @@ from rtatl_core.handoffs import (
     ObservedFrame,
 )
 from rtatl_core.predictor import Predictor, Raw
-from rtatl_core.reference import PersonalReference, Rest, RestingLevel, StatedRest, median_of
+from rtatl_core.reference import PersonalReference, Rest, StatedRest, expressed, median_of
 from rtatl_core.temporal import SMOOTHING_S, Smoother
 
 IN_FLIGHT = 4
@@ -64,10 +64,8 @@ class Engine:
         self._predictor = Predictor(model, device, threads)
         self._predictor.warm_up()
         self._observer = Observer(max_faces, tracking=tracking)
-        self._reference, self._resting, self._stated = PersonalReference(), RestingLevel(), StatedRest()
+        self._reference, self._stated = PersonalReference(), StatedRest()
         self._compares = self._predictor.card.config.reference
-        calibration = self._predictor.card.calibration
-        self._begins = None if calibration.own is None else calibration.begins
         self.aus = self._predictor.aus
         self.model: dict[str, Any] = self._predictor.card.facts
         self.max_faces = max_faces
@@ -150,7 +148,7 @@ class Engine:
         """What of this engine belongs into session.json beside the model."""
         return {
             "smoothing_s": self.smoothing_s,
-            **({"personal": self.personal} if self._compares or self._begins is not None else {}),
+            **({"personal": self.personal} if self._compares else {}),
             **({} if self.tracking else {"tracking": False}),
             **({} if self.everyones_rest is None else {"rest": self._told(self.everyones_rest)}),
             "max_faces": self.max_faces,
@@ -218,8 +216,7 @@ class Engine:
         rests = [
             self._stated(seen.face_id, timestamp, own) for seen, own in zip(observed.observations, at_rest, strict=True)
         ]
-        levels = self._resting_levels(observed, raw.outputs.intensity)
-        predictions = self._predictor.read(raw, levels, _stacked(rests, at_rest))
+        predictions = self._predictor.read(raw, _stacked(rests, at_rest))
         clock.stop("predict")
         faces = tuple(
             AnalysedFace(
@@ -244,44 +241,33 @@ class Engine:
         image = observed.packet.image
         aligned = [align_face(image, seen.landmarks, self._predictor.layout) for seen in observed.observations]
         clock.stop("align")
+        ids = [seen.face_id for seen in observed.observations]
+        compared = self._compares and not observed.packet.still  # a photo is compared with nothing
         raw = self._predictor.run(
             aligned,
-            self._references(observed, aligned),
+            [self._reference.of(face_id) for face_id in ids] if compared and self.personal else None,
             want_flow=self.want_flow,
             want_patches=self.want_patches,
         )
+        if compared:  # even while nobody asks, so that a switch acts at once
+            shows = expressed(raw.outputs.intensity)
+            for face_id, face, much in zip(ids, aligned, shows.tolist(), strict=True):
+                self._reference.see(face_id, observed.packet.timestamp, face.geometry, much)
         return aligned, raw
-
-    def _references(self, observed: ObservedFrame, aligned: list[AlignedFace]) -> list[Float32] | None:
-        """Kept up to date even while nobody asks, so that a switch acts at once. None for a photo, as for all that is
-        not to be compared."""
-        if not self._compares or observed.packet.still:
-            return None
-        timestamp, pairs = observed.packet.timestamp, zip(observed.observations, aligned, strict=True)
-        known = [self._reference(seen.face_id, timestamp, face.geometry) for seen, face in pairs]
-        return known if self.personal else None
-
-    def _resting_levels(self, observed: ObservedFrame, raw: Float32) -> Float32 | None:
-        """(n_faces, n_aus), kept up to date like the references."""
-        if self._begins is None or observed.packet.still:
-            return None
-        timestamp, pairs = observed.packet.timestamp, zip(observed.observations, raw, strict=True)
-        levels = np.stack([self._resting(seen.face_id, timestamp, said, self._begins) for seen, said in pairs])
-        return levels if self.personal else None
 
     def reset(self, *, new_ids: bool = False) -> None:
         """Forget faces and smoothing: what follows is a new source. Ids of faces go on, unless ``new_ids`` begins at 0
         again, for a session of its own."""
         self._observer.reset(new_ids=new_ids)
         self._reference.forget()
-        self._resting.forget()
         self._stated.forget()
         self._smoother.forget()
 
     def follow_on(self, before: Engine) -> None:
-        """Takes that engine's place within a source: the faces it followed keep their ids, and none is used twice. From
-        where their readings count stays, too, unless the model is another."""
+        """Takes that engine's place within a source: the faces it followed keep their ids, and none is used twice, and
+        how they look at rest stays known. From where their readings count stays, too, unless the model is another."""
         self._observer.tracker = before._observer.tracker
+        self._reference = before._reference
         self._stated.follow_on(before._stated, alike=self.model["sha256"] == before.model["sha256"])
 
     def close(self) -> None:

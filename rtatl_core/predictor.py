@@ -91,18 +91,13 @@ class Predictor:
             raise PredictionError("the network gave no number (NaN) for this frame; if it stays so, install it again")
         return Raw(outputs, centres)
 
-    def read(self, raw: Raw, resting: Float32 | None = None, stated: Float32 | None = None) -> list[AUPrediction]:
-        """A prediction per face. ``resting``: (n_faces, n_aus) raw intensity of the same people at rest, as far as they
-        were watched; None = they are strangers. ``stated``: (n_faces, 2, n_aus) ``Raw.at_rest`` where somebody said so,
-        else NaN; it goes before ``resting``."""
+    def read(self, raw: Raw, stated: Float32 | None = None) -> list[AUPrediction]:
+        """A prediction per face. ``stated``: (n_faces, 2, n_aus) ``Raw.at_rest`` where somebody said so, else NaN."""
         outputs, calibration = raw.outputs, self.card.calibration
         difference = None
         if stated is not None:
             whole, difference = stated[:, 0], stated[:, 1]
             calibration = calibration.from_rest(whole)
-            resting = None if resting is None else np.where(np.isnan(whole), resting, whole).astype(np.float32)
-        if resting is not None:
-            calibration = calibration.of_person(outputs.intensity, resting)
         intensity, occurrence = calibration.read(outputs.intensity, outputs.occurrence)
         nothing: list[None] = [None] * len(intensity)
         flows = nothing if outputs.flow is None else list(self._way_here(outputs.flow))

@@ -1,34 +1,37 @@
-"""A person's own face, to compare a frame with: how it looked so far, for the network, and what it reads at rest, for
-the calibration.
+"""A person's own face, to compare a frame with: how it looks at rest as far as it was watched, for the network, and
+what it reads at a rest that somebody named, for the calibration.
 
 A face at rest can look like an AU: low brows like AU4, thin lips like AU24. What tells them apart is how this person
 looks otherwise. Networks with ``reference`` (models/rtatl.py) therefore see each face beside the mean of the same
-person's landmarks: live, the running mean kept here; in training, the mean of other pictures (datasets/others.py).
-Ours; not of the paper.
+person's landmarks: live, of the calm moments, kept here; in training, of other pictures (datasets/others.py). Ours; not
+of the paper.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rtatl_core.face.mesh import MESH_POINTS
 from rtatl_core.face.track import LONGEST_STEP_S, PATIENCE_S
-from rtatl_core.handoffs import Float32, Float64
+from rtatl_core.facs import MAX_INTENSITY
+from rtatl_core.handoffs import Float32
 
 KNOWN_AFTER_S = 0.75
 """A face seen for less is compared with nothing."""
 MEMORY_S = 60.0
-"""Before that time has passed every moment counts the same; then older ones fade."""
+"""Until calm moments of that time were seen all of them count the same; then older ones fade."""
 _LONGEST_FRAME_S = 0.1
 """What one frame counts for at most, so that a pause does not give its last frame the weight of all."""
-FALLS_S, RETURNS_S, RISES_S = 0.5, 20.0, 60.0
-"""Time constants of the level at rest, in seconds. FALLS_S: the reading is below it. RETURNS_S: above it, but within
-what strangers at rest show. RISES_S: above that too."""
+FALLS_S, RISES_S = 0.5, 300.0
+"""Time constants, in seconds, of how much a face shows at its calmest: it shows less than that, or more."""
+CALM = 0.5
+"""A moment in which a face shows so much more than at its calmest counts a third (docs/LOG.md)."""
 
 REST_S = 2.0
 """So long a face is watched whose rest is taken."""
@@ -41,73 +44,60 @@ def unknown_reference() -> Float32:
     return np.full((MESH_POINTS, 3), np.nan, np.float32)
 
 
+def expressed(raw: Float32) -> Float32:
+    """(..., n_aus) raw intensity (1 = FACS 5) -> (...) how much a face shows: the sum over AUs, on 0-5 each."""
+    total: Float32 = MAX_INTENSITY * raw.clip(min=0).sum(axis=-1)
+    return total
+
+
 @dataclass(slots=True)
 class _Known:
     mean: Float32
-    seconds: float
     last: float
+    calmest: float
+    """How much it shows where it shows least, by and by forgotten."""
+    weight: float = 0.0
+    """Of all that the mean is made of, in seconds of the calmest moments."""
+    watched_s: float = 0.0
 
 
 class PersonalReference:
-    """Running mean of each face's geometry (``AlignedFace.geometry``), weighted by time, so that it means the same at
-    15 and at 60 frames per second."""
+    """How each face looks at rest, as far as it was seen: the mean of its geometry (``AlignedFace.geometry``), in which
+    a moment counts the less the more the face shows then. Else a smile that is held would become what this person looks
+    like, and fade, and the face after it would read as its opposite. Weighted by time, so that it means the same at 15
+    and at 60 frames per second.
+
+    With e(t) = ``expressed`` and its calmest value c(t), which follows e down within ``FALLS_S`` and up within
+    ``RISES_S``, a moment weighs exp(-(e - c) / ``CALM``), and all that came before it exp((c(t) - c(t-1)) / ``CALM``)
+    of what it did when calmer moments come. Ours; not of the paper.
+    """
 
     def __init__(self) -> None:
         self._faces: dict[int, _Known] = {}
 
-    def __call__(self, face_id: int, timestamp: float, geometry: Float32) -> Float32:
-        """(468, 3) what that face looked like before this frame, in seconds of the source; NaN while it is not known.
-        The frame then counts towards the next ones."""
+    def of(self, face_id: int) -> Float32:
+        """(468, 3) what is known of that face; NaN while that is nothing."""
+        known = self._faces.get(face_id)
+        return known.mean if known is not None and known.watched_s >= KNOWN_AFTER_S else unknown_reference()
+
+    def see(self, face_id: int, timestamp: float, geometry: Float32, shows: float) -> None:
+        """That frame, in seconds of the source, counts towards the next ones. shows: see ``expressed``."""
         known = self._faces.get(face_id)
         if known is None:
-            self._faces[face_id] = _Known(geometry.astype(np.float32), 0.0, timestamp)
+            self._faces[face_id] = _Known(geometry.astype(np.float32), timestamp, shows)
             self._faces = _remembered(self._faces, timestamp)
-            return unknown_reference()
-        before = known.mean if known.seconds >= KNOWN_AFTER_S else unknown_reference()
+            return
         took = min(max(timestamp - known.last, 0.0), _LONGEST_FRAME_S)
         known.last = timestamp
-        if took > 0:
-            known.seconds += took
-            known.mean = known.mean + (geometry - known.mean) * np.float32(took / min(known.seconds, MEMORY_S))
-        return before
-
-    def forget(self) -> None:
-        self._faces.clear()
-
-
-@dataclass(slots=True)
-class _Level:
-    value: Float32
-    last: float
-
-
-class RestingLevel:
-    """What each face reads at rest, per AU, as far as it has shown: a level that falls with the output within half a
-    second, and rises with it within a minute; three times as soon if strangers at rest may read as much, so that a look
-    to the floor does not make a brow raise of what comes after. An expression held from the beginning counts as rest
-    until it ends.
-
-    People at rest differ more from each other than from themselves, so that a rise over one's own level tells an AU
-    where the output alone does not (``Calibration.of_person``). OpenFace subtracts a running median instead, which
-    takes an expression of some length for the person (Baltrusaitis et al., FG 2015). Ours; not of the paper.
-    """
-
-    def __init__(self) -> None:
-        self._faces: dict[int, _Level] = {}
-
-    def __call__(self, face_id: int, timestamp: float, raw: Float32, begins: Float32) -> Float32:
-        """(n_aus,) level of that face with this frame, on the scale of ``raw``. begins: what strangers at rest read at
-        most (``Calibration.begins``), and the level of a face not seen before."""
-        level = self._faces.get(face_id)
-        if level is None or level.value.shape != raw.shape:
-            self._faces[face_id] = _Level(begins.astype(np.float32), timestamp)
-            self._faces = _remembered(self._faces, timestamp)
-            return self._faces[face_id].value
-        passed = min(max(timestamp - level.last, 0.0), _LONGEST_FRAME_S)
-        level.last = timestamp
-        slowness = np.where(raw < level.value, FALLS_S, np.where(raw <= begins, RETURNS_S, RISES_S))
-        level.value = level.value - (raw - level.value) * np.expm1(-passed / slowness).astype(np.float32)
-        return level.value
+        if took == 0:
+            return
+        known.watched_s += took
+        step = (shows - known.calmest) * -math.expm1(-took / (FALLS_S if shows < known.calmest else RISES_S))
+        known.calmest += step
+        before = known.weight * math.exp(min(0.0, step) / CALM)
+        now = took * math.exp(-max(0.0, shows - known.calmest) / CALM)
+        known.weight = min(before + now, MEMORY_S)
+        known.mean = known.mean + (geometry - known.mean) * np.float32(now / max(before + now, 1e-9))
 
     def forget(self) -> None:
         self._faces.clear()
@@ -189,17 +179,8 @@ def median_of(raws: Sequence[Float32]) -> Float32:
     return median
 
 
-Seen = TypeVar("Seen", _Known, _Level)
-
-
-def _remembered(faces: dict[int, Seen], now: float) -> dict[int, Seen]:
+def _remembered(faces: dict[int, _Known], now: float) -> dict[int, _Known]:
     """Without those long gone, once there are many."""
     if len(faces) <= 32:
         return faces
     return {face_id: face for face_id, face in faces.items() if now - face.last <= PATIENCE_S}
-
-
-def resting_levels(times: Float64, raw: Float32, begins: Float32) -> Float32:
-    """(T,) seconds, (T, n_aus) raw output on one face -> (T, n_aus) its level at rest with each frame."""
-    level = RestingLevel()
-    return np.stack([level(0, float(at), said, begins) for at, said in zip(times, raw, strict=True)])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rtatl_core.calibration import Calibration, Own
+from rtatl_core.calibration import FLOOR, Calibration
 from rtatl_core.card import CARD_FORMAT, OCCURRENCE_RULES, Card, file_hash, golden_input, read_card
 from rtatl_core.errors import WeightsError
 from rtatl_core.face.find import BACKEND
@@ -70,11 +70,11 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
         "inpainting": network.inpainting is not None,
         "landmark_backend": BACKEND,
         "calibration": {
-            "rule": "v = 5 * gain * (raw - offset); intensity = clip(v if v <= 1 else 1 + boost * (v - 1), 0, 5)",
+            "rule": "v = 5 * gain * (raw - offset); intensity = clip(v if v <= 1 else 1 + boost * (v - 1), 0, 5), "
+            f"under {FLOOR} bent towards 0 along {FLOOR}^2 / ({2 * FLOOR} - v)",
             "gain": _rounded(calibration.gain),
             "offset": _rounded(calibration.offset),
             "boost": _rounded(np.broadcast_to(calibration.boost, calibration.gain.shape)),
-            **({"own": own_facts(calibration.own)} if calibration.own is not None else {}),
             "occurrence": next(k for k, v in OCCURRENCE_RULES.items() if v == calibration.occurrence_from_intensity),
             "intensity_is_5_times_probability": _numbers(network.config.aus, calibration.intensity_from_occurrence),
         },
@@ -83,14 +83,6 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
     file.chmod(0o644)  # safetensors writes files that only their owner can read
     replace_file(path.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
-
-
-def own_facts(own: Own) -> dict[str, Any]:
-    """The card's entry."""
-    rule = (
-        "the same, with the face's own level at rest (reference.RestingLevel) plus margin as offset; the larger counts"
-    )
-    return {"rule": rule, **{name: _rounded(values) for name, values in own._asdict().items()}}
 
 
 def load_model(model: str | Path | None = None) -> Model:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.handoffs import Float32
-from rtatl_core.reference import PersonalReference, unknown_reference
+from rtatl_core.reference import unknown_reference
 
 ABSENT = 0.35
 """Share of training faces that are shown without a reference, as single photos are."""
@@ -46,24 +46,6 @@ class Others:
     def _mean(self, rows: NDArray[np.int64]) -> Float32:
         mean: Float32 = self._geometry.take(rows).astype(np.float32).mean(axis=0)
         return mean
-
-
-def references(store: ChipStore, rows: NDArray[np.int64]) -> Float32:
-    """(len(rows), 468, 3) what each face is compared with when a network is measured: in a clip what was seen of the
-    person before, exactly as live; of stills the mean of the person's other ones; NaN where there is nothing."""
-    result = np.full((len(rows), *unknown_reference().shape), np.nan, np.float32)
-    others = Others(store)
-    stills = store.clips[rows] == ""
-    for place in np.flatnonzero(stills):
-        result[place] = others.mean(int(rows[place]))
-    for clip in np.unique(store.clips[rows[~stills]]):
-        wanted = {int(rows[place]): place for place in np.flatnonzero(store.clips[rows] == clip)}
-        known, frames = PersonalReference(), np.flatnonzero(store.clips == clip)
-        for row in frames[np.argsort(store.times[frames], kind="stable")]:
-            before = known(0, float(store.times[row]), store.geometry[row].astype(np.float32))
-            if row in wanted:
-                result[wanted[row]] = before
-    return result
 
 
 def means_of_people(flat: Float32, subjects: NDArray[np.str_]) -> Float32:

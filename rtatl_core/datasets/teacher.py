@@ -163,11 +163,3 @@ def weak_labels(stand_ins: Float32 | None, rated: Float32 | None, aus: tuple[int
     taught = np.isin(aus, list(WEAK_LABELS))
     labels: Float32 = np.where(np.isnan(rated) & taught, by_shapes, rated / np.float32(MAX_INTENSITY))
     return labels
-
-
-def not_seen(values: Float32, au: int) -> NDArray[np.bool_]:
-    """(N, n) stand-ins -> (N,) faces on which nothing of that AU is seen; all where the teacher does not know it."""
-    if au not in WEAK_LABELS:
-        return np.ones(len(values), np.bool_)
-    absent: NDArray[np.bool_] = stand_in(values, au) <= WEAK_LABELS[au][0]
-    return absent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,13 @@ from numpy.typing import NDArray
 from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.augment import centre_crop, mirror_canvas, mirror_geometry, mirror_landmarks
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.others import references
+from rtatl_core.datasets.others import Others
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.backbone import to_tensor
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.reference import resting_levels
+from rtatl_core.reference import PersonalReference, expressed
 
 _BATCH = 128
 """Chips at once."""
@@ -38,39 +39,73 @@ class Predicted(NamedTuple):
     """(n, n_aus, 2) of the subject's left and right; None if the network does not tell them."""
 
 
-@torch.inference_mode()
 def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, mirrored: bool = False) -> Predicted:
-    """Of the rows' central chips, or of their mirror images, on the network's device. Raises RecipeError for chips of
-    another size."""
+    """Of the rows' central chips, or of their mirror images, on the network's device. A network that compares sees each
+    face beside the same person's: of stills the mean of the others; in a clip what was seen before, exactly as live, so
+    that all of its frames are looked at. Raises RecipeError for chips of another size."""
     if (side := store.layout.side) != network.config.chip_side:
         raise RecipeError(
             f"{store.folder} has chips of {side} px, and the model takes {network.config.chip_side}; prepare it with "
             f"--side {network.config.chip_side} into another folder"
         )
     network.eval()
+    compares = network.config.reference
+    in_clips = (store.clips[rows] != "") & compares
+    stills, clips = rows[~in_clips], np.unique(store.clips[rows[in_clips]])
+    told: list[tuple[NDArray[np.int64], Predicted]] = []
+    others = Others(store) if compares and len(stills) else None
+    for start in range(0, len(stills), _BATCH):
+        part = stills[start : start + _BATCH]
+        own = None if others is None else np.stack([others.mean(int(row)) for row in part])
+        told.append((part, _predicted(network, store, part, own, mirrored=mirrored)))
+    told += _through_time(network, store, [_frames_of(store, clip) for clip in clips], mirrored=mirrored)
+    said_of = np.concatenate([part for part, _ in told]) if told else rows
+    order = np.argsort(said_of, kind="stable")
+    places = order[np.searchsorted(said_of[order], rows)]
+    parts = zip(*(predicted for _, predicted in told), strict=True)
+    return Predicted(*(np.concatenate(part)[places] for part in parts if part[0] is not None))
+
+
+def _frames_of(store: ChipStore, clip: str) -> NDArray[np.int64]:
+    return in_time(store, np.flatnonzero(store.clips == clip))
+
+
+def _through_time(
+    network: RTATL, store: ChipStore, clips: Sequence[NDArray[np.int64]], *, mirrored: bool
+) -> Iterator[tuple[NDArray[np.int64], Predicted]]:
+    """The rows of all clips, whose times ascend: one frame of each at once."""
+    known = PersonalReference()
+    for step in range(max(map(len, clips), default=0)):
+        here = [face_id for face_id, frames in enumerate(clips) if step < len(frames)]
+        part = np.array([clips[face_id][step] for face_id in here])
+        predicted = _predicted(network, store, part, np.stack([known.of(i) for i in here]), mirrored=mirrored)
+        for face_id, row, shows in zip(here, part.tolist(), expressed(predicted.intensity).tolist(), strict=True):
+            known.see(face_id, float(store.times[row]), store.geometry[row].astype(np.float32), shows)
+        yield part, predicted
+
+
+@torch.inference_mode()
+def _predicted(
+    network: RTATL, store: ChipStore, rows: NDArray[np.int64], own: Float32 | None, *, mirrored: bool
+) -> Predicted:
+    """own: (n, 468, 3) what each face is compared with, as it is stored."""
     device = next(network.parameters()).device
-    known = references(store, rows) if network.config.reference else None
-    outputs: list[tuple[Float32, ...]] = []
-    for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
-        canvases = [store.chips[int(row)] for row in part]
-        landmarks, shape = (rows.take(part).astype(np.float32) for rows in (store.landmarks, store.geometry))
-        own = None if known is None else known[start : start + _BATCH]
-        if mirrored:
-            canvases, landmarks = list(map(mirror_canvas, canvases)), mirror_landmarks(landmarks)
-            shape, own = mirror_geometry(shape), None if own is None else mirror_geometry(own)
-        chips = np.stack([centre_crop(canvas, store.layout) for canvas in canvases])
-        images = to_tensor(torch.from_numpy(chips).to(device)).contiguous(memory_format=torch.channels_last)
-        centres, geometry, compared = (
-            None if array is None else torch.from_numpy(array).to(device)
-            for array in (au_regions(landmarks, network.config.aus), shape, own)
-        )
-        output = network(images, centres, geometry, compared)
-        tensors = [output.intensity, output.occurrence, output.streams[0].intensity, output.streams[-1].intensity]
-        if output.sides is not None:
-            tensors.append(output.sides)
-        outputs.append(tuple(tensor.float().cpu().numpy() for tensor in tensors))
-    return Predicted(*(np.concatenate(part) for part in zip(*outputs, strict=True)))
+    canvases = [store.chips[int(row)] for row in rows]
+    landmarks, shape = (values.take(rows).astype(np.float32) for values in (store.landmarks, store.geometry))
+    if mirrored:
+        canvases, landmarks = list(map(mirror_canvas, canvases)), mirror_landmarks(landmarks)
+        shape, own = mirror_geometry(shape), None if own is None else mirror_geometry(own)
+    chips = np.stack([centre_crop(canvas, store.layout) for canvas in canvases])
+    images = to_tensor(torch.from_numpy(chips).to(device)).contiguous(memory_format=torch.channels_last)
+    centres, geometry, compared = (
+        None if array is None else torch.from_numpy(array).to(device)
+        for array in (au_regions(landmarks, network.config.aus), shape, own)
+    )
+    output = network(images, centres, geometry, compared)
+    tensors = [output.intensity, output.occurrence, output.streams[0].intensity, output.streams[-1].intensity]
+    if output.sides is not None:
+        tensors.append(output.sides)
+    return Predicted(*(tensor.float().cpu().numpy() for tensor in tensors))
 
 
 def in_time(store: ChipStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -82,16 +117,6 @@ def read_store(
     network: RTATL, calibration: Calibration, store: ChipStore, rows: NDArray[np.int64] | None = None
 ) -> tuple[Float32, Float32]:
     """(n, n_aus) intensity 0-5 before smoothing and probability of occurrence of the rows (None = all), as the engine
-    reads them: frames of a clip one after the other, also those that are not asked for, each photo as of a stranger."""
-    rows = np.arange(len(store)) if rows is None else rows
-    clips = [clip for clip in np.unique(store.clips[rows]) if clip]
-    needed = np.union1d(rows, np.flatnonzero(np.isin(store.clips, clips)))
-    said = predict_store(network, store, needed)
-    resting = np.full_like(said.intensity, np.nan)  # photos are read as strangers
-    for clip in clips:
-        frames = in_time(store, np.flatnonzero(store.clips == clip))
-        places = np.searchsorted(needed, frames)
-        resting[places] = resting_levels(store.times[frames], said.intensity[places], calibration.begins)
-    intensity, probability = calibration.of_person(said.intensity, resting).read(said.intensity, said.occurrence)
-    asked = np.searchsorted(needed, rows)
-    return intensity[asked], probability[asked]
+    reads them."""
+    said = predict_store(network, store, np.arange(len(store)) if rows is None else rows)
+    return calibration.read(said.intensity, said.occurrence)

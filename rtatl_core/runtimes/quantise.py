@@ -29,8 +29,8 @@ FACES_PER_VIDEO = 120
 
 
 def network_inputs(videos: Sequence[Path], aus: tuple[int, ...], chip_side: int) -> list[Inputs]:
-    """Faces spread over each video, compared with the person's own as live. Raises SourceError for a video that cannot
-    be read, or when no face is found."""
+    """Faces spread over each video, compared with the person's mean one so far. Raises SourceError for a video that
+    cannot be read, or when no face is found."""
     found = [inputs for video in videos for inputs in _inputs_of(video, aus, chip_side)]
     if not found:
         raise SourceError(f"No face was found in {', '.join(map(str, videos))}; name videos with faces.")
@@ -44,7 +44,8 @@ def _inputs_of(video: Path, aus: tuple[int, ...], chip_side: int) -> Iterator[In
         for packet in reader:
             for seen in observer(packet):
                 face = align_face(packet.image, seen.landmarks, layout)
-                own = reference(seen.face_id, packet.timestamp, face.geometry)
+                own = reference.of(seen.face_id)
+                reference.see(seen.face_id, packet.timestamp, face.geometry, shows=0.0)
                 if packet.number % every == 0:
                     yield _batch_of_one(face, own, aus)
 

@@ -97,8 +97,7 @@ def analyse_all(
     _check_rest(settings, photos=fps is None and any(one.photos for one in inputs))
     device, card = pick_device(settings.device), read_card(settings.model)
     model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))
-    compares = card.config.reference or card.calibration.own is not None
-    settings = replace(settings, personal=settings.personal and compares)
+    settings = replace(settings, personal=settings.personal and card.config.reference)
     if cluster is not None:  # its workers were started elsewhere
         out, inputs = out.absolute(), [one.absolute() for one in inputs]
         settings = replace(settings, model=str(card.path.absolute()) if settings.model else None)

@@ -8,15 +8,14 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rtatl_core.calibration import Calibration, Own
+from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
-from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown, not_seen
-from rtatl_core.evaluation.readings import in_time, predict_store
+from rtatl_core.datasets.teacher import CLEAR, at_rest, clearly_shown
+from rtatl_core.evaluation.readings import predict_store
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL
-from rtatl_core.reference import resting_levels
 
 REST_QUANTILE = 0.2
 """Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
@@ -42,12 +41,6 @@ MAX_GAIN = 4.0
 CAUTIOUS_GAIN = 2.0
 """Where there are too few resting faces to limit it."""
 OFFSET_LIMITS = (-0.05, 0.35)
-OWN_REST, OWN_FALSE_ALARMS = 0.28, 0.02
-"""The gain over a person's own rest is limited so that at most OWN_FALSE_ALARMS of their frames without the AU read
-more than OWN_REST (before the margin is taken off). OWN_REST is far below 1 because few people were measured."""
-SETTLED_S = 1.0
-"""A face seen for less has not shown how it rests."""
-
 FRAMES_PER_CLIP = 8
 
 
@@ -110,7 +103,8 @@ def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
             found[j].absent.append(said[lacks, j])
             found[j].undecided.append(said[calm & is_rated & np.isnan(rated[:, j]), j])
             if au in CLEAR:
-                found[j].taught.append(said[clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0), j])
+                clear = clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0)
+                found[j].taught.append(said[few & clear, j])
             seen = few & (rated[:, j] >= SHOWN_RATED)
             found[j].seen.append(said[seen, j])
             found[j].ratings.append(rated[seen, j])
@@ -183,31 +177,6 @@ class _Found(NamedTuple):
         return found
 
 
-def own_rises(heard: Sequence[Heard], aus: tuple[int, ...], calibration: Calibration) -> list[float | None]:
-    """How far the raw output of each AU rises above the face's own level at rest, in all but ``OWN_FALSE_ALARMS`` of
-    the frames of clips that do not show it. Such frames are those at rest there and, where the teacher knows the AU,
-    those on which it sees none; whichever rise more. None where there are too few."""
-    over: list[tuple[list[Float32], list[Float32]]] = [([], []) for _ in aus]
-    for (store, rows, *_), said in heard:
-        for clip in np.unique(store.clips[rows]):
-            if store.teacher is None or not clip:
-                continue
-            mine = in_time(store, rows[store.clips[rows] == clip])
-            output = said[np.searchsorted(rows, mine)]
-            rise = output - resting_levels(store.times[mine], output, calibration.begins)
-            settled = store.times[mine] - store.times[mine[0]] >= SETTLED_S
-            for j, au in enumerate(aus):
-                over[j][0].append(rise[settled & at_rest(store.teacher[mine], au), j])
-                over[j][1].append(rise[settled & not_seen(store.teacher[mine], au), j])
-    return [_highest([np.concatenate([_NONE, *found]) for found in both]) for both in over]
-
-
-def _highest(both: Sequence[Float32]) -> float | None:
-    if min(map(len, both)) < FEW_RESTING:
-        return None
-    return max(float(np.quantile(values, 1 - OWN_FALSE_ALARMS)) for values in both)
-
-
 def fit_calibration(
     raw: Float32,
     truth: Float32,
@@ -228,7 +197,7 @@ def fit_calibration(
         faces = judged[j] if judged is not None else Judged()
         offset[j] = _offset(labelled, faces, [clip[:, j] for clip in real])
         over = faces.over(offset[j])
-        gain[j] = _gain(labelled, over)
+        gain[j] = _gain(labelled.over(offset[j]), over)
         boost[j] = _boost(labelled, gain[j], labelled.clear - offset[j], over)
         if seen and (shown := seen[j]) is not None:
             boost[j] = min(boost[j], _most(gain[j], shown.raw - offset[j], shown.rating))
@@ -250,46 +219,16 @@ def _offset(labelled: _Labelled, faces: Judged, clips: Sequence[Float32]) -> flo
 
 def _gain(labelled: _Labelled, faces: Judged) -> float:
     """What lets faces on which raters saw the AU read ``AS_RATED``; where they hardly saw it, what undoes the shrinking
-    of uncertain regression (``_wanted``). At least 1, at most what lets ``FALSE_ALARMS`` of the faces without the AU
-    read 1: more would amplify what is noise. faces: over the offset."""
+    of uncertain regression (``_wanted``). At least 1, else at most what lets ``FALSE_ALARMS`` of the faces without the
+    AU read 1, labelled ones where no others were judged: more would amplify what is noise. Both over the offset."""
+    absent = faces.absent if len(faces.absent) >= FEW_RESTING else labelled.absent
     most = CAUTIOUS_GAIN
-    if len(faces.absent) >= FEW_RESTING:
-        most = min(MAX_GAIN, _gain_to_one(float(np.quantile(faces.absent, 1 - FALSE_ALARMS))))
+    if len(absent) >= FEW_RESTING:
+        most = min(MAX_GAIN, _gain_to_one(float(np.quantile(absent, 1 - FALSE_ALARMS))))
     wanted = _wanted(labelled, faces)
     if len(faces.shown) and (says := float(np.median(faces.shown))) > 0:
         wanted = AS_RATED * faces.rated * _gain_to_one(says)
     return max(1.0, min(wanted, most))
-
-
-def fit_own(
-    raw: Float32,
-    truth: Float32,
-    rises: Sequence[float | None],
-    strangers: Calibration,
-    seen: Sequence[Seen | None] = (),
-) -> Own:
-    """Gain, margin and boost of what is over a person's own level at rest: as in ``fit_calibration``, but limited by
-    how far people rise who do not show the AU, and with labelled faces that show it measured from those that do not.
-    AUs for which this gives a lower gain than strangers have stay as they are.
-
-    raw, truth: (n, n_aus) on 0-1 for held-out labelled faces. rises: per AU, see ``own_rises``.
-    """
-    gain, margin = np.zeros(raw.shape[1], np.float32), np.zeros(raw.shape[1], np.float32)
-    boost = np.ones_like(gain)
-    for j, labelled in enumerate(_columns(raw, truth)):
-        rise = rises[j]
-        if rise is None or not len(labelled.raw):
-            continue
-        most = min(MAX_GAIN, OWN_REST * _gain_to_one(rise))
-        wanted = max(_wanted(labelled, Judged()), float(strangers.gain[j]))
-        if most < strangers.gain[j]:
-            continue
-        gain[j], margin[j] = min(wanted, most), max(rise, 0.0)
-        boost[j] = _boost(labelled, gain[j], labelled.clear - labelled.at_rest - margin[j], Judged())
-        if seen and (shown := seen[j]) is not None:
-            rest = strangers.offset[j] + margin[j]  # photos do not tell how a person rests
-            boost[j] = min(boost[j], _most(gain[j], shown.raw - rest, shown.rating))
-    return Own(gain, margin, boost)
 
 
 class _Labelled(NamedTuple):
@@ -298,11 +237,19 @@ class _Labelled(NamedTuple):
     raw: Float32
     truth: Float32
 
+    def over(self, offset: float) -> _Labelled:
+        """The same over what is read as 0."""
+        return self._replace(raw=self.raw - np.float32(offset))
+
+    @property
+    def absent(self) -> Float32:
+        """Output where the AU is not shown."""
+        return self.raw[self.truth < 0.02]
+
     @property
     def at_rest(self) -> float:
-        """Median output where the AU is not shown."""
-        resting = self.raw[self.truth < 0.02]
-        return float(np.median(resting)) if len(resting) else 0.0
+        """Its median."""
+        return float(np.median(self.absent)) if len(self.absent) else 0.0
 
     @property
     def clear(self) -> Float32:

@@ -31,8 +31,6 @@ from rtatl_core.training.crossed import run_without
 from rtatl_core.training.fit_calibration import (
     Heard,
     fit_calibration,
-    fit_own,
-    own_rises,
     real_output,
     seen_output,
     spread,
@@ -162,12 +160,10 @@ def _calibrated(
     ]
     seen = seen_output([*trained, *strangers], aus)
     of_strangers = fit_calibration(raw, truth, clips, real_output([*(strangers or trained), *selection], aus), seen)
-    rises = own_rises([*trained, *strangers, *selection], aus, of_strangers)
     return dataclasses.replace(
         of_strangers,
         occurrence_from_intensity=labelled.source.store.occurrence_rule == FACS_A,
         intensity_from_occurrence=~taught,
-        own=fit_own(raw, truth, rises, of_strangers, seen),
     )
 
 

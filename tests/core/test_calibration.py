@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rtatl_core.calibration import FLOOR, Calibration, Own
+from rtatl_core.calibration import FLOOR, Calibration
 
 
 def test_calibration_rule() -> None:
@@ -34,30 +34,6 @@ def test_what_reads_less_than_nothing_keeps_its_order() -> None:
     assert np.abs(np.diff(slope)).max() < 0.3, "no corner"
     assert len(np.unique(read.round(3))) > 30, "three decimals, as sessions have, tell most of it"
     assert (np.diff(probability[:, 0]) > 0).all()
-
-
-def test_a_rise_over_the_persons_own_rest_counts_where_it_says_more() -> None:
-    strangers = Calibration(np.ones(3, np.float32), np.full(3, 0.2, np.float32), boost=np.ones(3, np.float32))
-    own = Own(np.array([2, 2, 0], np.float32), np.array([0.05, 0.05, 0], np.float32), np.array([1, 2, 1], np.float32))
-    calibration = dataclasses.replace(strangers, own=own)
-    raw = np.array([[0.25, 0.35, 0.35], [0.25, 0.35, 0.35], [0.0, 0.0, 0.0]], np.float32)
-    resting = np.array([[0.1, 0.1, 0.1], [0.4, 0.4, 0.4], [0.0, 0.0, 0.0]], np.float32)
-    logits = np.zeros_like(raw)
-    read, present = calibration.of_person(raw, resting).read(raw, logits)
-    np.testing.assert_allclose(read, [[1.0, 3.0, 0.75], [0.25, 0.75, 0.75], [0, 0, 0]], atol=FLOOR / 2)
-    np.testing.assert_array_equal(present > 0.5, read > 1)
-    np.testing.assert_array_equal(calibration.read(raw, logits)[0], strangers.read(raw, logits)[0])
-    assert strangers.of_person(raw, resting) is strangers
-    sides = np.stack([raw + 0.02, raw - 0.02], axis=-1)
-    told = calibration.of_person(raw, resting).read_sides(sides, read)
-    np.testing.assert_allclose(told.mean(axis=-1), read, atol=1e-5)
-    assert told[0, 0, 0] - told[0, 0, 1] == pytest.approx(2 * (told[1, 0, 0] - told[1, 0, 1]), rel=0.01)
-    np.testing.assert_allclose(strangers.begins, 0.4)
-    unknown = calibration.of_person(raw, np.full_like(raw, np.nan))
-    np.testing.assert_array_equal(unknown.read(raw, logits), strangers.read(raw, logits))
-    weak = np.full((1, 3), 0.1, np.float32)  # reads below nothing; the third AU has no gain of its own
-    likely, as_stranger = (one.read(weak, logits[:1])[1] for one in (calibration.of_person(weak, weak + 1), strangers))
-    np.testing.assert_array_equal(likely, as_stranger)
 
 
 def test_readings_count_from_a_rest_that_was_stated() -> None:

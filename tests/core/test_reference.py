@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from rtatl_core.assets import asset
-from rtatl_core.calibration import Calibration, Own
+from rtatl_core.calibration import Calibration
 from rtatl_core.cli import main
 from rtatl_core.datasets.augment import AugmentConfig, mirror_geometry
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
-from rtatl_core.datasets.others import ABSENT, Others, references
+from rtatl_core.datasets.others import ABSENT, Others
 from rtatl_core.engine import Engine
 from rtatl_core.evaluation.readings import predict_store, read_store
 from rtatl_core.handoffs import CHIP_SIDE, FramePacket
@@ -26,9 +26,8 @@ from rtatl_core.reference import (
     REST_S,
     PersonalReference,
     Rest,
-    RestingLevel,
     StatedRest,
-    resting_levels,
+    expressed,
 )
 from rtatl_core.runtimes.export import export_onnx
 from rtatl_core.video import VideoReader
@@ -43,109 +42,126 @@ def geometry(value: float) -> np.ndarray:
     return np.full((468, 3), value, np.float32)
 
 
+def watch(known: PersonalReference, face_id: int, at: float, value: float, shows: float = 0.0) -> np.ndarray:
+    """What was known of the face before that frame."""
+    before = known.of(face_id)
+    known.see(face_id, at, geometry(value), shows)
+    return before
+
+
 def test_a_face_is_unknown_at_first_and_its_own_mean_later() -> None:
     known = PersonalReference()
-    frames = [known(7, k * 0.08, geometry(k % 2)) for k in range(40)]
+    frames = [watch(known, 7, k * 0.08, k % 2) for k in range(40)]
     unknown = [bool(np.isnan(frame).all()) for frame in frames]
     assert unknown == [(k - 1) * 0.08 < KNOWN_AFTER_S for k in range(40)]
     assert frames[-1] == pytest.approx(0.5, abs=0.05)
-    assert np.isnan(known(8, 4.0, geometry(1))).all(), "another face"
+    assert np.isnan(known.of(8)).all(), "another face"
     known.forget()
-    assert np.isnan(known(7, 4.1, geometry(1))).all()
+    assert np.isnan(known.of(7)).all()
 
 
-def test_the_mean_does_not_depend_on_the_frame_rate() -> None:
+@pytest.mark.parametrize("shows", [0.0, 2.0])
+def test_the_mean_does_not_depend_on_the_frame_rate(shows: float) -> None:
+    """Three seconds of one face, one of another."""
     means = []
     for rate in (15, 60):
         known = PersonalReference()
         for k in range(4 * rate):
-            mean = known(0, k / rate, geometry(float(k / rate >= 3)))
-        means.append(float(mean[0, 0]))
-    assert means == pytest.approx([0.25, 0.25], abs=0.03)
+            other = k / rate >= 3
+            watch(known, 0, k / rate, float(other), shows * other)
+        means.append(float(known.of(0)[0, 0]))
+    assert means == pytest.approx([0.0 if shows else 0.25] * 2, abs=0.03)
 
 
 def test_a_pause_counts_little_and_a_clock_that_steps_back_nothing() -> None:
     known = PersonalReference()
     for k in range(50):
-        known(0, k / 25, geometry(0))
-    known(0, 60.0, geometry(1))
-    assert known(0, 59.0, geometry(1000))[0, 0] < 0.06
-    assert known(0, 60.04, geometry(0))[0, 0] < 0.06
+        watch(known, 0, k / 25, 0)
+    watch(known, 0, 60.0, 1)
+    assert watch(known, 0, 59.0, 1000)[0, 0] < 0.06
+    assert watch(known, 0, 60.04, 0)[0, 0] < 0.06
 
 
 def test_old_moments_fade() -> None:
     known = PersonalReference()
     for k in range(int(4 * MEMORY_S * 10)):
-        mean = known(0, k / 10, geometry(float(k < MEMORY_S * 10)))
+        mean = watch(known, 0, k / 10, float(k < MEMORY_S * 10))
     assert mean[0, 0] < 0.1
 
 
-def levels(raw: list[float], rate: float = 25, first: float = 0.5) -> np.ndarray:
-    times = np.arange(len(raw)) / rate
-    return resting_levels(times, np.array(raw, np.float32)[:, None], np.array([first], np.float32))[:, 0]
+def test_an_expression_that_is_held_does_not_become_how_the_person_looks() -> None:
+    known = PersonalReference()
+    for k in range(70 * 10):
+        watch(known, 0, k / 10, float(k > 50), shows=6.0 * (k > 50))
+    assert known.of(0)[0, 0] < 0.01, "five seconds of rest, more than a minute of a smile"
 
 
-@pytest.mark.parametrize("rate", [15, 60])
-def test_a_level_at_rest_falls_soon_and_rises_late(rate: int) -> None:
-    found = levels([0.1] * (3 * rate) + [0.9] * (3 * rate) + [0.1] * (2 * rate), rate)
-    assert found[0] == 0.5
-    assert found[rate // 2] == pytest.approx(0.1 + 0.4 * np.exp(-1), abs=0.03)
-    assert found[3 * rate - 1] == pytest.approx(0.1, abs=0.01)
-    assert found[6 * rate - 1] == pytest.approx(0.1 + 0.8 * (1 - np.exp(-3 / 60)), abs=0.01), "an expression of 3 s"
-    assert found[-1] == pytest.approx(0.1, abs=0.01)
+def test_what_was_taken_for_rest_gives_way_to_what_is_calmer() -> None:
+    """A person who comes into the picture with a smile."""
+    known = PersonalReference()
+    for k in range(30 * 10):
+        watch(known, 0, k / 10, 1.0, shows=6.0)
+    assert known.of(0)[0, 0] == 1
+    for k in range(300, 330):
+        watch(known, 0, k / 10, 0.0, shows=1.0)
+    assert known.of(0)[0, 0] < 0.05
 
 
-def test_a_level_returns_to_what_strangers_at_rest_may_read_within_seconds() -> None:
-    found = levels([0.4] * 100 + [0.1] * 75 + [0.4] * 1000)
-    assert found[174] == pytest.approx(0.1, abs=0.01)
-    assert found[-1] == pytest.approx(0.4 - 0.3 * np.exp(-2), abs=0.01)
+def test_one_glitch_that_looks_calm_does_not_stay() -> None:
+    known = PersonalReference()
+    for k in range(200):
+        watch(known, 0, k / 25, float(k == 50), shows=0.0 if k == 50 else 1.0)
+    assert known.of(0)[0, 0] < 0.05
 
 
-def test_an_expression_held_from_the_beginning_counts_as_rest_until_it_ends() -> None:
-    found = levels([0.5] * 100 + [0.1] * 100)
-    assert found[:100] == pytest.approx(0.5, abs=0.01)
-    assert found[-1] == pytest.approx(0.1, abs=0.01)
+def test_a_face_shows_the_sum_of_its_aus() -> None:
+    assert expressed(np.array([[0.2, -0.4, 0.0], [0.6, 0.2, 0.2]], np.float32)) == pytest.approx([1, 5])
 
 
-def test_one_glitch_does_not_lower_the_level_for_long() -> None:
-    found = levels([0.4] * 50 + [-5.0] + [0.4] * 50, first=0.4)
-    assert found.min() > -0.05
+@pytest.fixture
+def compared(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    config = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16, reference=True)
+    description = {"name": "tiny", "trained_on": "nothing", "trust": {"1": "experimental", "12": "experimental"}}
+    calibration = Calibration(np.ones(2, np.float32), np.full(2, -0.3, np.float32))
+    save_model(tmp_path / "tiny", RTATL(config), calibration, description)
+    return tmp_path / "tiny.safetensors"
 
 
-def test_a_pause_moves_no_level() -> None:
-    level, low = RestingLevel(), np.zeros(2, np.float32)
-    level(0, 0.0, low, low)
-    assert level(0, 600.0, np.ones(2, np.float32), low).max() < 0.01
-    assert level(0, 1200.0, np.full(2, -1, np.float32), low).min() > -0.25
+def test_stored_clips_are_compared_as_live(compared: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    clip = cut_from_demo(tmp_path / "videos" / "face.mp4", 60)
+    said = {}
+    for personal in (True, False):
+        with Engine(compared, device="cpu", smoothing_s=0, personal=personal) as engine, VideoReader(clip) as reader:
+            said[personal] = np.stack([engine.process(packet).faces[0].prediction.intensity for packet in reader])
+    assert np.abs(said[True][40:] - said[False][40:]).max() > 0.05
+    assert main(["prepare", "videos", "--root", str(clip.parent), "--out", str(tmp_path / "chips")]) == 0
+    model, store = load_model(compared), ChipStore.open(tmp_path / "chips")
+    stored, _ = read_store(model.network, model.calibration, store)
+    assert np.abs(stored - said[True]).mean() < 0.02
+    some, _ = read_store(model.network, model.calibration, store, np.array([50, 20]))
+    np.testing.assert_allclose(some, stored[[50, 20]], atol=1e-5)
 
 
-def test_every_face_has_a_level_of_its_own() -> None:
-    level = RestingLevel()
-    low, high = np.zeros(2, np.float32), np.ones(2, np.float32)
-    for k in range(50):
-        level(1, k / 25, low, high)
-        level(2, k / 25, high, high)
-    assert level(1, 2.0, low, high).max() < 0.05
-    assert level(2, 2.0, high, high).min() > 0.95
-    level.forget()
-    assert level(1, 2.04, low, high).min() == 1
-
-
-def test_stored_clips_are_compared_as_live_and_stills_with_the_others(tmp_path: Path) -> None:
-    clips = ChipStore.open(write_clips(tmp_path / "clips"))
-    rows = np.array([11, 3, 22])
-    live, expected = PersonalReference(), {}
-    for row in range(12):
-        expected[row] = live(0, float(clips.times[row]), clips.geometry[row].astype(np.float32))
-    found = references(clips, rows)
-    np.testing.assert_allclose(found[0], expected[11])
-    assert np.isnan(found[1]).all()
-    assert np.isfinite(found[2]).all()
+def test_stills_are_compared_with_the_others_of_the_person(compared: Path, tmp_path: Path) -> None:
+    """And clips beside them each with itself."""
+    model = load_model(compared)
     stills = ChipStore.open(write_labelled(tmp_path / "stills", count=6, people=2))
-    (one,) = references(stills, np.array([2]))
-    np.testing.assert_allclose(one, stills.geometry.take([0, 4]).astype(np.float32).mean(axis=0), atol=1e-4)
     alone = ChipStore.open(write_labelled(tmp_path / "alone", count=2, people=2))
-    assert np.isnan(references(alone, np.arange(2))).all()
+    clips = ChipStore.open(write_clips(tmp_path / "clips"))
+    (mean,) = [Others(stills).mean(2)]
+    np.testing.assert_allclose(mean, stills.geometry.take([0, 4]).astype(np.float32).mean(axis=0), atol=1e-4)
+    assert np.isnan(Others(alone).mean(0)).all()
+    whole = predict_store(model.network, stills, np.arange(6)).intensity
+    np.testing.assert_allclose(
+        predict_store(model.network, stills, np.array([4, 2])).intensity, whole[[4, 2]], atol=1e-5
+    )
+    through = predict_store(model.network, clips, np.arange(24)).intensity
+    apart = [
+        predict_store(model.network, clips, np.flatnonzero(clips.clips == clip)) for clip in np.unique(clips.clips)
+    ]
+    np.testing.assert_allclose(np.concatenate([one.intensity for one in apart]), through, atol=1e-5)
 
 
 def test_training_draws_other_pictures_of_the_same_person(tmp_path: Path) -> None:
@@ -238,60 +254,42 @@ def test_the_engine_compares_a_face_with_itself(model: Path) -> None:
     assert np.abs(said[True][12:] - said[False][12:]).max() > 1e-3
 
 
-def test_engine_and_store_read_a_rise_over_the_persons_own_rest_alike(tmp_path: Path) -> None:
-    """The demo's people, who show something after they were seen at rest."""
-    torch.manual_seed(0)
-    config = RTATLConfig(aus=(1, 12), width=8, token=16, geometry=16)
-    own = Own(np.full(2, 4, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32))
-    strangers = Calibration(np.ones(2, np.float32), np.full(2, 0.2, np.float32), own=own)
-    description = {"name": "tiny", "trained_on": "nothing", "trust": {"1": "experimental", "12": "experimental"}}
-    save_model(tmp_path / "tiny", RTATL(config), strangers, description)
-    (tmp_path / "videos").mkdir()
-    clip = cut_from_demo(tmp_path / "videos" / "face.mp4", 60)
+def test_another_engine_knows_how_the_faces_look(compared: Path, tmp_path: Path) -> None:
+    """As after the choice of another device."""
+    clip = cut_from_demo(tmp_path / "face.mp4", 60)
     said = {}
-    for personal in (True, False):
-        engine = Engine(tmp_path / "tiny.safetensors", device="cpu", smoothing_s=0, personal=personal)
-        assert engine.settings["personal"] is personal
-        with VideoReader(clip) as reader:
-            frames = [engine.process(packet) for packet in reader]
-        said[personal] = np.stack([frame.faces[0].prediction.intensity for frame in frames])
-        engine.close()
-    assert (said[True] >= said[False]).all()
-    assert (said[True] > said[False] + 0.01).any()
-    assert main(["prepare", "videos", "--root", str(clip.parent), "--out", str(tmp_path / "chips")]) == 0
-    model = load_model(tmp_path / "tiny.safetensors")
-    stored, _ = read_store(model.network, model.calibration, ChipStore.open(tmp_path / "chips"))
-    assert np.abs(stored - said[True]).mean() < 0.02
+    for follows in (True, False):
+        with (
+            Engine(compared, device="cpu", smoothing_s=0) as first,
+            Engine(compared, device="cpu", smoothing_s=0) as second,
+            VideoReader(clip) as reader,
+        ):
+            for packet in reader:
+                seen = first.observe(packet)
+                alone = first.analyse(seen)
+            if follows:
+                second.follow_on(first)
+            said[follows] = np.abs(
+                second.analyse(seen).faces[0].prediction.intensity - alone.faces[0].prediction.intensity
+            ).max()
+    assert said[True] < 0.02 < 0.1 < said[False]
 
 
-def test_people_on_photos_are_strangers_to_engine_and_store(tmp_path: Path) -> None:
-    """Though a rise over what strangers read at rest would read far more."""
-    torch.manual_seed(0)
-    config = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
-    own = Own(np.full(2, 4, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32))
-    calibration = Calibration(np.ones(2, np.float32), np.full(2, -1, np.float32), own=own)
-    description = {"name": "tiny", "trained_on": "nothing", "trust": {str(au): "experimental" for au in AUS}}
-    save_model(tmp_path / "tiny", RTATL(config), calibration, description)
+def test_people_on_photos_are_strangers_to_the_engine(compared: Path) -> None:
     with VideoReader(asset("demo.mp4")) as reader:
         packet = reader.read()
     assert packet is not None
-    engine = Engine(tmp_path / "tiny.safetensors", device="cpu", smoothing_s=0)
     said = []
-    for still, personal in ((False, True), (True, True), (False, False)):
-        engine.reset()
-        engine.personal = personal
-        said.append(engine.process(replace(packet, still=still)).faces[0].prediction.intensity)
-    engine.close()
-    frame, photo, stranger = said
+    with Engine(compared, device="cpu", smoothing_s=0) as engine:
+        for still, personal in ((False, True), (True, True), (False, False)):
+            engine.reset()
+            engine.personal = personal
+            for k in range(12):
+                frame = engine.process(replace(packet, number=k + 1, timestamp=k / 10, still=still))
+            said.append(frame.faces[0].prediction.intensity)
+    frame_of_video, photo, stranger = said
     np.testing.assert_array_equal(photo, stranger)
-    assert (frame > stranger + 0.5).all()
-
-    model = load_model(tmp_path / "tiny.safetensors")
-    store = ChipStore.open(write_labelled(tmp_path / "photos", count=6))
-    raw = predict_store(model.network, store, np.arange(6))
-    as_strangers = model.calibration.read(raw.intensity, raw.occurrence)
-    for read, expected in zip(read_store(model.network, model.calibration, store), as_strangers, strict=True):
-        np.testing.assert_array_equal(read, expected)
+    assert np.abs(frame_of_video - stranger).max() > 1e-3
 
 
 def test_a_stated_rest_is_the_median_of_two_seconds_of_that_face() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rtatl_core import card as cards
-from rtatl_core.calibration import Calibration, Own
+from rtatl_core.calibration import Calibration
 from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -156,10 +155,3 @@ def test_broken_json(model: Path) -> None:
     model.with_suffix(".json").write_text("{")
     with pytest.raises(WeightsError, match="damaged"):
         load_model(model)
-
-
-def test_what_is_told_of_a_persons_rest_is_kept_in_the_card(tmp_path: Path) -> None:
-    own = Own(*(np.full(2, value, np.float32) for value in (2, 0.05, 1.5)))
-    save_model(tmp_path / "m", RTATL(CONFIG), dataclasses.replace(PLAIN, own=own), DESCRIPTION)
-    for mine, read in zip(own, load_model(tmp_path / "m.safetensors").calibration.own or (), strict=True):
-        np.testing.assert_allclose(read, mine)

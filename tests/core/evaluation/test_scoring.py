@@ -125,7 +125,7 @@ def test_a_clip_is_read_as_the_window_reads_it(tmp_path: Path) -> None:
     columns = [bundled.aus.index(au) for au in AUS]
     np.testing.assert_array_equal(scored.intensity, intensity[:, columns])
     np.testing.assert_array_equal(scored.probability, probability[:, columns])
-    assert bundled.calibration.own is not None
+    assert bundled.network.config.reference
     some = np.flatnonzero(np.arange(30) % 3 == 0)  # the frames between are seen all the same
     np.testing.assert_array_equal(
         read_store(bundled.network, bundled.calibration, open_store(folder), some)[0], intensity[some]
