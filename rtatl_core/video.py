@@ -187,12 +187,17 @@ class VideoReader:
                     return None
                 continue
             said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if not (self._lost and 0 < said - self._start_s < self._last_s):  # else it was given up as lost before
+            if not (self._lost and self._is_late(said - self._start_s)):
                 break
         lost = self._advance(failed, said)
         self._lost += len(lost)
         image = _squared(np.asarray(image, np.uint8), self._wide)
         return FramePacket(image, self._number, self._last_s, time.perf_counter(), lost)
+
+    def _is_late(self, now_s: float) -> bool:
+        """Whether the frame of that time was given up as lost before. Where recordings were joined, times go back by
+        more."""
+        return now_s > 0 and 0 < self._last_s - now_s <= _REORDERED * self._step_s
 
     def _begins_at(self, timestamp: float) -> float | None:
         """The file's own time less the timestamp, of the frame that was just read; None where it tells no times."""

@@ -408,6 +408,24 @@ def test_how_late_a_frame_is_missed_does_not_matter(tmp_path: Path, monkeypatch:
     assert time.process_time() - begun < 10, "each packet is looked at once; all of them again for each took 20 s"
 
 
+@pytest.mark.parametrize("ending", ["ts", "mpg"])
+def test_recordings_that_were_joined_are_read_to_the_end_whatever_was_lost(tmp_path: Path, ending: str) -> None:
+    """As camcorders split long ones: the times of each part begin anew."""
+    first, second = (
+        write_clip(tmp_path / f"{part}.{ending}", frames, codec="mpg2") for part, frames in ((1, 60), (2, 20))
+    )
+    whole, at = bytearray(first.read_bytes()), -1
+    for _ in range(30):
+        at = whole.index(b"\0\0\1\0", at + 1)  # begins every picture of MPEG-2
+    whole[at : at + 8] = b"\xff" * 8
+    first.write_bytes(whole + second.read_bytes())
+    with VideoReader(first) as reader:
+        packets = list(reader)
+    assert any(packet.lost for packet in packets)
+    assert [number_of(packet.image) for packet in packets[-20:]] == list(range(1, 21))
+    assert (np.diff([packet.timestamp for packet in packets]) > 0).all()
+
+
 def test_a_picture_that_opencv_cannot_hold_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing(_Timeless):
         def read(self) -> tuple[bool, np.ndarray | None]:
