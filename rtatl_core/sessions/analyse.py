@@ -28,7 +28,8 @@ class Analysed:
     folder: Path
     frames: int
     warning: str | None
-    """A sentence or more when something was cut off or damaged, or showed no face."""
+    """A sentence or more when something was cut off or damaged, showed no face or gave no numbers, or when the engine
+    moved to another device."""
 
 
 def analyse_video(
@@ -42,7 +43,8 @@ def analyse_video(
 ) -> Analysed:
     """Analyse every frame of ``path`` into a new session folder in ``out``. ``name``: what the folder's begins with,
     that of the file if not given; ``source``: more to tell of the file in session.json; ``on_frame`` gets the number of
-    each frame that is done. Raises SourceError and SessionError."""
+    each frame that is done. Raises SourceError and SessionError, and PredictionError when there are faces but not one
+    frame gave numbers."""
     with VideoReader(path) as reader:
         about = {"kind": "file", "size": reader.size, "fps": reader.fps}
         about |= {"duration_s": reader.duration_s, "start_s": reader.start_s, **(source or {})}
@@ -80,6 +82,8 @@ def _analyse(
     describe = reader.describe_lost if isinstance(reader, PhotoReader) else partial(describe_lost, reader.path.name)
     frames, with_face = 0, 0
     lost: list[int] = []
+    failed: list[PredictionError] = []
+    changes: list[str] = []
     writer: SessionWriter | None = None
     with closing(engine.ahead(reader)) as results:
         engine.reset(new_ids=True)
@@ -99,11 +103,12 @@ def _analyse(
                     for number, timestamp in (*packet.lost, (packet.number, packet.timestamp)):
                         writer.write(FrameRecord(number, timestamp))
                     writer.event("warning", str(error), packet.timestamp, packet.number)
-                    with_face += 1  # the network had one to look at
+                    failed.append(error)
                 else:
                     writer.append(frame)
                     with_face += bool(frame.faces)
                 if said := engine.take_warning():
+                    changes.append(said)
                     writer.event("warning", said, packet.timestamp, packet.number)
                 if on_frame is not None:
                     on_frame(packet.number)
@@ -117,16 +122,20 @@ def _analyse(
                 writer.event("warning", describe(reader.lost_at_end), timestamp, number)
             warnings = [reader.warning] if reader.warning else []
             warnings += _doubtful_rest(engine, reader.path)
-            warnings += _without_face(reader, what, frames, len(lost), with_face)
+            warnings += _without_face(reader, what, frames, len(lost), with_face + len(failed))  # which had one
             for said in warnings:
                 writer.event("warning", said, packet.timestamp, packet.number)
+            if failed and not with_face:
+                raise PredictionError(f"No {what} of {reader.path} gave numbers ({failed[0]}).")
         except BaseException as error:
             if writer is not None:
                 writer.close(f"stopped: {str(error) or type(error).__name__}")
             raise
     if lost:  # each has its event
         warnings.append(_undecoded(reader.path, [files[number - 1] for number in lost] if files else len(lost)))
-    warning = " ".join(warnings) or None
+    if failed:
+        warnings.append(_unanalysed(reader.path, what, failed))
+    warning = " ".join([*warnings, *changes]) or None
     writer.close("cut off" if reader.truncated else "complete", warning)
     return Analysed(writer.folder, frames, warning)
 
@@ -148,6 +157,12 @@ def _undecoded(path: Path, lost: Sequence[str] | int) -> str:
         again = f"copy {'it' if count == 1 else 'them'} again, or save as {SAVE_AS}"
     rows = "its row is" if count == 1 else "their rows are"
     return f"{these} of {path} cannot be decoded, so {rows} empty; {again}."
+
+
+def _unanalysed(path: Path, what: str, failed: Sequence[PredictionError]) -> str:
+    """A sentence on pictures with a face for which the network gave no numbers."""
+    count, rows = (f"1 {what}", "its row is") if len(failed) == 1 else (f"{len(failed)} {what}s", "their rows are")
+    return f"{count} of {path} could not be analysed ({failed[0]}), so {rows} empty."
 
 
 def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, lost: int, with_face: int) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from rtatl_core.card import read_card
 from rtatl_core.engine import Engine
-from rtatl_core.errors import InputError
+from rtatl_core.errors import InputError, PredictionError
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
 from rtatl_core.runtimes.choose import graphs_to_run, pick_device
@@ -225,7 +225,7 @@ def _analyse_one(
         else:
             analysed = analyse_video(one.path, out, engine, name=name, source=source, on_frame=count)
         count.up_to(analysed.frames)
-    except InputError as error:
+    except (InputError, PredictionError) as error:
         return Outcome(one, error=str(error))
     except Exception as error:  # nobody foresaw it; the other inputs go on
         return Outcome(one, error=f"{one.path} was given up ({type(error).__name__}: {error}); please report this")

@@ -149,6 +149,8 @@ def test_a_video_with_a_frame_without_numbers_is_analysed_to_its_end(
     assert facts["status"] == "complete"
     assert columns["analysed"].tolist() == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
     assert "no number" in (done.folder / "events.csv").read_text()
+    assert done.warning is not None
+    assert "1 frame of " in done.warning
 
 
 class OutOfMemoryError(RuntimeError):

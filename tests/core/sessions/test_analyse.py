@@ -44,6 +44,7 @@ def test_frames_that_cannot_be_read_or_analysed_keep_their_rows(tmp_path: Path) 
     assert told == list(zip("23456", [*expected, "6.png cannot be read as "], strict=True))
     assert done.warning is not None
     assert done.warning.startswith(f"2.png, 4.png, 6.png of {tmp_path} cannot be decoded, so their rows are empty")
+    assert f"2 frames of {tmp_path} could not be analysed (no number (NaN)), so their rows are empty." in done.warning
     assert facts["warning"] == done.warning
 
 
@@ -63,7 +64,24 @@ def test_faces_are_missed_only_in_frames_that_were_seen(
     assert done.warning.startswith(told)
 
 
-def test_a_network_that_answers_nothing_had_a_face_to_look_at(tmp_path: Path) -> None:
-    engine = Offline(fails={1: PredictionError("no number (NaN)")})
-    done = analyse_photos(pictures(tmp_path, 1, set()), tmp_path / "out", engine)  # type: ignore[arg-type]
-    assert done.warning is None
+def test_a_network_that_answers_nothing_leaves_no_whole_session(tmp_path: Path) -> None:
+    """It had a face to look at; analysed again, perhaps with another model or device, there may be numbers."""
+    fault = PredictionError("no number (NaN)")
+    engine = Offline(fails={1: fault, 2: fault}, blind=lambda packet: packet.number == 3)
+    files = pictures(tmp_path, 3, set())
+    with pytest.raises(PredictionError, match=r"No photo of .* gave numbers \(no number \(NaN\)\)\.$") as caught:
+        analyse_photos(files, tmp_path / "out", engine)  # type: ignore[arg-type]
+    (folder,) = (tmp_path / "out").iterdir()
+    facts, columns = read_session(folder)
+    assert facts["status"] == f"stopped: {caught.value}"
+    assert columns["analysed"].tolist() == [0, 0, 1]
+
+
+def test_frames_without_numbers_and_a_device_that_was_given_up_are_told(tmp_path: Path) -> None:
+    engine = Offline(fails={2: PredictionError("no number (NaN)")})
+    engine.warning = "The memory of cuda:0 is full."
+    done = analyse_photos(pictures(tmp_path, 3, set()), tmp_path / "out", engine, fps=25)  # type: ignore[arg-type]
+    told = f"1 frame of {tmp_path} could not be analysed (no number (NaN)), so its row is empty."
+    assert done.warning == f"{told} The memory of cuda:0 is full."
+    facts, _ = read_session(done.folder)
+    assert (facts["status"], facts["warning"]) == ("complete", done.warning)

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from rtatl_core.calibration import Calibration
 from rtatl_core.cli import main
-from rtatl_core.errors import InputError
+from rtatl_core.engine import Engine
+from rtatl_core.errors import InputError, PredictionError
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.runtimes.export import export_onnx
 from rtatl_core.sessions import batch
@@ -207,6 +208,20 @@ def test_what_nobody_foresaw_is_named_and_the_rest_goes_on(
     assert str(outcomes["anna"].error).endswith(
         "anna.mp4 was given up (ValueError: a point is missing); please report this"
     )
+
+
+def test_a_video_that_gave_no_numbers_is_an_error_and_analysed_again(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_numbers(*_: object) -> None:
+        raise PredictionError("no number (NaN)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "analyse", no_numbers)
+        outcomes = run(videos, tmp_path, jobs=1)
+    assert outcomes["anna"].error == f"No frame of {videos / 'anna.mp4'} gave numbers (no number (NaN))."
+    again = run(videos, tmp_path, jobs=1)["anna"]
+    assert (again.skipped, again.error, again.frames) == (False, None, 8)
 
 
 def test_what_was_cut_off_is_marked_and_analysed_again(videos: Path, tmp_path: Path) -> None:
