@@ -21,6 +21,7 @@ from rtatl_core.face.observe import Observer
 from rtatl_core.face.regions import WINDOW
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import (
+    OF_PHOTOS,
     AlignedFace,
     AnalysedFace,
     AnalysedFrame,
@@ -43,8 +44,8 @@ class Engine:
 
     ``want_flow``, ``want_patches``, ``smoothing_s`` and ``personal`` are plain attributes that other threads may set.
     ``personal``: faces are compared with the person's own (reference.py), if the model can; those of photos never are.
-    ``tracking`` False: photos, each looked at by itself. Raises WeightsError for an unusable model and InputError for
-    an unusable device.
+    ``tracking`` False: photos, each looked at by itself, so that nothing is smoothed or compared. Raises WeightsError
+    for an unusable model and InputError for an unusable device.
     """
 
     def __init__(
@@ -146,10 +147,9 @@ class Engine:
     @property
     def settings(self) -> dict[str, Any]:
         """What of this engine belongs into session.json beside the model."""
+        own = {"smoothing_s": self.smoothing_s, "personal": self.personal} if self.tracking else OF_PHOTOS
         return {
-            "smoothing_s": self.smoothing_s,
-            **({"personal": self.personal} if self._compares else {}),
-            **({} if self.tracking else {"tracking": False}),
+            **{name: value for name, value in own.items() if self._compares or name != "personal"},
             **({} if self.everyones_rest is None else {"rest": self._told(self.everyones_rest)}),
             "max_faces": self.max_faces,
             "device": self.device,
@@ -218,6 +218,8 @@ class Engine:
         ]
         predictions = self._predictor.read(raw, _stacked(rests, at_rest))
         clock.stop("predict")
+        if not self.tracking:
+            self._smoother.forget()
         faces = tuple(
             AnalysedFace(
                 observation=seen,
@@ -242,7 +244,7 @@ class Engine:
         aligned = [align_face(image, seen.landmarks, self._predictor.layout) for seen in observed.observations]
         clock.stop("align")
         ids = [seen.face_id for seen in observed.observations]
-        compared = self._compares and not observed.packet.still  # a photo is compared with nothing
+        compared = self._compares and not self._is_alone(observed)
         raw = self._predictor.run(
             aligned,
             [self._reference.of(face_id) for face_id in ids] if compared and self.personal else None,
@@ -254,6 +256,10 @@ class Engine:
             for face_id, face, much in zip(ids, aligned, shows.tolist(), strict=True):
                 self._reference.see(face_id, observed.packet.timestamp, face.geometry, much)
         return aligned, raw
+
+    def _is_alone(self, observed: ObservedFrame) -> bool:
+        """Whether nothing came before it that it could be compared with."""
+        return observed.packet.still or not self.tracking
 
     def reset(self, *, new_ids: bool = False) -> None:
         """Forget faces and smoothing: what follows is a new source. Ids of faces go on, unless ``new_ids`` begins at 0

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ LANDMARKS = 478
 CHIP_SIDE = 144
 """Pixels of a chip's side where nothing else is asked for. The trunk of Face Mesh then sees faces as large as Face Mesh
 does, which has 192 pixels for one and a half times the face's extent; a chip shows one and an eighth."""
+
+OF_PHOTOS: Mapping[str, Any] = {"smoothing_s": 0.0, "personal": False, "tracking": False}
+"""What session.json says of photos, whatever the engine is set to: each is looked at by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from au_desktop.sinks.film import Film
 from au_desktop.sinks.recorder import Recorder, RecordingStatus
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
-from rtatl_core.handoffs import AnalysedFrame, Float32, FramePacket
+from rtatl_core.handoffs import OF_PHOTOS, AnalysedFrame, Float32, FramePacket
 from rtatl_core.sessions.inputs import Input
 from rtatl_core.sessions.rest import subtracted
 from rtatl_core.sessions.rows import FrameRecord, records
@@ -258,14 +258,8 @@ class Recordings:
     def _settings(self, spec: SourceSpec) -> dict[str, Any]:
         facts = self._analysis.facts
         settings = dict(facts.settings) if facts else {}
-        compares = bool(facts and facts.model.get("network", {}).get("reference"))
-        if spec.still:  # nothing came before it that it could be smoothed or compared with
-            settings |= {"smoothing_s": 0.0, "tracking": False}
-        else:
-            settings["smoothing_s"] = self._analysis.wished("smoothing_s")
-        if compares:
-            settings["personal"] = not spec.still and self._analysis.wished("personal")
-        return settings
+        now = OF_PHOTOS if spec.still else {name: self._analysis.wished(name) for name in ("smoothing_s", "personal")}
+        return settings | {name: value for name, value in now.items() if name != "personal" or name in settings}
 
 
 def _without_results(taken: Taken) -> tuple[FrameRecord, ...]:

@@ -23,6 +23,7 @@ from typing import Any
 from rtatl_core.card import read_card
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, PredictionError
+from rtatl_core.handoffs import OF_PHOTOS
 from rtatl_core.parallel import work_through
 from rtatl_core.progress import counter
 from rtatl_core.runtimes.choose import graphs_to_run, pick_device
@@ -53,7 +54,7 @@ class Settings:
 
     @property
     def of_photos(self) -> Settings:
-        return replace(self, smoothing_s=0.0, personal=False, tracking=False)
+        return replace(self, **OF_PHOTOS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
+from rtatl_core.handoffs import OF_PHOTOS, AnalysedFace, AnalysedFrame
 from rtatl_core.sessions.session import read_session
 from tests.clips import cut_from_demo, demo_frames, write_picture
 
@@ -41,7 +41,8 @@ def test_a_video_as_a_session_and_frame_by_frame_reads_the_same(study: Path) -> 
     said = follow(0, study).split()
     meta, columns = read_session(study / said[0])
     assert (meta["status"], meta["settings"]["max_faces"], said[1:]) == ("complete", 2, ["25", "None"])
-    _, photos = read_session(next((study / "sessions").glob("photos_*")))
+    of_photos, photos = read_session(next((study / "sessions").glob("photos_*")))
+    assert {name: of_photos["settings"].get(name) for name in OF_PHOTOS} == OF_PHOTOS
     assert photos["success"].tolist() == [1, 1]
     rows = [
         re.findall(r"[\d.]+", line.replace("AU12", "").replace("AU6", "")) for line in follow(2, study).splitlines()

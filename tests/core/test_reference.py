@@ -18,7 +18,7 @@ from rtatl_core.datasets.loader import Source, StepPlan, Steps
 from rtatl_core.datasets.others import ABSENT, Others
 from rtatl_core.engine import Engine
 from rtatl_core.evaluation.readings import predict_store, read_store
-from rtatl_core.handoffs import CHIP_SIDE, FramePacket
+from rtatl_core.handoffs import CHIP_SIDE, OF_PHOTOS, FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.reference import (
     KNOWN_AFTER_S,
@@ -290,6 +290,13 @@ def test_people_on_photos_are_strangers_to_the_engine(compared: Path) -> None:
     frame_of_video, photo, stranger = said
     np.testing.assert_array_equal(photo, stranger)
     assert np.abs(frame_of_video - stranger).max() > 1e-3
+    with Engine(compared, device="cpu", tracking=False) as engine:
+        told = {name: engine.settings[name] for name in OF_PHOTOS}
+        results = [engine.process(replace(packet, timestamp=step / 2)).faces[0].result for step in range(4)]
+    assert told == OF_PHOTOS, "although a new engine smooths and compares"
+    for result in results:
+        np.testing.assert_array_equal(result.intensity, result.raw_intensity)
+        np.testing.assert_allclose(result.raw_intensity, stranger, atol=0.3)
 
 
 def test_a_stated_rest_is_the_median_of_two_seconds_of_that_face() -> None:
