@@ -112,13 +112,15 @@ class PhotoReader:
 
     With ``fps`` they are the frames of a video at that rate; without, photos that have no time: their ``timestamp`` is
     NaN. One that cannot be read is passed over: the packet after it names it in ``lost``, the last ones
-    ``lost_at_end``. Raises SourceError when none can be read.
+    ``lost_at_end``. Raises SourceError when none can be read, or there is none.
     """
 
     truncated = False
 
     def __init__(self, files: Sequence[Path], fps: float | None = None) -> None:
         self.files = tuple(files)
+        if not self.files:
+            raise SourceError("No picture was named; name one or more.")
         self.path = self.files[0].parent if len(self.files) > 1 else self.files[0]
         self.fps = fps
         self.frame_count = len(self.files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +44,11 @@ class FaceTracker:
 
     def assign(self, boxes: Float32, timestamp: float) -> list[int]:
         """boxes: (n, 4) x0, y0, x1, y1 of every frame, n may be 0 -> n ids. Nearest pairs are matched first; no id is
-        given twice in a frame."""
-        self._watched += min(max(timestamp - self._last, 0.0), LONGEST_STEP_S)
-        self._last, now = timestamp, self._watched
+        given twice in a frame. No time passes to a picture that has none (NaN)."""
+        if not math.isnan(timestamp):
+            self._watched += min(max(timestamp - self._last, 0.0), LONGEST_STEP_S)
+            self._last = timestamp
+        now = self._watched
         self._tracks = [t for t in self._tracks if now - t.last_seen <= PATIENCE_S]
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
@@ -74,5 +77,6 @@ class FaceTracker:
     def forget(self, *, new_ids: bool = False) -> None:
         """Start anew with a new source; ids go on, unless ``new_ids`` begins at 0 again."""
         self._tracks.clear()
+        self._last = self._watched = 0.0
         if new_ids:
             self._next_id = 0

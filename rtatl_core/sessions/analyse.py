@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtatl_core.engine import Engine
-from rtatl_core.errors import PredictionError
+from rtatl_core.errors import InputError, PredictionError
 from rtatl_core.photos import SAVE_AS, PhotoReader
 from rtatl_core.sessions.rest import far_from_rest
 from rtatl_core.sessions.rows import FrameRecord
@@ -62,7 +62,12 @@ def analyse_photos(
     on_frame: Callable[[int], None] | None = None,
 ) -> Analysed:
     """The same for pictures of one folder, a row or more each: photos that have nothing to do with each other, for
-    which the engine must not be ``tracking``, or with ``fps`` the frames of a video."""
+    which the engine must not be ``tracking``, or with ``fps`` the frames of a video. Raises InputError, too."""
+    if engine.tracking and not fps:
+        raise InputError(
+            "this engine follows faces from picture to picture, and photos have nothing to do with each other; make it "
+            "with Engine(tracking=False), or give fps if they are the frames of a video"
+        )
     with PhotoReader(files, fps) as reader:
         about: dict[str, Any] = {"kind": "frames", "size": reader.size, "fps": fps} if fps else {"kind": "photos"}
         return _analyse(reader, out, engine, name or reader.path.stem, {**about, **(source or {})}, on_frame)

@@ -76,6 +76,7 @@ class FakeEngine:
         self.want_patches = False
         self.smoothing_s = smoothing_s
         self.personal = True
+        self.tracking = True
         self.max_faces = max_faces
         self.resets = 0
         self.new_ids = False

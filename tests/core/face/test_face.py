@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -264,6 +265,19 @@ def test_ids_stay_over_time_without_frames() -> None:
     assert tracker.assign(np.array([box(10, 0)], np.float32), 600.0) == [0]
     assert tracker.assign(np.zeros((0, 4), np.float32), 600.5) == []
     assert tracker.assign(np.array([box(10, 0)], np.float32), 1200.0) == [0]
+
+
+def test_ids_stay_after_a_picture_without_a_time() -> None:
+    tracker = FaceTracker()
+    face = np.array([box(0, 0)], np.float32)
+    assert tracker.assign(face, 1000.0) == [0]
+    assert tracker.assign(face, math.nan) == [0]
+    assert tracker.assign(face, 1000.04) == [0]
+    tracker.forget()
+    assert [tracker.assign(face, step / 25) for step in range(3)] == [[1]] * 3
+    for tenth in range(1, 120):
+        tracker.assign(np.zeros((0, 4), np.float32), tenth / 10)
+    assert tracker.assign(face, 12.0) == [2], "a source of its own has a time of its own"
 
 
 def test_confidence_falls_with_turning_and_leaving() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtatl_core.engine import Engine
-from rtatl_core.errors import PredictionError
+from rtatl_core.errors import InputError, PredictionError
 from rtatl_core.sessions.analyse import analyse_photos
 from rtatl_core.sessions.session import read_session
 from tests.desktop.fakes import FakeEngine, picture
@@ -68,6 +68,7 @@ def test_a_network_that_answers_nothing_leaves_no_whole_session(tmp_path: Path) 
     """It had a face to look at; analysed again, perhaps with another model or device, there may be numbers."""
     fault = PredictionError("no number (NaN)")
     engine = Offline(fails={1: fault, 2: fault}, blind=lambda packet: packet.number == 3)
+    engine.tracking = False
     files = pictures(tmp_path, 3, set())
     with pytest.raises(PredictionError, match=r"No photo of .* gave numbers \(no number \(NaN\)\)\.$") as caught:
         analyse_photos(files, tmp_path / "out", engine)  # type: ignore[arg-type]
@@ -85,3 +86,14 @@ def test_frames_without_numbers_and_a_device_that_was_given_up_are_told(tmp_path
     assert done.warning == f"{told} The memory of cuda:0 is full."
     facts, _ = read_session(done.folder)
     assert (facts["status"], facts["warning"]) == ("complete", done.warning)
+
+
+def test_photos_are_not_followed_from_one_to_the_next(tmp_path: Path) -> None:
+    files, engine = pictures(tmp_path, 2, set()), Offline()
+    with pytest.raises(InputError, match=r"make it with Engine\(tracking=False\), or give fps"):
+        analyse_photos(files, tmp_path / "out", engine)  # type: ignore[arg-type]
+    engine.tracking = False
+    with pytest.raises(InputError, match=r"No picture was named; name one or more\."):
+        analyse_photos([], tmp_path / "out", engine)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+    assert analyse_photos(files, tmp_path / "out", engine).frames == 2  # type: ignore[arg-type]
