@@ -33,6 +33,8 @@ _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 """Orientation -> how cv2.flip makes it upright, from 5 on once rows and columns are exchanged."""
 _FEW = 0.1
 """Share of pictures whose names are not numbered as the others are, where these still count as numbered."""
+_NAMED = 3
+"""So many series of numbers are named in a sentence."""
 SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
@@ -125,7 +127,8 @@ class PhotoReader:
         self.fps = fps
         self.frame_count = len(self.files)
         self.warning = _gaps([file.stem for file in self.files]) if fps else None
-        """That numbers are missing among the frames of a video, or that some have none."""
+        """That the numbers of the frames of a video are of several series, are there twice or missing, or that some
+        have none."""
         self.lost_at_end: tuple[tuple[int, float], ...] = ()
         self._packets = self._read()
         self._first = next(self._packets, None)
@@ -172,20 +175,43 @@ class PhotoReader:
 
 
 def _gaps(names: Sequence[str]) -> str | None:
-    """A sentence or two where names are numbered, but numbers are left out, or a few names are none of them."""
+    """A sentence or more where names are numbered, but in several series, or numbers are there twice or left out, or a
+    few names are none of them."""
     parts = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
     head, _ = Counter(part and part[1] for part in parts).most_common(1)[0]
-    numbers = {int(part[2]): part[0] for part in parts if part and part[1] == head}
     others = [name for name, part in zip(names, parts, strict=True) if part is None or part[1] != head]
     if head is None or len(others) > len(names) * _FEW:
-        return None
+        return _several([(part[1], part[0]) for part in parts if part])
     said = []
     if others:
         count = "is not numbered as the others are, but counts as a frame; move it elsewhere if it is none."
         several = "are not numbered as the others are, but count as frames; move those elsewhere that are none."
         said.append(f"{', '.join(others)} {count if len(others) == 1 else several}")
+    numbers: dict[int, str] = {}
+    again: list[str] = []
+    for part in parts:
+        if part and part[1] == head:
+            if int(part[2]) in numbers:
+                again.append(part[0])
+            numbers.setdefault(int(part[2]), part[0])
+    if again:
+        several = f"{len(again)} pictures, {again[0]} first, have the numbers of others"
+        these = f"{again[0]} has the number of another picture" if len(again) == 1 else several
+        said.append(f"{these}, but each counts as a frame; keep one for each number.")
     if (missing := max(numbers) - min(numbers) + 1 - len(numbers)) > 0:
         what = "A number is" if missing == 1 else f"{missing} numbers are"
         between = f"{numbers[min(numbers)]} and {numbers[max(numbers)]}"
         said.append(f"{what} missing between {between}; times count the pictures that are there.")
     return " ".join(said) or None
+
+
+def _several(numbered: Sequence[tuple[str, str]]) -> str | None:
+    """A sentence where there is more than one series. numbered: what stands before the number, and the whole name."""
+    counts = Counter(head for head, _ in numbered)
+    firsts = dict(reversed(numbered))
+    series = [firsts[head] for head, count in counts.items() if count > 1]
+    if len(series) < 2:
+        return None
+    named = ", ".join(series[:_NAMED]) + (f" and {len(series) - _NAMED} more" if len(series) > _NAMED else "")
+    count = f"The pictures are numbered in {len(series)} series, from {named} on, but count as one video"
+    return f"{count}; if they are not one, put each series into a folder of its own."

@@ -260,6 +260,35 @@ def test_a_picture_among_frames_that_is_none_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_frames_with_the_number_of_another_are_told(tmp_path: Path) -> None:
+    """They were saved in two formats, or copied beside themselves."""
+    white = np.full((8, 8, 3), 255, np.uint8)
+    files = [write(tmp_path / f"{number:04}.png", white) for number in range(3)]
+    files.append(write(tmp_path / "0001.jpg", white))
+    assert PhotoReader(in_order(files), fps=30).warning == (
+        "0001 has the number of another picture, but each counts as a frame; keep one for each number."
+    )
+    files.append(write(tmp_path / "2.jpg", white))
+    said = "2 pictures, 0001 first, have the numbers of others, but each counts as a frame; keep one for each number."
+    assert PhotoReader(in_order(files), fps=30).warning == said
+    assert PhotoReader(in_order(files)).warning is None
+
+
+def test_frames_of_several_series_are_told(tmp_path: Path) -> None:
+    """Of two cameras, they would follow one another as one video."""
+    white = np.full((8, 8, 3), 255, np.uint8)
+    files = [write(tmp_path / f"{side}_{number:04}.png", white) for side in "LR" for number in range(3)]
+    assert PhotoReader(in_order(files), fps=30).warning == (
+        "The pictures are numbered in 2 series, from L_0000, R_0000 on, but count as one video; "
+        "if they are not one, put each series into a folder of its own."
+    )
+    assert PhotoReader(files).warning is None
+    files += [write(tmp_path / f"{name}.png", white) for name in ("a1", "a2", "b1", "b2", "cover1")]
+    said = PhotoReader(in_order(files), fps=30).warning
+    assert said is not None
+    assert "in 4 series, from a1, b1, L_0000 and 1 more on, but" in said
+
+
 def test_a_rate_for_videos_is_refused(tmp_path: Path) -> None:
     """They have one of their own: whoever gives one believes that it holds."""
     clip = cut_from_demo(tmp_path / "clip.mp4", 2)
