@@ -17,6 +17,9 @@ from rtatl_core.errors import AUError
 T = TypeVar("T")
 R = TypeVar("R")
 
+WORKER_DIED = "a worker process died, perhaps for lack of memory; run the same command with fewer"
+"""How that is told; what there should be fewer of follows."""
+
 
 def work_through(
     function: Callable[[T], R], items: Sequence[T], jobs: int, *, on_start: Callable[[], None] | None = None
@@ -40,9 +43,7 @@ def work_through(
             for done in as_completed(waiting):
                 yield done.result()
         except BrokenProcessPool as error:
-            raise AUError(
-                "a worker process died, perhaps for lack of memory; run the same command with fewer --jobs to continue"
-            ) from error
+            raise AUError(f"{WORKER_DIED} --jobs to continue") from error
         except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             if isinstance(error, KeyboardInterrupt):  # unlike Ctrl-C in a terminal, a signal reaches this process alone

@@ -7,6 +7,7 @@ interruption. Every worker analyses with an engine of its own on one core; memor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing.sharedctypes import Synchronized
@@ -24,7 +26,7 @@ from rtatl_core.card import read_card
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, PredictionError
 from rtatl_core.handoffs import OF_PHOTOS
-from rtatl_core.parallel import work_through
+from rtatl_core.parallel import WORKER_DIED, work_through
 from rtatl_core.progress import counter
 from rtatl_core.runtimes.choose import graphs_to_run, pick_device
 from rtatl_core.sessions.analyse import analyse_photos, analyse_video
@@ -255,9 +257,10 @@ def _model(facts: Mapping[str, Any], *, graphs_run: bool) -> str:
 
 
 def _identity(content: str, model: str, settings: Settings, rest: str | None, fps: float | None) -> str:
-    """``rest``: see ``identity_of``; ``fps``: of pictures that are frames."""
+    """Short, since those of all sessions travel to the workers with every input. ``rest``: see ``identity_of``;
+    ``fps``: of pictures that are frames."""
     parts = {name: value for name, value in asdict(settings).items() if name not in ("model", "device", "rest")}
-    return json.dumps([content, model, parts, rest, fps], sort_keys=True)
+    return hashlib.sha256(json.dumps([content, model, parts, rest, fps], sort_keys=True).encode()).hexdigest()
 
 
 def _done_before(out: Path) -> Done:
@@ -287,7 +290,7 @@ def _done_before(out: Path) -> Done:
 
 def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Input, str]], address: str) -> Iterator[Outcome]:
     try:
-        from distributed import Client, as_completed
+        from distributed import Client, KilledWorker, as_completed
     except ImportError as error:
         raise InputError(f"a cluster needs Dask; {how_to_install('cluster')}") from error
     host, _, port = address.rpartition("://")[2].rpartition(":")
@@ -296,8 +299,15 @@ def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Input, str]], addr
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address} ({error}); start one with: dask scheduler") from error
     with Client(address) as client:
-        for future in as_completed(client.map(work, tasks, pure=False)):
-            yield future.result()
+        futures = client.map(work, tasks, pure=False)
+        inputs = {future.key: one for future, (one, _) in zip(futures, tasks, strict=True)}
+        for future in as_completed(futures):
+            try:
+                outcome = future.result()
+            except (KilledWorker, CancelledError):
+                one = inputs[future.key]
+                outcome = Outcome(one, error=f"{one.path}: {WORKER_DIED} workers to a machine to continue")
+            yield outcome
 
 
 class _Bar:

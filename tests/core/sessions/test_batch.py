@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +179,50 @@ def test_a_cluster_that_does_not_answer_is_named(videos: Path, tmp_path: Path, m
     monkeypatch.setattr(batch, "CLUSTER_ANSWERS_S", 0.3)
     with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(videos, tmp_path, cluster="tcp://127.0.0.1:9")
+
+
+def test_a_worker_of_a_cluster_that_dies_is_told_and_the_rest_goes_on(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import KilledWorker
+
+    class Died(Future[Outcome]):
+        def __init__(self, work: Callable[..., Outcome], task: tuple[Input, str]) -> None:
+            super().__init__()
+            self.key = task[1]
+            if task[1] == "anna":
+                self.set_exception(KilledWorker("anna", None, 3))
+            elif task[1] == "ben":
+                self.cancel()
+            else:
+                self.set_result(work(task))
+
+    class Client(contextlib.nullcontext[None]):
+        def __enter__(self) -> Client:  # type: ignore[override]
+            return self
+
+        def map(self, work: Callable[..., Outcome], tasks: list[tuple[Input, str]], pure: bool) -> list[Died]:
+            return [Died(work, task) for task in tasks]
+
+    monkeypatch.setattr("distributed.Client", Client)
+    monkeypatch.setattr("distributed.as_completed", iter)
+    monkeypatch.setattr(batch.socket, "create_connection", lambda *_: io.BytesIO())
+    inputs = [*find_inputs([videos]), Input(tmp_path / "missing.mp4")]
+    outcomes = list(analyse_all(inputs, tmp_path / "out", Settings(device="cpu"), cluster="tcp://127.0.0.1:9"))
+    for outcome, one in zip(outcomes[:2], inputs, strict=False):
+        assert outcome.error == (
+            f"{one.path}: a worker process died, perhaps for lack of memory; "
+            "run the same command with fewer workers to a machine to continue"
+        )
+    assert "missing.mp4 cannot be read" in str(outcomes[2].error)
+
+
+def test_what_was_analysed_before_travels_light(videos: Path, tmp_path: Path) -> None:
+    """With every input, whatever a model's calibration holds."""
+    run(videos, tmp_path, jobs=1)
+    done = batch._done_before(tmp_path)
+    assert len(done) == 2
+    assert max(map(len, done)) <= 64
 
 
 def test_a_bad_video_is_named_and_the_rest_goes_on(
