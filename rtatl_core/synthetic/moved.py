@@ -26,7 +26,7 @@ from rtatl_core.face.find import FaceMesh
 from rtatl_core.facs import MAX_INTENSITY
 from rtatl_core.handoffs import Float32, UInt8
 from rtatl_core.photos import read_photo
-from rtatl_core.synthetic.expressions import ONE_SIDED
+from rtatl_core.synthetic.expressions import EXCLUSIVE, ONE_SIDED
 from rtatl_core.synthetic.motion import Motion
 from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action, Rig, neutral_action
 from rtatl_core.synthetic.script import CLIP_RATE, Script, Step
@@ -44,6 +44,8 @@ MOVES = 0.65
 FAINT_SHARE, FAINT, CLEAR = 0.35, (0.08, 0.35), (0.3, 1.0)
 SHUT: Mapping[int, float] = {25: 0.6, 26: 0.75}
 """AU -> rating under which lips and jaw are taken to be shut."""
+SHOWN = 0.5
+"""Rating from which an AU bars those that no face does beside it (``expressions.EXCLUSIVE``)."""
 REST_S, NOISE = 1.0, 2.0
 """Of clips: seconds of rest at the beginning, spread of a camera's noise in grey levels."""
 ONSET_S, APEX_S, OFFSET_S, PAUSE_S = (0.15, 0.5), (0.3, 1.0), (0.3, 0.8), (0.3, 0.8)
@@ -206,7 +208,8 @@ def _rated_photos(roots: Sequence[Path], ratings: Ratings) -> list[tuple[Path, s
 
 
 def sample_added(rated: Float32, rng: np.random.Generator) -> Float32:
-    """(len(AUS),) ratings on 0-5 -> (len(AUS), 2) what is added, 0-1, left and right; with the rating never over 1."""
+    """(len(AUS),) ratings on 0-5 -> (len(AUS), 2) what is added, 0-1, left and right; with the rating never over 1, and
+    nothing that excludes what the photo shows, or may show."""
     shut = all(rated[ROW[au]] < limit for au, limit in SHUT.items())
     mouth = shut and rng.random() < MOVES
     wanted = list(_pick(MOUTHS, rng)) if mouth else []
@@ -215,13 +218,19 @@ def sample_added(rated: Float32, rng: np.random.Generator) -> Float32:
     added = np.zeros((len(AUS), 2), np.float32)
     for au in wanted:
         room = 1 - rated[ROW[au]] / MAX_INTENSITY
-        if not room > 0:  # nor where it is unknown
+        if not room > 0 or _excluded(au, rated, added):  # nor where it is unknown
             continue
         strength = rng.uniform(*(FAINT if rng.random() < FAINT_SHARE else CLEAR))
         added[ROW[au]] = min(strength, room)
         if au not in SINGLE and rng.random() < ONE_SIDED:
             added[ROW[au], rng.choice((LEFT, RIGHT))] *= rng.uniform(0, 1)
     return added
+
+
+def _excluded(au: int, rated: Float32, added: Float32) -> bool:
+    """Whether it forms an exclusive pair with an AU that is rated, added or unknown. rated, added: as above."""
+    others = [ROW[other] for pair in EXCLUSIVE if au in pair for other in pair - {au}]
+    return any(not rated[row] < SHOWN or added[row].any() for row in others)
 
 
 def sample_script(rated: Float32, seconds: float, rng: np.random.Generator) -> Script:

@@ -167,6 +167,28 @@ def test_lips_that_part_or_may_do_so_do_not_move(open_mouth: dict[int, float]) -
     assert {au for au in AUS if drawn[:, ROW[au]].any()} == {1, 2, 4}
 
 
+@pytest.mark.parametrize(
+    ("smile", "barred"), [(0.4, set()), (0.5, {15, 18, 28}), (3.0, {15, 18, 28}), (np.nan, {15, 18, 28})]
+)
+def test_what_excludes_an_au_that_a_photo_shows_or_may_show_is_not_added(smile: float, barred: set[int]) -> None:
+    """A smile with shut lips; in clips, too."""
+    known, rng = rated({12: smile}), np.random.default_rng(0)
+    drawn = np.stack([sample_added(known, rng) for _ in range(400)])
+    mouths = {au for group in MOUTHS for au in group}
+    assert {au for au in mouths if drawn[:, ROW[au]].any()} == mouths - barred
+    script = sample_script(known, 400, rng)
+    course = np.stack([script.at(time_s / 4).action.aus for time_s in range(4 * 400)])
+    assert {au for au in mouths if course[:, ROW[au]].any()} == mouths - barred
+
+
+def test_aus_that_exclude_each_other_are_not_added_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moved, "MOUTHS", {(18, 24): 1.0})
+    rng = np.random.default_rng(0)
+    drawn = np.stack([sample_added(rated({}), rng) for _ in range(50)])
+    assert drawn[:, ROW[18]].any()
+    assert not drawn[:, ROW[24]].any()
+
+
 def test_prepared_faces_say_what_was_rated_and_what_was_added(
     rig: tuple[Path, ...], portrait: UInt8, tmp_path: Path
 ) -> None:
