@@ -25,6 +25,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rtatl_core import distributed
+from rtatl_core.card import file_hash
 from rtatl_core.datasets.flow_pairs import require_flow_gap
 from rtatl_core.datasets.loader import StepPlan, load_steps
 from rtatl_core.datasets.others import means_of_people
@@ -75,6 +76,7 @@ class Trainer:
         self.precision = _precision(optim.precision, self.device)
         begun = Beginning.read(Path(optim.init)) if optim.init else None
         self.data = split(recipe.data, optim.seed, frozenset(begun.subjects if begun else ()))
+        self._ratings = file_hash(Path(recipe.data.ratings)) if recipe.data.ratings else ""
         if max(weights.intensity, weights.occurrence) > 0 and weights.teacher == 0 and (uncoded := self.data.uncoded):
             raise RecipeError(
                 f"nothing teaches {', '.join(map(au_label, uncoded))} of data.aus: nobody who trains has codes, and "
@@ -369,6 +371,7 @@ class Trainer:
             "subjects": self.subjects,
             "judges": self.judges,
             "people": self._people(),
+            "ratings": self._ratings,
             "epoch": self.epoch,
             "step": self.step,
             "sums": self._sums,
@@ -389,12 +392,12 @@ class Trainer:
         return {"trained": self.data.subjects, "judging": self.data.judges, "tested": sorted(self.data.test)}
 
     def resume(self) -> None:
-        """Go on from ``last.pt``. Raises RecipeError when there is none or it belongs to another network."""
+        """Go on from ``last.pt``. Raises RecipeError when there is none or it belongs to another run."""
         path = self.out / "last.pt"
         if not path.is_file():
             raise RecipeError(f"{path} is missing, there is nothing to resume; leave --resume out")
         state = load_checkpoint(path)
-        require_same_run(path, state, self.network.config, self.recipe, self._people())
+        require_same_run(path, state, self.network.config, self.recipe, self._people(), self._ratings)
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step, self._sums = state["epoch"], state["step"], state["sums"]

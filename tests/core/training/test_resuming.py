@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from rtatl_core.cli import main
+from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.tasks.base import Batch
 from rtatl_core.training.publish import publish
@@ -77,6 +78,10 @@ def test_a_run_goes_on_with_the_people_it_began_with(data: Path, tmp_path: Path)
         ("optim.weight_decay=0.5", r"optim.weight_decay is 0\.05 there and 0\.5 here"),
         ("optim.backbone_rate=0.1", "optim.backbone_rate is 1"),
         ('optim.frozen=["backbone.layer1"]', "optim.frozen is"),
+        ("optim.clip_norm=1", r"optim.clip_norm is 5\.0 there and 1\.0 here"),
+        ("optim.warmup_steps=5", "optim.warmup_steps is 2 there and 5 here"),
+        ("optim.precision=bfloat16", "optim.precision is 'auto' there and 'bfloat16' here"),
+        ("flow.share=0.4", r"flow.share is 1\.0 there and 0\.4 here"),
         ("augment.flip=0", r"augment.flip is 0\.5 there and 0\.0 here"),
         ("inpainting.most=1", "inpainting.most is 3 there and 1 here"),
         ("consistency.confidence=0.8", r"consistency.confidence is 0\.9 there and 0\.8 here"),
@@ -86,6 +91,34 @@ def test_what_a_resumed_run_would_not_follow_is_refused(data: Path, tmp_path: Pa
     begun(Trainer(recipe(data), tmp_path))
     with pytest.raises(RecipeError, match=rf"another recipe: {sentence}"):
         Trainer(recipe(data, change), tmp_path).resume()
+
+
+def test_a_checkpoint_from_before_shares_of_the_flow_learnt_all_of_it(data: Path, tmp_path: Path) -> None:
+    path = begun(Trainer(recipe(data), tmp_path))
+    state = torch.load(path, weights_only=True)
+    del state["recipe"]["flow"]
+    torch.save(state, path)
+    Trainer(recipe(data), tmp_path).resume()
+    with pytest.raises(RecipeError, match=r"another recipe: flow.share is 1\.0 there and 0\.4 here"):
+        Trainer(recipe(data, "flow.share=0.4"), tmp_path).resume()
+
+
+def test_a_run_goes_on_with_the_ratings_it_began_with(data: Path, tmp_path: Path) -> None:
+    """Not only with a table of the same name."""
+    table = tmp_path / "rated.csv"
+    image = ChipStore.open(data / "videos").images[0]
+    table.write_text(f"image,AU12\n{image},3\n")
+    rated = recipe(data, f"data.ratings={table.as_posix()}", 'data.selection=""', 'data.aside=""')
+    path = begun(Trainer(rated, tmp_path / "run"))
+    Trainer(rated, tmp_path / "run").resume()
+    table.write_text(f"image,AU12\n{image},0\n")
+    changed = Trainer(rated, tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"last.pt was begun with other ratings: what .*rated.csv says has changed"):
+        changed.resume()
+    state = torch.load(path, weights_only=True)
+    del state["ratings"]
+    torch.save(state, path)
+    changed.resume()  # nobody knows what was in it then
 
 
 def test_an_epoch_ends_with_the_steps_that_it_began_with(data: Path, tmp_path: Path) -> None:
