@@ -44,5 +44,6 @@ def run(options: argparse.Namespace) -> int:
     if card is not None:
         from rtatl_core.evaluation.card_text import add_evaluation
 
-        print(add_evaluation(card, options.title or title, result))
+        own = set(models) == {card.stem}  # or those of its folds
+        print(add_evaluation(card, options.title or title, result, own=own))
     return 0

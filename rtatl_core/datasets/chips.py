@@ -48,6 +48,8 @@ MOST_FILES = 10_240
 _META, _PARTS = "meta.json", "parts"
 _RENDERED = ("synthetic", "rendered")
 """Kinds of folders whose subjects are not real people."""
+_CODED = ("bp4d", "disfa", "coded")
+"""Kinds of folders of real people whose FACS codes are people's; moved photos have ratings and what a rig added."""
 
 
 def _allow_many_files() -> None:
@@ -127,6 +129,8 @@ class ChipStore:
     subjects: NDArray[np.str_]
     rendered: NDArray[np.bool_]
     """(N,) faces that are no real person's."""
+    coded: NDArray[np.bool_]
+    """(N,) faces of data that FACS coders coded."""
     clips: NDArray[np.str_]
     """(N,) clip of each row; empty for stills. A name that several folders use has its folder in front."""
     times: NDArray[np.float64]
@@ -200,7 +204,8 @@ class ChipStore:
             flow_to=flow_to,
             images=np.array([row["image"] for row in index]),
             subjects=np.array([row["subject"] for row in index]),
-            rendered=np.array([part.rendered for part in parts for _ in part.index]),
+            rendered=np.array([part.kind in _RENDERED for part in parts for _ in part.index]),
+            coded=np.array([part.kind in _CODED for part in parts for _ in part.index]),
             clips=_clips(parts),
             times=np.array([float(row["time"] or 0) for row in index]),
             yaw=np.array([float(row["yaw"]) for row in index], np.float32),
@@ -266,7 +271,8 @@ class _Part:
     path: Path
     folder: Path
     """The prepared folder it belongs to."""
-    rendered: bool
+    kind: str
+    """As ``rtatl prepare`` has it."""
     index: list[dict[str, str]]
     """A row for each chip."""
 
@@ -289,8 +295,8 @@ def _read_parts(folder: Path, meta: dict[str, Any]) -> list[_Part]:
     else:  # an earlier version listed none: all count
         paths = sorted(path for path in (folder / _PARTS).iterdir() if path.is_dir())
     needed = ["chips", "landmarks", "geometry", *(("intensity", "occurrence") if meta["aus"] else ())]
-    rendered = meta["origin"]["kind"] in _RENDERED
-    return [_Part(path, folder, rendered, index) for path in paths if (index := _checked_index(path, needed))]
+    kind = meta["origin"]["kind"]
+    return [_Part(path, folder, kind, index) for path in paths if (index := _checked_index(path, needed))]
 
 
 def _checked_index(part: Path, needed: list[str]) -> list[dict[str, str]]:

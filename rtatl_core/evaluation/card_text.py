@@ -20,15 +20,13 @@ def add_audit(card_path: Path, audited: Mapping[str, Any]) -> Path:
     returns its path."""
     card = json.loads(card_path.read_text(encoding="utf-8"))
     card["measured"] = {**card.get("measured", {}), "real_faces": dict(audited)}
-    levels = trust(card["network"]["aus"], card["measured"], card.get("trust_by_author", {}))
-    card |= {"trust": levels, "trust_rule": TRUST_RULE}
-    return _write(card_path, card)
+    return _write(card_path, card | _trusted(card))
 
 
-def add_evaluation(card_path: Path, title: str, result: Mapping[str, Any]) -> Path:
-    """Put the agreement per AU of ``measures.measure`` into a card, under a title, and write the card in words beside
-    it; returns its path. The evaluated model may be another one than the card's, such as one trained on a part of the
-    data: the title must say so."""
+def add_evaluation(card_path: Path, title: str, result: Mapping[str, Any], *, own: bool) -> Path:
+    """Put the agreement per AU of ``measures.measure`` into a card, under a title, and the trust that follows from it,
+    and write the card in words beside it; returns its path. The evaluated model may be another one than the card's
+    (``own`` is false), such as one trained on a part of the data: the title must say so, and no trust follows."""
     card = json.loads(card_path.read_text(encoding="utf-8"))
     kept = {
         "frames": result["frames"],
@@ -38,9 +36,31 @@ def add_evaluation(card_path: Path, title: str, result: Mapping[str, Any]) -> Pa
             for name in ("icc31", "pcc", "mae", "auc")
         },
     }
+    if own and result["coded"] and result["subject_exclusive"]:
+        kept["against_codes"] = _against_codes(result["aus"])
     measured = card.setdefault("measured", {})
     measured["evaluations"] = {**measured.get("evaluations", {}), title: kept}
-    return _write(card_path, card)
+    return _write(card_path, card | _trusted(card))
+
+
+def _trusted(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The card's entries of trust."""
+    levels = trust(card["network"]["aus"], card["measured"], card.get("trust_by_author", {}))
+    return {"trust": levels, "trust_rule": TRUST_RULE}
+
+
+def _against_codes(units: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """AU label -> frames on which coders saw it, of how many people, frames without it, AUC and F1 over all; for AUs
+    that have both."""
+    return {
+        label: {
+            **{name: unit[name] for name in ("seen", "people")},
+            "absent": unit["frames"] - unit["seen"],
+            **{name: rounded(unit[name]["pooled"], 4) for name in ("auc", "f1")},
+        }
+        for label, unit in units.items()
+        if None not in (unit["auc"]["pooled"], unit["f1"]["pooled"])
+    }
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:
@@ -135,7 +155,22 @@ def _evaluations(evaluations: Mapping[str, Mapping[str, Any]], labels: list[str]
         rows.append([label, *cells])
     header = ["AU"]
     header += [f"({k}) {' / '.join(_told(e).values())}" for k, (_, e) in _numbered(evaluations)]
-    return [table(header, rows), " ".join(numbers)]
+    return [table(header, rows), " ".join(numbers), *_what_coders_saw(evaluations)]
+
+
+def _what_coders_saw(evaluations: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A table of what trust was decided by; none where no real people were coded."""
+    rows = [
+        [
+            f"({k}) {label}",
+            f"{entry['seen']} ({entry['people']}) / {entry['absent']}",
+            f"{entry['auc']:.2f}",
+            f"{entry['f1']:.2f}",
+        ]
+        for k, (_, evaluation) in _numbered(evaluations)
+        for label, entry in evaluation.get("against_codes", {}).items()
+    ]
+    return [table(["AU", "coded (people) / absent", "AUC", "F1"], rows)] if rows else []
 
 
 def _told(evaluation: Mapping[str, Any]) -> dict[str, str]:

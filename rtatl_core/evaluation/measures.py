@@ -51,6 +51,8 @@ class Scored:
     """(n, k) 0 or 1, NaN not coded."""
     yaw_deg: Float32
     """(n,) head yaw, + to the subject's right, NaN not known."""
+    coded: bool = False
+    """Whether all frames are of real people, and their truth is what FACS coders said."""
 
     def __post_init__(self) -> None:
         n, k = len(self.subjects), len(self.aus)
@@ -100,6 +102,7 @@ def measure(scored: Scored, *, resamples: int = 1000, seed: int = 0) -> dict[str
         "frames": len(scored.subjects),
         "subjects": len(people),
         "subject_exclusive": exclusive,
+        "coded": scored.coded,
         "folds": {
             fold: {"subjects": len(np.unique(scored.subjects[rows])), "frames": int(rows.sum())}
             for fold, rows in folds.items()
@@ -171,6 +174,8 @@ def _frames(scored: Scored, j: int, *, intensity: bool) -> dict[str, Any]:
     precision, recall, _ = precision_recall(score, true)
     unit: dict[str, Any] = {
         "frames": int(known.sum()),
+        "seen": int((true[known] == 1).sum()),
+        "people": len(np.unique(scored.subjects[known & (true == 1)])),
         "without_prediction": int((coded & ~predicted).sum()),
         "positive_rate": float(true[known].mean()) if known.any() else None,
         "average_precision": average_precision(precision, recall),

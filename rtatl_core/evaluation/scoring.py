@@ -58,7 +58,8 @@ def score(
             "yaw_deg",
         )
     }
-    return Scored(aus=aus, **joined), "; ".join(sorted(set(trained_on)))
+    coded = all(part.coded for part in parts)
+    return Scored(aus=aus, **joined, coded=coded), "; ".join(sorted(set(trained_on)))
 
 
 def _trained_on(model: Model, store: ChipStore) -> str:
@@ -110,4 +111,5 @@ def _score_one(model: Model, store: ChipStore, protocol: str, fold: int, device:
         true_intensity=store.intensity[rows],
         true_occurrence=store.occurrence[rows],
         yaw_deg=store.yaw[rows],
+        coded=bool(store.coded[rows].all()),
     )

@@ -8,25 +8,39 @@ from typing import Any
 from rtatl_core.facs import au_label, parse_label
 
 SEEN, PEOPLE = 10, 5
-"""So many faces on which raters saw an AU, of so many people, and so many on which they did not, decide about it."""
+"""So many faces on which coders or raters saw an AU, of so many people, and so many on which they did not, decide about
+it."""
 TRUST_RULE = (
-    "where raters saw an AU on 10 or more faces kept aside, of 5 people or more, and did not on 10 others: good if its "
-    "readings tell these apart with an AUC of .95 or more, and readings of 1 or more with an F1 of .6 or more, usable "
-    "from .85 and .3; else the same of strangers, each read by a network that was trained without them; other AUs: "
+    "where FACS coders saw an AU on 10 or more frames of real people kept aside, of 5 people or more, and did not on "
+    "10 others: good if its probabilities tell these apart with an AUC of .95 or more, and those of .5 or more with an "
+    "F1 of .6 or more, usable from .85 and .3, of several evaluations the least; else where raters saw it on as many "
+    "faces kept aside: good if its readings tell these apart with an AUC of .95 or more, and readings of 1 or more "
+    "with an F1 of .6 or more, usable from .85 and .3; else the same of strangers, each read by a network that was "
+    "trained without them; other AUs: "
     "good if they agree with their blendshape at .8 or more on clips kept aside, in at least two clips where it moves, "
     "usable from .5; experimental: less, or nothing to compare with"
 )
 
 
 def trust(aus: Iterable[int], measured: Mapping[str, Any], by_author: Mapping[str, str]) -> dict[str, str]:
-    """AU number -> trust level: the author's word, else what raters saw on faces kept aside, else on strangers, else
-    blendshapes. measured: as in a card."""
+    """AU number -> trust level: the author's word, else what FACS coders saw, else what raters saw on faces kept aside,
+    else on strangers, else blendshapes. measured: as in a card."""
     levels = dict.fromkeys((au_label(au) for au in aus), "experimental")
     if "pcc" in (by_shapes := measured.get("aside_video", {})):
         levels |= trust_by_shapes(by_shapes)
     for faces in ("strangers", "real_faces"):
         levels |= trust_by_ratings(measured.get(faces, {}).get("against_ratings", {}))
+    levels |= trust_by_codes(measured.get("evaluations", {}))
     return {str(parse_label(label)): level for label, level in levels.items()} | dict(by_author)
+
+
+def trust_by_codes(evaluations: Mapping[str, Any]) -> dict[str, str]:
+    """AU label -> trust level by what FACS coders saw, the least of all evaluations that have ``against_codes``."""
+    levels: dict[str, str] = {}
+    for evaluation in evaluations.values():
+        for label, level in trust_by_ratings(evaluation.get("against_codes", {})).items():
+            levels[label] = max(level, levels.get(label, level), key=_FROM_BEST.index)
+    return levels
 
 
 def trust_by_shapes(measured: Mapping[str, Any]) -> dict[str, str]:
@@ -48,6 +62,9 @@ def trust_by_ratings(found: Mapping[str, Any]) -> dict[str, str]:
         for label, entry in found.items()
         if min(entry["seen"], entry["absent"]) >= SEEN and entry["people"] >= PEOPLE
     }
+
+
+_FROM_BEST = ("good", "usable", "experimental")
 
 
 def _level(*, good: bool, usable: bool) -> str:

@@ -78,7 +78,7 @@ def test_what_eyes_saw_sets_trust(tmp_path: Path) -> None:
     words = add_audit(path, {**AUDITED, "against_ratings": {"AU01": seen}}).read_text()
     card = json.loads(path.read_text())
     assert card["trust"] == {"1": "good", "12": "good"}
-    assert "where raters saw an AU on 10 or more faces" in card["trust_rule"]
+    assert "else where raters saw it on as many faces kept aside" in card["trust_rule"]
     blind = json.loads((add_audit(path, AUDITED).with_suffix(".json")).read_text())
     assert blind["trust"] == {"1": "experimental", "12": "good"}, (
         "what raters saw on faces kept aside is gone, and its trust with it; not what they saw on strangers"
@@ -100,9 +100,10 @@ def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(CARD))
     unit = {"pcc": {"pooled": 0.5}, "icc31": {"pooled": 0.4}, "auc": {"pooled": None}}
-    result = {"frames": 30, "subjects": 5, "aus": {"AU01": unit, "AU12": {name: {"pooled": 0.8} for name in unit}}}
-    add_evaluation(path, "people kept aside", result)
-    words = add_evaluation(path, "another rig", {**result, "aus": {"AU12": unit}})
+    aus = {"AU01": unit, "AU12": {name: {"pooled": 0.8} for name in unit}}
+    result = {"frames": 30, "subjects": 5, "coded": False, "aus": aus}
+    add_evaluation(path, "people kept aside", result, own=True)
+    words = add_evaluation(path, "another rig", {**result, "aus": {"AU12": unit}}, own=False)
     assert set(json.loads(path.read_text())["measured"]["evaluations"]) == {"people kept aside", "another rig"}
     text = words.read_text()
     assert "| AU | (1) ICC(3,1) / PCC | (2) ICC(3,1) / PCC |" in text
@@ -116,8 +117,45 @@ def test_an_evaluation_on_occurrence_alone_is_told_by_its_auc(tmp_path: Path) ->
     path = tmp_path / "x.json"
     path.write_text(json.dumps(CARD))
     aus = {"AU01": {"auc": {"pooled": 0.8}}, "AU12": {"auc": {"pooled": None}}}
-    text = add_evaluation(path, "BP4D", {"frames": 30, "subjects": 5, "aus": aus}).read_text()
+    result = {"frames": 30, "subjects": 5, "coded": False, "aus": aus}
+    text = add_evaluation(path, "BP4D", result, own=True).read_text()
     assert "| AU | (1) AUC |\n| --- | --- |\n| AU01 | 0.80 |\n| AU12 |  |\n| mean | 0.80 |" in text
+
+
+def coded(**but: object) -> dict[str, object]:
+    """An evaluation on real people whom FACS coders coded."""
+    unit = {"frames": 900, "seen": 80, "people": 9, "auc": {"pooled": 0.96}, "f1": {"pooled": 0.7}}
+    few = {**unit, "people": 4}
+    undefined = {**few, "auc": {"pooled": None}}
+    aus = {"AU01": unit, "AU04": few, "AU06": undefined, "AU12": unit}
+    return {"frames": 900, "subjects": 12, "coded": True, "subject_exclusive": True, "aus": aus, **but}
+
+
+def test_what_coders_saw_sets_trust_before_all_but_the_author(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({**CARD, "network": {"aus": [1, 4, 6, 12]}, "trust_by_author": {"12": "usable"}}))
+    words = add_evaluation(path, "DISFA", coded(), own=True).read_text()
+    card = json.loads(path.read_text())
+    assert card["trust"] == {"1": "good", "4": "experimental", "6": "experimental", "12": "usable"}
+    assert "where FACS coders saw an AU on 10 or more frames of real people" in card["trust_rule"]
+    assert "| AU01 | Inner brow raiser | good |" in words
+    assert "| (1) AU01 | 80 (9) / 820 | 0.96 | 0.70 |" in words
+    add_audit(path, AUDITED)
+    assert json.loads(path.read_text())["trust"] == card["trust"]
+
+
+@pytest.mark.parametrize(("but", "own"), [({"coded": False}, True), ({"subject_exclusive": False}, True), ({}, False)])
+def test_rendered_faces_people_of_two_folds_and_other_models_set_no_trust(
+    tmp_path: Path, but: dict[str, object], own: bool
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(CARD))
+    add_evaluation(path, "DISFA", coded(), own=True)
+    words = add_evaluation(path, "DISFA", coded(**but), own=own).read_text()
+    card = json.loads(path.read_text())
+    assert card["trust"] == {"1": "experimental", "12": "experimental"}
+    assert "against_codes" not in card["measured"]["evaluations"]["DISFA"]
+    assert "coded (people)" not in words
 
 
 def test_a_card_survives_a_crash_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,27 @@ def test_strangers_are_measured_without_a_protocol(study: Path, tmp_path: Path) 
     assert {p.name for p in out.glob("*.png")} >= {"per_au.png", "pr.png", "intensity.png"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "card", "decides"),
+    [("disfa", "own", True), ("coded", "other", False), ("moved", "own", False), ("rendered", "own", False)],
+)
+def test_codes_of_real_people_decide_trust(tmp_path: Path, kind: str, card: str, decides: bool) -> None:
+    """Of this very model; not what is known of rendered faces, nor of photos to which a rig added AUs."""
+    folder = write_labelled(tmp_path / "data", count=12, people=6)
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "origin": {"kind": kind}}))
+    for name in {"own", card}:
+        for suffix in (".safetensors", ".json"):
+            shutil.copy(asset(f"models/rtatl-synth{suffix}"), tmp_path / f"{name}{suffix}")
+    command = ["evaluate", "--model", str(tmp_path / "own.safetensors"), "--data", str(folder), "--resamples", "5"]
+    command += ["--device", "cpu", "--out", str(tmp_path / "r"), "--card", str(tmp_path / f"{card}.safetensors")]
+    assert main(command) == 0
+    kept = json.loads((tmp_path / f"{card}.json").read_text())["measured"]["evaluations"]["own on data"]
+    assert ("against_codes" in kept) == decides
+    if decides:
+        assert kept["against_codes"]["AU12"]["seen"] + kept["against_codes"]["AU12"]["absent"] == 12
+
+
 def test_a_report_on_folds_names_their_model_once(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(study / "data")
     command = ["evaluate", "--model", model(study, 1), model(study, 2), "--data", ".", "--protocol", "subjects:3"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from rtatl_core.evaluation.trust import trust, trust_by_ratings, trust_by_shapes
+import json
+
+from rtatl_core.assets import asset
+from rtatl_core.card import DEFAULT_MODEL
+from rtatl_core.evaluation.trust import trust, trust_by_codes, trust_by_ratings, trust_by_shapes
 
 
 def test_blendshapes_need_agreement_in_two_clips() -> None:
@@ -46,3 +50,23 @@ def test_an_order_that_is_right_is_not_enough() -> None:
     entry = {"seen": 13, "people": 13, "absent": 300, "auc": 0.97}
     levels = [trust_by_ratings({"AU24": entry | {"f1": f1}})["AU24"] for f1 in (0.61, 0.5, 0.29)]
     assert levels == ["good", "usable", "experimental"]
+
+
+def test_the_least_of_all_coded_data_counts_and_comes_before_ratings() -> None:
+    entry = {"seen": 50, "people": 9, "absent": 500}
+    good, usable = ({**entry, "auc": auc, "f1": 0.7} for auc in (0.97, 0.9))
+    few = {**entry, "people": 4, "auc": 0.5, "f1": 0.1}
+    evaluations = {
+        "BP4D": {"against_codes": {"AU04": usable, "AU12": good}},
+        "DISFA": {"against_codes": {"AU04": good, "AU12": few}},
+        "renders": {"auc": {"AU12": 0.4}},
+    }
+    assert trust_by_codes(evaluations) == {"AU04": "usable", "AU12": "good"}
+    measured = {"evaluations": evaluations, "real_faces": {"against_ratings": {"AU12": usable, "AU06": usable}}}
+    assert trust((4, 6, 12), measured, {}) == {"4": "usable", "6": "usable", "12": "good"}
+    assert trust((4, 6, 12), measured, {"4": "experimental"})["4"] == "experimental", "the author's word"
+
+
+def test_the_bundled_model_met_no_codes_and_keeps_its_trust() -> None:
+    card = json.loads(asset(f"models/{DEFAULT_MODEL}.json").read_text(encoding="utf-8"))
+    assert trust(card["network"]["aus"], card["measured"], card["trust_by_author"]) == card["trust"]
