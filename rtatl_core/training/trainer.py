@@ -2,8 +2,9 @@
 
     recipe -> data (split, loader) -> network -> task losses -> AdamW -> after each epoch: validation, checkpoint
 
-Everything random in a step follows from (seed, epoch, step), so a run that was interrupted anywhere and continued
-gives the losses of an uninterrupted one, and several processes under ``torchrun`` train on the batches of one.
+Everything random in a step follows from (seed, epoch, step), and dropout and noise from the process, too. So a run that
+was interrupted anywhere and continued gives, on a CPU with as many threads, the losses of an uninterrupted one, and
+several processes under ``torchrun`` train on the batches of one.
 """
 
 from __future__ import annotations
