@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HELP = "labelled faces from 3D rigs: stills, clips, exact AUs and flow"
 RESUMABLE = True
 """After an interruption the same command continues."""
+_SIZE = 256
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -36,8 +37,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--flow",
         choices=["later", "rest"],
-        default="later",
-        help="exact flow of clips to the frame 0.2 s later, or of clips and stills to the same face at rest",
+        help="exact flow of clips to the frame 0.2 s later (default), or of clips and stills to the same face at rest",
     )
     sub.add_argument("--seconds", type=above_0, default=4.0, metavar="S", help="length of a clip (default 4)")
     sub.add_argument("--seed", type=natural, default=0, metavar="S", help="same seed, same pictures (default 0)")
@@ -50,7 +50,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--ratings", type=Path, metavar="CSV", help="with --photos: AUs that they show, image,AU01,...")
     sub.add_argument("--hdri", type=Path, metavar="DIR", help="equirectangular .hdr pictures for light and background")
-    sub.add_argument("--size", type=natural, default=256, metavar="PX", help="side of the pictures (default 256)")
+    sub.add_argument("--size", type=natural, metavar="PX", help=f"side of the pictures (default {_SIZE})")
     sub.add_argument(
         "--chips",
         action="store_true",
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     if options.photos or options.ratings:
         _move_photos(options)
         return 0
-    sources = Sources(tuple(options.rig), hdr_files(options.hdri), options.size)
+    sources = Sources(tuple(options.rig), hdr_files(options.hdri), _SIZE if options.size is None else options.size)
     if options.check and not _check(sources):
         return 1
     if options.sheet or options.au_sheet:
@@ -96,8 +96,9 @@ def _move_photos(options: argparse.Namespace) -> None:
 
     if not (options.photos and options.ratings):
         raise InputError("photos are moved from what they show; write both --photos DIR and --ratings CSV")
-    if options.check or options.au_sheet or options.hdri:
-        raise InputError("--photos goes with --count, --clips and --sheet; leave --check, --au-sheet and --hdri out")
+    of_rendering = ("check", "au_sheet", "hdri", "flow", "size", "chips")
+    if given := [f"--{name.replace('_', '-')}" for name in of_rendering if getattr(options, name) not in (None, False)]:
+        raise InputError(f"--photos goes with --count, --clips and --sheet; leave {' and '.join(given)} out")
     ratings, rigs = read_ratings(options.ratings), tuple(options.rig)
     if options.sheet:
         from rtatl_core.synthetic.sheet import moved_sheet

@@ -39,6 +39,7 @@ from tests.core.stores import write_clips
 BROW_CM = 1.0
 """How far AU2 lifts a brow of ``Mask``, and AU15 lowers the corners of the mouth."""
 LEFT_BROW, RIGHT_BROW = (296, 334, 293), (66, 105, 63)
+_MOVED = ["--photos", "p", "--ratings", "r.csv", "--count", "3", "--out", "o"]
 STILL = (1, 2, 4, 33, 133, 362, 263, 61, 291, 13, 14)
 
 
@@ -302,7 +303,10 @@ def test_what_does_not_fit_is_said(rig: tuple[Path, ...], tmp_path: Path) -> Non
     [
         (["--photos", "p", "--count", "3", "--out", "o"], "write both --photos DIR and --ratings CSV"),
         (["--ratings", "r.csv", "--count", "3", "--out", "o"], "write both --photos DIR and --ratings CSV"),
-        (["--photos", "p", "--ratings", "r.csv", "--check"], "leave --check, --au-sheet and --hdri out"),
+        (["--photos", "p", "--ratings", "r.csv", "--check", "--hdri", "h"], "leave --check and --hdri out"),
+        ([*_MOVED, "--flow", "later"], "leave --flow out"),
+        ([*_MOVED, "--size", "256"], "leave --size out"),
+        ([*_MOVED, "--chips"], "leave --chips out"),
         (["--photos", "p", "--ratings", "r.csv"], "has nothing to do"),
     ],
 )
