@@ -200,8 +200,10 @@ def test_a_face_that_the_network_cannot_read_is_a_face(
 
     monkeypatch.setattr(Predictor, "warm_up", lambda predictor: None)
     monkeypatch.setattr(Predictor, "run", no_number)
-    assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 0
-    assert "No face was found" not in capsys.readouterr().err
+    assert main(["analyze", str(clip), "--out", str(tmp_path), "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert "No face was found" not in said
+    assert "gave no number" in said
     (folder,) = tmp_path.iterdir()
     assert (folder / "events.csv").read_text().count("gave no number") == 25
 
