@@ -44,6 +44,8 @@ class Notice:
     serial: int
     folder: Path | None = None
     """The recording that it is about."""
+    repeats: Notice | None = None
+    """The warning that it tells again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +93,20 @@ class Notices:
         self._dismissed: set[int] = set()
         self._serial = 0
 
-    def post(self, key: str, severity: Severity, text: str, folder: Path | None = None) -> None:
+    def post(
+        self, key: str, severity: Severity, text: str, folder: Path | None = None, repeats: Notice | None = None
+    ) -> None:
         with self._lock:
             standing = self._by_key.get(key)
             if standing is None or standing.text != text:
                 self._serial += 1
-                self._by_key[key] = Notice(severity, text, self._serial, folder)
+                self._by_key[key] = Notice(severity, text, self._serial, folder, repeats)
 
     def inform(self, key: str, text: str, folder: Path | None = None) -> None:
         """An information; where a warning stands, which would hide it, the warning is told again with it."""
         standing = self.current()
         if standing is not None and standing.severity == "warning":
-            self.post(key, "warning", f"{standing.text} {text}", folder)
+            self.post(key, "warning", f"{standing.text} {text}", folder, standing)
         else:
             self.post(key, "info", text, folder)
 
@@ -117,9 +121,12 @@ class Notices:
             self.inform("news", text)
 
     def dismiss(self, notice: Notice) -> None:
-        """The person has seen it. It still holds, so the same sentence is not new."""
+        """The person has seen it, and what it repeats. It still holds, so the same sentence is not new."""
         with self._lock:
-            self._dismissed.add(notice.serial)
+            seen: Notice | None = notice
+            while seen is not None:
+                self._dismissed.add(seen.serial)
+                seen = seen.repeats
 
     def withdraw(self, key: str) -> None:
         with self._lock:
