@@ -21,6 +21,10 @@ REST_QUANTILE = 0.2
 """Share of real video frames in which an AU is taken to be at rest or below, where no teacher says which."""
 FALSE_ALARMS = 0.03
 """Share of real faces without an AU that may read 1 (FACS A) or more: what limits the gain."""
+RARE_FALSE_ALARMS, FEW_LACKING = 0.01, 100
+"""The share that does read 1 of an AU that raters looked for and hardly ever saw, and how many faces must lack it for
+that: rendered faces do not tell how little real ones make the network say. About as many false alarms as there are
+faces with the AU give the best F1 (docs/LOG.md)."""
 FEW_RESTING = 20
 """Fewer real resting faces than this limit no gain by themselves."""
 FEW_CLEAR = 15
@@ -76,6 +80,9 @@ class Judged(NamedTuple):
     """On faces on which raters saw it, clearly or not; empty where too few are known."""
     rated: float = float("nan")
     """The median rating of these, 0-5."""
+    lacking: Float32 = _NONE
+    """On faces that were rated to lack it, of an AU that raters looked for on ``FEW_LACKING`` or more and hardly saw;
+    else empty."""
 
     def over(self, offset: float) -> Judged:
         """The same over what is read as 0."""
@@ -84,12 +91,13 @@ class Judged(NamedTuple):
             absent=self.absent - offset,
             clear=self.clear - offset,
             shown=self.shown - offset,
+            lacking=self.lacking - offset,
         )
 
 
-def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
-    """For each AU."""
-    found: list[_Found] = [_Found([], [], [], [], [], []) for _ in aus]
+def real_output(heard: Sequence[Heard], aus: tuple[int, ...], *, coded: bool = False) -> list[Judged]:
+    """For each AU. ``coded``: there are codes of real people, which tell more of an AU that raters hardly saw."""
+    found: list[_Found] = [_Found([], [], [], [], [], [], []) for _ in aus]
     for (store, rows, *_), said in heard:
         if store.teacher is None:
             continue
@@ -101,6 +109,7 @@ def real_output(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
             lacks = np.where(is_rated, few & (rated[:, j] == 0), calm)
             found[j].resting.append(said[calm & lacks, j])
             found[j].absent.append(said[lacks, j])
+            found[j].lacking.append(said[lacks & is_rated & (not coded), j])
             found[j].undecided.append(said[calm & is_rated & np.isnan(rated[:, j]), j])
             if au in CLEAR:
                 clear = clearly_shown(store.teacher[rows], au) & ~(rated[:, j] == 0)
@@ -153,6 +162,8 @@ class _Found(NamedTuple):
 
     resting: list[Float32]
     absent: list[Float32]
+    lacking: list[Float32]
+    """Of these, rated ones, without codes of real people."""
     undecided: list[Float32]
     """At rest, but raters cannot tell."""
     taught: list[Float32]
@@ -163,7 +174,7 @@ class _Found(NamedTuple):
     """How strong raters saw it on the faces of ``seen``."""
 
     def judged(self) -> Judged:
-        resting, absent, undecided, taught, seen, ratings = (np.concatenate([_NONE, *part]) for part in self)
+        resting, absent, lacking, undecided, taught, seen, ratings = (np.concatenate([_NONE, *part]) for part in self)
         is_clear = ratings >= CLEAR_RATED
         if is_clear.sum() < FEW_RATED:
             resting, absent = (np.concatenate([part, undecided]) for part in (resting, absent))
@@ -172,6 +183,8 @@ class _Found(NamedTuple):
             found = found._replace(shown=seen, rated=float(np.median(ratings)))
         if len(taught) >= FEW_CLEAR:
             return found._replace(clear=taught)
+        if len(seen) < FEW_RATED and len(lacking) >= FEW_LACKING:
+            return found._replace(lacking=lacking)
         if is_clear.sum() >= FEW_RATED:
             return found._replace(clear=seen[is_clear], reads=float(np.median(ratings[is_clear])))
         return found
@@ -218,9 +231,12 @@ def _offset(labelled: _Labelled, faces: Judged, clips: Sequence[Float32]) -> flo
 
 
 def _gain(labelled: _Labelled, faces: Judged) -> float:
-    """What lets faces on which raters saw the AU read ``AS_RATED``; where they hardly saw it, what undoes the shrinking
-    of uncertain regression (``_wanted``). At least 1, else at most what lets ``FALSE_ALARMS`` of the faces without the
-    AU read 1, labelled ones where no others were judged: more would amplify what is noise. Both over the offset."""
+    """What lets faces on which raters saw the AU read ``AS_RATED``; where they looked for it and hardly saw it, what
+    lets ``RARE_FALSE_ALARMS`` of them read 1; where nobody judged, what undoes the shrinking of uncertain regression
+    (``_wanted``). At least 1, else at most what lets ``FALSE_ALARMS`` of the faces without the AU read 1, labelled ones
+    where no others were judged: more would amplify what is noise. All over the offset."""
+    if len(faces.lacking):
+        return max(1.0, min(_gain_to_one(float(np.quantile(faces.lacking, 1 - RARE_FALSE_ALARMS))), MAX_GAIN))
     absent = faces.absent if len(faces.absent) >= FEW_RESTING else labelled.absent
     most = CAUTIOUS_GAIN
     if len(absent) >= FEW_RESTING:

@@ -159,7 +159,9 @@ def _calibrated(
         if one.store.folder not in data.crossed and (one.store.teacher is not None or one.store.is_rated.any())
     ]
     seen = seen_output([*trained, *strangers], aus)
-    of_strangers = fit_calibration(raw, truth, clips, real_output([*(strangers or trained), *selection], aus), seen)
+    coded = labelled.source.store.coded[labelled.source.rows].any()
+    judged = real_output([*(strangers or trained), *selection], aus, coded=bool(coded))
+    of_strangers = fit_calibration(raw, truth, clips, judged, seen)
     return dataclasses.replace(
         of_strangers,
         occurrence_from_intensity=labelled.source.store.occurrence_rule == FACS_A,

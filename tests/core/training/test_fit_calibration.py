@@ -18,7 +18,10 @@ from rtatl_core.training.fit_calibration import (
     CAUTIOUS_GAIN,
     CLEAR_READS,
     FALSE_ALARMS,
+    FEW_LACKING,
     LABELLED_BOOST,
+    MAX_GAIN,
+    RARE_FALSE_ALARMS,
     Heard,
     Judged,
     Seen,
@@ -176,6 +179,41 @@ def test_an_au_that_raters_saw_but_never_clearly_reads_no_more_than_they_saw() -
     assert read(Judged(calm, calm, shown=shown, rated=1.5)) == pytest.approx(AS_RATED * 1.5, abs=0.05)
     rarely = fit_calibration(raw, truth, [], [Judged(calm, calm, shown=shown / 4, rated=2.5)])
     assert (rarely.gain[0], rarely.boost[0]) == (pytest.approx(4, rel=0.01), 1), "and no less for want of it"
+
+
+def test_an_au_that_raters_looked_for_and_hardly_saw_reads_1_on_a_few_of_the_others() -> None:
+    """Rendered faces call for a gain of 2, whatever real ones make the network say."""
+    rng = np.random.default_rng(8)
+    truth = rng.uniform(0, 1, (500, 1)).astype(np.float32)
+    raw = (0.5 * truth).astype(np.float32)
+    calm = np.zeros(50, np.float32)
+
+    def alarms(lacking: np.ndarray) -> tuple[float, float]:
+        calibration = fit_calibration(raw, truth, [], [Judged(calm, lacking, lacking=lacking)])
+        read = calibration.read(lacking[:, None], np.zeros((len(lacking), 1), np.float32))[0]
+        return float(calibration.gain[0]), float((read >= 1).mean())
+
+    quiet, lively = (rng.normal(0, spread, 1000).astype(np.float32) for spread in (0.03, 0.06))
+    assert fit_calibration(raw, truth, [], [Judged(calm, quiet)]).gain[0] == pytest.approx(2, rel=0.01)
+    assert alarms(quiet) == (pytest.approx(2.9, abs=0.3), pytest.approx(RARE_FALSE_ALARMS, abs=0.002))
+    assert alarms(lively) == (pytest.approx(1.4, abs=0.2), pytest.approx(RARE_FALSE_ALARMS, abs=0.002))
+    assert alarms(quiet / 10)[0] == MAX_GAIN
+    assert alarms(lively * 10)[0] == 1
+
+
+def test_raters_must_have_looked_at_many_faces(clips: ChipStore) -> None:
+    rated = np.zeros((len(clips), 2), np.float32)
+    rated[:8, 1] = 1
+    photos = dataclasses.replace(clips, rated=rated, clips=np.full(len(clips), ""))
+    torch.manual_seed(0)
+    network = RTATL(RTATLConfig(aus=AUS, width=8, token=16, geometry=16))
+    once = heard(network, Source(photos, np.arange(len(photos)), labels=False))
+    often = once * -(-FEW_LACKING // len(photos))
+    one, twelve = real_output(often, AUS)
+    assert set(one.lacking) == set(once[0].said[:, 0])
+    assert not len(twelve.lacking), "seen on enough faces to set what is read"
+    assert not len(real_output(once, AUS)[0].lacking)
+    assert not len(real_output(often, AUS, coded=True)[0].lacking)
 
 
 def test_ratings_decide_where_a_face_was_rated(clips: ChipStore) -> None:

@@ -38,9 +38,9 @@ def watch_calibration(monkeypatch: pytest.MonkeyPatch) -> list[Heard]:
     judged: list[Heard] = []
     real_output = publishing.real_output
 
-    def watch(heard: Sequence[Heard], aus: tuple[int, ...]) -> list[Judged]:
+    def watch(heard: Sequence[Heard], aus: tuple[int, ...], *, coded: bool) -> list[Judged]:
         judged.extend(heard)
-        return real_output(heard, aus)
+        return real_output(heard, aus, coded=coded)
 
     monkeypatch.setattr(publishing, "real_output", watch)
     return judged
