@@ -26,7 +26,7 @@ from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import OF_PHOTOS, AnalysedFrame, Float32, FramePacket
 from rtatl_core.sessions.inputs import Input
-from rtatl_core.sessions.rest import subtracted
+from rtatl_core.sessions.rest import describe_rest
 from rtatl_core.sessions.rows import FrameRecord, records
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
@@ -131,7 +131,7 @@ class Recordings:
                 self.note("rest", f"face {face_id}: read like others again", frame.packet.captured_at)
             elif rest is not None and not np.array_equal(rest, self._rests.get(face_id, ())):
                 self._rests[face_id] = rest
-                told = subtracted(frame.aus, rest, face.rest_difference)
+                told = describe_rest(frame.aus, rest, face.rest_difference)
                 self.note("rest", f"face {face_id}: {told}", frame.packet.captured_at)
 
     def give_up(self, capture: Capture, taken: Taken) -> None:

@@ -148,7 +148,7 @@ def _analyse(
 def _doubtful_rest(engine: Engine, path: Path) -> list[str]:
     """A sentence if what was named as the person's rest shows AUs."""
     rest = engine.everyones_rest
-    far = "" if rest is None else far_from_rest(engine.aus, engine.subtracted(rest.raw))
+    far = "" if rest is None else far_from_rest(engine.aus, engine.rest_intensity(rest.raw))
     return [f"Where the person of {path} was said to rest, {far} is read; look whether that is rest."] if far else []
 
 

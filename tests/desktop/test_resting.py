@@ -16,7 +16,7 @@ from au_desktop.sources import open_source
 from au_desktop.ui.resting import RestControl
 from rtatl_core import reference
 from rtatl_core.handoffs import AnalysedFace
-from rtatl_core.sessions.rest import subtracted
+from rtatl_core.sessions.rest import describe_rest
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.fakes import AUS, FakeEngine, picture
 from tests.desktop.hands import LEFT, live, press
@@ -57,7 +57,7 @@ def test_a_face_counts_from_its_rest_until_it_is_given_up(make_desk: MakeDesk) -
     (folder,) = Path(desk.window.settings.record_root).iterdir()
     wait_until(lambda: csv_rows(folder / "events.csv")[-1]["kind"] == "recording_stop")
     events = [row for row in csv_rows(folder / "events.csv") if row["kind"] == "rest"]
-    told = f"face 0: {subtracted(AUS, taken, difference)}"
+    told = f"face 0: {describe_rest(AUS, taken, difference)}"
     assert "; from left minus right AU" in told
     assert [row["label"] for row in events] == [told, "face 0: read like others again"]
     column = f"AU{AUS[0]:02}_r"
