@@ -3,8 +3,8 @@ what it reads at a rest that somebody named, for the calibration.
 
 A face at rest can look like an AU: low brows like AU4, thin lips like AU24. What tells them apart is how this person
 looks otherwise. Networks with ``reference`` (models/rtatl.py) therefore see each face beside the mean of the same
-person's landmarks: live, of the calm moments, kept here; in training, of other pictures (datasets/others.py). Ours; not
-of the paper.
+person's landmarks: live, of the calm moments, kept here; in training, of other pictures (datasets/references.py). Ours;
+not of the paper.
 """
 
 from __future__ import annotations
