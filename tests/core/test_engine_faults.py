@@ -182,7 +182,7 @@ def test_a_full_gpu_hands_over_to_the_cpu(
         engine.close()
 
 
-def test_other_errors_of_a_gpu_are_raised(monkeypatch: pytest.MonkeyPatch, pictures: list[UInt8]) -> None:
+def test_other_errors_of_a_gpu_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, {2: RuntimeError("device-side assert")}, device="cuda:0")
     predictor = Predictor(None, "cuda")
     predictor.warm_up()

@@ -207,7 +207,7 @@ def test_a_source_that_fails_before_its_recording_begins_ends_a_script_with_its_
     assert capsys.readouterr().err == f"au-desktop: {empty} is empty (0 bytes); copy or record it again.\n"
 
 
-def test_a_script_says_its_first_fault_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_script_says_its_first_fault_once(capsys: pytest.CaptureFixture[str]) -> None:
     """However often the status changes before the window has closed."""
 
     def act(window: program.MainWindow) -> None:

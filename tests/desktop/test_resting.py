@@ -128,7 +128,7 @@ def test_it_can_be_called_off_while_the_face_is_out_of_sight(make_desk: MakeDesk
     assert "read like others again" in desk.window.line.text
 
 
-def test_it_needs_a_face_and_time(make_desk: MakeDesk, tmp_path: Path) -> None:
+def test_it_needs_a_face_and_time(make_desk: MakeDesk) -> None:
     desk = live(make_desk(engine={"blind": lambda packet: packet.number > 20}))
     press(desk, Qt.Key.Key_Space)
     wait_until(lambda: desk.window._state is State.PAUSED)

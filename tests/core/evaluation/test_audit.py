@@ -259,7 +259,7 @@ def test_groups_of_the_table_and_of_the_skin(read: Read) -> None:
     assert set(found["head turn"]) <= {"frontal", "turned", "far turned"}
 
 
-def test_what_raters_saw_by_group(read: Read) -> None:
+def test_what_raters_saw_by_group() -> None:
     """Two groups of 25 faces and one of 10 on which AU1 was never seen: AU1 is then no part of any group's AUC."""
     groups = np.repeat(["a", "b", "c"], [25, 25, 10])
     seen = np.arange(60) % 2 == 1
