@@ -259,12 +259,13 @@ class App:
     def _leave_what_was_asked_for(self) -> None:
         """Screenshot and statistics, however it ends: while all still runs, and the window is on the screen."""
         screenshot, stats = self._launch.screenshot, self._launch.stats
-        if screenshot is not None and self._left("--screenshot", screenshot, self._save_screenshot):
+        if screenshot is not None and self._wrote("--screenshot", screenshot, self._save_screenshot):
             _tell(f"Screenshot: {screenshot}")
         if stats is not None:
-            self._left("--stats", stats, self._save_stats)
+            self._wrote("--stats", stats, self._save_stats)
 
-    def _left(self, flag: str, path: Path, write: Callable[[Path], object]) -> bool:
+    def _wrote(self, flag: str, path: Path, write: Callable[[Path], object]) -> bool:
+        """Whether the file that the flag names could be written; if not, the person is told."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
