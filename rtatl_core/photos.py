@@ -35,7 +35,7 @@ _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 _FEW = 0.1
 """Share of pictures whose names are not numbered as the others are, where these still count as numbered."""
 _NAMED = 3
-"""So many series of numbers are named in a sentence."""
+"""How many series of numbers a sentence names."""
 SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
@@ -81,7 +81,7 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_photo(file: Path) -> bool:
-    """By its ending; of a file without one by what it begins with."""
+    """By its ending; without one, by its first bytes."""
     by_content = not file.suffix and is_text(file) and file.is_file()
     return file.suffix.lower() in PHOTO_SUFFIXES or (by_content and cv2.haveImageReader(str(file)))
 

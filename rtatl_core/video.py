@@ -33,16 +33,16 @@ _TRIES = 25
 _MOST_TRIES = 10_000
 """And where it promises any number: a failed read takes some microseconds."""
 _REORDERED = 16
-"""Frames may lie so much later in the container than they are shown."""
+"""By how many frames a frame may lie later in the container than it is shown."""
 _SAME_S = 0.0005
 _SQUARE = 0.02
 """Share by which pixels may be wider than high and still count as square: what other programs leave when they round."""
 _WIDEST = 4.0
-"""More is no width of a pixel."""
+"""Times as wide as high: no pixel is wider."""
 _PACKETS = ((0, 188), (4, 192))
 """Where the first packet of a transport stream (.ts; .mts) begins and how far it is to the next, in bytes."""
 _NO_TIME = -1e15
-"""Less is FFmpeg's way to say that it does not know a time."""
+"""Anything less is FFmpeg's way to say that it does not know a time."""
 _MOST_START_S = 60.0
 """A file whose first picture lies later than this counts from some clock of its own, not from its beginning."""
 

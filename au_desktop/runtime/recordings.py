@@ -53,7 +53,7 @@ class Recordings:
         self.last: Recorder | None = None
         """The one that runs, or ran last."""
         self._rests: dict[int, Float32] = {}
-        """From where the readings of each face count, as the recording that runs knows."""
+        """The rest of each face that the recording has noted."""
         self._made: list[Recorder] = []
         """Those whose files may not be closed yet: on a slow disk, rows of an earlier recording still wait."""
 
@@ -124,7 +124,7 @@ class Recordings:
                 self._note_rests(frame)
 
     def _note_rests(self, frame: AnalysedFrame) -> None:
-        """Of which faces the readings count from elsewhere than in the frame before."""
+        """Notes the faces whose rest is another than in the frame before."""
         for face in frame.faces:
             face_id, rest = face.observation.face_id, face.rest
             if rest is None and self._rests.pop(face_id, None) is not None:
