@@ -150,17 +150,23 @@ class Engine:
         own = {"smoothing_s": self.smoothing_s, "personal": self.personal} if self.tracking else OF_PHOTOS
         return {
             **{name: value for name, value in own.items() if self._compares or name != "personal"},
-            **({} if self.everyones_rest is None else {"rest": self._told(self.everyones_rest)}),
+            **({} if self.everyones_rest is None else {"rest": self._rest_as_json(self.everyones_rest)}),
             "max_faces": self.max_faces,
             "device": self.device,
             "runtime": self.runtime,
         }
 
-    def _told(self, rest: Rest) -> dict[str, Any]:
-        taken = {"subtracted": self.rest_intensity(rest.raw), "left_minus_right": self.rest_difference(rest.raw)}
+    def _rest_as_json(self, rest: Rest) -> dict[str, Any]:
         labels = [au_label(au) for au in self.aus]
-        told = {name: of.astype(float).round(2).tolist() for name, of in taken.items() if of is not None}
-        return {**rest.where, **{name: dict(zip(labels, values, strict=True)) for name, values in told.items()}}
+        by_name = {"subtracted": self.rest_intensity(rest.raw), "left_minus_right": self.rest_difference(rest.raw)}
+        return {
+            **rest.where,
+            **{
+                name: dict(zip(labels, values.astype(float).round(2).tolist(), strict=True))
+                for name, values in by_name.items()
+                if values is not None
+            },
+        }
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         """``dropped``: (number, timestamp) of captured frames given up since the last call; they and what the packet
