@@ -26,7 +26,8 @@ from au_desktop.bridge import Bridge
 from au_desktop.engines import Engines
 from au_desktop.faults import Hooks, log_file, logging_to
 from au_desktop.launch import Flagged, Launch
-from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State, Status
 from au_desktop.samples import SampleLog
 from au_desktop.settings import Settings
 from au_desktop.sources import DEMO, SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source

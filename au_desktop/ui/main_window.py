@@ -17,8 +17,7 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropE
 from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import State, Status
-from au_desktop.runtime.status import RUNNING
+from au_desktop.runtime.status import RUNNING, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import DEMO, ListCameras, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel

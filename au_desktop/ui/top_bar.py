@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from au_desktop.runtime.pipeline import State, Status
+from au_desktop.runtime.status import State, Status
 from au_desktop.sources import DEMO, ListCameras, SourceSpec
 from au_desktop.ui.controls import Button, MenuButton, RecordButton, literal
 from au_desktop.ui.icons import icon

@@ -17,7 +17,8 @@ from PySide6.QtWidgets import QApplication
 from au_desktop import app as program
 from au_desktop.app import qt_application
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State, Status
 from au_desktop.settings import Settings
 from au_desktop.sources import FrameSource, SourceSpec
 from au_desktop.ui.main_window import MainWindow

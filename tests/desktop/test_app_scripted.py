@@ -21,7 +21,8 @@ from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.faults import Hooks
 from au_desktop.launch import Launch
-from au_desktop.runtime.pipeline import Notice, Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import Notice, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
 from rtatl_core.errors import SessionError, WeightsError
