@@ -48,7 +48,7 @@ log = logging.getLogger("au_desktop")
 SAVE_AFTER_MS = 500
 SAMPLE_MS = 500
 RECOVERY_S = 5.0
-"""So long the end waits for recordings that are being finished."""
+"""How long closing waits for recordings that are being finished."""
 
 
 def run(
