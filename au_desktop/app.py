@@ -26,7 +26,8 @@ from au_desktop.bridge import Bridge
 from au_desktop.engines import Engines
 from au_desktop.faults import Hooks, log_file, logging_to
 from au_desktop.launch import Flagged, Launch
-from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State, Status
 from au_desktop.samples import SampleLog
 from au_desktop.settings import Settings
 from au_desktop.sources import DEMO, SourceSpec, as_camera, list_cameras, open_as_camera, open_source, parse_source
@@ -47,7 +48,7 @@ log = logging.getLogger("au_desktop")
 SAVE_AFTER_MS = 500
 SAMPLE_MS = 500
 RECOVERY_S = 5.0
-"""So long the end waits for recordings that are being finished."""
+"""How long closing waits for recordings that are being finished."""
 
 
 def run(
@@ -259,12 +260,13 @@ class App:
     def _leave_what_was_asked_for(self) -> None:
         """Screenshot and statistics, however it ends: while all still runs, and the window is on the screen."""
         screenshot, stats = self._launch.screenshot, self._launch.stats
-        if screenshot is not None and self._left("--screenshot", screenshot, self._save_screenshot):
+        if screenshot is not None and self._wrote("--screenshot", screenshot, self._save_screenshot):
             _tell(f"Screenshot: {screenshot}")
         if stats is not None:
-            self._left("--stats", stats, self._save_stats)
+            self._wrote("--stats", stats, self._save_stats)
 
-    def _left(self, flag: str, path: Path, write: Callable[[Path], object]) -> bool:
+    def _wrote(self, flag: str, path: Path, write: Callable[[Path], object]) -> bool:
+        """Whether the file that the flag names could be written; if not, the person is told."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)

@@ -18,7 +18,8 @@ import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from au_desktop import BEGAN
-from au_desktop.runtime.pipeline import Notice, Pipeline, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import Notice, Status
 from rtatl_core.handoffs import AnalysedFrame
 from rtatl_core.machine.meter import STAGE_SAMPLES, Recent, stage_figures
 

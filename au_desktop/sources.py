@@ -35,6 +35,7 @@ from rtatl_core.cameras import (
 from rtatl_core.errors import SourceAsked, SourceError, SourceLost
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.photos import PhotoReader, is_photo
+from rtatl_core.reader import Reader
 from rtatl_core.video import VideoReader
 
 Kind = Literal["camera", "file", "stream", "demo"]
@@ -185,11 +186,11 @@ class VideoFile(FrameSource):
     def __init__(self, spec: SourceSpec) -> None:
         self.spec = spec
         path = Path(spec.target)
-        self._reader = PhotoReader([path], fps=CAMERA_FPS) if spec.still else VideoReader(path)
+        self._reader: Reader = PhotoReader([path], fps=CAMERA_FPS) if spec.still else VideoReader(path)
         self.size = self._reader.size
         self.fps = None if spec.still else self._reader.fps
         self.frame_count = self._reader.frame_count
-        self.start_s = self._reader.start_s if isinstance(self._reader, VideoReader) else None
+        self.start_s = self._reader.start_s
 
     def read(self) -> FramePacket | None:
         packet = self._reader.read()

@@ -39,15 +39,15 @@ class Calibration:
         counts from there; NaN where nobody said. What tells an AU by its occurrence alone stays as it is."""
         return replace(self, offset=np.where(np.isnan(rest), self.offset, rest).astype(np.float32))
 
-    def subtracted(self, rest: Float32) -> Float32:
-        """rest: as in ``from_rest``, (n_aus,) -> (n_aus,) what it takes from a stranger's reading, on 0-5: less than 0
-        where it adds."""
+    def rest_intensity(self, rest: Float32) -> Float32:
+        """rest: as in ``from_rest``, (n_aus,) -> (n_aus,) what it reads as of a stranger, on 0-5 and below, and so what
+        counting from it subtracts; 0 where it changes nothing."""
         read: Float32 = np.where(self.intensity_from_occurrence, 0, self._value(rest)).astype(np.float32)
         return read
 
-    def difference_subtracted(self, rest: Float32, difference: Float32) -> Float32:
-        """rest: as in ``subtracted``; difference: (n_aus,) raw left - right of it -> (n_aus,) by how much more is taken
-        from a stranger's left than from the right, on 0-5."""
+    def rest_difference(self, rest: Float32, difference: Float32) -> Float32:
+        """rest: as in ``rest_intensity``; difference: (n_aus,) its raw left - right -> (n_aus,) by how much more the
+        left reads than the right as of a stranger, on 0-5."""
         return self._value(rest + difference / 2) - self._value(rest - difference / 2)
 
     def read(self, raw: Float32, logits: Float32) -> tuple[Float32, Float32]:

@@ -119,14 +119,14 @@ class Engine:
         self.reset()
         return median_of(raws) if raws else None
 
-    def subtracted(self, rest: Float32) -> Float32:
-        """rest: ``Rest.raw`` -> (n_aus,) what counting from there takes from a stranger's readings, 0-5."""
-        return self._predictor.card.calibration.subtracted(rest[0])
+    def rest_intensity(self, rest: Float32) -> Float32:
+        """rest: ``Rest.raw`` -> (n_aus,) as in ``AnalysedFace.rest``."""
+        return self._predictor.card.calibration.rest_intensity(rest[0])
 
-    def difference_subtracted(self, rest: Float32) -> Float32 | None:
-        """The same of the difference left - right; None if the model does not tell sides."""
+    def rest_difference(self, rest: Float32) -> Float32 | None:
+        """The same for ``AnalysedFace.rest_difference``; None if the model does not tell sides."""
         card = self._predictor.card
-        return card.calibration.difference_subtracted(*rest) if card.config.sides else None
+        return card.calibration.rest_difference(*rest) if card.config.sides else None
 
     @property
     def device(self) -> str:
@@ -150,17 +150,23 @@ class Engine:
         own = {"smoothing_s": self.smoothing_s, "personal": self.personal} if self.tracking else OF_PHOTOS
         return {
             **{name: value for name, value in own.items() if self._compares or name != "personal"},
-            **({} if self.everyones_rest is None else {"rest": self._told(self.everyones_rest)}),
+            **({} if self.everyones_rest is None else {"rest": self._rest_as_json(self.everyones_rest)}),
             "max_faces": self.max_faces,
             "device": self.device,
             "runtime": self.runtime,
         }
 
-    def _told(self, rest: Rest) -> dict[str, Any]:
-        taken = {"subtracted": self.subtracted(rest.raw), "left_minus_right": self.difference_subtracted(rest.raw)}
+    def _rest_as_json(self, rest: Rest) -> dict[str, Any]:
         labels = [au_label(au) for au in self.aus]
-        told = {name: of.astype(float).round(2).tolist() for name, of in taken.items() if of is not None}
-        return {**rest.where, **{name: dict(zip(labels, values, strict=True)) for name, values in told.items()}}
+        by_name = {"subtracted": self.rest_intensity(rest.raw), "left_minus_right": self.rest_difference(rest.raw)}
+        return {
+            **rest.where,
+            **{
+                name: dict(zip(labels, values.astype(float).round(2).tolist(), strict=True))
+                for name, values in by_name.items()
+                if values is not None
+            },
+        }
 
     def process(self, packet: FramePacket, dropped: tuple[tuple[int, float], ...] = ()) -> AnalysedFrame:
         """``dropped``: (number, timestamp) of captured frames given up since the last call; they and what the packet
@@ -228,8 +234,8 @@ class Engine:
                 region_radius=WINDOW / 2 * self._predictor.layout.side / float(np.hypot(*face.matrix[:, 0])),
                 prediction=prediction,
                 result=self._smoother(seen.face_id, timestamp, prediction),
-                rest=None if rest is None else self.subtracted(rest),
-                rest_difference=None if rest is None else self.difference_subtracted(rest),
+                rest=None if rest is None else self.rest_intensity(rest),
+                rest_difference=None if rest is None else self.rest_difference(rest),
             )
             for seen, face, prediction, centre, rest in zip(
                 observed.observations, aligned, predictions, raw.centres, rests, strict=True

@@ -47,7 +47,7 @@ def breaks_off(path: Path) -> bool:
         if end is None:
             return False
         while file.tell() < end:
-            kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
+            kind, length = _kind(file), _length(file)
             if kind in (_SEGMENT, _CLUSTER) and file.tell() < end:
                 continue  # what it holds follows; its size may be unknown
             if kind is None or length is None:
@@ -70,13 +70,13 @@ def first_picture_s(path: Path) -> float | None:
         if end is None:
             return None
         while True:
-            kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
+            kind, length = _kind(file), _length(file)
             if kind in inside:
                 continue  # what it holds follows; its size may be unknown
             if kind is None or length is None:
                 return None
             begins = file.tell()
-            if kind in _BLOCKS and pictures == _number(file, most=8, marked=False):
+            if kind in _BLOCKS and pictures == _length(file):  # a track is numbered as sizes are written
                 later = int.from_bytes(file.read(2), "big", signed=True)
                 return (last[_TIME] + later) * last[_SCALE] / 1e9
             if kind in last:
@@ -106,8 +106,18 @@ def _pass_over(file: BinaryIO, length: int, end: int) -> None:
 
 def _head(file: BinaryIO) -> tuple[int, int] | None:
     """The kind of the element that begins here and the bytes that follow; None where there is none, or no size."""
-    kind, length = _number(file, most=4, marked=True), _number(file, most=8, marked=False)
+    kind, length = _kind(file), _length(file)
     return None if kind is None or length is None else (kind, length)
+
+
+def _kind(file: BinaryIO) -> int | None:
+    """Of the element that begins here."""
+    return _number(file, most=4, marked=True)
+
+
+def _length(file: BinaryIO) -> int | None:
+    """Of the element whose kind was just read, in bytes; None where it is unknown."""
+    return _number(file, most=8, marked=False)
 
 
 def _number(file: BinaryIO, most: int, *, marked: bool) -> int | None:

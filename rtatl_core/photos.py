@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 from rtatl_core.errors import SourceError
 from rtatl_core.files import is_text
 from rtatl_core.handoffs import FramePacket, UInt8
+from rtatl_core.reader import Reader
 
 PHOTO_SUFFIXES = frozenset(
     (
@@ -34,7 +35,7 @@ _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 _FEW = 0.1
 """Share of pictures whose names are not numbered as the others are, where these still count as numbered."""
 _NAMED = 3
-"""So many series of numbers are named in a sentence."""
+"""How many series of numbers a sentence names."""
 SAVE_AS = f"JPEG or PNG of at most {_LARGEST:,} pixels a side"
 
 
@@ -80,7 +81,7 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_photo(file: Path) -> bool:
-    """By its ending; of a file without one by what it begins with."""
+    """By its ending; without one, by its first bytes."""
     by_content = not file.suffix and is_text(file) and file.is_file()
     return file.suffix.lower() in PHOTO_SUFFIXES or (by_content and cv2.haveImageReader(str(file)))
 
@@ -109,15 +110,9 @@ def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     return sorted(found)
 
 
-class PhotoReader:
-    """Pictures one by one, with the interface of ``VideoReader``; iterable, and a context manager.
-
-    With ``fps`` they are the frames of a video at that rate; without, photos that have no time: their ``timestamp`` is
-    NaN. One that cannot be read is passed over: the packet after it names it in ``lost``, the last ones
-    ``lost_at_end``. Raises SourceError when none can be read, or there is none.
-    """
-
-    truncated = False
+class PhotoReader(Reader):
+    """Pictures one by one. With ``fps`` they are the frames of a video at that rate; without, photos that have no time:
+    their ``timestamp`` is NaN. Raises SourceError when none can be read, or there is none."""
 
     def __init__(self, files: Sequence[Path], fps: float | None = None) -> None:
         self.files = tuple(files)
@@ -129,37 +124,23 @@ class PhotoReader:
         self.warning = _gaps([file.stem for file in self.files]) if fps else None
         """That the numbers of the frames of a video are of several series, are there twice or missing, or that some
         have none."""
-        self.lost_at_end: tuple[tuple[int, float], ...] = ()
         self._packets = self._read()
         self._first = next(self._packets, None)
         if self._first is None:
             what = f"{self.path} is no picture" if len(self.files) == 1 else f"no file in {self.path} is a picture"
             raise SourceError(f"{what} that can be read; open it elsewhere, or save it as {SAVE_AS}.")
-        self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
-        """Width and height in pixels of the first."""
+        self.size = self._first.image.shape[1], self._first.image.shape[0]
 
     def read(self) -> FramePacket | None:
-        """The next picture, or None at the end."""
         packet, self._first = self._first, None
         return packet or next(self._packets, None)
 
-    def __iter__(self) -> Iterator[FramePacket]:
-        while (packet := self.read()) is not None:
-            yield packet
-
     def describe_lost(self, lost: Sequence[tuple[int, float]]) -> str:
-        """One sentence on files in a row that could not be read."""
         names = ", ".join(self.files[number - 1].name for number, _ in lost)
         return f"{names} cannot be read as a picture; open it elsewhere, or save it as {SAVE_AS}."
 
     def close(self) -> None:
         self._packets.close()
-
-    def __enter__(self) -> PhotoReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _read(self) -> Generator[FramePacket]:
         lost: tuple[tuple[int, float], ...] = ()

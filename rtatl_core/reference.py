@@ -3,8 +3,8 @@ what it reads at a rest that somebody named, for the calibration.
 
 A face at rest can look like an AU: low brows like AU4, thin lips like AU24. What tells them apart is how this person
 looks otherwise. Networks with ``reference`` (models/rtatl.py) therefore see each face beside the mean of the same
-person's landmarks: live, of the calm moments, kept here; in training, of other pictures (datasets/others.py). Ours; not
-of the paper.
+person's landmarks: live, of the calm moments, kept here; in training, of other pictures (datasets/references.py). Ours;
+not of the paper.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from rtatl_core.handoffs import Float32
 KNOWN_AFTER_S = 0.75
 """A face seen for less is compared with nothing."""
 MEMORY_S = 60.0
-"""Until calm moments of that time were seen all of them count the same; then older ones fade."""
+"""Until so much calm time was seen, all of it counts the same; then older moments fade."""
 _LONGEST_FRAME_S = 0.1
 """What one frame counts for at most, so that a pause does not give its last frame the weight of all."""
 FALLS_S, RISES_S = 0.5, 300.0
 """Time constants, in seconds, of how much a face shows at its calmest: it shows less than that, or more."""
 CALM = 0.5
-"""A moment in which a face shows so much more than at its calmest counts a third (docs/LOG.md)."""
+"""A moment in which a face shows this much more than at its calmest counts a third (docs/LOG.md)."""
 
 REST_S = 2.0
-"""So long a face is watched whose rest is taken."""
+"""How long a face is watched when its rest is taken."""
 _ROUNDING_S = 1e-6
-"""What the sum of many steps may lack."""
+"""By how much a sum of many steps may fall short."""
 
 
 def unknown_reference() -> Float32:
@@ -55,9 +55,9 @@ class _Known:
     mean: Float32
     last: float
     calmest: float
-    """How much it shows where it shows least, by and by forgotten."""
+    """How much it shows where it shows least; slowly forgotten."""
     weight: float = 0.0
-    """Of all that the mean is made of, in seconds of the calmest moments."""
+    """Of everything in the mean, in seconds of the calmest moments."""
     watched_s: float = 0.0
 
 

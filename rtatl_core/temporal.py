@@ -15,9 +15,9 @@ GAP_S = 0.5
 SMOOTHING_S = 0.1
 """Time constant in seconds, unless a person chooses another."""
 CALM = 5
-"""So many times as long is the time constant of an AU at rest."""
+"""How many times as long the time constant of an AU at rest is."""
 APART = 0.1
-"""Where it lies so far (on 0-5) from what the network says, what is shown follows in about the time constant."""
+"""What is shown, once so far (on 0-5) from what the network says, follows it in about the time constant."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from rtatl_core import matroska, mp4
 from rtatl_core.errors import SourceError
 from rtatl_core.files import check_ends, is_text
 from rtatl_core.handoffs import FramePacket, UInt8
+from rtatl_core.reader import Reader
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 VIDEO_SUFFIXES = frozenset(
@@ -32,16 +33,16 @@ _TRIES = 25
 _MOST_TRIES = 10_000
 """And where it promises any number: a failed read takes some microseconds."""
 _REORDERED = 16
-"""Frames may lie so much later in the container than they are shown."""
+"""By how many frames a frame may lie later in the container than it is shown."""
 _SAME_S = 0.0005
 _SQUARE = 0.02
 """Share by which pixels may be wider than high and still count as square: what other programs leave when they round."""
 _WIDEST = 4.0
-"""More is no width of a pixel."""
+"""Times as wide as high: no pixel is wider."""
 _PACKETS = ((0, 188), (4, 192))
 """Where the first packet of a transport stream (.ts; .mts) begins and how far it is to the next, in bytes."""
 _NO_TIME = -1e15
-"""Less is FFmpeg's way to say that it does not know a time."""
+"""Anything less is FFmpeg's way to say that it does not know a time."""
 _MOST_START_S = 60.0
 """A file whose first picture lies later than this counts from some clock of its own, not from its beginning."""
 
@@ -50,15 +51,16 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.setLogLevel(2)  # OpenCV itself too: from now on errors only
 
 
-class VideoReader:
-    """Decodes one file from its first frame to its last; iterable, and a context manager.
+class VideoReader(Reader):
+    """Decodes one file from its first frame to its last.
 
     The rotation a phone writes into its files is obeyed, and pictures whose pixels are not square (DV, HDV, DVDs) are
     widened or heightened to what players show. Timestamps come from the container, so files with a
     variable frame rate are right, and never go backwards; without any they are counted from the frame rate.
 
-    A damaged frame is passed over: the packet after it names it in ``lost``. If every read fails from some point up to
-    the announced last frame, the video is taken to end there.
+    If every read fails from some point up to the announced last frame, the video is taken to end there, so nothing is
+    ``lost_at_end``. It counts as ``truncated`` when it ends long before the announced length, or within a picture, and
+    ``warning`` also tells of one that is whole but whose pictures end early.
 
     Raises SourceError when there is not a single picture to be had from `path`, and when it is gone before its end.
     """
@@ -85,13 +87,6 @@ class VideoReader:
         shown = mp4.shown_s(self.path)
         if shown and self.fps and self.duration_s and shown < self.duration_s - _CUT_OFF_S:  # trimmed, not coded anew
             self.frame_count = max(1, round(shown * self.fps))
-        self.truncated = False
-        """True once the end was reached long before the announced length, or within a picture: the file was cut off."""
-        self.warning: str | None = None
-        """After the end: one sentence for the person when the file was cut off, or whole but its pictures end early."""
-        self.lost_at_end: tuple[tuple[int, float], ...] = ()
-        """Always empty for videos: failed reads at the end count as the end, not as lost frames. (PhotoReader fills
-        it.)"""
         self._number = 0
         """Of the last frame."""
         self._lost = 0
@@ -104,7 +99,7 @@ class VideoReader:
         if self._first is None:
             self._capture.release()
             raise SourceError(f"{self.path} holds no picture that can be decoded; copy or record it again.")
-        self.size: tuple[int, int] = (self._first.image.shape[1], self._first.image.shape[0])
+        self.size = self._first.image.shape[1], self._first.image.shape[0]
         """Width and height in square pixels, upright."""
         self._begins_s = begins_s = self._begins_at(self._first.timestamp)
         known = begins_s == 0 or (-1 < (begins_s or -1) <= _MOST_START_S and _counts_from_zero(self.path))
@@ -160,19 +155,12 @@ class VideoReader:
         is_within = 0 < begins_s < (self.duration_s or 0.0)
         return begins_s if is_within and not mp4.lists_pictures(self.path) else 0.0
 
-    def __iter__(self) -> Iterator[FramePacket]:
-        while (packet := self.read()) is not None:
-            yield packet
+    def describe_lost(self, lost: Sequence[tuple[int, float]]) -> str:
+        return describe_lost(self.path.name, lost)
 
     def close(self) -> None:
         self._capture.release()
         self._packets.close()
-
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _decode(self) -> FramePacket | None:
         failed = 0

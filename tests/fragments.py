@@ -14,8 +14,8 @@ _TABLES = {b"stts": 8, b"stsc": 8, b"stco": 8, b"stsz": 12}
 _LEFT_OUT = (b"edts", b"udta", b"stss", b"ctts")
 
 
-def write_fragments(path: Path, frames: int, each: int = 5) -> Path:
-    """A clip of write_clip, with so many frames to a fragment."""
+def write_fragments(path: Path, frames: int) -> Path:
+    """A clip of write_clip, with five frames to a fragment."""
     data = write_clip(path, frames).read_bytes()
     parts = dict(_boxes(data))
     stsz, stts = data.index(b"stsz"), data.index(b"stts")
@@ -25,9 +25,9 @@ def write_fragments(path: Path, frames: int, each: int = 5) -> Path:
     extends = _box(b"mvex", _box(b"trex", struct.pack(">6I", 0, 1, 1, step, 0, 0)))
     moov = _box(b"moov", _emptied(parts[b"moov"]), extends)
     written, at = _box(b"ftyp", parts[b"ftyp"]) + moov, 0
-    for first in range(0, frames, each):
-        own = sizes[first : first + each]
-        written += _moof(first // each + 1, first * step, own) + _box(b"mdat", parts[b"mdat"][at : at + sum(own)])
+    for first in range(0, frames, 5):
+        own = sizes[first : first + 5]
+        written += _moof(first // 5 + 1, first * step, own) + _box(b"mdat", parts[b"mdat"][at : at + sum(own)])
         at += sum(own)
     path.write_bytes(written)
     return path

@@ -31,8 +31,6 @@ from rtatl_core.machine.meter import stage_figures
 if TYPE_CHECKING:
     from rtatl_core.engine import Engine
 
-__all__ = ["Notice", "Pipeline", "State", "Status"]
-
 log = logging.getLogger(__name__)
 
 NO_FACE_S = 3.0

@@ -26,7 +26,7 @@ from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import OF_PHOTOS, AnalysedFrame, Float32, FramePacket
 from rtatl_core.sessions.inputs import Input
-from rtatl_core.sessions.rest import subtracted
+from rtatl_core.sessions.rest import describe_rest
 from rtatl_core.sessions.rows import FrameRecord, records
 from rtatl_core.sessions.session import ClockPair, SessionWriter, make_folder
 
@@ -53,7 +53,7 @@ class Recordings:
         self.last: Recorder | None = None
         """The one that runs, or ran last."""
         self._rests: dict[int, Float32] = {}
-        """From where the readings of each face count, as the recording that runs knows."""
+        """The rest of each face that the recording has noted."""
         self._made: list[Recorder] = []
         """Those whose files may not be closed yet: on a slow disk, rows of an earlier recording still wait."""
 
@@ -124,14 +124,14 @@ class Recordings:
                 self._note_rests(frame)
 
     def _note_rests(self, frame: AnalysedFrame) -> None:
-        """Of which faces the readings count from elsewhere than in the frame before."""
+        """Notes the faces whose rest is another than in the frame before."""
         for face in frame.faces:
             face_id, rest = face.observation.face_id, face.rest
             if rest is None and self._rests.pop(face_id, None) is not None:
                 self.note("rest", f"face {face_id}: read like others again", frame.packet.captured_at)
             elif rest is not None and not np.array_equal(rest, self._rests.get(face_id, ())):
                 self._rests[face_id] = rest
-                told = subtracted(frame.aus, rest, face.rest_difference)
+                told = describe_rest(frame.aus, rest, face.rest_difference)
                 self.note("rest", f"face {face_id}: {told}", frame.packet.captured_at)
 
     def give_up(self, capture: Capture, taken: Taken) -> None:

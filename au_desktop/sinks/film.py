@@ -33,13 +33,13 @@ SLACK = 0.75
 """Periods by which a picture may stand beside its time. Half of one would not do: where a camera's beat falls between
 that of the file, each tremor would cost a picture."""
 JUDGE_S = 5.0
-"""Seconds after which it is looked whether a file's rate is right."""
+"""Seconds after which a file's rate is checked."""
 FASTER = 1.15
 """Times the file's rate, from which on pictures come too fast for it."""
 EASE = 0.8
 """Share of its time that the thread encodes, where it could not keep up."""
 LONGEST_GAP_S = 1.0
-"""After a longer one another file goes on, unless such gaps are usual."""
+"""After a longer gap the video goes on in another file, unless such gaps are usual."""
 USUAL = 15
 """Pictures that tell how long encoding takes."""
 ROOM = 8

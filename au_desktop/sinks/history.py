@@ -23,7 +23,7 @@ class History:
     Written by the analysis thread, read by the window; the lock is held for copying at most one ring (about 20 us).
     """
 
-    def __init__(self, seconds: float = 60.0) -> None:
+    def __init__(self, seconds: float) -> None:
         self._rows = max(2, int(seconds * RATE))
         self._lock = threading.Lock()
         self._times = np.zeros(self._rows)

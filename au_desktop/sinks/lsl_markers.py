@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 0.05
 ANSWER_S = 2.0
-"""So long another computer may take to tell its clock; one in reach takes 0.7 s."""
+"""How long another computer may take to tell its clock; one in reach takes 0.7 s."""
 
 
 class LslMarkers:

@@ -22,7 +22,7 @@ class Heading:
     model: str
     """Name and hash of the weights."""
     faces: int = 1
-    """So many are followed at most."""
+    """The most that are followed."""
 
     @classmethod
     def of(cls, source: str, frame: AnalysedFrame, model: Mapping[str, Any], faces: int) -> Heading:

@@ -48,6 +48,17 @@ def announce(widget: QWidget, text: str, *, urgent: bool = False) -> None:
     QAccessible.updateAccessibility(event)
 
 
+def refuse(control: QWidget, reason: str | None, tip: str = "") -> bool:
+    """Disables a control with the reason as its tip; None enables it again, with a tip of its own. Whether that changed
+    anything."""
+    if (control.isEnabled(), control.toolTip()) == (reason is None, reason or tip):
+        return False
+    control.setEnabled(reason is None)
+    control.setToolTip(reason or tip)
+    control.setAccessibleDescription(reason or "")
+    return True
+
+
 def literal(text: str) -> str:
     """For a button or a menu, where a single & would underline the next letter as a shortcut."""
     return text.replace("&", "&&")
@@ -134,13 +145,9 @@ class Chip(Button):
         self.set_label(self._name if on else "")
 
     def refuse(self, reason: str | None) -> None:
-        """Disables it with the reason as its tip; None enables it again. Its state is kept."""
-        if (self.isEnabled(), self.toolTip()) == (reason is None, reason or self._tip):
-            return  # a new icon each time would fill Qt's cache of pictures
-        self.setEnabled(reason is None)
-        self.setToolTip(reason or self._tip)
-        self.setAccessibleDescription(reason or "")
-        self._show_icon()
+        """See ``refuse``. Its state is kept."""
+        if refuse(self, reason, self._tip):  # a new icon each time would fill Qt's cache of pictures
+            self._show_icon()
 
     def _icon_colour(self) -> QColor:
         return self._look.colour("accent" if self.isChecked() and self.isEnabled() else "faint")
@@ -177,14 +184,6 @@ class Segmented(QWidget):
         for button in self._group.buttons():
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus if button.isChecked() else Qt.FocusPolicy.NoFocus)
 
-    def refuse(self, reason: str | None) -> None:
-        """Disables it with the reason as its tip; None enables it again."""
-        if self.isEnabled() == (reason is None):
-            return
-        self.setEnabled(reason is None)
-        self.setToolTip(reason or "")
-        self.setAccessibleDescription(reason or "")
-
     def button(self, index: int) -> QAbstractButton:
         return self._group.button(index)
 
@@ -204,7 +203,7 @@ class RecordButton(Button):
         self._running = ""
 
     def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False, film: bool = False) -> None:
-        """film: whoever sits before the camera is filmed, and reads so."""
+        """film: the picture is kept, too, and who is filmed can read it here."""
         so_far = f"{clock(elapsed_s)}   {readable_size(size)}{'   video' if film else ''}"
         self._running = f"Stop   {so_far}"
         self.setAccessibleName(f"Stop recording{', paused' if paused else ''}{', with video' if film else ''}")

@@ -17,8 +17,7 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropE
 from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import State, Status
-from au_desktop.runtime.status import RUNNING
+from au_desktop.runtime.status import RUNNING, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import DEMO, ListCameras, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
@@ -74,7 +73,8 @@ class MainWindow(QMainWindow):
         self._state: State | None = None
         self._aus = tuple(ACTION_UNITS)
         self._model: Mapping[str, Any] | None = None
-        self._film_folder = ""
+        self._opened_folder = ""
+        """Where the last file was chosen."""
         self.setWindowTitle("AU Desktop")
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
@@ -187,9 +187,9 @@ class MainWindow(QMainWindow):
         self.open_source(SourceSpec("file", path, Path(path).name))
 
     def choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a video or photo", self._film_folder, _FILES)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a video or photo", self._opened_folder, _FILES)
         if path:
-            self._film_folder = str(Path(path).parent)
+            self._opened_folder = str(Path(path).parent)
             self.open_file(path)
 
     def toggle_run(self) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from au_desktop.runtime.pipeline import Notice, Pipeline
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import Notice
 from au_desktop.ui.banner import Banner
 
 

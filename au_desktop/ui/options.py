@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from au_desktop.settings import MOST_FACES, Settings, host_and_port
-from au_desktop.ui.controls import Button, MenuButton, Segmented
+from au_desktop.ui.controls import Button, MenuButton, Segmented, refuse
 from au_desktop.ui.theme import Look
 from rtatl_core.card import DEFAULT_MODEL, bundled_models
 
@@ -47,12 +47,6 @@ class Switch(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAccessibleName(name)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-
-    def refuse(self, reason: str | None) -> None:
-        """Disables it with the reason as its tip; None enables it again."""
-        self.setEnabled(reason is None)
-        self.setToolTip(reason or "")
-        self.setAccessibleDescription(reason or "")
 
     def sizeHint(self) -> QSize:
         return QSize(36, 22)
@@ -245,8 +239,8 @@ class Options(QFrame):
     def show_recording(self, on: bool) -> None:
         """A recording has a row for each face, so their number is fixed while it runs; with a picture or without is
         settled at its beginning."""
-        self.faces.refuse(_FACES_FIXED if on else None)
-        self.film.refuse(_FILM_FIXED if on else None)
+        refuse(self.faces, _FACES_FIXED if on else None)
+        refuse(self.film, _FILM_FIXED if on else None)
 
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from au_desktop.runtime.pipeline import Pipeline, State
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.ui.banner import Banner
 from au_desktop.words import clock

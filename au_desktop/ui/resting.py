@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State, Status
 from au_desktop.ui.controls import Chip
 from au_desktop.ui.theme import Look
 from rtatl_core.handoffs import AnalysedFace

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from au_desktop.runtime.pipeline import State, Status
+from au_desktop.runtime.status import State, Status
 from au_desktop.settings import LAYERS
 from au_desktop.sources import ListCameras
 from au_desktop.ui.banner import Banner

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from au_desktop.runtime.pipeline import State, Status
+from au_desktop.runtime.status import State, Status
 from au_desktop.ui.controls import announce
 from au_desktop.ui.theme import Look, font
 from au_desktop.words import clock

@@ -143,7 +143,7 @@ class Look(QObject):
 
     changed = Signal()
 
-    def __init__(self, app: QApplication, choice: str = "system") -> None:
+    def __init__(self, app: QApplication, choice: str) -> None:
         super().__init__(app)
         self._app = app
         self.choice = choice

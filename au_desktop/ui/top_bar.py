@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QFont, QPainter, QPaintEvent
+from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from au_desktop.runtime.pipeline import State, Status
+from au_desktop.runtime.status import State, Status
 from au_desktop.sources import DEMO, ListCameras, SourceSpec
 from au_desktop.ui.controls import Button, MenuButton, RecordButton, literal
 from au_desktop.ui.icons import icon
@@ -58,7 +58,7 @@ class SourceButton(MenuButton):
 
     def _add(
         self, text: str, icon_name: str, wanted: Callable[[], object] | None, spec: SourceSpec | None = None
-    ) -> QAction:
+    ) -> None:
         """``spec``: what this entry plays. Cameras are compared by name, since their numbers may change."""
         playing = self._spec
         is_current = spec and playing and (spec.kind, spec.name) == (playing.kind, playing.name)
@@ -67,7 +67,6 @@ class SourceButton(MenuButton):
         action.setEnabled(wanted is not None)
         if wanted is not None:
             action.triggered.connect(lambda _on=False: wanted())
-        return action
 
 
 class ModelLabel(QWidget):

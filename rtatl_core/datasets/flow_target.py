@@ -56,7 +56,7 @@ class FlowTarget:
         return without_head(flow / side, self._to)
 
 
-def without_head(flow: Float32, to: str = "later") -> Float32:
+def without_head(flow: Float32, to: str) -> Float32:
     """Subtract the median motion of the known (finite) cells and cut at ``LONGEST``."""
     known = np.isfinite(flow).all(axis=-1)
     if not known.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rtatl_core.datasets import bp4d, coded, disfa, rendered, videos
 from rtatl_core.datasets.parts import Plan
@@ -30,32 +31,42 @@ def prepare_kind(
 ) -> list[str]:
     """Prepare a data set. Returns lines for the person: counts, losses by reason, and for BP4D and DISFA the positive
     rates beside the published ones. Raises RecipeError."""
-    aus: tuple[int, ...] = ()
-    rule, notes = "", []
-    units: Sequence[Unit]
-    if kind == "bp4d":
-        units, aus, rule = bp4d.find_sequences(root), BP4D_AUS, bp4d.OCCURRENCE_RULE
-    elif kind == "disfa":
-        units = subjects = disfa.find_subjects(root, camera)
-        aus, rule, notes = DISFA_INTENSITY_AUS, disfa.OCCURRENCE_RULE, disfa.missing_files(root, subjects)
-    elif kind == "rendered":
-        aus, units = rendered.find_renders(root)
-        rule = rendered.OCCURRENCE_RULE
-    elif kind == "coded":
-        aus, units, notes = coded.find_coded(root, codes)
-        rule = coded.OCCURRENCE_RULE
-    elif kind == "videos":
-        units = videos.find_videos(root)
-    else:
-        units = videos.find_photos(root)
-    plan = Plan(kind=kind, aus=aus, occurrence_rule=rule, side=side, teacher=teacher, flow=flow)
-    report = prepare(units, out, plan, jobs=jobs, origin={"root": root.name})
+    found = _find(kind, root, camera, codes)
+    plan = Plan(kind=kind, aus=found.aus, occurrence_rule=found.rule, side=side, teacher=teacher, flow=flow)
+    report = prepare(found.units, out, plan, jobs=jobs, origin={"root": root.name})
     lost = "".join(f", {count} {reason}" for reason, count in sorted(report.lost.items()))
-    lines = [*notes, *report.notes(), f"{out}: {report.used} used{lost}"]
+    lines = [*found.notes, *report.notes(), f"{out}: {report.used} used{lost}"]
     if kind in SUBJECTS:
         there = {unit.split("_")[0] for unit in report.units}
         lines += check_rates(kind, report, whole=there == SUBJECTS[kind])
     return lines
+
+
+class _Found(NamedTuple):
+    units: Sequence[Unit]
+    aus: tuple[int, ...] = ()
+    rule: str = ""
+    """What counts as present, in words."""
+    notes: Sequence[str] = ()
+
+
+def _find(kind: str, root: Path, camera: str, codes: Path | None) -> _Found:
+    match kind:
+        case "bp4d":
+            return _Found(bp4d.find_sequences(root), BP4D_AUS, bp4d.OCCURRENCE_RULE)
+        case "disfa":
+            subjects = disfa.find_subjects(root, camera)
+            return _Found(subjects, DISFA_INTENSITY_AUS, disfa.OCCURRENCE_RULE, disfa.missing_files(root, subjects))
+        case "rendered":
+            aus, renders = rendered.find_renders(root)
+            return _Found(renders, aus, rendered.OCCURRENCE_RULE)
+        case "coded":
+            aus, coded_videos, notes = coded.find_coded(root, codes)
+            return _Found(coded_videos, aus, coded.OCCURRENCE_RULE, notes)
+        case "videos":
+            return _Found(videos.find_videos(root))
+        case _:
+            return _Found(videos.find_photos(root))
 
 
 def check_rates(kind: str, report: Report, *, whole: bool) -> list[str]:

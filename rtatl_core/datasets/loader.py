@@ -25,7 +25,7 @@ from rtatl_core.datasets.augment import AugmentConfig, augment, mirror_geometry,
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import partners
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
-from rtatl_core.datasets.others import Others
+from rtatl_core.datasets.references import References
 from rtatl_core.datasets.teacher import weak_labels
 from rtatl_core.face.regions import au_regions
 from rtatl_core.facs import MAX_INTENSITY
@@ -124,7 +124,7 @@ class Steps(Dataset[RawBatch]):
         self._partners = [
             partners(source.store, plan.flow_to, plan.flow_gap_s) for source in self._sources if plan.want_flow
         ]
-        self._others = [Others(source.store) for source in self._sources] if plan.want_reference else []
+        self._references = [References(source.store) for source in self._sources] if plan.want_reference else []
         self._pool = np.cumsum([0, *(len(source.rows) * source.repeat for source in plan.unlabelled)])
         self._order = np.empty(0, np.int64)
         if plan.labelled is not None:
@@ -189,9 +189,9 @@ class Steps(Dataset[RawBatch]):
         )
 
     def _reference(self, which: int, row: int, seed: int) -> Float32:
-        if not self._others:
+        if not self._references:
             return unknown_reference()
-        return self._others[which].draw(row, Draw.REFERENCE.by(seed))
+        return self._references[which].draw(row, Draw.REFERENCE.by(seed))
 
     def _taught(self, source: Source, row: int) -> Float32:
         """(n_aus,) weak labels on 0-1; NaN where nothing is known or wanted, or codes teach."""

@@ -39,10 +39,10 @@ def rendered_frame(
     image: UInt8 | None,
     labels: Float32,
     *,
-    clip: str = "",
-    time: float = 0.0,
-    flow: Float32 | None = None,
-    flow_to: str = "",
+    clip: str,
+    time: float,
+    flow: Float32 | None,
+    flow_to: str,
 ) -> Frame:
     """labels: (n_aus, 2) intensity of the subject's left and right on 0-1, NaN = unknown."""
     sides = labels * np.float32(MAX_INTENSITY)

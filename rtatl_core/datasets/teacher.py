@@ -36,6 +36,8 @@ TEACHER_SHAPES: dict[int, tuple[str, ...]] = {
     43: ("eyeBlinkLeft", "eyeBlinkRight"),
 }
 """AU -> blendshapes whose mean is its stand-in."""
+_COLUMN = {au: column for column, au in enumerate(TEACHER_SHAPES)}
+"""AU -> place of its stand-in."""
 
 
 class Teacher:
@@ -86,25 +88,23 @@ HIDDEN_BY_SMILES = frozenset({7, 10, 20})
 """AUs whose stand-ins a smile raises by itself."""
 EXCLUDED_BY_SMILES = frozenset({9, 15, 18, 22})
 """AUs that a smiling face is taken not to show."""
-_UPPER = (1, 2, 4, 43)
-_UPPER_AUS = frozenset({1, 2, 4, 5, 43})
+_UPPER = frozenset({1, 2, 4, 5, 43})
+"""AUs of brows and lids."""
 
 
 def at_rest(values: Float32, au: int | None = None) -> NDArray[np.bool_]:
     """(N, n) stand-ins -> (N,) faces at rest; with an AU: at rest where that AU shows, brows and lids for those of
     brows and lids, the whole face for the others."""
-    columns = list(TEACHER_SHAPES)
-    watched = _UPPER if au in _UPPER_AUS else tuple(AT_REST)
-    calm: NDArray[np.bool_] = np.all([values[:, columns.index(a)] <= AT_REST[a] for a in watched], axis=0)
+    watched = [other for other in AT_REST if other in _UPPER or au not in _UPPER]
+    calm: NDArray[np.bool_] = np.all([values[:, _COLUMN[other]] <= AT_REST[other] for other in watched], axis=0)
     return calm
 
 
 def stand_in(values: Float32, au: int) -> Float32:
     """(N, n) stand-ins -> (N,) that of one AU; NaN on faces where a smile hides it."""
-    columns = list(TEACHER_SHAPES)
-    own = values[:, columns.index(au)]
+    own = values[:, _COLUMN[au]]
     if au in HIDDEN_BY_SMILES:
-        own = np.where(values[:, columns.index(12)] < SMILING, own, np.float32(np.nan))
+        own = np.where(values[:, _COLUMN[12]] < SMILING, own, np.float32(np.nan))
     return own
 
 
@@ -141,7 +141,7 @@ def as_intensity(values: Float32, aus: tuple[int, ...]) -> Float32:
     ``EXCLUDED_BY_SMILES``."""
     calm = bool(at_rest(values[None])[0])
     result = np.full(len(aus), 0.0 if calm else np.nan, np.float32)
-    smiling = values[list(TEACHER_SHAPES).index(12)] >= SMILING
+    smiling = values[_COLUMN[12]] >= SMILING
     for row, au in enumerate(aus):
         if smiling and au in EXCLUDED_BY_SMILES:
             result[row] = 0.0

@@ -245,17 +245,17 @@ def by_group(reads: Sequence[Read], aus: tuple[int, ...], table: GroupTable) -> 
         np.concatenate(parts) for parts in zip(*[(_taught(one), _calm(one, aus)) for one in reads], strict=True)
     )
     divided = divisions([Source.whole(one.store) for one in reads], table)
-    by_raters = {}
+    rated: dict[str, dict[str, dict[str, Any]]] = {}
     if reads[0].rated is not None:
         people = np.concatenate([one.store.subjects for one in reads])
-        by_raters = against_ratings_by_group(values, _ratings(reads), people, divided, aus)
+        rated = against_ratings_by_group(values, _ratings(reads), people, divided, aus)
     result: dict[str, dict[str, dict[str, Any]]] = {}
     for division, groups in divided.items():
         result[division] = {}
         for group in np.unique(groups).tolist():
             chosen = groups == group
             if group and chosen.sum() >= FEW:
-                told = by_raters.get(division, {}).get(group, {})
+                told = rated.get(division, {}).get(group, {})
                 result[division][group] = _describe(values[chosen], taught[chosen], calm[chosen], aus) | told
     return result
 
@@ -321,13 +321,13 @@ def lean(model: str | Path | None, pictures: Sequence[UInt8]) -> dict[str, Any]:
         aus = engine.aus
     if not leans:
         return {}
-    lean, read = np.stack(leans), np.stack(reads)
+    leaning, read = np.stack(leans), np.stack(reads)
     result = {}
     for j, au in enumerate(aus):
         shown = read[:, j] >= 1
-        where_shown = rounded(lean[shown, j].mean(), 3) if shown.sum() >= FEW else None
+        where_shown = rounded(leaning[shown, j].mean(), 3) if shown.sum() >= FEW else None
         result[au_label(au)] = {
-            "over_all": rounded(lean[:, j].mean(), 3),
+            "over_all": rounded(leaning[:, j].mean(), 3),
             "where_shown": where_shown,
             "shown": int(shown.sum()),
         }

@@ -85,7 +85,7 @@ def _leaning(lean: Mapping[str, Any] | None) -> str:
 
 
 def against_ratings(found: Mapping[str, Any]) -> str:
-    """Table and sentence of ``audit.against_ratings``."""
+    """Table and sentences of ``rated.against_ratings``."""
     rows = [
         [
             label,
@@ -134,7 +134,7 @@ def summary(result: Mapping[str, Any]) -> str:
 
 
 def pose(found: Mapping[str, Any]) -> str:
-    """Table and sentence of ``pose.pose_where_absent``."""
+    """Table and sentences of ``pose.pose_where_absent``."""
     turns = [name for _, name in YAW_BINS]
     heads = ["AU", "faces without it", "yaw", "|yaw|", "pitch", "by chance", *(f"reads: {name}" for name in turns)]
     rows = [

@@ -20,17 +20,17 @@ from rtatl_core.models.decoders import FLOW_SCALE
 from rtatl_core.models.rtatl import RTATL
 from rtatl_core.tasks.optical_flow import end_point_error
 
+MOST_PAIRS = 2000
+
 
 @torch.inference_mode()
-def flow_error(
-    network: RTATL, store: ChipStore, rows: NDArray[np.int64] | None = None, most: int = 2000
-) -> dict[str, Any]:
+def flow_error(network: RTATL, store: ChipStore, rows: NDArray[np.int64] | None = None) -> dict[str, Any]:
     """End-point error of the flow predicted from single frames (of these rows, or all), and of predicting no motion, in
-    pixels of the chip; over the pairs of ``flow_pairs.py`` (of twice ``most`` or more, evenly spread ones), and over
-    their quarter with the strongest motion. Also the PCC of the predicted flow with the target within each clip, over
-    all known cells and both directions; all stills together are one, "stills"."""
+    pixels of the chip; over the pairs of ``flow_pairs.py`` (evenly spread ones where there are more than twice
+    ``MOST_PAIRS``), and over their quarter with the strongest motion. Also the PCC of the predicted flow with the
+    target within each clip, over all known cells and both directions; all stills together are one, "stills"."""
     errors, clips = [], dict[str, list[Tensor]]()
-    for row, predicted, target in _flows(network, store, most, rows):
+    for row, predicted, target in _flows(network, store, MOST_PAIRS, rows):
         guesses = (predicted, torch.zeros_like(target))
         errors.append([float(end_point_error(guess, target)) * store.layout.side for guess in guesses])
         known = ~target.isnan()

@@ -93,9 +93,9 @@ def measure(scored: Scored, *, resamples: int = 1000, seed: int = 0) -> dict[str
     units: dict[str, dict[str, Any]] = {}
     for j, au in enumerate(scored.aus):
         unit = units[au_label(au)] = _frames(scored, j, intensity=bool(coded[j]))
-        for name, measure in (occurrence | agreement if coded[j] else occurrence).items():
-            unit[name] = _entry(measure, j, folds, everyone)
-    means = {name: _mean_over_aus(units, name, measure.draws) for name, measure in (occurrence | agreement).items()}
+        for name, one in (occurrence | agreement if coded[j] else occurrence).items():
+            unit[name] = _entry(one, j, folds, everyone)
+    means = {name: _mean_over_aus(units, name, one.draws) for name, one in (occurrence | agreement).items()}
     exclusive = all(len(np.unique(scored.folds[group == person])) == 1 for person in range(len(people)))
     result = {
         "format": 1,
@@ -188,10 +188,10 @@ def _frames(scored: Scored, j: int, *, intensity: bool) -> dict[str, Any]:
     return unit
 
 
-def _entry(measure: _Measure, j: int, folds: dict[str, Rows], everyone: Rows) -> dict[str, Any]:
-    pooled = measure.value(everyone, j)
-    per_fold = {fold: measure.value(rows, j) for fold, rows in folds.items()}
-    bounds = boot.interval(measure.draws[:, j])
+def _entry(one: _Measure, j: int, folds: dict[str, Rows], everyone: Rows) -> dict[str, Any]:
+    pooled = one.value(everyone, j)
+    per_fold = {fold: one.value(rows, j) for fold, rows in folds.items()}
+    bounds = boot.interval(one.draws[:, j])
     return {
         "per_fold": per_fold,
         "fold_mean": _mean(per_fold.values()),

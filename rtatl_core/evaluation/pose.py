@@ -138,5 +138,5 @@ def _follows(read: Float32, turns: Float32, others: Iterable[Float32]) -> dict[s
 
 
 def largest(follows: Mapping[str, float | None]) -> float:
-    """Of the sizes of ``TURNS``."""
+    """The largest of the correlations with ``TURNS``, whatever their sign."""
     return max(abs(follows[name] or 0.0) for name in TURNS)

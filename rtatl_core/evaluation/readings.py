@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rtatl_core.calibration import Calibration
 from rtatl_core.datasets.augment import centre_crop, mirror_canvas, mirror_geometry, mirror_landmarks
 from rtatl_core.datasets.chips import ChipStore
-from rtatl_core.datasets.others import Others
+from rtatl_core.datasets.references import References
 from rtatl_core.errors import RecipeError
 from rtatl_core.face.regions import au_regions
 from rtatl_core.handoffs import Float32
@@ -53,10 +53,10 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, 
     in_clips = (store.clips[rows] != "") & compares
     stills, clips = rows[~in_clips], np.unique(store.clips[rows[in_clips]])
     told: list[tuple[NDArray[np.int64], Predicted]] = []
-    others = Others(store) if compares and len(stills) else None
+    references = References(store) if compares and len(stills) else None
     for start in range(0, len(stills), _BATCH):
         part = stills[start : start + _BATCH]
-        own = None if others is None else np.stack([others.mean(int(row)) for row in part])
+        own = None if references is None else np.stack([references.mean(int(row)) for row in part])
         told.append((part, _predicted(network, store, part, own, mirrored=mirrored)))
     told += _through_time(network, store, [_frames_of(store, clip) for clip in clips], mirrored=mirrored)
     said_of = np.concatenate([part for part, _ in told]) if told else rows

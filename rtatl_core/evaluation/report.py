@@ -4,7 +4,7 @@ positive rates only."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +279,7 @@ def _percent(value: Cell) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def _bounds(bounds: list[Cell], text: Any) -> str:
+def _bounds(bounds: list[Cell], text: Callable[[Cell], str]) -> str:
     return "-" if None in bounds else f"{text(bounds[0])} to {text(bounds[1])}"
 
 

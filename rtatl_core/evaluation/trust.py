@@ -8,8 +8,8 @@ from typing import Any
 from rtatl_core.facs import au_label, parse_label
 
 SEEN, PEOPLE = 10, 5
-"""So many faces on which coders or raters saw an AU, of so many people, and so many on which they did not, decide about
-it."""
+"""How many faces on which coders or raters saw an AU (and as many on which they did not), and of how many people, it
+takes to decide about it."""
 TRUST_RULE = (
     "where FACS coders saw an AU on 10 or more frames of real people kept aside, of 5 people or more, and did not on "
     "10 others: good if its probabilities tell these apart with an AUC of .95 or more, and those of .5 or more with an "

@@ -41,12 +41,12 @@ def no_plots() -> Iterator[None]:
 
 _stderr = threading.Lock()
 _HEARD_AFTER_S = 10.0
-"""So long what is meant for the person waits for a face finder that is being loaded."""
+"""How long a message for the person waits for a face finder that is being loaded."""
 
 
 @contextlib.contextmanager
 def heard() -> Iterator[None]:
-    """What is said on stderr meanwhile is not lost to a face finder that another thread loads (``_silence``)."""
+    """What is printed to stderr meanwhile is not swallowed while another thread loads a face finder (``_silence``)."""
     held = _stderr.acquire(timeout=_HEARD_AFTER_S)
     try:
         yield
@@ -57,9 +57,9 @@ def heard() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """MediaPipe's native code tells of itself on stderr, whatever it is set to: four lines for every video, among which
-    those that are meant for the person are lost. What other threads say in that tenth of a second is lost too, but
-    for what is ``heard``, unless loading fails: then all of it is told."""
+    """MediaPipe's native code logs to stderr, whatever it is set to: four lines for every video, among which those for
+    the person are lost. What other threads print in that tenth of a second is lost too, unless it is ``heard``; if
+    loading fails, all of it is printed."""
     with _stderr, contextlib.ExitStack() as stack:
         aside = stack.enter_context(tempfile.TemporaryFile())
         try:
@@ -98,8 +98,8 @@ def _somebody() -> UInt8:
 
 @contextlib.contextmanager
 def _in_a_readable_place() -> Iterator[None]:
-    """On Windows MediaPipe finds its own files only where all folders have names in ASCII. Raises InputError elsewhere,
-    when it has found none."""
+    """On Windows MediaPipe finds its own files only if the names of all folders are ASCII. Raises InputError if that is
+    why it found none."""
     try:
         yield
     except FileNotFoundError as error:
@@ -112,7 +112,7 @@ def _in_a_readable_place() -> Iterator[None]:
 
 
 CONFIDENCE = 0.5
-"""Of a face, from which MediaPipe takes it for one and goes on following it."""
+"""From which on MediaPipe takes something for a face, and goes on following it."""
 
 
 class FaceMesh:

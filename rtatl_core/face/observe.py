@@ -25,7 +25,7 @@ class Observer:
         self._far = FarFaces(max_faces)
         self._tracking = tracking
         self.tracker = FaceTracker()
-        """Another observer of the same source may go on with it."""
+        """Public, since another observer of the same source may go on with it."""
         self._used = False
 
     def __call__(self, packet: FramePacket) -> tuple[FaceObservation, ...]:
@@ -35,7 +35,7 @@ class Observer:
         near = self._near(packet.image)
         followed = self._far.followed
         if followed and len(besides(followed, near)) < len(near):
-            near = self._near(packet.image)  # handed over: a first look is rougher than that of who is followed
+            near = self._near(packet.image)  # a far face has come near: a second look at it is finer
         faces = [*near, *self._far(packet.image, packet.timestamp, near)]
         faces.sort(key=extent, reverse=True)
         boxes = np.array([box_of(face) for face in faces], np.float32).reshape(-1, 4)

@@ -10,15 +10,15 @@ import numpy as np
 from rtatl_core.handoffs import Float32
 
 PATIENCE_S = 10.0
-"""So long a person may turn away, drink or leave the picture and is still the same to whoever compares a face with its
-own past (reference.py, which forgets after as long)."""
+"""How long a person may turn away, drink or leave the picture and still keep their id; reference.py forgets a face
+after as long."""
 ALIKE, MAY_CHANGE_S = 0.5, 1.0
 """After MAY_CHANGE_S unseen, a face is taken for the same person only if its size is between ALIKE and 1/ALIKE of the
 old one. Otherwise a passer-by far away would inherit the identity."""
 REACH = 0.7
 """Face widths that a face moves at most from one frame to the next."""
 LONGEST_STEP_S = 0.25
-"""What the time between two frames counts for at most when a face is waited for."""
+"""The most that the time between two frames counts for when a face is waited for."""
 
 
 @dataclass(slots=True)
@@ -33,8 +33,8 @@ class _Track:
 class FaceTracker:
     """Gives faces ids that stay. A face belongs to the track whose last place is nearest, if that is within
     ``REACH`` face widths and the track was seen in the last ``PATIENCE_S``; otherwise it is a new face with a
-    new id, and so it is when it comes back at another size (``ALIKE``). Time without frames (a pause, another model
-    is loaded) hardly counts: nobody left in it that anybody saw leave."""
+    new id, as is one that comes back at another size (``ALIKE``). Time without frames (a pause, another model is
+    loaded) hardly counts: nobody was seen to leave in it."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []

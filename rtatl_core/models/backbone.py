@@ -80,7 +80,7 @@ _RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, i
 class ResNet(nn.Module):
     """(B, 3, S, S) standardised chips -> Features."""
 
-    def __init__(self, name: str = "resnet18", width: int = 64) -> None:
+    def __init__(self, name: str, width: int) -> None:
         super().__init__()
         block, depths = _RESNETS[name]
         self._inputs = width
@@ -154,7 +154,7 @@ class MobileNetV2(nn.Module):
     _FINE, _MIDDLE = 7, 14
     """Blocks after which the maps of stride 8 and 16 are taken."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
 
         def scaled(channels: int) -> int:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rtatl_core.engine import Engine
 from rtatl_core.errors import InputError, PredictionError
 from rtatl_core.photos import SAVE_AS, PhotoReader
+from rtatl_core.reader import Reader
 from rtatl_core.sessions.rest import far_from_rest
 from rtatl_core.sessions.rows import FrameRecord
 from rtatl_core.sessions.session import ClockPair, SessionWriter
-from rtatl_core.video import VideoReader, describe_lost
+from rtatl_core.video import VideoReader
 
 _NAMED = 3
 """So many files that cannot be read are named in a sentence; events.csv names all."""
@@ -74,7 +74,7 @@ def analyse_photos(
 
 
 def _analyse(
-    reader: VideoReader | PhotoReader,
+    reader: Reader,
     out: Path,
     engine: Engine,
     name: str,
@@ -82,9 +82,8 @@ def _analyse(
     on_frame: Callable[[int], None] | None,
 ) -> Analysed:
     source = {"target": str(reader.path.absolute()), "name": reader.path.absolute().name, **source}
-    files = [file.name for file in reader.files] if isinstance(reader, PhotoReader) else []
+    files = [file.name for file in reader.files]
     what = "photo" if files and reader.fps is None else "frame"
-    describe = reader.describe_lost if isinstance(reader, PhotoReader) else partial(describe_lost, reader.path.name)
     frames, with_face = 0, 0
     lost: list[int] = []
     failed: list[PredictionError] = []
@@ -101,7 +100,7 @@ def _analyse(
                 lost += [number for number, _ in packet.lost]
                 if packet.lost:
                     number, timestamp = packet.lost[0]
-                    writer.event("warning", describe(packet.lost), timestamp, number)
+                    writer.event("warning", reader.describe_lost(packet.lost), timestamp, number)
                 try:
                     frame = analysed.result()
                 except PredictionError as error:
@@ -124,7 +123,7 @@ def _analyse(
                     lost.append(number)
                     writer.write(FrameRecord(number, timestamp))
                 number, timestamp = reader.lost_at_end[0]
-                writer.event("warning", describe(reader.lost_at_end), timestamp, number)
+                writer.event("warning", reader.describe_lost(reader.lost_at_end), timestamp, number)
             warnings = [reader.warning] if reader.warning else []
             warnings += _doubtful_rest(engine, reader.path)
             warnings += _without_face(reader, what, frames, len(lost), with_face + len(failed))  # which had one
@@ -148,7 +147,7 @@ def _analyse(
 def _doubtful_rest(engine: Engine, path: Path) -> list[str]:
     """A sentence if what was named as the person's rest shows AUs."""
     rest = engine.everyones_rest
-    far = "" if rest is None else far_from_rest(engine.aus, engine.subtracted(rest.raw))
+    far = "" if rest is None else far_from_rest(engine.aus, engine.rest_intensity(rest.raw))
     return [f"Where the person of {path} was said to rest, {far} is read; look whether that is rest."] if far else []
 
 
@@ -170,7 +169,7 @@ def _unanalysed(path: Path, what: str, failed: Sequence[PredictionError]) -> str
     return f"{count} of {path} could not be analysed ({failed[0]}), so {rows} empty."
 
 
-def _without_face(reader: VideoReader | PhotoReader, what: str, frames: int, lost: int, with_face: int) -> list[str]:
+def _without_face(reader: Reader, what: str, frames: int, lost: int, with_face: int) -> list[str]:
     """A sentence on photos without a face, or on a video without any. ``lost``: how many frames nobody could see."""
     missed = frames - lost - with_face
     if not with_face:

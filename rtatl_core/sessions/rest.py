@@ -81,9 +81,9 @@ def _held(photo: FramePacket) -> Iterator[FramePacket]:
         yield replace(photo, number=number, timestamp=REST_S / 20 * (number - 1), still=False)
 
 
-def subtracted(aus: tuple[int, ...], rest: Float32, difference: Float32 | None = None) -> str:
-    """rest, difference: (n_aus,) as ``AnalysedFace.rest`` and ``rest_difference`` -> what the readings lack that count
-    from there, for people."""
+def describe_rest(aus: tuple[int, ...], rest: Float32, difference: Float32 | None = None) -> str:
+    """rest, difference: ``AnalysedFace.rest`` and ``rest_difference`` -> what is subtracted from this face's readings,
+    in words."""
     whole, sides = _told(aus, rest), "" if difference is None else _told(aus, difference)
     parts = [part for part in (whole, sides and f"from left minus right {sides}") if part]
     return f"subtracted {'; '.join(parts)}" if parts else "nothing to subtract"

@@ -33,7 +33,7 @@ FOUND = 0.99
 FOUND_OF = 20
 """Pictures of each head, so many that one face in a hundred can be told from one in three hundred."""
 PROBE_SHARE = 0.75
-"""Share of heads on which an AU must move its measure the right way by ``PROBE_MM``."""
+"""Share of heads on which an AU must move its measure the right way by the probe's ``millimetres``."""
 _PROBE_POSE = (0.0, 0.0, 0.0)
 
 

@@ -187,7 +187,7 @@ class GlassesStyle:
     """Half a lens; so is height."""
     height: float
     drop: float
-    """By how much the lenses hang below the eyes."""
+    """How far the lenses hang below the eyes."""
     squareness: float
     """0 an ellipse, 1 a rectangle."""
     thickness: float

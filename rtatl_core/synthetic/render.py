@@ -123,7 +123,7 @@ def open_context() -> moderngl.Context:
 class Renderer:
     """Holds one head at a time, and the buffers of the last ``MESHES`` meshes that it has drawn. One thread."""
 
-    def __init__(self, side: int = 256, context: moderngl.Context | None = None) -> None:
+    def __init__(self, side: int, context: moderngl.Context | None = None) -> None:
         import moderngl
 
         self.side = side

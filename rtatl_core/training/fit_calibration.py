@@ -34,8 +34,8 @@ CLEAR_READS = 4.0
 SHOWN_RATED, CLEAR_RATED, FEW_RATED = 1.0, 2.0, 8
 """Ratings from which on a face shows an AU, and shows it clearly, and how many such faces say something."""
 AS_RATED = 1.15
-"""So many times their median rating faces that show an AU should read in the median. A little more than 1, because most
-ratings are 1 or little more: with 1, half of those faces would read less and count as without the AU."""
+"""What faces that show an AU should read in the median, in units of their median rating. A little more than 1, because
+most ratings are 1 or little more: with 1, half of those faces would read less and count as without the AU."""
 CLEAR_LABEL, FEW_LABELLED = 0.6, 8
 """Label from which on a face clearly shows an AU, and how many such faces say something."""
 MIN_BOOST, MAX_BOOST, LABELLED_BOOST = 0.5, 3.0, 1.5

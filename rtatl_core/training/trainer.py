@@ -29,7 +29,7 @@ from rtatl_core import distributed
 from rtatl_core.card import file_hash
 from rtatl_core.datasets.flow_pairs import require_flow_gap
 from rtatl_core.datasets.loader import StepPlan, load_steps
-from rtatl_core.datasets.others import means_of_people
+from rtatl_core.datasets.references import means_of_people
 from rtatl_core.datasets.split import split
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.facs import MAX_INTENSITY, au_label

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtatl_core.datasets.chips import ChipStore, part_folder, write_meta
+from rtatl_core.datasets.chips import part_folder, write_meta
 from rtatl_core.datasets.parts import Frame, PartWriter, Plan
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE
 from rtatl_core.face.mesh import mean_face
@@ -81,10 +81,6 @@ def write_clips(
         values = np.full(18, smile, np.float32) if teacher else None
         faces.append((Frame(f"{k}", clip, image, clip=clip, time=k % 12 / 10), points, values))
     return write_store(folder, faces, flow=flow, part=part)
-
-
-def open_store(folder: Path) -> ChipStore:
-    return ChipStore.open(folder)
 
 
 def write_half_known_flow(folder: Path) -> Path:

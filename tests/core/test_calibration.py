@@ -44,9 +44,9 @@ def test_readings_count_from_a_rest_that_was_stated() -> None:
     told, present = calibration.from_rest(rest).read(raw, np.zeros_like(raw))
     np.testing.assert_allclose(told, [[FLOOR / 2, 2, 1], [1.5, 0.5, 1]], atol=1e-5)
     np.testing.assert_array_equal(present > 0.4999, told > 0.9999)
-    np.testing.assert_allclose(calibration.subtracted(rest[0]), [1.5, -1, 0], atol=1e-5)
+    np.testing.assert_allclose(calibration.rest_intensity(rest[0]), [1.5, -1, 0], atol=1e-5)
     by_occurrence = dataclasses.replace(calibration, intensity_from_occurrence=np.array([True, False, False]))
-    assert by_occurrence.subtracted(rest[0])[0] == 0
+    assert by_occurrence.rest_intensity(rest[0])[0] == 0
     assert by_occurrence.from_rest(rest).read(raw, np.zeros_like(raw))[0][0, 0] == 2.5
 
 

@@ -259,7 +259,7 @@ def test_a_frame_without_numbers_is_no_part_of_a_rest(engine: Engine, monkeypatc
     monkeypatch.setattr(engine._predictor, "run", sometimes)
     rest = engine.rest_in(at)
     assert rest is not None
-    assert engine.subtracted(rest)[engine.aus.index(12)] > 2
+    assert engine.rest_intensity(rest)[engine.aus.index(12)] > 2
 
 
 @pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])

@@ -38,9 +38,9 @@ def pictures() -> list[UInt8]:
         return [packet.image for packet, _ in zip(reader, range(40), strict=False)]
 
 
-def analysed(engine: Engine, images: list[UInt8], step_s: float = 0.04) -> list[AnalysedFrame]:
+def analysed(engine: Engine, images: list[UInt8]) -> list[AnalysedFrame]:
     engine.reset(new_ids=True)
-    return [engine.process(FramePacket(image, i + 1, step_s * i, 0.0)) for i, image in enumerate(images)]
+    return [engine.process(FramePacket(image, i + 1, 0.04 * i, 0.0)) for i, image in enumerate(images)]
 
 
 def intensities(frames: list[AnalysedFrame]) -> np.ndarray:
@@ -182,7 +182,7 @@ def test_a_full_gpu_hands_over_to_the_cpu(
         engine.close()
 
 
-def test_other_errors_of_a_gpu_are_raised(monkeypatch: pytest.MonkeyPatch, pictures: list[UInt8]) -> None:
+def test_other_errors_of_a_gpu_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, {2: RuntimeError("device-side assert")}, device="cuda:0")
     predictor = Predictor(None, "cuda")
     predictor.warm_up()

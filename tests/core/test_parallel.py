@@ -79,8 +79,8 @@ def test_a_signal_to_the_first_process_ends_all(tmp_path: Path) -> None:
         parent.kill()
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
+def wait_until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.05)

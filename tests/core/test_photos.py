@@ -10,14 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from rtatl_core.assets import asset
 from rtatl_core.cli import main
 from rtatl_core.errors import InputError, SourceError
 from rtatl_core.photos import PhotoReader, in_order, read_photo
 from rtatl_core.sessions.batch import Outcome, Settings, analyse_all
 from rtatl_core.sessions.inputs import Input, find_inputs, session_names
 from rtatl_core.sessions.session import read_session
-from tests.clips import cut_from_demo
+from tests.clips import cut_from_demo, demo_frames
 from tests.tables import csv_rows
 
 
@@ -43,24 +42,12 @@ def write_turned_webp(path: Path, image: np.ndarray, orientation: int) -> Path:
     return path
 
 
-def faces(count: int, every: int = 60) -> list[np.ndarray]:
-    """Pictures of the demo clip, far apart."""
-    clip = cv2.VideoCapture(str(asset("demo.mp4")))
-    found = []
-    for number in range(count * every):
-        image = clip.read()[1]
-        if number % every == every // 2:
-            found.append(image)
-    clip.release()
-    return found
-
-
 @pytest.fixture(scope="module")
 def stimuli(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three faces, a wall, and something that only calls itself a picture."""
     folder = tmp_path_factory.mktemp("study") / "stimuli"
     folder.mkdir()
-    for number, image in zip((1, 2, 10), faces(3), strict=True):
+    for number, image in zip((1, 2, 10), demo_frames(3, skip=30, every=60), strict=True):
         write(folder / f"face, {number}.png", image)
     write(folder / "wall.jpg", np.full((240, 320, 3), 128, np.uint8))
     (folder / "wrong.jpg").write_bytes(b"no picture")

@@ -15,7 +15,7 @@ from rtatl_core.cli import main
 from rtatl_core.datasets.augment import AugmentConfig, mirror_geometry
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
-from rtatl_core.datasets.others import ABSENT, Others
+from rtatl_core.datasets.references import ABSENT, References
 from rtatl_core.engine import Engine
 from rtatl_core.evaluation.readings import predict_store, read_store
 from rtatl_core.handoffs import CHIP_SIDE, OF_PHOTOS, FramePacket
@@ -150,9 +150,9 @@ def test_stills_are_compared_with_the_others_of_the_person(compared: Path, tmp_p
     stills = ChipStore.open(write_labelled(tmp_path / "stills", count=6, people=2))
     alone = ChipStore.open(write_labelled(tmp_path / "alone", count=2, people=2))
     clips = ChipStore.open(write_clips(tmp_path / "clips"))
-    (mean,) = [Others(stills).mean(2)]
+    mean = References(stills).mean(2)
     np.testing.assert_allclose(mean, stills.geometry.take([0, 4]).astype(np.float32).mean(axis=0), atol=1e-4)
-    assert np.isnan(Others(alone).mean(0)).all()
+    assert np.isnan(References(alone).mean(0)).all()
     whole = predict_store(model.network, stills, np.arange(6)).intensity
     np.testing.assert_allclose(
         predict_store(model.network, stills, np.array([4, 2])).intensity, whole[[4, 2]], atol=1e-5
@@ -166,10 +166,10 @@ def test_stills_are_compared_with_the_others_of_the_person(compared: Path, tmp_p
 
 def test_training_draws_other_pictures_of_the_same_person(tmp_path: Path) -> None:
     store = ChipStore.open(write_labelled(tmp_path / "stills", count=12, people=3))
-    others = Others(store)
-    assert sorted(others.of(4)) == [1, 7, 10]
+    references = References(store)
+    assert sorted(references.others(4)) == [1, 7, 10]
     rng = np.random.default_rng(0)
-    drawn = [others.draw(4, rng) for _ in range(300)]
+    drawn = [references.draw(4, rng) for _ in range(300)]
     known = [draw for draw in drawn if np.isfinite(draw).all()]
     assert 1 - len(known) / 300 == pytest.approx(ABSENT, abs=0.08)
     lowest, highest = (f(store.geometry.take([1, 7, 10]).astype(np.float32), axis=0) for f in (np.min, np.max))

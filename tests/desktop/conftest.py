@@ -17,7 +17,8 @@ from PySide6.QtWidgets import QApplication
 from au_desktop import app as program
 from au_desktop.app import qt_application
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State, Status
 from au_desktop.settings import Settings
 from au_desktop.sources import FrameSource, SourceSpec
 from au_desktop.ui.main_window import MainWindow
@@ -45,9 +46,9 @@ def no_camera(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "list_cameras", lambda: ())
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Runs Qt's events until the condition holds."""
-    until = time.monotonic() + seconds
+def wait_until(condition: Callable[[], object]) -> None:
+    """Runs Qt's events until the condition holds, for ten seconds at most."""
+    until = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < until, "waited in vain"
         QCoreApplication.processEvents()
@@ -128,8 +129,9 @@ def is_state(state: State) -> Callable[[Status], bool]:
     return lambda status: status.state is state
 
 
-def until(pipeline: Pipeline, condition: Callable[[Status], Any], timeout: float = 5.0) -> Status:
-    limit = time.monotonic() + timeout
+def until(pipeline: Pipeline, condition: Callable[[Status], Any]) -> Status:
+    """The first status for which the condition holds, within five seconds."""
+    limit = time.monotonic() + 5
     while not condition(status := pipeline.status()):
         assert time.monotonic() < limit, f"still {status}"
         time.sleep(0.005)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from tests.desktop.conftest import Desk, wait_until
 from tests.desktop.fakes import CAMERA
 

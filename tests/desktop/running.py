@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication
 
 from au_desktop import app as program
 from au_desktop.launch import Launch
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from tests.desktop.fakes import FakeEngine
 

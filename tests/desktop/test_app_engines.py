@@ -11,7 +11,7 @@ from PySide6.QtTest import QTest
 from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.launch import Launch
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from rtatl_core.assets import asset
 from rtatl_core.errors import InputError, WeightsError

@@ -21,7 +21,8 @@ from au_desktop import app as program
 from au_desktop import settings as settings_file
 from au_desktop.faults import Hooks
 from au_desktop.launch import Launch
-from au_desktop.runtime.pipeline import Notice, Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import Notice, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
 from rtatl_core.errors import SessionError, WeightsError
@@ -207,7 +208,7 @@ def test_a_source_that_fails_before_its_recording_begins_ends_a_script_with_its_
     assert capsys.readouterr().err == f"au-desktop: {empty} is empty (0 bytes); copy or record it again.\n"
 
 
-def test_a_script_says_its_first_fault_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_script_says_its_first_fault_once(capsys: pytest.CaptureFixture[str]) -> None:
     """However often the status changes before the window has closed."""
 
     def act(window: program.MainWindow) -> None:

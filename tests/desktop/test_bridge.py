@@ -11,8 +11,8 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from au_desktop.bridge import Bridge
-from au_desktop.runtime.pipeline import Notice, State, Status
 from au_desktop.runtime.slots import Slot
+from au_desktop.runtime.status import Notice, State, Status
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from tests.desktop.conftest import wait_until
 from tests.desktop.fakes import AUS, picture

@@ -22,14 +22,15 @@ import numpy as np
 import pytest
 
 from au_desktop.runtime import pipeline as module
-from au_desktop.runtime.pipeline import Pipeline, State, Status
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State, Status
 from au_desktop.sources import LiveSource, SourceSpec, open_source, parse_source
 from rtatl_core.errors import PredictionError
 from rtatl_core.handoffs import FramePacket
 from rtatl_core.sessions.interrupted import STATUS, recover_sessions
 from rtatl_core.sessions.session import read_session
 from tests.clips import announce_more, write_clip
-from tests.desktop.conftest import until
+from tests.desktop.conftest import is_state, until
 from tests.desktop.fakes import CAMERA, FakeEngine, FakeSource, camera_opener, picture
 from tests.tables import csv_rows
 
@@ -69,16 +70,22 @@ def every_frame_is_accounted_for(folder: Path) -> dict[str, np.ndarray]:
     return columns
 
 
+def recorded(make_pipeline: Any, path: Path, root: Path) -> tuple[Path, str]:
+    """Records a video from its first frame to its last; the session folder, and what the person is told."""
+    pipeline: Pipeline = make_pipeline(open_source=open_source)
+    pipeline.set_source(parse_source(str(path)))
+    folder = pipeline.start_recording(root)
+    pipeline.start()
+    status = until(pipeline, is_state(State.FINISHED))
+    pipeline.close()
+    return folder, status.notice.text
+
+
 def test_a_recording_of_a_video_that_was_cut_off_is_not_called_complete(make_pipeline: Any, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "cut.avi", frames=60, codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    pipeline: Pipeline = make_pipeline(open_source=open_source)
-    pipeline.set_source(parse_source(str(path)))
-    folder = pipeline.start_recording(tmp_path)
-    pipeline.start()
-    status = until(pipeline, lambda status: status.state is State.FINISHED)
-    assert "so it was cut off" in status.notice.text
-    pipeline.close()
+    folder, said = recorded(make_pipeline, path, tmp_path)
+    assert "so it was cut off" in said
     every_frame_is_accounted_for(folder)
     assert read_session(folder)[0]["status"] == "cut off"  # as rtatl analyze calls it
 
@@ -93,7 +100,7 @@ def test_a_recording_that_begins_in_the_middle_of_a_video_that_was_cut_off_tells
     pipeline.start()
     until(pipeline, lambda status: status.analysed > 5)
     folder = pipeline.start_recording(tmp_path)
-    until(pipeline, lambda status: status.state is State.FINISHED)
+    until(pipeline, is_state(State.FINISHED))
     pipeline.close()
     facts, columns = read_session(folder)
     assert facts["status"] == f"begun at {columns['timestamp'][0]:.1f} s, cut off", "no whole session"
@@ -101,13 +108,8 @@ def test_a_recording_that_begins_in_the_middle_of_a_video_that_was_cut_off_tells
 
 def test_a_recording_of_a_whole_video_with_longer_sound_is_complete(make_pipeline: Any, tmp_path: Path) -> None:
     path = announce_more(write_clip(tmp_path / "longer sound.mkv", frames=20), 2.0)
-    pipeline: Pipeline = make_pipeline(open_source=open_source)
-    pipeline.set_source(parse_source(str(path)))
-    folder = pipeline.start_recording(tmp_path)
-    pipeline.start()
-    status = until(pipeline, lambda status: status.state is State.FINISHED)
-    assert "is whole, so its sound is probably longer" in status.notice.text
-    pipeline.close()
+    folder, said = recorded(make_pipeline, path, tmp_path)
+    assert "is whole, so its sound is probably longer" in said
     every_frame_is_accounted_for(folder)
     assert read_session(folder)[0]["status"] == "complete"  # as rtatl analyze calls it
 

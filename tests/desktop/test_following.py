@@ -10,7 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from au_desktop.overlay import Label, draw_list
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.ui.following import Following
 from rtatl_core.face.track import PATIENCE_S

@@ -91,9 +91,9 @@ def test_a_pause_of_the_source_breaks_the_curve() -> None:
     assert -10 < shown[2] < -0.04
 
 
-def faces(history: History, of: int = 100) -> tuple[int, ...]:
-    """Ids below ``of`` that have a curve."""
-    return tuple(face for face in range(of) if len(history.curves(face, 60)[0]))
+def faces(history: History) -> tuple[int, ...]:
+    """Ids below 100 that have a curve."""
+    return tuple(face for face in range(100) if len(history.curves(face, 60)[0]))
 
 
 def test_each_face_has_its_own_curve() -> None:

@@ -12,12 +12,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from au_desktop.runtime import recordings
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.sinks.recorder import Recorder
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.sessions.inputs import Input
 from rtatl_core.sessions.session import read_session
-from tests.desktop.conftest import MakeDesk, until, wait_until
+from tests.desktop.conftest import MakeDesk, is_state, until, wait_until
 from tests.desktop.fakes import AUS, FakeEngine, picture
 from tests.tables import csv_rows
 
@@ -37,7 +37,7 @@ def test_its_recording_is_that_of_a_photo(make_pipeline: Any, tmp_path: Path, ph
     pipeline.set_source(parse_source(str(photo)))
     if again:
         pipeline.start()
-        until(pipeline, lambda status: status.state is State.FINISHED)
+        until(pipeline, is_state(State.FINISHED))
     folder = pipeline.start_recording(tmp_path / "sessions")
     if not again:
         pipeline.start()
@@ -72,7 +72,7 @@ def test_it_is_shown_though_its_recording_ended_while_a_model_was_loaded(
     pipeline = make_pipeline(open_source=open_source)
     pipeline.start()
     pipeline.set_source(parse_source(str(photo)))
-    until(pipeline, lambda status: status.state is State.FINISHED)
+    until(pipeline, is_state(State.FINISHED))
     pipeline.set_engine(load)
     assert loading.wait(5)
     try:
@@ -82,7 +82,7 @@ def test_it_is_shown_though_its_recording_ended_while_a_model_was_loaded(
         assert pipeline.stop_recording() == folder
     finally:
         loaded.set()
-    status = until(pipeline, lambda status: status.state is State.FINISHED)
+    status = until(pipeline, is_state(State.FINISHED))
     assert pipeline.view.take_nowait() is not None
     assert (status.analysed, status.dropped) == (1, 0)
     assert status.notice is None or "No face" not in status.notice.text

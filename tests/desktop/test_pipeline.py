@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from au_desktop.runtime import pipeline as module
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.sources import SourceSpec
 from rtatl_core.errors import SessionError, SourceError, WeightsError
 from rtatl_core.sessions.session import read_session

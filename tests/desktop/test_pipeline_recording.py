@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.sources import open_source, parse_source
 from rtatl_core.errors import SessionError
 from rtatl_core.sessions.session import read_session

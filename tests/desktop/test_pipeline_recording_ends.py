@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from rtatl_core.errors import SessionError, WeightsError
 from rtatl_core.sessions.session import SessionWriter, read_session
 from tests.desktop.conftest import is_state, until

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from au_desktop.runtime.pipeline import Pipeline, State
+from au_desktop.runtime.pipeline import Pipeline
+from au_desktop.runtime.status import State
 from rtatl_core.errors import WeightsError
 from rtatl_core.sessions.session import read_session
-from tests.desktop.conftest import until
+from tests.desktop.conftest import is_state, until
 from tests.desktop.fakes import CAMERA, FILE, FakeEngine, camera_opener
 
 
@@ -152,7 +153,7 @@ def test_a_file_of_which_no_frame_is_to_come_is_recorded_from_its_beginning(
     pipeline: Pipeline = make_pipeline(open_source=camera_opener(frames=2, fps=50))
     pipeline.start()
     pipeline.set_source(FILE)
-    until(pipeline, lambda status: status.state is State.FINISHED)
+    until(pipeline, is_state(State.FINISHED))
     loading.begin(pipeline)
     folders = []
     for _ in range(2):
@@ -161,7 +162,7 @@ def test_a_file_of_which_no_frame_is_to_come_is_recorded_from_its_beginning(
         if not folders[1:]:
             pipeline.stop_recording()
     loading.done.set()
-    until(pipeline, lambda status: status.state is State.FINISHED)
+    until(pipeline, is_state(State.FINISHED))
     pipeline.close()
     for folder, analysed in zip(folders, ([0, 0], [1, 1]), strict=True):
         columns = read_session(folder)[1]
@@ -215,7 +216,7 @@ def test_every_frame_has_its_row_when_the_weights_turn_out_unusable(
     pipeline.set_source(source)
     folder = pipeline.start_recording(tmp_path)
     pipeline.start()
-    status = until(pipeline, lambda status: status.state is State.FAILED)
+    status = until(pipeline, is_state(State.FAILED))
     assert status.notice is not None
     assert status.notice.text.startswith("The weights are of another shape")
     pipeline.close()

@@ -11,12 +11,12 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.sources import open_source
 from au_desktop.ui.resting import RestControl
 from rtatl_core import reference
 from rtatl_core.handoffs import AnalysedFace
-from rtatl_core.sessions.rest import subtracted
+from rtatl_core.sessions.rest import describe_rest
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.fakes import AUS, FakeEngine, picture
 from tests.desktop.hands import LEFT, live, press
@@ -57,7 +57,7 @@ def test_a_face_counts_from_its_rest_until_it_is_given_up(make_desk: MakeDesk) -
     (folder,) = Path(desk.window.settings.record_root).iterdir()
     wait_until(lambda: csv_rows(folder / "events.csv")[-1]["kind"] == "recording_stop")
     events = [row for row in csv_rows(folder / "events.csv") if row["kind"] == "rest"]
-    told = f"face 0: {subtracted(AUS, taken, difference)}"
+    told = f"face 0: {describe_rest(AUS, taken, difference)}"
     assert "; from left minus right AU" in told
     assert [row["label"] for row in events] == [told, "face 0: read like others again"]
     column = f"AU{AUS[0]:02}_r"
@@ -128,7 +128,7 @@ def test_it_can_be_called_off_while_the_face_is_out_of_sight(make_desk: MakeDesk
     assert "read like others again" in desk.window.line.text
 
 
-def test_it_needs_a_face_and_time(make_desk: MakeDesk, tmp_path: Path) -> None:
+def test_it_needs_a_face_and_time(make_desk: MakeDesk) -> None:
     desk = live(make_desk(engine={"blind": lambda packet: packet.number > 20}))
     press(desk, Qt.Key.Key_Space)
     wait_until(lambda: desk.window._state is State.PAUSED)

@@ -15,7 +15,7 @@ from PySide6.QtTest import QTest
 
 from au_desktop.__main__ import _parser
 from au_desktop.launch import Flagged, Launch
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.settings import Settings, host_and_port
 from au_desktop.sinks import streams
 from au_desktop.sinks.outlet import Heading, Sample

@@ -12,7 +12,7 @@ from PySide6.QtGui import QAccessible, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QToolTip, QWidget
 
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.settings import MOST_FACES, Settings
 from au_desktop.ui import layout
 from au_desktop.ui.layout import full_screen_key

@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.ui import au_panel, au_rows
 from au_desktop.ui.theme import Look

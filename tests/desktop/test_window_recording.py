@@ -13,7 +13,7 @@ from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QAccessible
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from au_desktop.runtime.pipeline import State
+from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.sources import FrameSource, SourceSpec
 from rtatl_core.errors import SourceError

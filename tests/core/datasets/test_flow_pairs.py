@@ -14,7 +14,7 @@ from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, par
 from rtatl_core.datasets.flow_target import LONGEST
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
-from tests.core.stores import face, open_store, write_clips, write_labelled, write_store
+from tests.core.stores import face, write_clips, write_labelled, write_store
 
 
 def test_pairs_stay_in_their_clip_and_gap(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_partners_stay_in_their_clip_where_frames_are_missing() -> None:
 
 
 def test_at_rest_is_a_calm_frame_of_the_same_clip_whose_head_is_turned_alike(tmp_path: Path) -> None:
-    store = open_store(write_clips(tmp_path / "clips", clips=2))
+    store = ChipStore.open(write_clips(tmp_path / "clips", clips=2))
     count = len(store) // 2
     smile = np.tile(np.r_[np.zeros(4), np.linspace(0.2, 1, count - 4)], 2)
     teacher = np.zeros((len(store), len(TEACHER_SHAPES)), np.float32)
@@ -71,7 +71,7 @@ def test_at_rest_is_a_calm_frame_of_the_same_clip_whose_head_is_turned_alike(tmp
 
 def test_stored_flow_leads_where_it_says(tmp_path: Path) -> None:
     """Of a face to itself at rest: its own row; such flow is no answer to what comes later, nor the other way round."""
-    store = open_store(write_clips(tmp_path / "clips", clips=1))
+    store = ChipStore.open(write_clips(tmp_path / "clips", clips=1))
     own, nothing = np.arange(len(store)), np.full(len(store), -1)
     to_rest = np.where(own % 2, own, -1)
     resting = dataclasses.replace(store, flow=store.chips, flow_to=to_rest, flow_row=to_rest)
@@ -121,20 +121,20 @@ def test_the_way_back_to_rest_may_be_longer_than_what_a_face_does_in_a_moment(tm
 
 
 def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path) -> None:
-    clips = open_store(write_clips(tmp_path / "clips", clips=1))
+    clips = ChipStore.open(write_clips(tmp_path / "clips", clips=1))
     calm = np.argsort(clips.times)[-2:]
     codes = np.where(np.isin(np.arange(len(clips)), calm), 0.0, 3.0).astype(np.float32)[:, None]
     occurrence = (codes >= 1).astype(np.float32)
     coded = resting_rows(dataclasses.replace(clips, intensity=codes, occurrence=occurrence))
     assert set(coded.tolist()) == set(calm.tolist())
     assert (resting_rows(clips) >= 0).all(), "neither codes nor blendshapes: landmarks tell"
-    stills = open_store(write_labelled(tmp_path / "stills"))
+    stills = ChipStore.open(write_labelled(tmp_path / "stills"))
     assert (resting_rows(dataclasses.replace(stills, clips=np.full(len(stills), ""))) == -1).all()
 
 
 def test_a_face_whose_strength_or_codes_are_unknown_is_not_at_rest(tmp_path: Path) -> None:
     """As events without intensity, BP4D without its intensity files, and frames that could not be coded."""
-    clips = open_store(write_clips(tmp_path / "clips", clips=1))
+    clips = ChipStore.open(write_clips(tmp_path / "clips", clips=1))
     calm = np.argsort(clips.times)[-2:]
     unknown = np.full((len(clips), 1), np.nan, np.float32)
     for elsewhere in (1.0, np.nan):
@@ -147,7 +147,7 @@ def test_a_face_whose_strength_or_codes_are_unknown_is_not_at_rest(tmp_path: Pat
 def test_in_a_long_video_some_of_the_calmest_frames_stand_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = open_store(write_clips(tmp_path / "clips", clips=1))
+    store = ChipStore.open(write_clips(tmp_path / "clips", clips=1))
     monkeypatch.setattr(flow_pairs, "CALMEST", 1.0)
     for most, few in ((12, 12), (5, 4), (1, 1)):
         monkeypatch.setattr(flow_pairs, "MOST", most)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.groups import TONES, divisions, read_groups, skin_tone, typology_angle
 from rtatl_core.datasets.loader import Source
 from rtatl_core.errors import InputError
-from tests.core.stores import open_store, write_clips
+from tests.core.stores import write_clips
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_skin_tones(rgb: tuple[int, int, int], tone: str) -> None:
 
 @pytest.mark.parametrize(("cheeks", "around", "tone"), [(235, 60, "light"), (60, 235, "dark")])
 def test_the_tone_of_a_face_is_that_of_its_cheeks(tmp_path: Path, cheeks: int, around: int, tone: str) -> None:
-    store = open_store(write_clips(tmp_path / "chips", clips=1))
+    store = ChipStore.open(write_clips(tmp_path / "chips", clips=1))
     chips = np.full((len(store), store.layout.canvas, store.layout.canvas, 3), around, np.uint8)
     for x, y in store.landmarks[0][[50, 280]].astype(np.float32) * store.layout.side + store.layout.margin:
         chips[0, int(y) - 6 : int(y) + 7, int(x) - 6 : int(x) + 7] = cheeks
@@ -32,7 +33,7 @@ def test_the_tone_of_a_face_is_that_of_its_cheeks(tmp_path: Path, cheeks: int, a
 
 
 def test_each_face_has_its_group_in_every_division(tmp_path: Path) -> None:
-    store = open_store(write_clips(tmp_path / "chips", clips=2))
+    store = ChipStore.open(write_clips(tmp_path / "chips", clips=2))
     store = dataclasses.replace(store, yaw=np.linspace(-30, 30, len(store)).astype(np.float32))
     (tmp_path / "who.csv").write_text("file,age,sex\nc0,old,\nnobody,young,men\n")
     rows = np.array([0, 5, 23])

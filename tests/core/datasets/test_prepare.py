@@ -19,9 +19,7 @@ from rtatl_core.sessions.inputs import find_inputs
 from tests.clips import write_picture, write_video
 
 
-def test_interrupted_preparation_goes_on_where_it_stopped(
-    tmp_path: Path, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_preparation_goes_on_where_it_stopped(tmp_path: Path, pictures: list[np.ndarray]) -> None:
     for name in "ab":
         write_video(tmp_path / "videos" / f"{name}.mp4", pictures[:3])
     units, out = find_videos(tmp_path / "videos"), tmp_path / "out"
@@ -47,6 +45,12 @@ def test_interrupted_preparation_goes_on_where_it_stopped(
     with pytest.raises(RecipeError, match="not prepared to the end"):
         ChipStore.open(out)
     assert prepare(find_videos(tmp_path / "videos"), out, Plan(kind="videos")).used == 8
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    write_video(tmp_path / "videos" / "a.mp4", pictures[:2])
+    units, out = find_videos(tmp_path / "videos"), tmp_path / "out"
+    prepare(units, out, Plan(kind="videos"))
     with pytest.raises(RecipeError, match="was begun with side 144, now it is 64"):
         prepare(units, out, Plan(kind="videos", side=64))
     with pytest.raises(RecipeError, match="not empty and not a folder"):

@@ -14,9 +14,9 @@ RESAMPLES = 200
 SUBJECTS = 8
 
 
-def _data(n: int = 3000, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+def _data() -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
     """Subject of each row, prediction and truth on 0-5 with NaN in both; people differ in level."""
-    rng = np.random.default_rng(seed)
+    rng, n = np.random.default_rng(0), 3000
     subject = rng.integers(0, SUBJECTS, n)
     true = (rng.gamma(0.5, 1.5, n) * (1 + subject / 4)).clip(0, 5)
     predicted = (0.6 * true + rng.normal(0, 0.7, n) + rng.normal(0, 0.5, SUBJECTS)[subject]).clip(0, 5)
@@ -28,10 +28,10 @@ def bounds_of(sums: NDArray[np.float64], of: boot.Statistic, resamples: int = 10
     return boot.interval(boot.resampled(sums, of, resamples=resamples))
 
 
-def _with_repeated_frames(subject: NDArray[np.int64], seed: int = 0) -> list[NDArray[np.int64]]:
+def _with_repeated_frames(subject: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Rows of each resample, a subject's rows as often as it was drawn."""
     p = np.full(SUBJECTS, 1 / SUBJECTS)
-    draw = np.random.default_rng(seed).multinomial(SUBJECTS, p, size=RESAMPLES)
+    draw = np.random.default_rng(0).multinomial(SUBJECTS, p, size=RESAMPLES)
     return [np.repeat(np.arange(len(subject)), counts[subject]) for counts in draw]
 
 

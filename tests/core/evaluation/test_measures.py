@@ -14,9 +14,9 @@ from rtatl_core.evaluation.measures import Scored, measure
 F32 = np.float32
 
 
-def _scored(n: int = 3000, people: int = 24, folds: int = 3, seed: int = 0, noise: float = 1.0) -> Scored:
-    """AU4, coded in both ways, and AU12, coded as occurrence only; people go to folds in turn."""
-    rng = np.random.default_rng(seed)
+def _scored(n: int = 3000, people: int = 24, noise: float = 1.0) -> Scored:
+    """AU4, coded in both ways, and AU12, coded as occurrence only; people go to three folds in turn."""
+    rng = np.random.default_rng(0)
     person = np.arange(n) % people
     true = np.maximum(rng.integers(-4, 6, (n, 2)), 0).astype(F32)
     guess = (true + noise * rng.normal(size=(n, 2))).clip(0, 5).astype(F32)
@@ -25,7 +25,7 @@ def _scored(n: int = 3000, people: int = 24, folds: int = 3, seed: int = 0, nois
     return Scored(
         aus=(4, 12),
         subjects=np.array([f"S{i:02d}" for i in person]),
-        folds=(person % folds + 1).astype(np.int64),
+        folds=(person % 3 + 1).astype(np.int64),
         intensity=guess,
         probability=(1 / (1 + np.exp(-2 * (guess - 1.5)))).astype(F32),
         true_intensity=intensity,

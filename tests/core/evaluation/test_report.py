@@ -102,10 +102,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_report(measure(scored, resamples=10), scored, tmp_path / "file", title="", trained_on="", published=None)
 
 
-def _like_disfa(people: int = 27, n: int = 2700) -> tuple[Scored, Published]:
+def _like_disfa() -> tuple[Scored, Published]:
     """DISFA's protocol on few frames: three folds of nine people, its AUs and positive rates."""
-    rng = np.random.default_rng(0)
-    person = np.arange(n) % people
+    rng, n = np.random.default_rng(0), 2700
+    person = np.arange(n) % 27
     order = rng.permuted(np.tile(np.arange(n)[:, None], len(DISFA_AUS)), axis=0) / n
     true = (order < np.array([POSITIVE_RATES["disfa"][au] for au in DISFA_AUS]) / 100).astype(F32)
     nothing = np.full(true.shape, np.nan, F32)

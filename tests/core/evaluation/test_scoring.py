@@ -11,6 +11,7 @@ import pytest
 
 from rtatl_core.assets import asset
 from rtatl_core.cli import main
+from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.datasets.protocols import test_subjects as subjects_of
 from rtatl_core.datasets.rendered import OCCURRENCE_RULE
@@ -18,7 +19,7 @@ from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.readings import read_store
 from rtatl_core.evaluation.scoring import score
 from rtatl_core.weights import load_model
-from tests.core.stores import AUS, face, open_store, write_labelled, write_store
+from tests.core.stores import AUS, face, write_labelled, write_store
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_each_model_is_tested_on_its_own_fold(study: Path) -> None:
     scored, trained_on = score(models, [study / "data"], "subjects:3", device="cpu")
     assert trained_on == "made-up faces"
     assert scored.aus == AUS
-    store = open_store(study / "data")
+    store = ChipStore.open(study / "data")
     names = [str(name) for name in np.unique(store.subjects)]
     for fold in (1, 2):
         rows = scored.folds == fold
@@ -121,14 +122,14 @@ def test_a_clip_is_read_as_the_window_reads_it(tmp_path: Path) -> None:
     folder = write_store(tmp_path / "coded", faces, aus=AUS)
     scored, _ = score([asset("models/rtatl-synth.safetensors")], [folder], "", device="cpu")
     bundled = load_model(None)
-    intensity, probability = read_store(bundled.network, bundled.calibration, open_store(folder))
+    intensity, probability = read_store(bundled.network, bundled.calibration, ChipStore.open(folder))
     columns = [bundled.aus.index(au) for au in AUS]
     np.testing.assert_array_equal(scored.intensity, intensity[:, columns])
     np.testing.assert_array_equal(scored.probability, probability[:, columns])
     assert bundled.network.config.reference
     some = np.flatnonzero(np.arange(30) % 3 == 0)  # the frames between are seen all the same
     np.testing.assert_array_equal(
-        read_store(bundled.network, bundled.calibration, open_store(folder), some)[0], intensity[some]
+        read_store(bundled.network, bundled.calibration, ChipStore.open(folder), some)[0], intensity[some]
     )
 
 

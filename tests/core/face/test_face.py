@@ -211,72 +211,71 @@ def test_regions_of_a_batch_equal_those_of_each_face() -> None:
         np.testing.assert_array_equal(au_regions(one, (1, 12, 25)), centres)
 
 
-def box(x: float, y: float, size: float = 100) -> tuple[float, float, float, float]:
-    return x, y, x + size, y + size
+def boxes(*corners: tuple[float, float], size: float = 100) -> Float32:
+    """(n, 4) square boxes of that size, by their upper left corners."""
+    return np.array([(x, y, x + size, y + size) for x, y in corners], np.float32).reshape(-1, 4)
 
 
 def test_ids_stay_when_faces_move_and_change_their_order() -> None:
     tracker = FaceTracker()
-    assert tracker.assign(np.array([box(0, 0), box(300, 0)], np.float32), 0.0) == [0, 1]
-    assert tracker.assign(np.array([box(290, 5), box(20, 0)], np.float32), 0.03) == [1, 0]
-    assert tracker.assign(np.array([box(40, 0)], np.float32), 0.06) == [0]
-    assert tracker.assign(np.array([box(45, 0), box(295, 5)], np.float32), 0.5) == [0, 1]  # came back in time
+    assert tracker.assign(boxes((0, 0), (300, 0)), 0.0) == [0, 1]
+    assert tracker.assign(boxes((290, 5), (20, 0)), 0.03) == [1, 0]
+    assert tracker.assign(boxes((40, 0)), 0.06) == [0]
+    assert tracker.assign(boxes((45, 0), (295, 5)), 0.5) == [0, 1]  # came back in time
 
 
 def test_ids_are_never_used_again() -> None:
     tracker = FaceTracker()
-    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    assert tracker.assign(boxes((0, 0)), 0.0) == [0]
     for tenth in range(1, 120):
-        assert tracker.assign(np.zeros((0, 4), np.float32), tenth / 10) == []
-    assert tracker.assign(np.array([box(0, 0)], np.float32), 12.0) == [1]  # too long away
-    assert tracker.assign(np.array([box(400, 300)], np.float32), 12.03) == [2]  # too far away
+        assert tracker.assign(boxes(), tenth / 10) == []
+    assert tracker.assign(boxes((0, 0)), 12.0) == [1]  # too long away
+    assert tracker.assign(boxes((400, 300)), 12.03) == [2]  # too far away
     tracker.forget()
-    assert tracker.assign(np.array([box(400, 300)], np.float32), 0.0) == [3]
+    assert tracker.assign(boxes((400, 300)), 0.0) == [3]
 
 
 def test_who_turns_away_for_some_seconds_is_the_same() -> None:
     tracker = FaceTracker()
-    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
+    assert tracker.assign(boxes((0, 0)), 0.0) == [0]
     for tenth in range(1, 80):
-        assert tracker.assign(np.zeros((0, 4), np.float32), tenth / 10) == []
-    assert tracker.assign(np.array([box(10, 0)], np.float32), 8.0) == [0]
+        assert tracker.assign(boxes(), tenth / 10) == []
+    assert tracker.assign(boxes((10, 0)), 8.0) == [0]
     for tenth in range(81, 190):
-        assert tracker.assign(np.zeros((0, 4), np.float32), tenth / 10) == []
-    assert tracker.assign(np.array([box(10, 0)], np.float32), 19.0) == [1]
+        assert tracker.assign(boxes(), tenth / 10) == []
+    assert tracker.assign(boxes((10, 0)), 19.0) == [1]
 
 
 def test_who_comes_back_at_another_size_is_somebody_else() -> None:
     tracker = FaceTracker()
-    nobody = np.zeros((0, 4), np.float32)
-    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
-    half = np.array([[30, 30, 75, 75]], np.float32)
-    assert tracker.assign(half, 0.5) == [0], "just now: it leans back"
+    assert tracker.assign(boxes((0, 0)), 0.0) == [0]
+    assert tracker.assign(boxes((30, 30), size=45), 0.5) == [0], "just now: it leans back"
     for tenth in range(6, 40):
-        tracker.assign(nobody, tenth / 10)
-    assert tracker.assign(np.array([[0, 0, 100, 100]], np.float32), 4.0) == [1]
+        tracker.assign(boxes(), tenth / 10)
+    assert tracker.assign(boxes((0, 0)), 4.0) == [1]
     for tenth in range(41, 60):
-        tracker.assign(nobody, tenth / 10)
-    assert tracker.assign(np.array([[0, 0, 70, 70]], np.float32), 6.0) == [1]
+        tracker.assign(boxes(), tenth / 10)
+    assert tracker.assign(boxes((0, 0), size=70), 6.0) == [1]
 
 
 def test_ids_stay_over_time_without_frames() -> None:
     tracker = FaceTracker()
-    assert tracker.assign(np.array([box(0, 0)], np.float32), 0.0) == [0]
-    assert tracker.assign(np.array([box(10, 0)], np.float32), 600.0) == [0]
-    assert tracker.assign(np.zeros((0, 4), np.float32), 600.5) == []
-    assert tracker.assign(np.array([box(10, 0)], np.float32), 1200.0) == [0]
+    assert tracker.assign(boxes((0, 0)), 0.0) == [0]
+    assert tracker.assign(boxes((10, 0)), 600.0) == [0]
+    assert tracker.assign(boxes(), 600.5) == []
+    assert tracker.assign(boxes((10, 0)), 1200.0) == [0]
 
 
 def test_ids_stay_after_a_picture_without_a_time() -> None:
     tracker = FaceTracker()
-    face = np.array([box(0, 0)], np.float32)
+    face = boxes((0, 0))
     assert tracker.assign(face, 1000.0) == [0]
     assert tracker.assign(face, math.nan) == [0]
     assert tracker.assign(face, 1000.04) == [0]
     tracker.forget()
     assert [tracker.assign(face, step / 25) for step in range(3)] == [[1]] * 3
     for tenth in range(1, 120):
-        tracker.assign(np.zeros((0, 4), np.float32), tenth / 10)
+        tracker.assign(boxes(), tenth / 10)
     assert tracker.assign(face, 12.0) == [2], "a source of its own has a time of its own"
 
 

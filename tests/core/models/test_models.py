@@ -14,13 +14,10 @@ AUS = (1, 4, 12, 25, 43)
 SMALL = RTATLConfig(aus=AUS, width=8, token=16, geometry=16)
 
 
-def inputs(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    return (
-        torch.rand(batch, 3, CHIP_SIDE, CHIP_SIDE),
-        torch.rand(batch, len(AUS), 2, 2) * 0.8 + 0.1,
-        torch.randn(batch, 468, 3) * 0.02,
-    )
+    chips, centres = torch.rand(2, 3, CHIP_SIDE, CHIP_SIDE), torch.rand(2, len(AUS), 2, 2) * 0.8 + 0.1
+    return chips, centres, torch.randn(2, 468, 3) * 0.02
 
 
 @pytest.mark.parametrize(
@@ -28,7 +25,7 @@ def inputs(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 )
 def test_backbones_are_torchvisions(name: str, parameters: int) -> None:
     """Parameter counts of torchvision's networks without the classifier, and its names."""
-    network = ResNet(name)
+    network = ResNet(name, 64)
     assert sum(p.numel() for p in network.parameters()) == parameters
     names = set(network.state_dict())
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer4.1.bn2.bias"} <= names

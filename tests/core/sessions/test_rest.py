@@ -13,7 +13,7 @@ from rtatl_core.cli import main
 from rtatl_core.errors import InputError
 from rtatl_core.sessions.batch import Outcome, Settings, _analyse_one, _own, analyse_all
 from rtatl_core.sessions.inputs import Input, find_inputs
-from rtatl_core.sessions.rest import RestWhere, far_from_rest, identity_of, subtracted
+from rtatl_core.sessions.rest import RestWhere, describe_rest, far_from_rest, identity_of
 from rtatl_core.video import VideoReader
 from tests.clips import cut_from_demo
 from tests.tables import csv_rows
@@ -167,12 +167,12 @@ def test_seconds_late_in_a_long_video_are_told_apart() -> None:
 
 def test_what_is_subtracted_is_told_in_words() -> None:
     rest = np.array([2.04, -0.31, 0.04], np.float32)
-    assert subtracted((1, 12, 25), rest) == "subtracted AU01 2.0, AU12 -0.3"
-    assert subtracted((25,), rest[2:]) == "nothing to subtract"
+    assert describe_rest((1, 12, 25), rest) == "subtracted AU01 2.0, AU12 -0.3"
+    assert describe_rest((25,), rest[2:]) == "nothing to subtract"
     differ = np.array([0.02, 0.6, -0.4], np.float32)
     told = "subtracted AU01 2.0, AU12 -0.3; from left minus right AU12 0.6, AU25 -0.4"
-    assert subtracted((1, 12, 25), rest, differ) == told
-    assert subtracted((25,), rest[2:], differ[2:]) == "subtracted from left minus right AU25 -0.4"
-    assert subtracted((25,), rest[2:], differ[:1]) == "nothing to subtract"
+    assert describe_rest((1, 12, 25), rest, differ) == told
+    assert describe_rest((25,), rest[2:], differ[2:]) == "subtracted from left minus right AU25 -0.4"
+    assert describe_rest((25,), rest[2:], differ[:1]) == "nothing to subtract"
     assert far_from_rest((1, 12, 25), rest) == "AU01 2.0"
     assert far_from_rest((25,), rest[2:]) == ""

@@ -29,7 +29,7 @@ from rtatl_core.training.fit_calibration import (
     real_output,
     seen_output,
 )
-from tests.core.stores import open_store, write_clips
+from tests.core.stores import write_clips
 
 AUS = (1, 12)
 
@@ -41,7 +41,7 @@ def heard(network: RTATL, source: Source) -> list[Heard]:
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> ChipStore:
     """Two clips of twelve frames with teacher values."""
-    return open_store(write_clips(tmp_path_factory.mktemp("clips"), teacher=True))
+    return ChipStore.open(write_clips(tmp_path_factory.mktemp("clips"), teacher=True))
 
 
 def test_calibration_undoes_shrinking_and_rests_at_zero() -> None:

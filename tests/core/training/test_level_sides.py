@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import rtatl_core.training.level_sides as levelling
+from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source
 from rtatl_core.datasets.parts import Frame
 from rtatl_core.evaluation.readings import predict_store
@@ -17,12 +18,12 @@ from rtatl_core.face.mesh import mirror_index
 from rtatl_core.handoffs import Float32
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.training.level_sides import FEW, MOST, leaning, level_sides, line
-from tests.core.stores import AUS, face, open_store, write_labelled, write_store
+from tests.core.stores import AUS, face, write_labelled, write_store
 
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Source:
-    return Source.whole(open_store(write_labelled(tmp_path, FEW, people=FEW)))
+    return Source.whole(ChipStore.open(write_labelled(tmp_path, FEW, people=FEW)))
 
 
 def crooked(*, geometry: int = 16, reference: bool = False) -> RTATL:
@@ -57,7 +58,7 @@ def test_faces_and_their_mirror_images_lean_to_no_side_and_read_the_same(faces: 
 def test_too_few_people_tell_nothing_however_many_their_faces(faces: Source, tmp_path: Path) -> None:
     network = crooked()
     before = [weight.clone() for weight in network.parameters()]
-    one_less = Source.whole(open_store(write_labelled(tmp_path / "more", 2 * FEW, people=FEW - 1)))
+    one_less = Source.whole(ChipStore.open(write_labelled(tmp_path / "more", 2 * FEW, people=FEW - 1)))
     for few in ([faces._replace(rows=faces.rows[1:])], [one_less]):
         level_sides(network, few)
         assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
@@ -105,7 +106,7 @@ def test_what_is_said_of_a_mirror_image_is_said_of_a_picture_turned_before(tmp_p
         straight.append((Frame(f"{k}", f"{k % 4}", image), points, None))
         other = points[swap] * np.array([-1, 1, 1], np.float32) + np.array([image.shape[1] - 1, 0, 0], np.float32)
         turned.append((Frame(f"{k}", f"{k % 4}", np.ascontiguousarray(image[:, ::-1])), other, None))
-    stores = [open_store(write_store(tmp_path / name, some)) for name, some in (("a", straight), ("b", turned))]
+    stores = [ChipStore.open(write_store(tmp_path / name, some)) for name, some in (("a", straight), ("b", turned))]
     network, rows = crooked(reference=reference), np.arange(8)
     told, mirrored = (predict_store(network, stores[0], rows, mirrored=how) for how in (False, True))
     expected = predict_store(network, stores[1], rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,10 +119,12 @@ def test_faces_that_train_and_calibrate_are_read_by_a_network_trained_without_th
     init = f"optim.init={(out / 'best.pt').as_posix()}"
     with pytest.raises(RecipeError, match=r"ann0.* in data.calibration"):
         Trainer(runs_apart(load_recipe(file, (*settings, init)), out)[0][0], tmp_path / "x")
-    shutil.copytree(folders[0], tmp_path / "y" / "ann")
-    same = json.dumps([folders[0].as_posix(), (tmp_path / "y" / "ann").as_posix()])
+
+
+def test_folders_of_one_name_cannot_both_be_left_out(data: Path, tmp_path: Path) -> None:
+    folders = json.dumps([(tmp_path / place / "ann").as_posix() for place in ("here", "there")])
     with pytest.raises(RecipeError, match="have the same name"):
-        runs_apart(recipe(data, f"data.calibration={same}", f"data.unlabelled={same}"), out)
+        runs_apart(recipe(data, f"data.calibration={folders}", f"data.unlabelled={folders}"), tmp_path / "run")
 
 
 def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from rtatl_core.reference import unknown_reference
 ABSENT = 0.35
 """Share of training faces that are shown without a reference, as single photos are."""
 MOST = 8
-"""Pictures that a reference in training is the mean of, at most; at least one, so that networks expect it to be the
-mean of anything from a moment to a minute."""
+"""A reference in training is the mean of one to so many pictures, so that networks expect anything from a moment to a
+minute."""
 
 
-class Others:
-    """Each row's other rows of the same subject."""
+class References:
+    """What to compare each row of a store with: the mean of other rows of the same subject."""
 
     def __init__(self, store: ChipStore) -> None:
         self._geometry = store.geometry
@@ -25,7 +25,8 @@ class Others:
         self._rows = np.argsort(self._group, kind="stable")
         self._start = np.searchsorted(self._group[self._rows], np.arange(self._group.max(initial=-1) + 2))
 
-    def of(self, row: int) -> NDArray[np.int64]:
+    def others(self, row: int) -> NDArray[np.int64]:
+        """The other rows of its subject."""
         group = self._group[row]
         rows = self._rows[self._start[group] : self._start[group + 1]]
         others: NDArray[np.int64] = rows[rows != row]
@@ -33,14 +34,14 @@ class Others:
 
     def draw(self, row: int, rng: np.random.Generator) -> Float32:
         """(468, 3) mean of some of them, picked at random; NaN when there is none, and for a share of ``ABSENT``."""
-        others = self.of(row)
+        others = self.others(row)
         if not len(others) or rng.random() < ABSENT:
             return unknown_reference()
         return self._mean(rng.choice(others, min(len(others), int(rng.integers(1, MOST + 1))), replace=False))
 
     def mean(self, row: int) -> Float32:
         """(468, 3) mean of all of them; NaN when there is none."""
-        others = self.of(row)
+        others = self.others(row)
         return self._mean(others) if len(others) else unknown_reference()
 
     def _mean(self, rows: NDArray[np.int64]) -> Float32:
