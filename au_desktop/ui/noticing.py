@@ -18,6 +18,8 @@ class Noticing:
         self._banner = banner
         self._tell = tell
         self._notice: Notice | None = None
+        self._seen: Notice | None = None
+        """The one that was clicked away last."""
         self._informed = 0
         banner.dismissed.connect(self._dismiss)
 
@@ -32,6 +34,11 @@ class Noticing:
             self._banner.hide()
 
     def _dismiss(self) -> None:
-        """It makes room for what it hid."""
-        if self._notice is not None and self._banner.text == self._notice.text:
+        """It makes room for what it hid: another notice, or one that still holds."""
+        if self._notice is None:
+            return
+        if self._banner.text == self._notice.text:
             self._pipeline.dismiss(self._notice)
+            self._seen = self._notice
+        elif self._notice is not self._seen and self._notice.severity != "info":
+            self._tell(self._notice.severity, self._notice.text, self._notice.folder)
