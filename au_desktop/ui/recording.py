@@ -44,7 +44,7 @@ class RecordControl:
         try:
             number = self._pipeline.mark()
         except SessionError as error:
-            self._line.say(str(error))
+            self._line.say(str(error), passing=True)
             return
         if number is None:
             self._line.say("Nothing is being recorded; press R first.", passing=True)

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
+from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.hands import LEFT, live, press
@@ -70,3 +71,15 @@ def test_a_recording_that_was_removed_is_not_looked_for(make_desk: MakeDesk) -> 
     QTest.mouseClick(desk.window.stage.banner._button, LEFT)
     assert desk.window.stage.banner.text == f"{folder} is not there any more."
     assert not desk.opened
+
+
+def test_that_no_frame_has_come_is_not_said_beside_a_picture_that_runs(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_Space)
+    wait_until(lambda: desk.bridge.status.state is State.PAUSED)
+    QTest.qWait(100)  # what was on its way has come
+    press(desk, Qt.Key.Key_R)
+    press(desk, Qt.Key.Key_M)
+    assert "No frame has come yet" in desk.window.line.text
+    press(desk, Qt.Key.Key_Space)
+    assert "No frame has come yet" not in desk.window.line.text
