@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QTimer
+
 from au_desktop.runtime.pipeline import Notice, Pipeline
 from au_desktop.ui.banner import Banner
+
+_SETTLES_MS = 300
+"""What a person has just chosen, such as another source, may take a notice back; the window hears of it by then."""
 
 
 class Noticing:
@@ -22,6 +27,7 @@ class Noticing:
         """The one that was clicked away last."""
         self._informed = 0
         banner.dismissed.connect(self._dismiss)
+        banner.passed.connect(lambda: QTimer.singleShot(_SETTLES_MS, banner, self._bring_back))
 
     def show(self, notice: Notice | None) -> None:
         """An information that a graver notice hid for a while is not shown a second time."""
@@ -35,10 +41,14 @@ class Noticing:
 
     def _dismiss(self) -> None:
         """It makes room for what it hid: another notice, or one that still holds."""
-        if self._notice is None:
-            return
-        if self._banner.text == self._notice.text:
+        if self._notice is not None and self._banner.text == self._notice.text:
             self._pipeline.dismiss(self._notice)
             self._seen = self._notice
-        elif self._notice is not self._seen and self._notice.severity != "info":
-            self._tell(self._notice.severity, self._notice.text, self._notice.folder)
+        else:
+            self._bring_back()
+
+    def _bring_back(self) -> None:
+        notice = self._notice
+        if notice is None or notice is self._seen or notice.severity == "info" or not self._banner.isHidden():
+            return
+        self._tell(notice.severity, notice.text, notice.folder)

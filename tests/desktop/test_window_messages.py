@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog
 from au_desktop.runtime.pipeline import State
 from au_desktop.settings import Settings
 from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.fakes import FILE
 from tests.desktop.hands import LEFT, live, press
 
 
@@ -32,6 +33,24 @@ def test_a_message_that_another_hid_comes_back_as_long_as_it_holds(make_desk: Ma
     banner.show_message("info", "Recorded to somewhere")
     QTest.mouseClick(banner._close, LEFT)
     assert not banner.isVisible(), "it has been clicked away"
+
+
+def test_a_message_comes_back_from_under_an_answer_unless_it_was_of_the_source_before(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    banner = desk.window.stage.banner
+    desk.pipeline.warn("The memory of cuda:0 is full.")
+    wait_until(banner.isVisible)
+    banner.show_message("error", "There is no room.", passing=True)
+    banner.pass_away()
+    assert not banner.isVisible()
+    wait_until(lambda: banner.isVisible() and banner.text == "The memory of cuda:0 is full.")
+    desk.pipeline._notices.withdraw("warning")
+    desk.pipeline._notices.post("source", "warning", "Fake camera stopped delivering pictures.")
+    wait_until(lambda: banner.text == "Fake camera stopped delivering pictures.")
+    banner.show_message("error", "There is no room.", passing=True)
+    desk.window.open_source(FILE)
+    QTest.qWait(600)
+    assert not banner.isVisible()
 
 
 def test_what_a_recording_was_refused_for_goes_when_one_begins(make_desk: MakeDesk, tmp_path: Path) -> None:
