@@ -157,7 +157,7 @@ class App:
         self._sampler.timeout.connect(self._sample)
         self._samples = SampleLog(launch.samples, self._meter, self._bridge) if launch.samples is not None else None
         self._recovery = threading.Thread(target=self._recover, name="recovery", daemon=True)
-        self._hooks = Hooks(self._window.close, self._bridge.fault.emit)
+        self._hooks = Hooks(self._close_soon, self._bridge.fault.emit)
 
     def run(self) -> int:
         self._window.show()
@@ -236,10 +236,13 @@ class App:
             if self._exit_code:
                 return
             self._exit_code = _refuse(text, self._launch)
-            # Not at once: this may be called in the middle of showing a frame.
-            QTimer.singleShot(0, self._window, self._window.close)
+            self._close_soon()
         else:
             self._window.stage.banner.show_message("error", text, passing=True)
+
+    def _close_soon(self) -> None:
+        """Not at once: this may be called in the middle of showing a frame, and by a signal even of painting it."""
+        QTimer.singleShot(0, self._window, self._window.close)
 
     def _settings_changed(self, settings: Settings) -> None:
         self._settings = settings

@@ -50,7 +50,8 @@ def _is_kept_from(number: int) -> bool:
 
 
 class Hooks:
-    """Signals and uncaught exceptions while the window is open; put back afterwards."""
+    """Signals and uncaught exceptions while the window is open; put back afterwards. ``close`` may be called in the
+    middle of whatever the window's thread does."""
 
     def __init__(self, close: Callable[[], object], tell: Callable[[str], object]) -> None:
         self._close, self._tell = close, tell
@@ -73,7 +74,7 @@ class Hooks:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # Python runs this between two ticks of the display timer, in the window's thread.
+        # Python runs this in the window's thread, between any two steps of its own code.
         self._close()
 
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

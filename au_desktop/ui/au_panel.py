@@ -61,6 +61,7 @@ class AUPanel(QWidget):
         self._face.setObjectName("Faint")
         heading = QHBoxLayout()
         heading.setContentsMargins(PAD, 14, PAD, 0)
+        heading.setSpacing(10)
         heading.addWidget(title)
         heading.addStretch()
         heading.addWidget(self._face)

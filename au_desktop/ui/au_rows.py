@@ -14,12 +14,14 @@ from PySide6.QtGui import (
     QAccessible,
     QAccessibleEvent,
     QColor,
+    QCursor,
     QFocusEvent,
     QFont,
     QHelpEvent,
     QHideEvent,
     QKeyEvent,
     QMouseEvent,
+    QMoveEvent,
     QPainter,
     QPaintEvent,
     QPen,
@@ -302,6 +304,13 @@ class AURows(QWidget):
 
     def hideEvent(self, event: QHideEvent) -> None:
         self.help.hide()
+
+    def moveEvent(self, event: QMoveEvent) -> None:
+        """They were scrolled: the pointer lies on another row now, and the card would stand beside the wrong one."""
+        if self.underMouse():
+            self._hover(self._row_at(self.mapFromGlobal(QCursor.pos()).y()))
+        elif self.help.isVisible():
+            self._help(self.aus.index(self.help.au))
 
     def _help(self, row: int) -> None:
         """Shows the card that explains the AU of a row; -1 hides it."""

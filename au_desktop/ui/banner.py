@@ -23,6 +23,8 @@ class Banner(QWidget):
 
     dismissed = Signal()
     """The person has clicked it away, or it has been there long enough."""
+    passed = Signal()
+    """A passing message has gone (``pass_away``)."""
 
     def __init__(self, look: Look, parent: QWidget, place: QWidget) -> None:
         """``place``: the child of ``parent`` over which it appears."""
@@ -99,8 +101,10 @@ class Banner(QWidget):
 
     def pass_away(self) -> None:
         """Hides a passing message: the person has chosen something else."""
-        if self._passing:
+        if self._passing and not self.isHidden():
+            self._timer.stop()
             self.hide()
+            self.passed.emit()
 
     def fit(self) -> None:
         """Centres itself at the foot of its place, as low as it fits: above are faces and their names."""

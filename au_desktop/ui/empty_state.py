@@ -24,6 +24,8 @@ MOST_CAMERAS = 3
 """That get a button; all of them are in the menu of sources."""
 LOW = 380
 """Height in pixels below which the picture gives way to the buttons."""
+_ROOMY = 470
+"""The same, where a row of cameras stands below them and a message at the foot."""
 _LOWEST = 250
 """Below, there is room for the buttons and what is said above them only."""
 _EDGE, _GAP = 32, 12
@@ -69,6 +71,7 @@ class EmptyState(QWidget):
         """The cameras' buttons, and the names of which they show what fits."""
         self._hint = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._hint.setObjectName("Faint")
+        self._fails = False
         self._hint.setWordWrap(True)  # or it would take width from the panel beside it
 
         column = QVBoxLayout(self)
@@ -138,14 +141,23 @@ class EmptyState(QWidget):
             before = button
             self._named.append((button, camera.name))
         self._cameras.addStretch()
+        self._make_room()
         self._fit_names()
 
+    def show_failure(self, fails: bool) -> None:
+        """Whether it is seen because a source failed; why stands in a message at its foot."""
+        self._fails = fails
+        self._make_room()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """In a low window the picture makes room, so that a message at the foot covers no button; in the lowest, on a
-        small screen, the hint too."""
-        self._picture.setVisible(self.height() >= LOW)
-        self._hint.setVisible(self.height() >= _LOWEST)
+        self._make_room()
         self._fit_names()
+
+    def _make_room(self) -> None:
+        """In a low window the picture makes room, so that a message at the foot covers nothing; in the lowest, on a
+        small screen, the hint too."""
+        self._picture.setVisible(self.height() >= (_ROOMY if self._fails and self._named else LOW))
+        self._hint.setVisible(self.height() >= _LOWEST)
 
     def _fit_names(self) -> None:
         """Cuts long names in the middle so that all buttons fit; what short names leave free goes to longer ones."""

@@ -87,7 +87,7 @@ class MainWindow(QMainWindow):
         self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.options = Options(look, self, devices=devices())
         self.recording = RecordControl(
-            bridge.pipeline, self.stage.banner, self.line.say, lambda: self.settings, open_folder
+            bridge.pipeline, self.stage.banner, self.line, lambda: self.settings, open_folder
         )
         self.noticing = Noticing(bridge.pipeline, self.stage.banner, self.recording.tell)
         self.desk = Desk(self.top, self.stage, self.traces, self.panel, self.line)
@@ -184,12 +184,12 @@ class MainWindow(QMainWindow):
         self.open_source(DEMO)
 
     def open_file(self, path: str) -> None:
+        self._opened_folder = str(Path(path).parent)  # where the next one is looked for
         self.open_source(SourceSpec("file", path, Path(path).name))
 
     def choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a video or photo", self._opened_folder, _FILES)
         if path:
-            self._opened_folder = str(Path(path).parent)
             self.open_file(path)
 
     def toggle_run(self) -> None:
@@ -199,6 +199,7 @@ class MainWindow(QMainWindow):
             self._bridge.pipeline.pause()
         elif status.state is not State.LOADING:
             self.stage.banner.pass_away()
+            self.line.pass_away()
             self._bridge.pipeline.resume()
 
     def next_theme(self) -> None:
@@ -297,6 +298,7 @@ class MainWindow(QMainWindow):
     def _choose_record_root(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for recordings", self.settings.record_root)
         if folder:
+            self.stage.banner.pass_away()  # it may be about the folder before
             self._change(record_root=folder)
 
     def _change(self, **changes: object) -> None:

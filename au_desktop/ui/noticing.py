@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QTimer
+
 from au_desktop.runtime.pipeline import Pipeline
 from au_desktop.runtime.status import Notice
 from au_desktop.ui.banner import Banner
+
+_SETTLES_MS = 300
+"""What a person has just chosen, such as another source, may take a notice back; the window hears of it by then."""
 
 
 class Noticing:
@@ -19,8 +24,11 @@ class Noticing:
         self._banner = banner
         self._tell = tell
         self._notice: Notice | None = None
+        self._seen: Notice | None = None
+        """The one that was clicked away last."""
         self._informed = 0
         banner.dismissed.connect(self._dismiss)
+        banner.passed.connect(lambda: QTimer.singleShot(_SETTLES_MS, banner, self._bring_back))
 
     def show(self, notice: Notice | None) -> None:
         """An information that a graver notice hid for a while is not shown a second time."""
@@ -33,6 +41,15 @@ class Noticing:
             self._banner.hide()
 
     def _dismiss(self) -> None:
-        """It makes room for what it hid."""
+        """It makes room for what it hid: another notice, or one that still holds."""
         if self._notice is not None and self._banner.text == self._notice.text:
             self._pipeline.dismiss(self._notice)
+            self._seen = self._notice
+        else:
+            self._bring_back()
+
+    def _bring_back(self) -> None:
+        notice = self._notice
+        if notice is None or notice is self._seen or notice.severity == "info" or not self._banner.isHidden():
+            return
+        self._tell(notice.severity, notice.text, notice.folder)

@@ -9,6 +9,7 @@ from au_desktop.runtime.pipeline import Pipeline
 from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.ui.banner import Banner
+from au_desktop.ui.status_line import StatusLine
 from au_desktop.words import clock
 from rtatl_core.errors import SessionError
 
@@ -18,15 +19,14 @@ class RecordControl:
         self,
         pipeline: Pipeline,
         banner: Banner,
-        say: Callable[[str], object],
+        line: StatusLine,
         settings: Callable[[], Settings],
         open_folder: Callable[[Path], object],
     ) -> None:
-        """``say``: shows a sentence for a moment; ``settings``: the present ones; ``open_folder``: False where it
-        cannot."""
+        """``settings``: the present ones; ``open_folder``: False where it cannot."""
         self._pipeline = pipeline
         self._banner = banner
-        self._say = say
+        self._line = line
         self._settings = settings
         self._open_folder = open_folder
 
@@ -45,9 +45,12 @@ class RecordControl:
         try:
             number = self._pipeline.mark()
         except SessionError as error:
-            self._say(str(error))
+            self._line.say(str(error), passing=True)
+            return
+        if number is None:
+            self._line.say("Nothing is being recorded; press R first.", passing=True)
         else:
-            self._say("Nothing is being recorded; press R first." if number is None else f"Marker {number} is set")
+            self._line.say(f"Marker {number} is set")
 
     def tell(self, severity: str, text: str, folder: Path | None = None, *, passing: bool = False) -> None:
         """``folder``: of a recording, which a button opens; ``passing``: see ``Banner.show_message``."""
@@ -62,10 +65,12 @@ class RecordControl:
             self._begin()
         except SessionError as error:
             if before.state is State.FAILED:  # why stands in the banner
-                self._say(str(error))
+                self._line.say(str(error), passing=True)
             else:
                 self.tell("error", str(error), passing=True)
             return
+        self._banner.pass_away()  # it may say why there was no recording before
+        self._line.pass_away()
         at = before.position_s
         if at is not None and before.state is not State.FINISHED:
             self._banner.show_message(
@@ -103,8 +108,10 @@ class RecordControl:
         if root.is_dir():
             self._open(root)
         else:
-            self.tell("info", f"Nothing is recorded yet; sessions will be in {root}.")
+            self.tell("info", f"Nothing is recorded yet; sessions will be in {root}.", passing=True)
 
     def _open(self, folder: Path) -> None:
-        if self._open_folder(folder) is False:  # as where there is no file manager
+        if not folder.is_dir():
+            self.tell("warning", f"{folder} is not there any more.", passing=True)
+        elif self._open_folder(folder) is False:  # as where there is no file manager
             self.tell("warning", f"No file manager was found; open {folder} yourself.", passing=True)

@@ -22,8 +22,8 @@ _PHOTO = "A photo has no time in which its person could rest"
 
 
 class RestControl:
-    def __init__(self, look: Look, pipeline: Pipeline, say: Callable[[str], object]) -> None:
-        """``say``: shows a sentence for a moment."""
+    def __init__(self, look: Look, pipeline: Pipeline, say: Callable[..., object]) -> None:
+        """``say``: ``StatusLine.say``."""
         self.chip = Chip(look, "Set rest", icon_name="rest", tip=TIP)
         self.chip.clicked.connect(self.toggle)
         self._pipeline = pipeline
@@ -33,11 +33,13 @@ class RestControl:
         """The face whose rest is awaited."""
 
     def toggle(self) -> None:
-        face = self._face
+        face, state = self._face, self._pipeline.status().state
         if not self.chip.isEnabled():
             self._say(f"{_PHOTO}.")
-        elif self._pipeline.status().state is not State.LIVE:
-            self._say("Rest is taken or given up while the picture moves; go on first.")
+        elif state in (State.PAUSED, State.FINISHED):
+            self._say("Rest is taken or given up while the picture moves; go on first.", passing=True)
+        elif state is not State.LIVE:
+            self._say("No face is seen whose rest could be taken or given up.")
         elif self._taking is not None:
             self._give_up(self._taking)
         elif face is None:
@@ -80,6 +82,10 @@ class RestControl:
     def show_status(self, status: Status) -> None:
         still = status.source is not None and status.source.still
         self.chip.refuse(_PHOTO if still else None)
+        if self._taking is not None and status.state in (State.FINISHED, State.FAILED):  # no frame comes any more
+            self._say(f"Face {self._taking} was not seen for two seconds, so its rest is not taken")
+            self._taking = None
+            self._show()
 
     def _show(self) -> None:
         face = self._face

@@ -143,6 +143,7 @@ class Stage(QWidget):
     def show_status(self, status: Status, has_picture: bool) -> None:
         """Chooses what stands here: the picture as soon as there is one, else why there is none."""
         name = status.source.name if status.source else ""
+        self.empty.show_failure(status.state is State.FAILED)
         if status.state in (State.EMPTY, State.FAILED):
             page: QWidget = self.empty
         elif has_picture:

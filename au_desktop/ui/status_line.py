@@ -42,6 +42,7 @@ class StatusLine(QWidget):
         self._left: list[tuple[str, str, str]] = []
         self._right = ""
         self._said = ""
+        self._passing = False
         self._moment = QTimer(self)
         self._moment.setSingleShot(True)
         self._moment.setInterval(SAID_FOR_MS)
@@ -63,14 +64,20 @@ class StatusLine(QWidget):
         fields = [self._state[0], *figures, self._said or self._right]
         return "  ".join(field for field in fields if field)
 
-    def say(self, text: str) -> None:
-        """Shows this sentence for a moment, in place of size and device."""
-        self._said = text
+    def say(self, text: str, *, passing: bool = False) -> None:
+        """Shows this sentence for a moment, in place of size and device. ``passing``: it tells what to do first, and no
+        longer holds once that is done (``pass_away``)."""
+        self._said, self._passing = text, passing
         if text:
             self._moment.start()
             announce(self, text)
         self.setAccessibleName(self.text)
         self.update()
+
+    def pass_away(self) -> None:
+        """Takes a passing sentence back."""
+        if self._passing:
+            self.say("")
 
     def show_status(self, status: Status, delay_ms: float | None) -> None:
         name, colour = _STATES[status.state]

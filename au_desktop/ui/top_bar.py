@@ -169,7 +169,9 @@ class TopBar(QWidget):
         self.run.set_label(text)
         self.run.setAccessibleName(text)
         self.run.set_icon(icon_name)
-        self.run.setEnabled(status.source is not None and status.state is not State.LOADING)
+        # A model that cannot be used can be tried again without a source, too.
+        runs = status.source is not None or status.state is State.FAILED
+        self.run.setEnabled(runs and status.state is not State.LOADING)
         recording = status.recording
         if recording is not None:
             self.record.show_recording(

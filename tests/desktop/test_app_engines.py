@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from au_desktop import app as program
@@ -16,7 +17,7 @@ from au_desktop.settings import Settings
 from rtatl_core.assets import asset
 from rtatl_core.errors import InputError, WeightsError
 from tests.desktop.fakes import FakeEngine
-from tests.desktop.running import fake, is_live, once, run
+from tests.desktop.running import fake, is_live, once, run, tells
 
 pytestmark = pytest.mark.usefixtures("no_camera")
 
@@ -126,3 +127,17 @@ def test_a_script_and_a_flag_take_no_other_model(capsys: pytest.CaptureFixture[s
     assert run(Launch(source="demo", model=WEIGHTS), picky) == 0
     assert seen[0].state is State.FAILED
     assert seen[0].banner[0] == "error"
+
+
+def test_weights_that_were_mended_are_tried_again_without_a_source() -> None:
+    mended: list[bool] = []
+
+    def act(window: program.MainWindow) -> None:
+        assert window.top.run.label == "Try again"
+        mended.append(window.top.run.isEnabled())
+        QTest.mouseClick(window.top.run, Qt.MouseButton.LeftButton)
+        once(lambda window: not mended[0] or window._bridge.status.state is State.EMPTY, lambda window: window.close())
+
+    once(lambda window: tells(window) and window._bridge.status.state is State.FAILED, act)
+    assert run(Launch(model=WEIGHTS), lambda settings: (fake if mended else picky)(settings)) == 0
+    assert mended == [True]

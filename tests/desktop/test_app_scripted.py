@@ -26,6 +26,7 @@ from au_desktop.runtime.status import Notice, State, Status
 from au_desktop.samples import SampleLog, SamplesError
 from au_desktop.settings import Settings
 from rtatl_core.errors import SessionError, WeightsError
+from rtatl_core.handoffs import AnalysedFrame
 from rtatl_core.sessions.session import SessionWriter, read_session
 from tests.clips import write_clip
 from tests.desktop.conftest import wait_until
@@ -172,6 +173,31 @@ def test_a_run_that_ends_early_leaves_what_was_asked_for_too(
     bar = QRect(0, 0, shown[0].width(), 50)  # what does not change from frame to frame
     left = QImage(str(launch.screenshot)).copy(bar).convertToFormat(QImage.Format.Format_RGB32)
     assert left == shown[0].copy(bar).convertToFormat(QImage.Format.Format_RGB32), "as it was seen last"
+
+
+def test_a_signal_in_the_middle_of_painting_waits_until_it_is_painted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    launch = Launch(source="demo", duration=60, screenshot=tmp_path / "a.png")
+    stays: list[bool] = []
+
+    def act(window: program.MainWindow) -> None:
+        video = window.stage.video
+        painted = video._painted
+
+        def ask_to_end(frame: AnalysedFrame, milliseconds: float) -> None:
+            video._painted = painted
+            painted(frame, milliseconds)
+            signal.raise_signal(signal.SIGTERM)
+            stays.append(window.isVisible() and not launch.screenshot.exists())
+
+        video._painted = ask_to_end
+
+    once(is_live, act)
+    assert run(launch) == 0
+    assert stays == [True]
+    assert launch.screenshot.exists()
+    assert "ecursive" not in capfd.readouterr().err
 
 
 def test_a_missing_file_is_refused_before_any_window(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from rtatl_core import reference
 from rtatl_core.handoffs import AnalysedFace
 from rtatl_core.sessions.rest import describe_rest
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
-from tests.desktop.fakes import AUS, FakeEngine, picture
+from tests.desktop.fakes import AUS, FILE, FakeEngine, camera_opener, picture
 from tests.desktop.hands import LEFT, live, press
 from tests.tables import csv_rows
 
@@ -112,6 +112,7 @@ def test_in_a_pause_it_is_neither_taken_nor_given_up(make_desk: MakeDesk) -> Non
     assert "go on first" in desk.window.line.text
     assert desk.window.rest.chip.label == "From rest"
     press(desk, Qt.Key.Key_Space)
+    assert "go on first" not in desk.window.line.text, "it does go on"
     wait_until(lambda: desk.window._state is State.LIVE)
     press(desk, Qt.Key.Key_N)
     wait_until(lambda: shown(desk).rest is None)
@@ -140,6 +141,24 @@ def test_it_needs_a_face_and_time(make_desk: MakeDesk) -> None:
     press(desk, Qt.Key.Key_N)
     assert "no face whose rest could be taken" in desk.window.line.text
     assert not desk.window.rest.chip.isChecked()
+
+
+def test_where_nothing_is_to_go_on_nobody_is_told_to(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    wait_until(lambda: desk.bridge.status.state is State.EMPTY)
+    press(desk, Qt.Key.Key_N)
+    assert desk.window.line.text.endswith("No face is seen whose rest could be taken or given up.")
+
+
+def test_the_end_of_a_video_ends_the_wait_for_a_rest(make_desk: MakeDesk) -> None:
+    desk = make_desk(open_source=camera_opener(fps=60.0, frames=60))
+    desk.window.open_source(FILE)
+    wait_until(lambda: desk.window._last_number > 45)  # of the half second less is left
+    press(desk, Qt.Key.Key_N)
+    wait_until(lambda: desk.window._state is State.FINISHED)
+    assert desk.window.rest.chip.label == "Set rest"
+    assert not desk.window.rest.chip.isChecked()
+    assert "its rest is not taken" in desk.window.line.text
 
 
 def test_a_photo_has_no_time_to_rest(make_desk: MakeDesk, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QHelpEvent
+from PySide6.QtGui import QCursor, QHelpEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolTip
 
@@ -63,6 +63,31 @@ def test_the_row_of_the_keyboard_stays_in_view(make_desk: MakeDesk) -> None:
     QTest.keyClick(rows, Qt.Key.Key_End)
     assert is_seen(22)
     assert "AU43 " in rows.accessibleDescription()
+
+
+def test_rows_that_are_scrolled_are_pointed_at_where_they_are_now(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.window.resize(900, 600)
+    QApplication.processEvents()
+    rows, scroll = desk.window.panel.rows, desk.window.panel._area.verticalScrollBar()
+    at = rows.mapToGlobal(rows.row_rect(8).center())
+    QCursor.setPos(at)
+    wait_until(lambda: rows._hovered == 8)
+    rows._help(8)
+    scroll.setValue(2 * rows.row_height)
+    assert rows._hovered == 10
+    assert rows.help.au == rows.aus[10]
+    QCursor.setPos(desk.window.mapToGlobal(QPoint(5, 5)))
+    wait_until(lambda: rows._hovered == -1)
+    rows.setFocus(Qt.FocusReason.TabFocusReason)
+    for _ in range(6):
+        QTest.keyClick(rows, Qt.Key.Key_Down)
+    QTest.keyClick(rows, Qt.Key.Key_Question)
+    before = rows.help.y()
+    scroll.setValue(scroll.value() + rows.row_height)
+    assert rows.help.isVisible()
+    assert rows.help.au == rows.aus[6]
+    assert rows.help.y() < before, "it stays beside its row"
 
 
 def test_pointer_and_keyboard_survive_a_model_with_fewer_rows(make_desk: MakeDesk) -> None:
@@ -153,6 +178,17 @@ def test_row_tells_muscle_grade_and_presence(make_desk: MakeDesk) -> None:
     assert "AU12 Lip corner puller" in told
     assert "zygomaticus major" in told
     assert f"{value:.1f} of 5, {grade(value)}" in told
+
+
+def test_the_name_of_the_face_keeps_clear_of_the_button_beside_it(make_desk: MakeDesk) -> None:
+    desk = live(make_desk(engine={"faces": 2, "max_faces": 2}))
+    name, chip = desk.window.panel._face, desk.window.rest.chip
+    wait_until(lambda: name.text() == "Face 0")
+    chip.set_label("From rest")
+    wait_until(lambda: chip.width() >= chip.sizeHint().width())
+    QApplication.processEvents()
+    right = name.mapTo(desk.window, name.rect().topRight()).x()
+    assert chip.mapTo(desk.window, chip.rect().topLeft()).x() - right > 8
 
 
 def test_curves_say_what_their_height_means(make_desk: MakeDesk) -> None:

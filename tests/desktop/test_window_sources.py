@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QEvent, Qt
@@ -32,6 +33,22 @@ def test_empty_state_offers_demo_and_file(make_desk: MakeDesk, monkeypatch: pyte
     QTest.mouseClick(desk.window.stage.empty.demo, LEFT)
     QTest.mouseClick(desk.window.stage.empty.file, LEFT)
     assert [(spec.kind, spec.name) for spec in wanted] == [("demo", "Demo clip"), ("file", "smile.mp4")]
+
+
+def test_the_next_file_is_looked_for_beside_the_one_that_was_dropped(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def choose(_window: object, _title: str, folder: str, _kinds: str) -> tuple[str, str]:
+        asked.append(folder)
+        return "", ""
+
+    monkeypatch.setattr("au_desktop.ui.main_window.QFileDialog.getOpenFileName", choose)
+    desk = make_desk()
+    desk.window.open_file("/films/today/smile.mp4")
+    press(desk, Qt.Key.Key_O)
+    assert asked == [str(Path("/films/today"))]
 
 
 def test_empty_state_starts_a_camera_by_name(make_desk: MakeDesk) -> None:
@@ -212,6 +229,23 @@ def test_a_source_that_cannot_be_opened_shows_why(make_desk: MakeDesk) -> None:
     assert desk.window.stage.empty.isVisible()
     QTest.mouseClick(banner._close, LEFT)
     assert not banner.isVisible()
+
+
+def test_why_a_camera_failed_lies_over_nothing(make_desk: MakeDesk) -> None:
+    def refuse(spec: SourceSpec) -> FrameSource:
+        raise SourceError(f"{spec.name} is in use by another program; close that program, or choose another source.")
+
+    desk = make_desk(open_source=refuse, cameras=[CAMERA])
+    stage = desk.window.stage
+    wait_until(stage.empty.isVisible)
+    assert stage.empty._picture.isVisible()
+    desk.window.open_source(CAMERA)
+    wait_until(stage.banner.isVisible)
+    hint = stage.empty._hint
+    wait_until(lambda: hint.mapTo(stage, hint.rect().bottomLeft()).y() < stage.banner.y())
+    desk.window.resize(1280, 900)
+    wait_until(stage.empty._picture.isVisible)
+    wait_until(lambda: hint.mapTo(stage, hint.rect().bottomLeft()).y() < stage.banner.y())
 
 
 def test_a_lost_camera_is_told_and_taken_back(make_desk: MakeDesk) -> None:
