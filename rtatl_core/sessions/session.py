@@ -206,13 +206,16 @@ class SessionWriter:
 
     def close(self, status: str = "complete", warning: str | None = None) -> None:
         """Ends the session as "complete", "cut off" (a file that ends too early), "stopped: <reason>", or with the part
-        of a file that was recorded; the files are closed whatever the disk says. ``warning``: what session.json tells
-        of the whole."""
+        of a file that was recorded; the files are closed whatever the disk says, and rows that it did not take make it
+        "stopped". ``warning``: what session.json tells of the whole. May be called again, with another status."""
         if warning:
             self._head["warning"] = warning
         with self._events, self._frames:
             try:
                 self._guarded(self._sync)
+            except SessionError as error:
+                status = f"stopped: {error}"
+                raise
             finally:
                 self._guarded(lambda: self._write_summary(status))
 
@@ -314,9 +317,11 @@ class _Table:
         self.bytes += len(data)
 
     def sync(self) -> None:
-        """To the disk itself. Raises OSError, also when the file was removed: Linux would write on into nothing."""
-        to_disk(self._file)
-        self._path.stat()
+        """To the disk itself, unless it was closed. Raises OSError, also when the file was removed: Linux would write
+        on into nothing."""
+        if not self._file.closed:
+            to_disk(self._file)
+            self._path.stat()
 
     def __enter__(self) -> _Table:
         return self
