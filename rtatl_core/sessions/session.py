@@ -16,7 +16,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -264,8 +264,9 @@ class SessionWriter:
             raise _refused(self.folder, error) from error
 
 
-def read_session(folder: str | Path) -> tuple[dict[str, Any], dict[str, Float64]]:
-    """Reads a session folder back: session.json, and the columns of numbers of frames.csv with NaN for empty fields.
+def read_session(folder: str | Path, only: Collection[str] | None = None) -> tuple[dict[str, Any], dict[str, Float64]]:
+    """Reads a session folder back: session.json, and the columns of numbers of frames.csv (``only`` these, if given)
+    with NaN for empty fields.
 
     A recording that was interrupted may end within a row: such rows are left out, and the first dict says how
     many under "rows_cut". Without a usable session.json its "status" is "unknown". Raises SessionError when
@@ -273,7 +274,8 @@ def read_session(folder: str | Path) -> tuple[dict[str, Any], dict[str, Float64]
     """
     path = Path(folder) / "frames.csv"
     try:
-        columns, cut = parse(path.read_text(encoding="utf-8", errors="replace"))
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            columns, cut = parse(lines, only)
     except FileNotFoundError:
         text = f"{folder} is no session folder (no frames.csv in it); name the folder of one recording."
         raise SessionError(text) from None
