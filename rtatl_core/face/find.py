@@ -61,10 +61,10 @@ def _silence() -> Iterator[None]:
     those that are meant for the person are lost. What other threads say in that tenth of a second is lost too, but
     for what is ``heard``, unless loading fails: then all of it is told."""
     with _stderr, contextlib.ExitStack() as stack:
-        aside = stack.enter_context(tempfile.TemporaryFile())
         try:
+            aside = stack.enter_context(tempfile.TemporaryFile())
             kept = os.dup(2)
-        except OSError:  # programs without a console have no stderr
+        except OSError:  # a full disk has no room for it, and programs without a console have no stderr
             yield
             return
         stack.callback(os.close, kept)
