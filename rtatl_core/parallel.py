@@ -38,9 +38,8 @@ def work_through(
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(on_start,)) as pool:
-        waiting = [pool.submit(function, item) for item in items]
         try:
-            for done in as_completed(waiting):
+            for done in as_completed([pool.submit(function, item) for item in items]):
                 yield done.result()
         except BrokenProcessPool as error:
             raise AUError(f"{WORKER_DIED} --jobs to continue") from error

@@ -61,10 +61,10 @@ def _silence() -> Iterator[None]:
     the person are lost. What other threads print in that tenth of a second is lost too, unless it is ``heard``; if
     loading fails, all of it is printed."""
     with _stderr, contextlib.ExitStack() as stack:
-        aside = stack.enter_context(tempfile.TemporaryFile())
         try:
+            aside = stack.enter_context(tempfile.TemporaryFile())
             kept = os.dup(2)
-        except OSError:  # programs without a console have no stderr
+        except OSError:  # a full disk has no room for it, and programs without a console have no stderr
             yield
             return
         stack.callback(os.close, kept)

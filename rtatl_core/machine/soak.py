@@ -160,7 +160,7 @@ def _slope(hours: Float64, values: Float64) -> float:
 def _session(folder: Path, captured: int) -> dict[str, Any]:
     """Whether the recording has a row for every frame. captured: frames that the program counted; more may have come
     while it ended."""
-    facts, columns = read_session(folder)
+    facts, columns = read_session(folder, ("frame",))
     numbers = np.unique(columns["frame"]).astype(int).tolist()
     last = max([captured, *numbers[-1:]])
     return {**facts["counts"], "status": facts["status"], "unaccounted": last - len(numbers)}

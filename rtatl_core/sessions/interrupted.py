@@ -67,7 +67,7 @@ def _is_running(folder: Path, mark: Any) -> bool:
 def _finish(folder: Path, summary: dict[str, Any]) -> Recovered:
     for name in ("frames.csv", "events.csv"):
         _cut_last_line(folder / name)
-    _, columns = read_session(folder)
+    _, columns = read_session(folder, ("frame", "face_id", "timestamp", "analysed"))
     numbers, first_of_frame = np.unique(columns["frame"], return_index=True)
     analysed = int(columns["analysed"][first_of_frame].sum())
     seconds = float(columns["timestamp"][-1]) if len(numbers) else 0.0
@@ -91,10 +91,11 @@ def _finish(folder: Path, summary: dict[str, Any]) -> Recovered:
 
 
 def _cut_last_line(path: Path) -> None:
-    """Off with what no line break ends, and with lines that hold zeros where a power cut left a hole."""
+    """Off with what no line break ends, and with all from a line on that holds zeros, where a power cut left a hole."""
     with path.open("r+b") as file:
-        data = file.read()
-        whole = data[: data.find(b"\0")] if b"\0" in data else data
-        end = whole.rfind(b"\n") + 1
-        if end < len(data):
-            file.truncate(end)
+        end = 0
+        for line in file:
+            if b"\0" in line or not line.endswith(b"\n"):
+                file.truncate(end)
+                return
+            end += len(line)

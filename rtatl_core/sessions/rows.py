@@ -7,6 +7,8 @@ OpenFace writes 0 for a lost face, the fields are empty here: a zero would pass 
 from __future__ import annotations
 
 import math
+from array import array
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -129,36 +131,42 @@ class RowFormat:
         ]
 
 
-def parse(text: str) -> tuple[dict[str, Float64], int]:
-    """A whole frames.csv -> its columns of numbers, NaN for empty fields, and how many rows at its end were cut off.
+def parse(lines: Iterable[str], only: Collection[str] | None = None) -> tuple[dict[str, Float64], int]:
+    """A whole frames.csv, line by line with their breaks -> its columns of numbers, NaN for empty fields, and how many
+    rows at its end were cut off. ``only``: these columns, in little memory however long the file is; of the others it
+    is not looked at what they hold.
 
     Only what a line break ends is complete. Raises ValueError when there is no header or a row in the middle is bad.
     """
-    header, *body = text.split("\n")
+    lines = iter(lines)
+    header, ended, _ = next(lines, "").partition("\n")
     names = header.split(",")
-    if names[0] != "frame" or not body:
+    if names[0] != "frame" or not ended:
         raise ValueError("it has no header")
     files = names[-1] == FILE
     names = names[: len(names) - files]
-    rows = [_parse_row(line, len(names), files=files) for line in body[:-1]]
-    cut = int(bool(body[-1]))
-    while rows and rows[-1] is None:
-        rows.pop()
-        cut += 1
-    whole = [row for row in rows if row is not None]
-    if len(whole) < len(rows):
-        raise ValueError(f"line {rows.index(None) + 2} is damaged")
-    table = np.array(whole, np.float64).reshape(len(whole), len(names))
-    return dict(zip(names, table.T.copy(), strict=True)), cut
+    places = [place for place, name in enumerate(names) if only is None or name in only]
+    values, cut = array("d"), 0
+    for number, line in enumerate(lines, 2):
+        row = _parse_row(line, len(names), places, files=files)
+        if row is None:
+            cut += 1
+        elif cut:
+            raise ValueError(f"line {number - cut} is damaged")
+        else:
+            values.extend(row)
+    table = np.array(values, np.float64).reshape(-1, len(places))
+    return {names[place]: table[:, i].copy() for i, place in enumerate(places)}, cut
 
 
-def _parse_row(line: str, fields: int, *, files: bool) -> list[float] | None:
-    """``files``: the name of a file follows, which may hold commas."""
-    parts = line.split(",", fields if files else -1)
-    if len(parts) != fields + files:
+def _parse_row(line: str, fields: int, places: Sequence[int], *, files: bool) -> list[float] | None:
+    """The fields at these places. ``files``: the name of a file follows, which may hold commas."""
+    row, ended, _ = line.partition("\n")
+    parts = row.split(",", fields if files else -1)
+    if not ended or len(parts) != fields + files:
         return None
     try:
-        return [float(part) if part else math.nan for part in parts[:fields]]
+        return [float(parts[place]) if parts[place] else math.nan for place in places]
     except ValueError:
         return None
 

@@ -16,7 +16,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -206,13 +206,16 @@ class SessionWriter:
 
     def close(self, status: str = "complete", warning: str | None = None) -> None:
         """Ends the session as "complete", "cut off" (a file that ends too early), "stopped: <reason>", or with the part
-        of a file that was recorded; the files are closed whatever the disk says. ``warning``: what session.json tells
-        of the whole."""
+        of a file that was recorded; the files are closed whatever the disk says, and rows that it did not take make it
+        "stopped". ``warning``: what session.json tells of the whole. May be called again, with another status."""
         if warning:
             self._head["warning"] = warning
         with self._events, self._frames:
             try:
                 self._guarded(self._sync)
+            except SessionError as error:
+                status = f"stopped: {error}"
+                raise
             finally:
                 self._guarded(lambda: self._write_summary(status))
 
@@ -261,8 +264,9 @@ class SessionWriter:
             raise _refused(self.folder, error) from error
 
 
-def read_session(folder: str | Path) -> tuple[dict[str, Any], dict[str, Float64]]:
-    """Reads a session folder back: session.json, and the columns of numbers of frames.csv with NaN for empty fields.
+def read_session(folder: str | Path, only: Collection[str] | None = None) -> tuple[dict[str, Any], dict[str, Float64]]:
+    """Reads a session folder back: session.json, and the columns of numbers of frames.csv (``only`` these, if given)
+    with NaN for empty fields.
 
     A recording that was interrupted may end within a row: such rows are left out, and the first dict says how
     many under "rows_cut". Without a usable session.json its "status" is "unknown". Raises SessionError when
@@ -270,7 +274,8 @@ def read_session(folder: str | Path) -> tuple[dict[str, Any], dict[str, Float64]
     """
     path = Path(folder) / "frames.csv"
     try:
-        columns, cut = parse(path.read_text(encoding="utf-8", errors="replace"))
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            columns, cut = parse(lines, only)
     except FileNotFoundError:
         text = f"{folder} is no session folder (no frames.csv in it); name the folder of one recording."
         raise SessionError(text) from None
@@ -314,9 +319,11 @@ class _Table:
         self.bytes += len(data)
 
     def sync(self) -> None:
-        """To the disk itself. Raises OSError, also when the file was removed: Linux would write on into nothing."""
-        to_disk(self._file)
-        self._path.stat()
+        """To the disk itself, unless it was closed. Raises OSError, also when the file was removed: Linux would write
+        on into nothing."""
+        if not self._file.closed:
+            to_disk(self._file)
+            self._path.stat()
 
     def __enter__(self) -> _Table:
         return self

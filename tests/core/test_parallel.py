@@ -7,8 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -39,6 +41,16 @@ def test_errors_come_out_and_a_dead_process_is_told(tmp_path: Path) -> None:
         list(work_through(partial(write, folder=tmp_path), [-1, 1], 2))
     with pytest.raises(AUError, match="a worker process died"):
         list(work_through(partial(write, folder=tmp_path), [99, 1], 2))
+
+
+def test_a_process_that_dies_while_work_is_still_handed_over_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *_: object, **__: object) -> NoReturn:  # type: ignore[override]
+            raise BrokenProcessPool("A child process terminated abruptly")
+
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", lambda *_, **__: Broken(1))
+    with pytest.raises(AUError, match="a worker process died"):
+        list(work_through(abs, range(2), 2))
 
 
 _KILLED = """

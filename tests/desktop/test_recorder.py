@@ -18,6 +18,7 @@ from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.sessions.rows import records
 from rtatl_core.sessions.session import ClockPair, SessionWriter, read_session
+from tests.core.sessions.test_session import refuse_to_sync
 from tests.desktop.fakes import AUS, FakeEngine, picture
 
 ENGINE = FakeEngine()
@@ -275,3 +276,15 @@ def test_rows_that_are_refused_after_the_end_was_asked_for_are_told(
     assert recording.recorder.join(3)
     assert recording.faults == ["The disk is full; make room."]
     assert read_session(tmp_path)[0]["status"] == "stopped: The disk is full; make room."
+
+
+def test_rows_that_are_refused_when_the_files_are_closed_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = Recording(tmp_path, live=True)
+    recording.put(frame(1))
+    refuse_to_sync(monkeypatch)
+    meta, columns = recording.finish()
+    (fault,) = recording.faults
+    assert fault.startswith(f"The disk with {tmp_path} is full")
+    assert (meta["status"], columns["frame"].tolist()) == (f"stopped: {fault}", [1])

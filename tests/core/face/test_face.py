@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 
 import cv2
@@ -349,6 +351,16 @@ def test_mediapipe_keeps_silent_and_others_are_heard() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert said.stderr == "heard\n"
+
+
+def test_a_disk_without_room_for_what_mediapipe_says_keeps_no_face_finder_from_loading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    FaceMesh().close()
 
 
 def test_what_is_meant_for_the_person_is_heard_while_a_face_finder_is_loaded(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def test_faces_of_interrupted_photos_are_counted_in_each(tmp_path: Path) -> None
     frames.write_text("frame,face_id,timestamp,analysed\n1,0,,1\n2,0,,1\n3,,,1\n")
     assert len(list(recover_sessions(tmp_path))) == 1
     assert read_session(tmp_path / "a")[0]["counts"]["faces"] == 2
+
+
+def test_hours_that_were_recorded_are_finished_in_little_memory(tmp_path: Path) -> None:
+    frames = interrupted(tmp_path) / "a" / "frames.csv"
+    rest = ",0.123" * 130
+    head = "frame,face_id,timestamp,analysed" + "".join(f",AU{number:02}_r" for number in range(130))
+    frames.write_text("\n".join([head, *(f"{number},0,{number / 25},1{rest}" for number in range(1, 3001)), "3001,"]))
+    tracemalloc.start()
+    try:
+        (found,) = recover_sessions(tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.rows == 3000
+    assert peak < frames.stat().st_size / 2
 
 
 @pytest.mark.parametrize(

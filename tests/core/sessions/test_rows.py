@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -66,12 +67,15 @@ def test_the_faces_of_a_frame_come_in_the_order_of_their_ids_after_what_was_drop
 def test_what_is_written_is_read_back() -> None:
     shown = [FrameRecord(1, 0.0, (face(0), face(1)), True), FrameRecord(2, 0.04), FrameRecord(3, 0.08, (), True)]
     text = HEADER + "\n" + "".join(line for record in shown for line in PLAIN.lines(record))
-    columns, cut = parse(text)
+    columns, cut = parse(StringIO(text))
     assert cut == 0
     assert columns["frame"].tolist() == [1, 1, 2, 3]
     assert columns["analysed"].tolist() == [1, 1, 0, 1]
     np.testing.assert_allclose(columns["AU12_r"], [5.0, 5.0, np.nan, np.nan], atol=1e-3)
     np.testing.assert_array_equal(columns["face_id"], [0, 1, np.nan, np.nan])
+    few, cut = parse(StringIO(text), ("analysed", "frame"))
+    assert cut == 0
+    assert {name: values.tolist() for name, values in few.items()} == {"frame": [1, 1, 2, 3], "analysed": [1, 1, 0, 1]}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_what_is_written_is_read_back() -> None:
 )
 def test_rows_cut_off_at_the_end_are_counted(tail: str, cut: int) -> None:
     row = PLAIN.lines(FrameRecord(1, 0.0, (face(),), True))[0]
-    columns, found = parse(f"{HEADER}\n{row}{tail}")
+    columns, found = parse(StringIO(f"{HEADER}\n{row}{tail}"))
     assert found == cut
     assert columns["frame"].tolist() == [1]
 
@@ -89,13 +93,13 @@ def test_rows_cut_off_at_the_end_are_counted(tail: str, cut: int) -> None:
 def test_a_damaged_row_in_the_middle_is_not_passed_over() -> None:
     row = PLAIN.lines(FrameRecord(1, 0.0, (face(),), True))[0]
     with pytest.raises(ValueError, match="line 3"):
-        parse(f"{HEADER}\n{row}1,2\n{row}")
+        parse(StringIO(f"{HEADER}\n{row}1,2\n{row}"))
 
 
 @pytest.mark.parametrize("text", ["", "frame,face_id", "a,b\n1,2\n"])
 def test_a_file_without_header_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="header"):
-        parse(text)
+        parse(StringIO(text))
 
 
 def test_models_that_tell_sides_have_two_more_columns_per_au() -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -282,6 +283,30 @@ def test_on_a_full_disk_the_summary_still_tells_how_it_ended(tmp_path: Path, mon
     meta, _ = read_session(writer.folder)
     assert (meta["status"], meta["counts"]["rows"]) == ("stopped: disk full", 1)
     assert not list(writer.folder.glob("*.tmp"))
+
+
+def test_rows_that_the_disk_refuses_at_the_end_leave_no_complete_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = open_writer(tmp_path)
+    writer.write(FrameRecord(1, 0.0))
+    refuse_to_sync(monkeypatch)
+    with pytest.raises(SessionError, match="is full; make room"):
+        writer.close()
+    said = read_session(writer.folder)[0]["status"]
+    assert said == f"stopped: The disk with {writer.folder} is full; make room, or record to another folder."
+    writer.close("stopped: known already")
+    assert read_session(writer.folder)[0]["status"] == "stopped: known already"
+
+
+def refuse_to_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a network disk finds only then that somebody's share of it is used up."""
+
+    def refuse(file: IO[bytes]) -> None:
+        file.flush()
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(session, "to_disk", refuse)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
