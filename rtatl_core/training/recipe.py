@@ -94,7 +94,8 @@ class OptimConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1."""
     precision: str = "auto"
-    """float32, or bfloat16 (mixed; the weights stay float32); auto = bfloat16 on CUDA."""
+    """float32, or bfloat16 (mixed; the weights stay float32); auto = bfloat16 on CUDA where the card
+    computes it (NVIDIA's from Ampere on)."""
     compile: bool = False
     """torch.compile the network; pays on GPUs in long runs."""
     workers: int = -1
