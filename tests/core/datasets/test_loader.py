@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
+import os
 import pickle
+import signal
+import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import cv2
@@ -94,6 +99,16 @@ def test_loader_processes_and_starting_in_between_change_nothing(plan: StepPlan)
     for one, two in zip(here, there, strict=True):
         same(one, two)
     same(next(load_steps(plan, 1, 3, 0)), here[3])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there processes are not asked to end by a signal")
+def test_a_signal_to_all_processes_leaves_loaders_to_the_first_one(plan: StepPlan) -> None:
+    steps = load_steps(dataclasses.replace(plan, steps=12), 0, 0, 1)
+    next(steps)
+    (worker,) = multiprocessing.active_children()
+    for pid in (worker.pid, forkserver._forkserver._forkserver_pid):
+        os.kill(pid, signal.SIGTERM)
+    assert len(list(steps)) == 11
 
 
 def test_two_processes_share_the_step_of_one(plan: StepPlan) -> None:
