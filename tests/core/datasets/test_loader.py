@@ -77,6 +77,16 @@ def test_unlabelled_faces_carry_no_codes_even_from_a_coded_store(plan: StepPlan)
     assert all(batch.flow[:8].isnan().all() for batch in batches)
 
 
+def test_codes_teach_in_place_of_blendshapes(plan: StepPlan, tmp_path: Path) -> None:
+    store = ChipStore.open(write_clips(tmp_path / "clips", teacher=True))
+    codes = np.zeros((24, 2), np.float32)
+    store = dataclasses.replace(store, intensity=codes, occurrence=codes)
+    coded, uncoded = (Source(store, np.arange(24), labels=labels) for labels in (True, False))
+    raw = Steps(dataclasses.replace(plan, labelled=coded, unlabelled=(uncoded,), want_taught=True), 0)[0]
+    assert raw.taught[:8].isnan().all()
+    assert raw.taught[8:].isfinite().any()
+
+
 def test_what_is_repeated_is_drawn_as_often_and_what_eyes_saw_is_taught(plan: StepPlan) -> None:
     photos, clips = plan.unlabelled
     rated = np.full((len(photos.store), 2), np.nan, np.float32)
