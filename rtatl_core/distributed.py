@@ -67,6 +67,11 @@ def world_size() -> int:
     return dist.get_world_size() if _together() else 1
 
 
+def processes_here() -> int:
+    """How many of the processes share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+
+
 def local_device(device: str) -> torch.device:
     """ "cuda" is this process's card, "auto" that, else the CPU. Raises InputError for a device this machine lacks."""
     if device == "auto":

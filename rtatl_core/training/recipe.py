@@ -99,7 +99,7 @@ class OptimConfig:
     compile: bool = False
     """torch.compile the network; pays on GPUs in long runs."""
     workers: int = -1
-    """Loader processes; -1 = all cores but one, 0 = none."""
+    """Loader processes; -1 = all cores but one (of several processes on a machine each its share), 0 = none."""
     threads: int = 0
     """Of torch; 0 leaves its own choice."""
 

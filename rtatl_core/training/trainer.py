@@ -207,7 +207,7 @@ class Trainer:
     @property
     def _workers(self) -> int:
         wanted = self.recipe.optim.workers
-        return wanted if wanted >= 0 else max(0, cores() // distributed.world_size() - 1)
+        return wanted if wanted >= 0 else max(0, cores() // distributed.processes_here() - 1)
 
     # ---- training ------------------------------------------------------------------------------
 

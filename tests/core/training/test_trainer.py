@@ -41,6 +41,16 @@ def test_cards_that_only_imitate_bfloat16_train_in_float32(
     assert _precision("bfloat16", torch.device("cuda:0")) == torch.bfloat16
 
 
+def test_processes_of_one_machine_share_its_cores(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(recipe(data, "optim.workers=-1"), tmp_path)
+    monkeypatch.setattr("rtatl_core.training.trainer.cores", lambda: 64)
+    assert trainer._workers == 63
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 8)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert trainer._workers == 15, "two machines: the other's processes have cores of their own"
+
+
 def test_an_au_of_data_aus_that_nothing_teaches_is_named(data: Path, tmp_path: Path) -> None:
     asked = "data.aus=[12, 25, 17]"
     with pytest.raises(RecipeError, match=r"nothing teaches AU17 of data\.aus: .*tasks\.teacher is 0; leave them out"):
