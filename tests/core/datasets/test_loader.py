@@ -293,17 +293,19 @@ def test_unknown_flow_method() -> None:
         FlowTarget("farneback")
 
 
-def test_faces_lose_their_reference_and_their_patches_independently(plan: StepPlan) -> None:
+def test_faces_lose_their_reference_their_flow_and_their_patches_independently(plan: StepPlan) -> None:
     """Single photos show intact faces without a reference: training must, too."""
     task = RoIInpainting(InpaintingConfig(coded_share=0.5, share=0.5))
-    steps = Steps(dataclasses.replace(plan, want_reference=True, want_flow=False, steps=60), 0)
-    table = np.zeros((2, 2))
+    steps = Steps(dataclasses.replace(plan, want_reference=True, flow_share=0.5, steps=60), 0)
+    of_reference, of_flow = np.zeros((2, 2)), np.zeros((2, 2))
     for k in range(len(steps)):
         batch = steps[k].to_batch(torch.device("cpu"))
-        unknown = batch.reference.isnan().flatten(1).any(dim=1)[:8]
-        erased = (task.corrupt(batch, batch.chips) != batch.chips).flatten(1).any(dim=1)[:8]
-        for row, column in zip(unknown.tolist(), erased.tolist(), strict=True):
-            table[int(row), int(column)] += 1
-    share = table / table.sum()
-    np.testing.assert_allclose(share, np.outer(share.sum(axis=1), share.sum(axis=0)), atol=0.06)
-    assert share.min() > 0.1
+        erased = (task.corrupt(batch, batch.chips) != batch.chips).flatten(1).any(dim=1)
+        lost = batch.reference.isnan().flatten(1).any(dim=1)[:8]
+        np.add.at(of_reference, (lost.int().numpy(), erased[:8].int().numpy()), 1)
+        lost = batch.flow.isnan().flatten(1).all(dim=1)[8:]
+        np.add.at(of_flow, (lost.int().numpy(), erased[8:].int().numpy()), 1)
+    for table in (of_reference, of_flow):
+        share = table / table.sum()
+        np.testing.assert_allclose(share, np.outer(share.sum(axis=1), share.sum(axis=0)), atol=0.06)
+        assert share.min() > 0.1
