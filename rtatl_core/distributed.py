@@ -13,6 +13,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -21,6 +22,10 @@ from torch import Tensor, nn
 
 from rtatl_core.errors import InputError
 
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for each other: while the first one reads all of a long video to choose by, the others do,
+and NCCL would end the run after ten minutes. One that dies is not waited for, since torchrun ends the others."""
+
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
@@ -28,7 +33,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
     finally:
@@ -60,6 +65,11 @@ def rank() -> int:
 
 def world_size() -> int:
     return dist.get_world_size() if _together() else 1
+
+
+def processes_here() -> int:
+    """How many of the processes share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
 
 
 def local_device(device: str) -> torch.device:

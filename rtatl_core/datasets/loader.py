@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from typing import NamedTuple, Self
 
@@ -262,6 +263,14 @@ def _context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # imported once, before the first loader of a run
+    # SIGTERM of a batch system reaches all processes; the first one ends the step in peace, and waits for them if need
+    # be. What is blocked here is blocked in them; it has to be begun with the tracker running, which unblocks it.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     return context
 
 

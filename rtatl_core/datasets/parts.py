@@ -97,7 +97,8 @@ class PartWriter:
             self._small[name] = []
         self._index: list[tuple[str, ...]] = []
         self._matrices: list[NDArray[np.float64]] = []
-        self._exact: dict[int, tuple[str, Float32]] = {}
+        self._to_rest: dict[int, NDArray[np.float16]] = {}
+        self._later: dict[int, tuple[str, Float32]] = {}
         self._lost: Counter[str] = Counter()
         self._coded = np.zeros((2, len(plan.aus)), np.int64)
 
@@ -122,9 +123,14 @@ class PartWriter:
         self._file.write(np.ascontiguousarray(face.chip).tobytes())
         self._keep(frame, face, teacher)
         self._index.append((frame.name, frame.subject, frame.clip, f"{frame.time:.4f}", f"{yaw:.2f}", f"{pitch:.2f}"))
-        if frame.flow is not None:
-            self._exact[len(self._index) - 1] = (frame.flow_to, frame.flow)
         self._matrices.append(face.matrix)
+        row = len(self._index) - 1
+        if frame.flow is not None and frame.flow_to == frame.name:
+            # at once: the motion of a photo's every pixel, kept for a whole part of photos, filled the memory
+            flow = exact_flow(frame.flow, face.matrix, face.matrix, self._plan.layout, "rest")
+            self._to_rest[row] = flow.astype(np.float16)
+        elif frame.flow is not None:
+            self._later[row] = (frame.flow_to, frame.flow)
 
     def _keep(self, frame: Frame, face: AlignedFace, teacher: Float32 | None) -> None:
         self._small["landmarks"].append(face.landmarks.astype(np.float16))
@@ -163,7 +169,7 @@ class PartWriter:
         for name, rows in self._small.items():
             if rows:
                 np.save(self._folder / f"{name}.npy", np.stack(rows))
-        if self._index and (self._exact or self._plan.flow):
+        if self._index and (self._to_rest or self._later or self._plan.flow):
             self._write_flow()
         with (self._folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -179,10 +185,11 @@ class PartWriter:
         fields = np.full((count, cells, cells, 2), np.nan, np.float16)
         to = np.full(count, -1, np.int32)
         rows = {row[0]: i for i, row in enumerate(self._index)}
-        for i, (name, motion) in self._exact.items():
+        for i, field in self._to_rest.items():
+            fields[i], to[i] = field, i
+        for i, (name, motion) in self._later.items():
             if (later := rows.get(name)) is not None:
-                leads = "rest" if later == i else "later"
-                fields[i] = exact_flow(motion, self._matrices[i], self._matrices[later], self._plan.layout, leads)
+                fields[i] = exact_flow(motion, self._matrices[i], self._matrices[later], self._plan.layout)
                 to[i] = later
         if self._plan.flow:
             target = FlowTarget(self._plan.flow)

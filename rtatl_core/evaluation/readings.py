@@ -22,6 +22,8 @@ from rtatl_core.reference import PersonalReference, expressed
 
 _BATCH = 128
 """Chips at once."""
+_FACE = 0
+"""The one of each clip."""
 
 
 class Predicted(NamedTuple):
@@ -74,13 +76,15 @@ def _through_time(
     network: RTATL, store: ChipStore, clips: Sequence[NDArray[np.int64]], *, mirrored: bool
 ) -> Iterator[tuple[NDArray[np.int64], Predicted]]:
     """The rows of all clips, whose times ascend: one frame of each at once."""
-    known = PersonalReference()
+    # each its own: a clock of another clip would tell a face of this one to be long gone
+    known = [PersonalReference() for _ in clips]
     for step in range(max(map(len, clips), default=0)):
-        here = [face_id for face_id, frames in enumerate(clips) if step < len(frames)]
-        part = np.array([clips[face_id][step] for face_id in here])
-        predicted = _predicted(network, store, part, np.stack([known.of(i) for i in here]), mirrored=mirrored)
-        for face_id, row, shows in zip(here, part.tolist(), expressed(predicted.intensity).tolist(), strict=True):
-            known.see(face_id, float(store.times[row]), store.geometry[row].astype(np.float32), shows)
+        here = [i for i, frames in enumerate(clips) if step < len(frames)]
+        part = np.array([clips[i][step] for i in here])
+        own = np.stack([known[i].of(_FACE) for i in here])
+        predicted = _predicted(network, store, part, own, mirrored=mirrored)
+        for i, row, shows in zip(here, part.tolist(), expressed(predicted.intensity).tolist(), strict=True):
+            known[i].see(_FACE, float(store.times[row]), store.geometry[row].astype(np.float32), shows)
         yield part, predicted
 
 

@@ -35,7 +35,8 @@ def level_sides(network: RTATL, faces: Sequence[Source]) -> None:
     if network.config.sides and len(people) >= FEW:
         every = math.ceil(sum(len(one.rows) for one in faces) / MOST)
         at_zero, slope = leaning(network, [one._replace(rows=one.rows[::every]) for one in faces])
-        network.level_sides(torch.from_numpy(at_zero), torch.from_numpy(slope))
+        device = next(network.parameters()).device
+        network.level_sides(*(torch.from_numpy(values).to(device) for values in (at_zero, slope)))
 
 
 def leaning(network: RTATL, faces: Sequence[Source]) -> tuple[Float32, Float32]:

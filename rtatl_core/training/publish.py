@@ -98,7 +98,7 @@ def publish(trainer: Trainer) -> Path:
         "measured": measured,
     }
     path = trainer.out / f"{recipe.name}.safetensors"
-    save_model(path, network, calibration, description)
+    save_model(path, network.cpu(), calibration, description)
     return path
 
 
@@ -115,7 +115,7 @@ def _best(trainer: Trainer, out: Path) -> tuple[RTATL, dict[str, Any]]:
     decoders = {name: getattr(trainer.network, name) is not None for name in ("flow", "inpainting")}
     network = RTATL(trainer.network.config, **decoders)
     network.load_state_dict(state["network"])
-    return network, state
+    return network.to(trainer.device), state  # under torchrun a process has but one thread of the CPU
 
 
 def _real_faces(data: TrainingData) -> list[Source]:

@@ -94,11 +94,12 @@ class OptimConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1."""
     precision: str = "auto"
-    """float32, or bfloat16 (mixed; the weights stay float32); auto = bfloat16 on CUDA."""
+    """float32, or bfloat16 (mixed; the weights stay float32); auto = bfloat16 on CUDA where the card
+    computes it (NVIDIA's from Ampere on)."""
     compile: bool = False
     """torch.compile the network; pays on GPUs in long runs."""
     workers: int = -1
-    """Loader processes; -1 = all cores but one, 0 = none."""
+    """Loader processes; -1 = all cores but one (of several processes on a machine each its share), 0 = none."""
     threads: int = 0
     """Of torch; 0 leaves its own choice."""
 

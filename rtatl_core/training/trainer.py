@@ -207,7 +207,7 @@ class Trainer:
     @property
     def _workers(self) -> int:
         wanted = self.recipe.optim.workers
-        return wanted if wanted >= 0 else max(0, cores() // distributed.world_size() - 1)
+        return wanted if wanted >= 0 else max(0, cores() // distributed.processes_here() - 1)
 
     # ---- training ------------------------------------------------------------------------------
 
@@ -407,8 +407,9 @@ class Trainer:
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if wanted == "auto":  # cards before Ampere only imitate bfloat16, which is slower than float32
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float32
     if wanted not in ("float32", "bfloat16"):
         raise RecipeError(f"optim.precision is {wanted!r}; write float32, bfloat16 or auto")
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,17 @@ def test_each_process_of_a_machine_takes_its_own_card(device: str, monkeypatch: 
     monkeypatch.setattr(torch, "empty", lambda *size, device: None)
     assert distributed.local_device(device) == torch.device("cuda:3")
     assert distributed.local_device("cuda:1") == torch.device("cuda:1")
+
+
+def test_the_others_wait_for_the_first_process_for_longer_than_nccl_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[timedelta] = []
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, timeout: begun.append(timeout))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with distributed.process_group(torch.device("cuda")):
+        pass
+    assert begun[0] >= timedelta(hours=1), "reading half an hour of video to choose by takes more than ten minutes"
 
 
 @pytest.mark.slow

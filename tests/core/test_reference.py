@@ -164,6 +164,18 @@ def test_stills_are_compared_with_the_others_of_the_person(compared: Path, tmp_p
     np.testing.assert_allclose(np.concatenate([one.intensity for one in apart]), through, atol=1e-5)
 
 
+def test_many_clips_are_compared_whenever_in_their_videos_they_begin(compared: Path, tmp_path: Path) -> None:
+    """As coded minutes do, and BP4D's sequences."""
+    network = load_model(compared).network
+    assert network.geometry is not None
+    network.geometry.own_spread.fill_(0.01)
+    clips = ChipStore.open(write_clips(tmp_path / "clips", clips=34))
+    rows = np.arange(len(clips))
+    later = replace(clips, times=clips.times + 100 * (rows // 12))
+    together = predict_store(network, clips, rows).intensity
+    np.testing.assert_allclose(predict_store(network, later, rows).intensity, together, atol=1e-5)
+
+
 def test_training_draws_other_pictures_of_the_same_person(tmp_path: Path) -> None:
     store = ChipStore.open(write_labelled(tmp_path / "stills", count=12, people=3))
     references = References(store)

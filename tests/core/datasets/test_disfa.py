@@ -52,8 +52,9 @@ def test_disfa_is_read_with_all_its_traps(disfa_tree: Path, tmp_path: Path, caps
     expected = [(k + 12) % 6 for k in range(5)]
     expected[2] = np.nan
     np.testing.assert_array_equal(store.intensity[:5, at[12]], expected)
-    np.testing.assert_array_equal(store.occurrence[:5, at[12]], [0, 0, np.nan, 1, 1])  # 2 or more
+    np.testing.assert_array_equal(store.occurrence[:5, at[12]], [0, 0, np.nan, 1, 1])
     np.testing.assert_array_equal(store.intensity[5:, at[1]], [1, 2, 3, 4])  # frame 0 is the first picture
+    np.testing.assert_array_equal(store.occurrence[5:, at[1]], [0, 1, 1, 1])  # 2 or more
     assert np.isnan(store.intensity[5:, at[5]]).all()
     np.testing.assert_allclose(store.times[:5], np.arange(5) / 20, atol=1e-3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from rtatl_core.datasets import flow_pairs
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import CALMEST, frame_pairs, later_rows, partners, resting_rows
 from rtatl_core.datasets.flow_target import LONGEST
-from rtatl_core.datasets.parts import Frame
+from rtatl_core.datasets.parts import Frame, PartWriter, Plan
 from rtatl_core.datasets.teacher import TEACHER_SHAPES
 from tests.core.stores import face, write_clips, write_labelled, write_store
 
@@ -118,6 +119,16 @@ def test_the_way_back_to_rest_may_be_longer_than_what_a_face_does_in_a_moment(tm
         assert store.flow_to[0] == int(to)
         longest[leads] = float(np.nanmax(store.stored_flow(0)))  # type: ignore[arg-type]
     assert longest == pytest.approx(LONGEST, rel=1e-3)
+
+
+def test_the_motion_of_every_pixel_of_a_still_is_not_kept_for_the_whole_part(tmp_path: Path) -> None:
+    image, points = face(0.5, np.random.default_rng(0))
+    with PartWriter(tmp_path, Plan(kind="test")) as writer:
+        motion = np.zeros((240, 240, 2), np.float32)
+        kept = weakref.ref(motion)
+        writer.add(Frame("0", "s", image, flow=motion, flow_to="0"), points)
+        del motion
+        assert kept() is None, "of large photos it fills the memory"
 
 
 def test_codes_tell_rest_before_landmarks_do_and_stills_have_none(tmp_path: Path) -> None:

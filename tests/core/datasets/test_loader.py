@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
+import os
 import pickle
+import signal
+import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import cv2
@@ -72,6 +77,16 @@ def test_unlabelled_faces_carry_no_codes_even_from_a_coded_store(plan: StepPlan)
     assert all(batch.flow[:8].isnan().all() for batch in batches)
 
 
+def test_codes_teach_in_place_of_blendshapes(plan: StepPlan, tmp_path: Path) -> None:
+    store = ChipStore.open(write_clips(tmp_path / "clips", teacher=True))
+    codes = np.zeros((24, 2), np.float32)
+    store = dataclasses.replace(store, intensity=codes, occurrence=codes)
+    coded, uncoded = (Source(store, np.arange(24), labels=labels) for labels in (True, False))
+    raw = Steps(dataclasses.replace(plan, labelled=coded, unlabelled=(uncoded,), want_taught=True), 0)[0]
+    assert raw.taught[:8].isnan().all()
+    assert raw.taught[8:].isfinite().any()
+
+
 def test_what_is_repeated_is_drawn_as_often_and_what_eyes_saw_is_taught(plan: StepPlan) -> None:
     photos, clips = plan.unlabelled
     rated = np.full((len(photos.store), 2), np.nan, np.float32)
@@ -94,6 +109,16 @@ def test_loader_processes_and_starting_in_between_change_nothing(plan: StepPlan)
     for one, two in zip(here, there, strict=True):
         same(one, two)
     same(next(load_steps(plan, 1, 3, 0)), here[3])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there processes are not asked to end by a signal")
+def test_a_signal_to_all_processes_leaves_loaders_to_the_first_one(plan: StepPlan) -> None:
+    steps = load_steps(dataclasses.replace(plan, steps=12), 0, 0, 1)
+    next(steps)
+    (worker,) = multiprocessing.active_children()
+    for pid in (worker.pid, forkserver._forkserver._forkserver_pid):
+        os.kill(pid, signal.SIGTERM)
+    assert len(list(steps)) == 11
 
 
 def test_two_processes_share_the_step_of_one(plan: StepPlan) -> None:
@@ -268,18 +293,19 @@ def test_unknown_flow_method() -> None:
         FlowTarget("farneback")
 
 
-def test_faces_lose_their_reference_and_their_patches_independently(plan: StepPlan) -> None:
+def test_faces_lose_their_reference_their_flow_and_their_patches_independently(plan: StepPlan) -> None:
     """Single photos show intact faces without a reference: training must, too."""
     task = RoIInpainting(InpaintingConfig(coded_share=0.5, share=0.5))
-    only = {"unlabelled": (), "unlabelled_batch": 0, "augment": AugmentConfig.none(), "want_flow": False}
-    steps = Steps(dataclasses.replace(plan, want_reference=True, want_plain=False, steps=60, **only), 0)
-    table = np.zeros((2, 2))
+    steps = Steps(dataclasses.replace(plan, want_reference=True, flow_share=0.5, steps=60), 0)
+    of_reference, of_flow = np.zeros((2, 2)), np.zeros((2, 2))
     for k in range(len(steps)):
         batch = steps[k].to_batch(torch.device("cpu"))
-        unknown = batch.reference.isnan().flatten(1).any(dim=1)
         erased = (task.corrupt(batch, batch.chips) != batch.chips).flatten(1).any(dim=1)
-        for row, column in zip(unknown.tolist(), erased.tolist(), strict=True):
-            table[int(row), int(column)] += 1
-    share = table / table.sum()
-    np.testing.assert_allclose(share, np.outer(share.sum(axis=1), share.sum(axis=0)), atol=0.06)
-    assert share.min() > 0.1
+        lost = batch.reference.isnan().flatten(1).any(dim=1)[:8]
+        np.add.at(of_reference, (lost.int().numpy(), erased[:8].int().numpy()), 1)
+        lost = batch.flow.isnan().flatten(1).all(dim=1)[8:]
+        np.add.at(of_flow, (lost.int().numpy(), erased[8:].int().numpy()), 1)
+    for table in (of_reference, of_flow):
+        share = table / table.sum()
+        np.testing.assert_allclose(share, np.outer(share.sum(axis=1), share.sum(axis=0)), atol=0.06)
+        assert share.min() > 0.1

@@ -33,9 +33,9 @@ def test_a_false_alarm_of_an_au_that_nobody_shows_moves_no_mean(
     store = ChipStore.open(write_labelled(tmp_path, count=12))
     present = np.tile(np.array([[0, 0], [1, 0]], np.float32), (6, 1))
     source = Source(dataclasses.replace(store, occurrence=present), np.arange(12), labels=True)
-    quiet = np.where(present == 1, 2, -2).astype(np.float32)
+    quiet = np.where(present == 1, 0.1, -0.1).astype(np.float32)
     alarm = quiet.copy()
-    alarm[3, 1] = 2
+    alarm[3, 1] = 0.1
     for logits in (quiet, alarm):
         still = np.zeros((12, 2), np.float32)
         said = Predicted(still, logits, still, still)

@@ -66,6 +66,12 @@ def test_too_few_people_tell_nothing_however_many_their_faces(faces: Source, tmp
     assert not torch.equal(before[-1], list(network.parameters())[-1])
 
 
+def test_a_network_is_levelled_on_its_device(faces: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.zeros(len(AUS), np.float32)
+    monkeypatch.setattr(levelling, "leaning", lambda network, faces: (nothing, nothing))
+    level_sides(crooked().to("meta"), [faces])  # which, as GPUs, does not compute with numbers of the CPU
+
+
 def test_of_very_many_faces_some_are_looked_at(faces: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[int] = []
 

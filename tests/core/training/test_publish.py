@@ -194,6 +194,8 @@ def test_what_is_published_leans_to_no_side_on_real_faces(
     assert [one.store.folder for one in publishing._real_faces(trainer.data)] == [videos.folder]
     videos.rendered[:] = True
     assert [one.store.folder for one in publishing._real_faces(trainer.data)] == [validation.store.folder]
+    trainer.device = torch.device("meta")
+    assert next(publishing._best(trainer, trainer.out)[0].parameters()).is_meta, "it is measured where it was trained"
 
 
 def test_sides_are_measured_where_they_are_told() -> None:

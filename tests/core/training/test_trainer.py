@@ -14,7 +14,7 @@ from rtatl_core.datasets.flow_pairs import frame_pairs
 from rtatl_core.errors import RecipeError, TrainingError
 from rtatl_core.training.publish import publish
 from rtatl_core.training.recipe import OptimConfig
-from rtatl_core.training.trainer import Trainer
+from rtatl_core.training.trainer import Trainer, _precision
 from rtatl_core.weights import load_model
 from tests.core.stores import AUS, write_clips
 from tests.core.training.conftest import recipe, rows
@@ -29,6 +29,26 @@ def test_mixed_precision_trains_float32_weights(data: Path, tmp_path: Path) -> N
     assert not torch.equal(after, before)
     with pytest.raises(RecipeError, match="write float32, bfloat16 or auto"):
         Trainer(recipe(data, "optim.precision=int8"), tmp_path)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_cards_that_only_imitate_bfloat16_train_in_float32(
+    native: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
+    assert _precision("auto", torch.device("cuda:0")) == expected
+    assert _precision("auto", torch.device("cpu")) == torch.float32
+    assert _precision("bfloat16", torch.device("cuda:0")) == torch.bfloat16
+
+
+def test_processes_of_one_machine_share_its_cores(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(recipe(data, "optim.workers=-1"), tmp_path)
+    monkeypatch.setattr("rtatl_core.training.trainer.cores", lambda: 64)
+    assert trainer._workers == 63
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 8)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert trainer._workers == 15, "two machines: the other's processes have cores of their own"
 
 
 def test_an_au_of_data_aus_that_nothing_teaches_is_named(data: Path, tmp_path: Path) -> None:
