@@ -110,6 +110,8 @@ class Rest(NamedTuple):
     """(2, n_aus) output of the network: intensity, and left - right (``predictor.Raw.at_rest``)."""
     where: Mapping[str, Any]
     """Where that was seen, as session.json tells it."""
+    doubt: str = ""
+    """A sentence, if that was less than asked for."""
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from rtatl_core.video import VIDEO_SUFFIXES
 
 OCCURRENCE_RULE = f"as coded; where only an intensity was coded, {OCCURS_FROM:g} (FACS A) or more"
 NOT_CODED = "frame without a code"
+NO_FRAME = "code without a frame"
 _BEYOND_S = 0.5
 """How long after the last picture a code may end: sound often lasts longer, and programs round differently."""
 
@@ -33,10 +34,12 @@ class CodedVideo:
     tracking: ClassVar[bool] = True
 
     def frames(self) -> Iterator[Frame]:
-        """Raises RecipeError at the end when there are codes beyond it."""
-        number, time_s, first_s = 0, 0.0, 0.0
+        """At the end one without a picture for each code that no frame has. Raises RecipeError when there are codes
+        beyond the end."""
+        number, time_s = 0, 0.0
+        times: list[float] = []
         for count, frame in enumerate(Video(self.name, self.path).frames(), start=1):
-            first_s = frame.time if count == 1 else first_s
+            times.append(frame.time)
             if frame.image is None:
                 yield frame
                 continue
@@ -52,7 +55,9 @@ class CodedVideo:
                 lost=NOT_CODED,
             )
         if number:
-            self._require_within(number, first_s, time_s)
+            self._require_within(number, times[0], time_s)
+            for _ in range(self.coding.without_frame(np.sort(times))):
+                yield Frame(self.name, self.coding.subject, None, lost=NO_FRAME)
 
     def _require_within(self, frames: int, first_s: float, time_s: float) -> None:
         """first_s, time_s: of the first and the last frame. If codes lie beyond the end, all would read as zeros."""

@@ -103,10 +103,11 @@ def pcc_of(sums: Float64) -> Float64:
 
 
 def icc31_of(sums: Float64) -> Float64:
-    """ICC(3,1) from ``agreement_sums``. For two raters (BMS - EMS) / (BMS + EMS) is 2 cov / (var + var): BMS is half
-    the variance of their sum, EMS half that of their difference."""
+    """ICC(3,1) from ``agreement_sums``; NaN where the truth does not vary (``metrics.icc31``). For two raters
+    (BMS - EMS) / (BMS + EMS) is 2 cov / (var + var): BMS is half the variance of their sum, EMS half that of their
+    difference."""
     a, b, ab = _moments(sums)
-    return _ratio(2 * ab, a + b)
+    return _ratio(2 * ab, np.where(b > 0, a + b, 0.0))
 
 
 def auc_sums(score: Float32, true: Float32, group: Index, groups: int) -> Float64:

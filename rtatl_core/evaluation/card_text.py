@@ -174,8 +174,9 @@ def _what_coders_saw(evaluations: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _told(evaluation: Mapping[str, Any]) -> dict[str, str]:
-    """Measure -> its name."""
-    return {"icc31": "ICC(3,1)", "pcc": "PCC"} if evaluation["icc31"] else {"auc": "AUC"}
+    """Measure -> its name. AUC where no intensity is coded, or none but 0."""
+    graded = any(value is not None for value in evaluation["icc31"].values())
+    return {"icc31": "ICC(3,1)", "pcc": "PCC"} if graded else {"auc": "AUC"}
 
 
 def _motion(measured: Mapping[str, Any]) -> str:

@@ -29,6 +29,14 @@ def rounded(value: float | np.floating[Any] | None, digits: int) -> float | None
     return None if value is None or not np.isfinite(value) else round(float(value), digits)
 
 
+def varies(values: Array) -> NDArray[np.bool_]:
+    """values: (n, k) -> (k,) whether a column holds two values that differ; NaN is none."""
+    known = np.isfinite(values)
+    least, most = (np.where(known, values, fill) for fill in (np.inf, -np.inf))
+    spreads: NDArray[np.bool_] = most.max(axis=0, initial=-np.inf) > least.min(axis=0, initial=np.inf)
+    return spreads
+
+
 def pcc(said: Array, true: Array) -> float:
     """Pearson correlation coefficient; 0 where only the truth varies, because what never moves follows nothing: a mean
     that left it out would reward a model for saying always the same."""
@@ -38,20 +46,18 @@ def pcc(said: Array, true: Array) -> float:
     return float(np.corrcoef(said, true)[0, 1]) if said.std() >= 1e-9 else 0.0
 
 
-def icc31(a: Array, b: Array) -> float:
+def icc31(said: Array, true: Array) -> float:
     """ICC(3,1), two fixed raters, single rating, consistency (Shrout & Fleiss 1979): (BMS - EMS) / (BMS +
-    EMS)."""
-    a, b = _pairs(a, b)
-    n = len(a)
-    if n < 3:
+    EMS). As for ``pcc``, not defined where the truth does not vary, which would give 0 whatever is said."""
+    said, true = _pairs(said, true)
+    n = len(said)
+    if n < 3 or true.std() < 1e-9:
         return float("nan")
-    ratings = np.stack([a, b], axis=1)
+    ratings = np.stack([said, true], axis=1)
     grand = ratings.mean()
     between = 2 * ((ratings.mean(axis=1) - grand) ** 2).sum() / (n - 1)
     residual = ratings - ratings.mean(axis=1, keepdims=True) - ratings.mean(axis=0) + grand
     error = (residual**2).sum() / (n - 1)
-    if between + error < 1e-12:
-        return float("nan")
     return float((between - error) / (between + error))
 
 

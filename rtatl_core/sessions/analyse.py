@@ -145,10 +145,12 @@ def _analyse(
 
 
 def _doubtful_rest(engine: Engine, path: Path) -> list[str]:
-    """A sentence if what was named as the person's rest shows AUs."""
-    rest = engine.everyones_rest
-    far = "" if rest is None else far_from_rest(engine.aus, engine.rest_intensity(rest.raw))
-    return [f"Where the person of {path} was said to rest, {far} is read; look whether that is rest."] if far else []
+    """A sentence if what was named as the person's rest shows AUs, and one if the video ended before."""
+    if (rest := engine.everyones_rest) is None:
+        return []
+    far = far_from_rest(engine.aus, engine.rest_intensity(rest.raw))
+    read = f"Where the person of {path} was said to rest, {far} is read; look whether that is rest." if far else ""
+    return [said for said in (rest.doubt, read) if said]
 
 
 def _undecoded(path: Path, lost: Sequence[str] | int) -> str:

@@ -33,6 +33,7 @@ from rtatl_core.sessions.analyse import analyse_photos, analyse_video
 from rtatl_core.sessions.inputs import Input, session_names
 from rtatl_core.sessions.interrupted import recover_sessions
 from rtatl_core.sessions.rest import RestWhere, identity_of
+from rtatl_core.sessions.session import check_root
 from rtatl_core.system import how_to_install
 from rtatl_core.temporal import SMOOTHING_S
 
@@ -97,6 +98,7 @@ def analyse_all(
         raise InputError(
             "--fps is for pictures that are frames, and there are none here; leave it out, videos tell their own"
         )
+    check_root(out)
     _check_rest(settings, photos=fps is None and any(one.photos for one in inputs))
     device, card = pick_device(settings.device), read_card(settings.model)
     model = _model(card.facts, graphs_run=bool(graphs_to_run(card, device)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -23,6 +23,8 @@ from rtatl_core.video import VideoReader
 
 TOLD = 0.05
 """Less is nothing to speak of."""
+_SHORT_S = 0.5
+"""A video may end so much sooner than the rest: programs round differently."""
 FAR = 2.0
 """People at rest rarely read as much, AUs that part the lips aside."""
 
@@ -65,13 +67,29 @@ class RestWhere:
         first, last = self.between or (-math.inf, math.inf)
         is_alone = file is not None and bool(one.photos)  # no frame, whatever counts from it
         with PhotoReader(one.photos, None if is_alone else fps) if one.photos else VideoReader(one.path) as reader:
-            packets = _held(next(iter(reader))) if engine.tracking and is_alone else reader
+            packets = _Noted(_held(next(iter(reader))) if engine.tracking and is_alone else reader)
             before = dropwhile(lambda packet: packet.timestamp < first - MEMORY_S, packets)
             raw = engine.rest_in(takewhile(lambda packet: not packet.timestamp > last, before), first)
+        at = "" if self.between is None else f" between {first:g} and {last:g} s"
+        ended = f"{one.path} ends at {packets.reached_s:.1f} s, and its person should rest{at}"
         if raw is None:
-            at = "" if self.between is None else f" between {first:g} and {last:g} s"
-            raise InputError(f"{one.path} shows no face{at}, where its person should rest; say where one does")
-        return Rest(raw, self.to_json())
+            unseen = f"{one.path} shows no face{at}, where its person should rest"
+            raise InputError(f"{ended if packets.reached_s < first else unseen}; say where one does")
+        is_short = self.between is not None and last > packets.reached_s + _SHORT_S
+        return Rest(raw, self.to_json(), f"{ended}; what there is of it counts as rest." if is_short else "")
+
+
+class _Noted:
+    """Frames as they come, and how far they have come."""
+
+    def __init__(self, packets: Iterable[FramePacket]) -> None:
+        self._packets = packets
+        self.reached_s = -math.inf
+
+    def __iter__(self) -> Iterator[FramePacket]:
+        for packet in self._packets:
+            self.reached_s = packet.timestamp
+            yield packet
 
 
 def _held(photo: FramePacket) -> Iterator[FramePacket]:

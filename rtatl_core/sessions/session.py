@@ -81,6 +81,22 @@ def process_mark(pid: int | None = None) -> dict[str, Any]:
     return {"host": platform.node(), "boot": boot, "pid": pid or os.getpid(), "started": started}
 
 
+def check_root(root: Path) -> None:
+    """Raises SessionError where ``root`` is no folder and none can be made there, before hours of work show it. One
+    that cannot be written passes, because it may hold all that is asked for."""
+    wanted = root.absolute()
+    try:
+        there = next((path for path in (wanted, *wanted.parents) if path.exists()), None)
+        if there is None:  # a drive that is not there
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if there != wanted and not os.access(there, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _refused(root, error) from error
+
+
 def make_folder(root: Path, stem: str) -> Path:
     """Makes `<stem>_<local time>` in `root`, with -2, -3, ... if it exists. Raises SessionError."""
     short = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "-", stem).encode(errors="replace")[:_LONGEST_NAME]

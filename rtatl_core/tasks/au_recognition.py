@@ -3,16 +3,18 @@
 Symbols: x_hat_i predicted intensity on 0-1, x_i label on 0-1 (FACS 0-5), p_i probability of occurrence, y_i in {0, 1},
 m_i = 1 where AU i is coded, r_i share of positives in the training data.
 
-    L_int = sum_i m_i w_i (x_hat_i - x_i)^2 / sum_i m_i,   w_i ~ 1 / (spread_i + 0.05)
+    L_int = sum_i m_i w_i (x_hat_i - x_i)^2 / sum_i m_i,   w_i ~ 1 / (spread_i + 0.05), 0 where spread_i is 0
     L_occ = class-balanced binary cross entropy over the coded y_i, weight of the positives (1 - r_i) / r_i, at most 10
 
 Where the subject's left l_i and right r_i are told apart, the square is the mean of both sides':
 ((l_hat_i - l_i)^2 + (r_hat_i - r_i)^2) / 2. Weighting the left-right difference eightfold improved it little and made
 the mean worse.
-Intensity and occurrence may each be coded or not for any AU of any face. Every stream (pixels, geometry) and their
-mixture is supervised, so that neither leans on the other. The paper's own losses are not known to us; weighting the
-positives of an AU by how rare they are is our choice (ME-GraphAU and JAA-Net weigh AUs against each other), so the
-occurrence head calls an AU present more readily than it is.
+Intensity and occurrence may each be coded or not for any AU of any face. Events coded without a strength leave known
+intensities only where the AU is absent: from nothing but zeros its intensity would be learnt to be always 0, and with
+the largest weight. Every stream (pixels, geometry) and their mixture is supervised, so that neither leans on the other.
+The paper's own losses are not known to us; weighting the positives of an AU by how rare they are is our choice
+(ME-GraphAU and JAA-Net weigh AUs against each other), so the occurrence head calls an AU present more readily than it
+is.
 """
 
 from __future__ import annotations
@@ -26,15 +28,18 @@ from rtatl_core.models.rtatl import RTATL, RTATLOutput, Said
 from rtatl_core.tasks.base import Batch, Task
 
 MOST_POSITIVE_WEIGHT = 10.0
+FLAT = 1e-4
+"""Intensities on 0-1 that spread by less are all the same."""
 
 
 class AURecognition(Task):
     def __init__(self, intensity: Tensor, occurrence: Tensor) -> None:
         """intensity: (N, n_aus) labels of the training set on 0-1; occurrence: (N, n_aus) 0 or 1; NaN = not coded. They
         set the weights."""
-        _, spread, coded = _moments(intensity)
-        weight = torch.where(coded, 1 / (spread + 0.05), torch.zeros_like(spread))
-        self.weight = weight / weight[coded].mean().nan_to_num(1.0)
+        _, spread, _ = _moments(intensity)
+        graded = spread > FLAT
+        weight = torch.where(graded, 1 / (spread + 0.05), torch.zeros_like(spread))
+        self.weight = weight / weight[graded].mean().nan_to_num(1.0)
         rate, _, _ = _moments(occurrence)
         self.positive_weight = ((1 - rate) / rate.clamp(min=1e-3)).clamp(max=MOST_POSITIVE_WEIGHT)
 

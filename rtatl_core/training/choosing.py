@@ -12,6 +12,7 @@ from rtatl_core.datasets.loader import Source, StepPlan, load_steps
 from rtatl_core.datasets.split import TrainingData
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.agreement import coded_agreement, teacher_agreement
+from rtatl_core.evaluation.metrics import varies
 from rtatl_core.evaluation.readings import predict_store
 from rtatl_core.tasks.objective import Objective
 from rtatl_core.training.recipe import Recipe
@@ -53,13 +54,13 @@ class Choice:
 
 
 def _coded(source: Source) -> tuple[bool, bool]:
-    """Whether intensity is coded, and an AU both present and absent."""
+    """Whether an AU's intensity is coded and not always the same, and an AU both present and absent."""
     store, rows = source.store, source.rows
     if store.intensity is None or store.occurrence is None:
         return False, False
     present = store.occurrence[rows]
     told = (present == 1).any(axis=0) & (present == 0).any(axis=0)
-    return bool(np.isfinite(store.intensity[rows]).any()), bool(told.any())
+    return bool(varies(store.intensity[rows]).any()), bool(told.any())
 
 
 def validate(

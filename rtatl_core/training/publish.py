@@ -19,7 +19,7 @@ from rtatl_core.datasets.split import TrainingData
 from rtatl_core.errors import RecipeError
 from rtatl_core.evaluation.agreement import clip_agreement
 from rtatl_core.evaluation.flow import flow_error, flow_gain
-from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded
+from rtatl_core.evaluation.metrics import f1, icc31, mae, pcc, rounded, varies
 from rtatl_core.evaluation.pose import pose_where_absent
 from rtatl_core.evaluation.rated import against_ratings, against_ratings_by_group
 from rtatl_core.evaluation.readings import Predicted, predict_store, read_store
@@ -133,9 +133,9 @@ def _crossed(trainer: Trainer) -> list[_Crossed]:
 
 
 def _taught(trained: Source, recipe: Recipe) -> NDArray[np.bool_]:
-    """(n_aus,) AUs whose intensity was learnt from codes."""
+    """(n_aus,) AUs whose intensity was learnt from codes, which differ."""
     assert trained.store.intensity is not None
-    taught: NDArray[np.bool_] = np.isfinite(trained.store.intensity[trained.rows]).any(axis=0)
+    taught = varies(trained.store.intensity[trained.rows])
     return taught if recipe.tasks.intensity > 0 else np.zeros_like(taught)
 
 

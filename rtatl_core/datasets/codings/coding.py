@@ -51,6 +51,13 @@ class FrameMarks:
         key = float(self.keys[coded].max(initial=0))
         return (0.0, key) if self.by_time else (key, 0.0)
 
+    def without_frame(self, times: Float64) -> int:
+        keys = self.keys[(np.isfinite(self.intensity) | np.isfinite(self.occurrence)).any(axis=1)]
+        if not self.by_time:
+            return int((keys > len(times)).sum())
+        reach = MATCH_S + 1e-9
+        return _without(times, keys - reach, np.nextafter(keys + reach, np.inf))
+
 
 @dataclass(frozen=True, slots=True)
 class EventMarks:
@@ -83,6 +90,14 @@ class EventMarks:
     def last(self) -> tuple[float, float]:
         return 0.0, float(self.offset.max(initial=0))
 
+    def without_frame(self, times: Float64) -> int:
+        return _without(times, self.onset - _SLACK_S, self.offset - _SLACK_S)
+
+
+def _without(times: Float64, since: Float64, until: Float64) -> int:
+    """How many stretches, each from ``since`` to before ``until``, hold none of the times."""
+    return int((np.searchsorted(times, since) == np.searchsorted(times, until)).sum())
+
 
 @dataclass(frozen=True, slots=True)
 class VideoCoding:
@@ -112,6 +127,11 @@ class VideoCoding:
     def last(self) -> tuple[float, float]:
         """The last coded frame and time in seconds; 0 for what the coding does not count in."""
         return self.marks.last()
+
+    def without_frame(self, times: Float64) -> int:
+        """times: of all frames, ascending. How many rows or events belong to none: between the frames of a slow video
+        there is room for a short event, which would count as absent, or for a row with a time."""
+        return self.marks.without_frame(times)
 
     def strengths(self) -> frozenset[float]:
         """All intensities that were coded."""

@@ -83,7 +83,27 @@ def test_codes_may_end_a_little_late_and_rows_without_a_code_later(tmp_path: Pat
     write_clip(tmp_path / "three.mp4", frames=75)
     (tmp_path / "codes.csv").write_text(codes)
     (unit,) = coded.find_coded(tmp_path)[1]
-    assert len(list(unit.frames())) == 75
+    assert len([frame for frame in unit.frames() if frame.lost != coded.NO_FRAME]) == 75
+
+
+@pytest.mark.parametrize(
+    ("codes", "count"),
+    [
+        ("video,time,AU12\nslow.mp4,0.1,2\nslow.mp4,0.12,2\nslow.mp4,0.25,2\nslow.mp4,0.35,NA\nslow.mp4,2.02,2\n", 2),
+        ("video,au,onset,offset\nslow.mp4,12,0.1,0.1\nslow.mp4,12,0.12,0.12\nslow.mp4,12,0.5,0.7\n", 1),
+        ("video,frame,AU12\nslow.mp4,20,2\nslow.mp4,21,2\nslow.mp4,22,NA\n", 1),
+    ],
+    ids=["times", "events", "numbers"],
+)
+def test_codes_between_the_frames_of_a_slow_video_or_after_the_last_are_counted(
+    tmp_path: Path, codes: str, count: int
+) -> None:
+    write_clip(tmp_path / "slow.mp4", frames=20, fps=10)
+    (tmp_path / "codes.csv").write_text(codes)
+    (unit,) = coded.find_coded(tmp_path)[1]
+    frames = list(unit.frames())
+    assert all(frame.image is None for frame in frames[20:])
+    assert [frame.lost for frame in frames[20:]] == [coded.NO_FRAME] * count
 
 
 def test_of_many_videos_without_codes_it_is_said_how_many(tmp_path: Path) -> None:

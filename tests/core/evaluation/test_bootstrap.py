@@ -48,6 +48,13 @@ def test_agreement_intervals_equal_those_of_repeated_frames(of: boot.Statistic, 
     assert of(sums.sum(axis=0))[0] == pytest.approx(plain(predicted, true))  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("of", [boot.pcc_of, boot.icc31_of])
+def test_agreement_with_a_truth_that_does_not_vary_is_not_defined(of: boot.Statistic) -> None:
+    subject, predicted, _ = _data()
+    sums = boot.agreement_sums(predicted[:, None], np.full_like(predicted[:, None], 2.0), subject, SUBJECTS)
+    assert np.isnan(of(sums.sum(axis=0))).all()
+
+
 def test_f1_intervals_equal_those_of_repeated_frames() -> None:
     subject, predicted, true = _data()
     occurrence = np.where(np.isnan(true), np.nan, true >= 1).astype(np.float32)

@@ -113,10 +113,13 @@ def test_evaluations_stand_side_by_side_in_the_card(tmp_path: Path) -> None:
     assert "(1) people kept aside: 30 faces of 5. (2) another rig: 30 faces of 5." in text
 
 
-def test_an_evaluation_on_occurrence_alone_is_told_by_its_auc(tmp_path: Path) -> None:
+@pytest.mark.parametrize("intensity", [{}, {"icc31": {"pooled": None}, "pcc": {"pooled": None}}])
+def test_an_evaluation_on_occurrence_alone_is_told_by_its_auc(
+    tmp_path: Path, intensity: dict[str, dict[str, None]]
+) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(CARD))
-    aus = {"AU01": {"auc": {"pooled": 0.8}}, "AU12": {"auc": {"pooled": None}}}
+    aus = {"AU01": {"auc": {"pooled": 0.8}}, "AU12": {"auc": {"pooled": None}} | intensity}
     result = {"frames": 30, "subjects": 5, "coded": False, "aus": aus}
     text = add_evaluation(path, "BP4D", result, own=True).read_text()
     assert "| AU | (1) AUC |\n| --- | --- |\n| AU01 | 0.80 |\n| AU12 |  |\n| mean | 0.80 |" in text

@@ -56,6 +56,8 @@ def test_undefined_measures_are_nan() -> None:
     assert np.isnan(pcc(flat, flat))
     assert np.isnan(pcc(flat[:2], np.arange(2.0)))
     assert np.isnan(icc31(np.ones(2), np.ones(2)))
+    assert np.isnan(icc31(np.arange(5.0), flat)), "0 of an AU that nobody shows would pull a mean down"
+    assert icc31(flat, np.arange(5.0)) == pytest.approx(0)
     assert np.isnan(mae(np.array([np.nan]), np.array([1.0])))
     assert np.isnan(f1(np.zeros(3, bool), np.zeros(3, bool)))
     assert np.isnan(f1(np.ones(3, bool), np.zeros(3, bool)))

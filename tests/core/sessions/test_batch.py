@@ -281,3 +281,13 @@ def test_what_was_cut_off_is_marked_and_analysed_again(videos: Path, tmp_path: P
     assert again["ben"].skipped
     assert again["anna"].folder != first
     assert json.loads((first / "session.json").read_text())["status"].startswith("interrupted")
+
+
+@pytest.mark.parametrize("below", ["", "sessions"])
+def test_a_place_that_is_no_folder_is_named_once(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("no folder")
+    out = tmp_path / "notes.txt" / below
+    assert main(["analyze", str(videos), "--out", str(out), "--jobs", "1"]) == 2
+    assert capsys.readouterr().err == f"rtatl: {out} cannot be written (Not a directory); record to another folder.\n"

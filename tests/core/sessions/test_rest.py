@@ -15,7 +15,7 @@ from rtatl_core.sessions.batch import Outcome, Settings, _analyse_one, _own, ana
 from rtatl_core.sessions.inputs import Input, find_inputs
 from rtatl_core.sessions.rest import RestWhere, describe_rest, far_from_rest, identity_of
 from rtatl_core.video import VideoReader
-from tests.clips import cut_from_demo
+from tests.clips import cut_from_demo, write_clip
 from tests.tables import csv_rows
 
 REST, SMILE = slice(20, 23), slice(30, 35)
@@ -150,13 +150,23 @@ def test_a_rest_that_cannot_be_is_refused(
 
 
 def test_what_shows_no_face_at_rest_is_named(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blank = write_clip(tmp_path / "blank.mp4", frames=20)
+    assert main(["analyze", str(blank), "--out", str(tmp_path), "--rest", "0.2-0.4"]) == 2
+    assert f"{blank} shows no face between 0.2 and 0.4 s" in capsys.readouterr().err
     assert main(["analyze", str(video), "--out", str(tmp_path), "--rest", "8-9"]) == 2
-    assert f"{video} shows no face between 8 and 9 s" in capsys.readouterr().err
+    assert f"{video} ends at 1.6 s, and its person should rest between 8 and 9 s;" in capsys.readouterr().err
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), np.zeros((64, 64, 3), np.uint8))
     assert main(["analyze", str(photo), "--out", str(tmp_path), "--rest", "0-1"]) == 2
     assert "photos have none; name a photo of the person at rest" in capsys.readouterr().err
     assert not list(tmp_path.glob("*/session.json"))
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_video_that_ends_before_its_rest_is_told(video: Path, tmp_path: Path, in_time: bool) -> None:
+    warning = analyse(video, tmp_path, "0.8-2" if in_time else "0.8-800").warning or ""
+    sentence = f"{video} ends at 1.6 s, and its person should rest between 0.8 and 800 s; what there is of it counts"
+    assert (sentence in warning) is not in_time
 
 
 def test_seconds_late_in_a_long_video_are_told_apart() -> None:

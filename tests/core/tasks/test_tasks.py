@@ -70,6 +70,24 @@ def test_au_losses_against_numpy() -> None:
     assert float(losses["occurrence"]) == pytest.approx((entropy * seen).sum() / seen.sum(), rel=1e-4)
 
 
+def test_an_intensity_that_is_never_but_0_teaches_nothing() -> None:
+    """Of events whose strength nobody said, only the absence between them has a known intensity."""
+    training = torch.rand(20, 3)
+    training[:, 0] = torch.tensor([0.0, float("nan")]).repeat(10)
+    task = AURecognition(training, (torch.rand(20, 3) < 0.5).float())
+    batch = make_batch()
+    batch.intensity[:, 0] = 0.0
+    value = torch.rand(3, 3, requires_grad=True)
+    stream = Said(value, torch.zeros(3, 3), None)
+    output = RTATLOutput(*stream, (stream,), torch.zeros(()), torch.zeros(()))
+    task.losses(batch, output, RTATL(CONFIG, flow=False))["intensity"].backward()
+    assert value.grad is not None
+    assert value.grad[:, 0].abs().max() == 0
+    assert value.grad[:, 1:].abs().min() > 0
+    nothing = AURecognition(torch.zeros(20, 3), (torch.rand(20, 3) < 0.5).float())
+    assert nothing.losses(batch, output, RTATL(CONFIG, flow=False))["intensity"].item() == 0
+
+
 def test_unlabelled_faces_give_no_au_loss_and_no_nan() -> None:
     task = AURecognition(torch.rand(20, 3), (torch.rand(20, 3) < 0.5).float())
     batch = make_batch()

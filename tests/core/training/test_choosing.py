@@ -27,6 +27,11 @@ def test_a_checkpoint_is_chosen_by_what_the_held_out_people_can_tell(data: Path,
     with pytest.raises(RecipeError, match=r"optim\.choose is f1, but the data hold nothing to measure that by"):
         Trainer(recipe(data, *alone, labelled, "optim.choose=f1"), tmp_path)
     assert Trainer(recipe(data, *alone, labelled), tmp_path).choice.by == "last"
+    intensity = np.load(data / "labelled" / "parts" / "all" / "intensity.npy")
+    np.save(part / "intensity.npy", np.zeros_like(intensity))
+    assert Trainer(recipe(data, *alone, labelled), tmp_path).choice.by == "last", "ICC is defined of no AU"
+    np.save(part / "intensity.npy", intensity)
+    assert Trainer(recipe(data, *alone, labelled), tmp_path).choice.by == "icc"
 
 
 def test_a_checkpoint_is_not_chosen_by_what_no_task_learns(data: Path, tmp_path: Path) -> None:

@@ -127,14 +127,16 @@ def test_folders_of_one_name_cannot_both_be_left_out(data: Path, tmp_path: Path)
         runs_apart(recipe(data, f"data.calibration={folders}", f"data.unlabelled={folders}"), tmp_path / "run")
 
 
-def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path) -> None:
-    """As with BP4D: AU12 has codes of presence only, AU25 intensities too."""
+@pytest.mark.parametrize("absent", [np.nan, 0.0])
+def test_occurrence_alone_is_shown_as_a_probability(tmp_path: Path, absent: float) -> None:
+    """As with BP4D: AU12 has codes of presence only, AU25 intensities too. absent: intensity of AU12 where it is coded
+    absent, 0 as of events of which nobody said how strong."""
     rng = np.random.default_rng(0)
     faces = []
     for k in range(40):
         smile = float(rng.uniform(0, 1))
         image, points = face(smile, rng)
-        coded = np.array([np.nan, 5 * smile], np.float32)
+        coded = np.array([np.nan if smile > 0.5 else absent, 5 * smile], np.float32)
         occurrence = np.array([smile > 0.5, smile > 0.4], np.float32)
         frame = Frame(f"{k}", f"s{k % 8}", image, intensity=coded, occurrence=occurrence)
         faces.append((frame, points, None))
