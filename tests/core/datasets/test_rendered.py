@@ -104,6 +104,6 @@ def test_a_damaged_flow_of_a_render_is_named(tmp_path: Path, stored: bytes | dic
 
 def test_an_au_is_present_from_facs_a_on() -> None:
     labels = np.array([[0.2, 0.2], [0.1, 0.3], [0.2, 0.19], [np.nan, np.nan]], np.float32)
-    frame = rendered.rendered_frame("a.jpg", "ann", None, labels)
+    frame = rendered.rendered_frame("a.jpg", "ann", None, labels, clip="", time=0.0, flow=None, flow_to="")
     assert frame.occurrence is not None
     np.testing.assert_array_equal(frame.occurrence, [1, 1, 0, np.nan])
