@@ -59,7 +59,17 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     file = path.with_suffix(".safetensors")
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, file)
+    told = {
+        "rule": "v = 5 * gain * (raw - offset); intensity = clip(v if v <= 1 else 1 + boost * (v - 1), 0, 5), "
+        f"under {FLOOR} bent towards 0 along {FLOOR}^2 / ({2 * FLOOR} - v)",
+        "gain": _rounded(calibration.gain),
+        "offset": _rounded(calibration.offset),
+        "boost": _rounded(np.broadcast_to(calibration.boost, calibration.gain.shape)),
+        "occurrence": next(k for k, v in OCCURRENCE_RULES.items() if v == calibration.occurrence_from_intensity),
+        "intensity_is_5_times_probability": _numbers(network.config.aus, calibration.intensity_from_occurrence),
+    }
+    # so that the hash, by which studies name a model, is another where the same tensors are read otherwise
+    save_file(tensors, file, {"calibration": json.dumps(told)})
     answer = _golden_answer(network, calibration)
     card = {
         "format": CARD_FORMAT,
@@ -69,15 +79,7 @@ def save_model(path: Path, network: RTATL, calibration: Calibration, description
         "flow": network.flow is not None,
         "inpainting": network.inpainting is not None,
         "landmark_backend": BACKEND,
-        "calibration": {
-            "rule": "v = 5 * gain * (raw - offset); intensity = clip(v if v <= 1 else 1 + boost * (v - 1), 0, 5), "
-            f"under {FLOOR} bent towards 0 along {FLOOR}^2 / ({2 * FLOOR} - v)",
-            "gain": _rounded(calibration.gain),
-            "offset": _rounded(calibration.offset),
-            "boost": _rounded(np.broadcast_to(calibration.boost, calibration.gain.shape)),
-            "occurrence": next(k for k, v in OCCURRENCE_RULES.items() if v == calibration.occurrence_from_intensity),
-            "intensity_is_5_times_probability": _numbers(network.config.aus, calibration.intensity_from_occurrence),
-        },
+        "calibration": told,
         "golden_intensity": _rounded(answer),
     }
     file.chmod(0o644)  # safetensors writes files that only their owner can read

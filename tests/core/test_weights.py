@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -36,6 +37,14 @@ def test_round_trip(model: Path) -> None:
     assert loaded.facts["inpainting"] is False
     assert loaded.network.inpainting is None
     assert load_model(model.with_suffix(".json")).facts == loaded.facts
+
+
+def test_tensors_that_are_read_otherwise_have_another_hash(tmp_path: Path) -> None:
+    """Studies name a model by it."""
+    network = RTATL(CONFIG)
+    steeper = dataclasses.replace(PLAIN, gain=np.full(2, 1.5, np.float32))
+    told = [save_model(tmp_path / "tiny", network, calibration, DESCRIPTION) for calibration in (PLAIN, PLAIN, steeper)]
+    assert told[0]["sha256"] == told[1]["sha256"] != told[2]["sha256"]
 
 
 def test_names_in_any_script_survive_a_locale_that_lacks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
