@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication
 
 from au_desktop import BEGAN
 from au_desktop import app as program
@@ -164,6 +165,7 @@ def test_a_run_that_ends_early_leaves_what_was_asked_for_too(
     shown: list[QImage] = []
 
     def act(window: program.MainWindow) -> None:
+        QApplication.sendPostedEvents()  # what is to be laid out anew, is
         shown.append(window.grab().toImage())
         end(window)
 
