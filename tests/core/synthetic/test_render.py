@@ -49,6 +49,7 @@ def test_a_head_is_drawn_where_it_is_projected(renderer: Renderer, head: PuppetH
     vertices = head.vertices(neutral_action())
     drawn = renderer.draw(vertices, stance, light(), Finish())
     assert drawn.shape == (renderer.fine, renderer.fine, 4)
+    assert set(np.unique(drawn[..., 3])) == {0, 255}
     rows, columns = np.nonzero(drawn[..., 3])
     scale = SIDE / renderer.fine
     middle = stance.project(vertices.mean(axis=0, keepdims=True), SIDE)[0]
