@@ -129,11 +129,12 @@ class Stage:
 
 
 def _lay(image: Float32, drawn: UInt8, left: int) -> None:
-    """Put RGBA over the picture in place, cut off at its edges."""
+    """Put RGBA over the picture in place, cut off at its edges. Made smaller, its colours hold the black around the
+    head in proportion to alpha already; multiplied by alpha once more they would draw a dark rim."""
     start, stop = max(left, 0), min(left + WIDTH, WIDTH)
     part = drawn[:, start - left : stop - left].astype(np.float32)
     alpha = part[..., 3:] / 255
-    image[:, start:stop] = image[:, start:stop] * (1 - alpha) + part[..., :3] * alpha
+    image[:, start:stop] = image[:, start:stop] * (1 - alpha) + part[..., :3]
 
 
 def cast_of(studio: Studio, seeds: Sequence[tuple[Rig, int]]) -> list[Person]:

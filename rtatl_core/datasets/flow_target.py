@@ -71,13 +71,30 @@ def exact_flow(motion: Float32, first: Float64, second: Float64, layout: ChipLay
     motion: (h, w, 2), NaN where unknown. first, second: (2, 3) image -> canvas of the frame and of the one it leads to.
     Returns (C/4, C/4, 2) in fractions of the chip's side, NaN where unknown.
     """
-    cells = layout.canvas // CELL
-    at = (np.stack(np.meshgrid(np.arange(cells), np.arange(cells)), axis=-1) + 0.5) * CELL - 0.5  # canvas pixels
+    return flow_of_landings(landings(motion, first, layout), second, layout, to)
+
+
+def landings(motion: Float32, first: Float64, layout: ChipLayout) -> Float32:
+    """(C/4, C/4, 2) where the middle of each cell of a frame's canvas lies in the image that the motion leads to: all
+    that need be kept of the motion until that image is aligned. Arguments as of ``exact_flow``."""
     back = cv2.invertAffineTransform(first)
-    source = (at @ back[:, :2].T + back[:, 2]).astype(np.float32)
+    source = (_middles(layout) @ back[:, :2].T + back[:, 2]).astype(np.float32)
     step = cv2.remap(motion, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(np.nan,) * 4)
-    landed = (source + step) @ second[:, :2].T + second[:, 2]
-    return without_head((landed - at).astype(np.float32) / layout.side, to)
+    landed: Float32 = source + step
+    return landed
+
+
+def flow_of_landings(landed: Float32, second: Float64, layout: ChipLayout, to: str = "later") -> Float32:
+    """``exact_flow`` of ``landings``."""
+    moved = landed @ second[:, :2].T + second[:, 2] - _middles(layout)
+    return without_head(moved.astype(np.float32) / layout.side, to)
+
+
+def _middles(layout: ChipLayout) -> Float64:
+    """(C/4, C/4, 2) of the cells of a canvas, in its pixels."""
+    cells = np.arange(layout.canvas // CELL)
+    middles: Float64 = (np.stack(np.meshgrid(cells, cells), axis=-1) + 0.5) * CELL - 0.5
+    return middles
 
 
 def warp_flow(field: Float32, matrix: Float32, layout: ChipLayout, to: str = "later") -> Float32:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rtatl_core.datasets.chips import INDEX
 from rtatl_core.datasets.flow_pairs import later_rows
-from rtatl_core.datasets.flow_target import CELL, FlowTarget, exact_flow
+from rtatl_core.datasets.flow_target import CELL, FlowTarget, exact_flow, flow_of_landings, landings
 from rtatl_core.face.align import ChipLayout, align_face
 from rtatl_core.face.pose import head_pose
 from rtatl_core.handoffs import CHIP_SIDE, AlignedFace, Float32, UInt8
@@ -125,12 +125,12 @@ class PartWriter:
         self._index.append((frame.name, frame.subject, frame.clip, f"{frame.time:.4f}", f"{yaw:.2f}", f"{pitch:.2f}"))
         self._matrices.append(face.matrix)
         row = len(self._index) - 1
+        # at once: the motion of every pixel, kept for a whole part of photos or a long clip, filled the memory
         if frame.flow is not None and frame.flow_to == frame.name:
-            # at once: the motion of a photo's every pixel, kept for a whole part of photos, filled the memory
             flow = exact_flow(frame.flow, face.matrix, face.matrix, self._plan.layout, "rest")
             self._to_rest[row] = flow.astype(np.float16)
         elif frame.flow is not None:
-            self._later[row] = (frame.flow_to, frame.flow)
+            self._later[row] = (frame.flow_to, landings(frame.flow, face.matrix, self._plan.layout))
 
     def _keep(self, frame: Frame, face: AlignedFace, teacher: Float32 | None) -> None:
         self._small["landmarks"].append(face.landmarks.astype(np.float16))
@@ -187,9 +187,9 @@ class PartWriter:
         rows = {row[0]: i for i, row in enumerate(self._index)}
         for i, field in self._to_rest.items():
             fields[i], to[i] = field, i
-        for i, (name, motion) in self._later.items():
+        for i, (name, landed) in self._later.items():
             if (later := rows.get(name)) is not None:
-                fields[i] = exact_flow(motion, self._matrices[i], self._matrices[later], self._plan.layout)
+                fields[i] = flow_of_landings(landed, self._matrices[later], self._plan.layout)
                 to[i] = later
         if self._plan.flow:
             target = FlowTarget(self._plan.flow)

@@ -155,9 +155,12 @@ def _read_flow(root: Path, image: str, picture: UInt8) -> tuple[Float32 | None, 
             to = str(stored["to"])
         if flow.ndim != 3 or flow.shape[2] != 2:
             raise ValueError(f"flow of shape {flow.shape}")
+        height, width = picture.shape[:2]
+        if any(abs(cells * step - side) >= step for cells, side in zip(flow.shape, (height, width), strict=False)):
+            cells = f"{flow.shape[1]} x {flow.shape[0]} cells of {step}"
+            raise ValueError(f"{cells} pixels, where the picture has {width} x {height}")
     except Exception as error:  # numpy and zipfile raise whatever the bytes lead them to
         raise RecipeError(f"{path} holds no flow ({type(error).__name__}: {error}); render it again") from error
     if step != 1:
-        height, width = picture.shape[:2]
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_NEAREST)
     return flow, to

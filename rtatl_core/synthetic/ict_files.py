@@ -22,9 +22,10 @@ from rtatl_core.handoffs import Float32
 from rtatl_core.progress import progress
 from rtatl_core.synthetic.ict_shapes import shape_names
 from rtatl_core.synthetic.kept import kept
+from rtatl_core.synthetic.rig import LANDMARKS
 
 IDENTITIES = 100
-VERTICES = 26719
+VERTICES, POLYGONS = 26719, 26384
 _BASE = "generic_neutral_mesh"
 
 
@@ -85,20 +86,33 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _convert(folder: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    landmarks = _landmarks(folder / "vertex_indices.json")
     base = _vertices(folder / f"{_BASE}.obj")
+    corners, places, uv = _faces(folder / f"{_BASE}.obj")
     deltas = np.empty((len(names), *base.shape), np.float16)
     for row, name in enumerate(progress(names, desc="reading the rig", unit="shape")):
         deltas[row] = _vertices(folder / f"{name}.obj") - base
-    corners, places, uv = _faces(folder / f"{_BASE}.obj")
-    landmarks = json.loads((folder / "vertex_indices.json").read_text(encoding="utf-8"))["idx_to_landmark_verts"]
     return {
         "base": base.astype(np.float32),
         "deltas": deltas,
         "corners": corners,
         "places": places,
         "uv": uv,
-        "landmarks": np.array(landmarks, np.int32),
+        "landmarks": landmarks,
     }
+
+
+def _landmarks(file: Path) -> NDArray[np.int32]:
+    """(68,) vertices. Raises InputError for a file that names others."""
+    try:
+        vertices = np.array(json.loads(file.read_text(encoding="utf-8"))["idx_to_landmark_verts"], np.int32)
+        if vertices.shape != (LANDMARKS,):
+            raise ValueError(f"it names {vertices.size} landmarks instead of {LANDMARKS}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} is damaged or of another version ({type(error).__name__}: {error}); fetch ICT-FaceKit again"
+        ) from error
+    return vertices
 
 
 def _vertices(file: Path) -> NDArray[np.float64]:
@@ -117,14 +131,22 @@ def _vertices(file: Path) -> NDArray[np.float64]:
 
 
 def _faces(file: Path) -> tuple[NDArray[np.int32], NDArray[np.int32], Float32]:
-    uv, corners, places = [], [], []
+    """Corners, places and uv as of ``IctNumbers``. Raises InputError for a file that has others: polygons come last, so
+    a head whose file was cut short has all its vertices, and holes."""
+    uv, corners, places, polygons = [], [], [], 0
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("vt "):
             uv.append([float(number) for number in line.split()[1:3]])
         elif line.startswith("f "):
+            polygons += 1
             pairs = [tuple(int(index) - 1 for index in corner.split("/")[:2]) for corner in line.split()[1:]]
             for last in range(2, len(pairs)):
                 triangle = (pairs[0], pairs[last - 1], pairs[last])
                 corners.append([pair[0] for pair in triangle])
                 places.append([pair[1] for pair in triangle])
+    if polygons != POLYGONS:
+        raise InputError(
+            f"rig shape {file} has {polygons} polygons instead of {POLYGONS}; it is cut short or of another version, "
+            "fetch ICT-FaceKit again"
+        )
     return np.array(corners, np.int32), np.array(places, np.int32), np.array(uv, np.float32)

@@ -153,7 +153,7 @@ class _Face(NamedTuple):
         clip: tuple[str, float] = ("", 0.0),
     ) -> Frame:
         """It moved. back: as of ``Moved``; added: (len(AUS), 2) on 0-1; clip: its name, and seconds within it."""
-        rests = np.nanmax(self.rated, initial=0) < AT_REST
+        rests = (self.rated < AT_REST).all()  # what is unknown may be shown
         return rendered_frame(
             name,
             subject,
@@ -184,12 +184,13 @@ def moved_units(
     none of the rated photos is there, or two folders have one name."""
     photos = _rated_photos(roots, ratings)
     each = -(-count // len(photos)) if count else OF_EACH
-    units = []
+    units: list[MovedPhotos] = []
     for root in roots:
         rated = [(name, values) for of, name, values in photos if of == root]
-        for number, start in enumerate(range(0, len(rated), PHOTOS_PER_UNIT)):
+        for start in range(0, len(rated), PHOTOS_PER_UNIT):
             batch = tuple(rated[start : start + PHOTOS_PER_UNIT])
-            units.append(MovedPhotos(number, root, batch, rigs, seed, each))
+            # numbered over all folders, lest the second one meets the heads and draws of the first again
+            units.append(MovedPhotos(len(units), root, batch, rigs, seed, each))
     return units
 
 

@@ -191,8 +191,8 @@ class Renderer:
     def draw(
         self, vertices: Float32, stance: Stance, light: Light, finish: Finish, relief: Float32 | None = None
     ) -> UInt8:
-        """(fine, fine, 4) RGBA, ``OVERSAMPLE`` times the side; alpha 0 where there is no head. relief: (h, w, 3) of
-        ``Wrinkles.relief``."""
+        """(fine, fine, 4) RGBA, ``OVERSAMPLE`` times the side; alpha 0 where there is no head, 255 where there
+        is. relief: (h, w, 3) of ``Wrinkles.relief``."""
         loaded = self._loaded()
         normals = loaded.surface.normals(vertices)
         loaded.write(vertices, normals, loaded.surface.openness(vertices, normals))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -220,8 +221,8 @@ def _speech(rng: np.random.Generator, seconds: float) -> list[Event]:
             at += length
         at += rng.uniform(0.2, 0.9)
     events: list[Event] = []
-    for syllable, following in zip(syllables, [*syllables[1:], None], strict=True):
-        events += _pronounced(syllable, following.peaks if following else {})
+    for syllable, following in pairwise([*syllables, _Syllable(at, 0.0, {})]):
+        events += _pronounced(syllable, following.peaks)
     return events
 
 

@@ -25,8 +25,9 @@ class Surface:
         self._mesh = mesh
         material = mesh.material
         # Along seams of the texture a place has several vertices; all take the normal of the first. Of hair and lashes
-        # none: they lie so close that on some heads they meet, and which head is the first must not matter.
-        _, first, back = np.unique(vertices.round(4), axis=0, return_index=True, return_inverse=True)
+        # none: they lie so close that on some heads they meet, and which head is the first must not matter. Nor are
+        # places rounded: upper and lower teeth come as close as a thousandth of a millimetre, on some heads.
+        _, first, back = np.unique(vertices, axis=0, return_index=True, return_inverse=True)
         self._welded = np.where(material >= Material.LASH, np.arange(len(material)), first[back.ravel()])
         self._moving = np.flatnonzero(np.isin(material, (Material.SKIN, Material.BODY, Material.EYE)))
         moves = np.isin(material[mesh.triangles[:, 0]], (Material.SKIN, Material.BODY, Material.EYE))

@@ -102,7 +102,7 @@ class ValidHead:
         self.textures = (_recolour(avatar.skin, rng), np.zeros((2, 2, 4), np.uint8), _recolour(avatar.wig, rng))
         self._resting_gap = self._between_lips(self._shape)
         chin = self.mesh.landmarks[8]
-        self._jaw = {name: -_moved(avatar, name, chin)[1] / JAW_CM for name in OPENING if name in avatar.deltas}
+        self._jaw = {name: -_moved(avatar, name, chin)[1] / JAW_CM for name in OPENING}
 
     def vertices(self, action: Action) -> Float32:
         moved = self._shape.copy()

@@ -63,7 +63,7 @@ NEUTRAL_MORPHS = (
 NEUTRAL_WHOLE = ("Kiss", "Chin", "JawCompress", "MPB_Up")
 LIDS_RISE, WIDEST = 3.5, 2.4
 """Weight of the morph that opens the lids for each radian that the eyes look up, and the largest of all."""
-OPENING = ("MouthOpen", "Shout", "AE_AA")
+OPENING = ("MouthOpen", "Shout")
 """Morphs that lower the jaw."""
 
 
@@ -79,8 +79,7 @@ def morph_weights(action: Action, neutral: Mapping[str, float]) -> dict[str, flo
     weights = action.weights(SIDED, WHOLE, lambda name, side: on_side(name, LETTER[side]))
     closed = max(action.both(au) for au in (23, 24, 28))
     for name in OPENING:  # lips that are pressed, tightened or sucked in stay closed
-        if name in weights:
-            weights[name] *= 1 - min(1.0, 2 * closed)
+        weights[name] *= 1 - min(1.0, 2 * closed)
     for name, value in neutral.items():
         weights[name] += value
     for extra, amount in action.extras.items():

@@ -88,7 +88,17 @@ def test_labels_of_renders_may_have_other_columns_and_encodings(tmp_path: Path, 
     np.testing.assert_allclose(frame.sides, [[1, 2]])
 
 
-@pytest.mark.parametrize("stored", [b"", b"PK\x03\x04broken", {"to": "b.png"}, {"flow": np.zeros(3), "to": "b.png"}])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b"",
+        b"PK\x03\x04broken",
+        {"to": "b.png"},
+        {"flow": np.zeros(3), "to": "b.png"},
+        {"flow": np.zeros((16, 16, 2)), "to": "b.png"},  # of a picture that was made smaller since
+        {"flow": np.zeros((4, 4, 2)), "step": 4, "to": "b.png"},
+    ],
+)
 def test_a_damaged_flow_of_a_render_is_named(tmp_path: Path, stored: bytes | dict[str, object]) -> None:
     write_picture(tmp_path / "images" / "a.png", np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "labels.csv").write_text(f"{HEADING}\na.png,p,c,0,0,0\n")

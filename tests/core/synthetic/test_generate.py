@@ -18,7 +18,7 @@ from rtatl_core.errors import InputError, RecipeError
 from rtatl_core.handoffs import CHIP_SIDE
 from rtatl_core.synthetic import generate, kept, studio
 from rtatl_core.synthetic.generate import Clip, Stills, units_of
-from rtatl_core.synthetic.ict_files import _names
+from rtatl_core.synthetic.ict_files import POLYGONS, VERTICES, _names
 from rtatl_core.synthetic.rig import AUS, LANDMARKS, RIGHT, ROW, Rig, full
 from rtatl_core.synthetic.studio import Sources, Studio, open_rig
 from rtatl_core.synthetic.surroundings import hdr_files
@@ -251,8 +251,31 @@ def test_a_rig_that_is_not_whole_or_of_another_version_is_named(
     monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
     for name in ("generic_neutral_mesh", *_names()):
         (tmp_path / f"{name}.obj").write_text(text)
-    (tmp_path / "vertex_indices.json").write_text("{}")
+    (tmp_path / "vertex_indices.json").write_text(json.dumps({"idx_to_landmark_verts": [0] * LANDMARKS}))
     with pytest.raises(InputError, match=rf"rig shape .*generic_neutral_mesh\.obj {complaint}"):
+        open_rig(tmp_path)
+    assert not (tmp_path / "cache").exists(), "nothing of it is kept"
+
+
+@pytest.mark.parametrize(
+    ("marks", "polygons", "complaint"),
+    [
+        ("{}", POLYGONS, r"vertex_indices\.json is damaged or of another version \(KeyError"),
+        ("version https://git-lfs", POLYGONS, r"vertex_indices\.json is damaged or of another version"),
+        ('{"idx_to_landmark_verts": [0, 1]}', POLYGONS, "it names 2 landmarks instead of 68"),
+        (json.dumps({"idx_to_landmark_verts": [0] * LANDMARKS}), 7, "has 7 polygons instead of 26384; it is cut short"),
+    ],
+)
+def test_a_rig_with_holes_or_without_landmarks_is_named_before_its_shapes_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marks: str, polygons: int, complaint: str
+) -> None:
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
+    for name in _names():
+        (tmp_path / f"{name}.obj").touch()
+    whole = "v 0 0 0\n" * VERTICES + "vt 0 0\n" + "f 1/1 2/1 3/1\n" * polygons
+    (tmp_path / "generic_neutral_mesh.obj").write_text(whole)
+    (tmp_path / "vertex_indices.json").write_text(marks)
+    with pytest.raises(InputError, match=complaint):
         open_rig(tmp_path)
     assert not (tmp_path / "cache").exists(), "nothing of it is kept"
 

@@ -238,6 +238,29 @@ def test_a_face_at_rest_brings_the_exact_way_back(rig: tuple[Path, ...], portrai
     assert np.corrcoef(lifted, down)[0, 1] > 0.8
 
 
+def test_two_folders_of_photos_are_not_moved_by_the_same_draws(
+    rig: tuple[Path, ...], portrait: UInt8, tmp_path: Path
+) -> None:
+    roots = [tmp_path / name for name in ("one", "two")]
+    for root in roots:
+        write_picture(root / "ann.png", portrait)
+    units = moved_units(roots, Ratings(AUS, {"ann.png": rated({})}), rig, seed=1, count=6)
+    (_, *first), (_, *second) = (list(unit.frames()) for unit in units)
+    assert len(first) == len(second) == 2
+    assert all((one.sides != other.sides).any() for one, other in zip(first, second, strict=True))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("unknown", "rests"), [((), True), ((12,), False), (AUS, False)])
+def test_a_face_of_which_not_all_is_known_is_not_called_at_rest(
+    portrait: UInt8, unknown: tuple[int, ...], rests: bool
+) -> None:
+    """She may smile, and then the way back from what was added does not lead to rest."""
+    face = moved._Face(portrait, np.zeros((478, 3), np.float32), rated(dict.fromkeys(unknown, np.nan), others=0.5))
+    way = np.zeros((*portrait.shape[:2], 2), np.float32)
+    frame = face.frame("ann", "ann", portrait, way, np.zeros((len(AUS), 2), np.float32))
+    assert (frame.flow is not None) == rests == bool(frame.flow_to)
+
+
 def test_a_clip_rests_first_and_then_does_one_thing_after_another() -> None:
     script = sample_script(rated({2: 1.0}), 60, np.random.default_rng(0))
     course = np.stack([script.at(index / CLIP_RATE).action.aus for index in range(round(60 * CLIP_RATE))])

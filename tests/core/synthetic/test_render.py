@@ -49,6 +49,7 @@ def test_a_head_is_drawn_where_it_is_projected(renderer: Renderer, head: PuppetH
     vertices = head.vertices(neutral_action())
     drawn = renderer.draw(vertices, stance, light(), Finish())
     assert drawn.shape == (renderer.fine, renderer.fine, 4)
+    assert set(np.unique(drawn[..., 3])) == {0, 255}
     rows, columns = np.nonzero(drawn[..., 3])
     scale = SIDE / renderer.fine
     middle = stance.project(vertices.mean(axis=0, keepdims=True), SIDE)[0]
@@ -171,12 +172,17 @@ def test_normals_point_outwards_and_hollows_are_dark(head: PuppetHead) -> None:
     assert openness[front] < surface.openness(vertices, normals)[front] - 0.2
 
 
-def test_light_on_a_head_does_not_depend_on_whose_mesh_was_met_first(head: PuppetHead) -> None:
-    """Else pictures would depend on how work is spread over processes. Two lashes meet on the first head alone."""
+@pytest.mark.parametrize(("material", "apart_cm"), [(Material.LASH, 0.0), (Material.TEETH, 2e-5)])
+def test_light_on_a_head_does_not_depend_on_whose_mesh_was_met_first(
+    head: PuppetHead, material: Material, apart_cm: float
+) -> None:
+    """Else pictures would depend on how work is spread over processes. On the first head alone two lashes meet, or an
+    upper and a lower tooth nearly do."""
     vertices = head.vertices(neutral_action())
-    mesh = dataclasses.replace(head.mesh, material=np.full(len(vertices), Material.LASH, np.uint8))
+    mesh = dataclasses.replace(head.mesh, material=np.full(len(vertices), material, np.uint8))
     meeting = vertices.copy()
-    meeting[100] = meeting[200]
+    meeting[200] = meeting[200].round(3)
+    meeting[100] = meeting[200] + np.float32(apart_cm)
     normals = []
     for first in (vertices, meeting):
         surface = Surface(mesh, first)

@@ -25,6 +25,14 @@ def test_lips_that_part_in_speech_also_meet() -> None:
     assert 0.09 < met / (met + parted) < 0.17
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clip_may_be_over_before_anything_happens(kind: str) -> None:
+    """As where the first word would come later."""
+    scripts = [Script.sample(np.random.default_rng(seed), 0.1, kind) for seed in range(40)]
+    assert any(not script.events for script in scripts)
+    assert all(np.isfinite(script.at(0.1).action.aus).all() for script in scripts)
+
+
 def test_people_speak_four_to_five_syllables_a_second_and_pause() -> None:
     rng = np.random.default_rng(1)
     scripts = [Script.sample(rng, 20.0, "speech") for _ in range(5)]
