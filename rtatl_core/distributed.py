@@ -68,8 +68,8 @@ def world_size() -> int:
 
 
 def processes_here() -> int:
-    """How many of the processes share this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+    """How many of the processes share this machine; all, if what started them does not say."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", dist.get_world_size())) if dist.is_initialized() else 1
 
 
 def local_device(device: str) -> torch.device:

@@ -359,7 +359,8 @@ class Recorder:
     def _fail(self, text: str) -> None:
         with self._lock:
             self.failure = text
-            self._fault = self._fault or f"stopped: {text}"
+            if self._fault in ("", CUT_OFF):  # a video that was cut off has all its rows
+                self._fault = f"stopped: {text}"
             self.active = False
 
 

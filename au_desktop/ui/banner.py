@@ -114,9 +114,10 @@ class Banner(QWidget):
         self.setGeometry(place.x() + (place.width() - own) // 2, place.bottom() - height - 11, own, height)
 
     def _act(self) -> None:
+        action = self._action  # before what this hid comes back, with an action of its own or none
         self.dismiss()
-        if self._action is not None:
-            self._action()
+        if action is not None:
+            action()
 
     def _restyle(self) -> None:
         self._sign.setPixmap(pixmap(self._severity, self._look.colour(self._severity), 20))

@@ -6,6 +6,7 @@ therefore be made again after an interruption, and N training processes together
 
 from __future__ import annotations
 
+import atexit
 import math
 import multiprocessing
 import signal
@@ -272,6 +273,15 @@ def _context() -> BaseContext:
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     return context
+
+
+@atexit.register
+def _end_loaders() -> None:
+    """Of those that still work at the end of the program, as when something was raised in the middle of an epoch,
+    Python asks by SIGTERM, which is blocked in them (``_context``), and would wait for ever."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
 
 
 def _begin(worker: int) -> None:

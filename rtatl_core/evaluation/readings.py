@@ -60,7 +60,9 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, 
         part = stills[start : start + _BATCH]
         own = None if references is None else np.stack([references.mean(int(row)) for row in part])
         told.append((part, _predicted(network, store, part, own, mirrored=mirrored)))
-    told += _through_time(network, store, [_frames_of(store, clip) for clip in clips], mirrored=mirrored)
+    for start in range(0, len(clips), _BATCH):
+        together = [_frames_of(store, clip) for clip in clips[start : start + _BATCH]]
+        told += _through_time(network, store, together, mirrored=mirrored)
     said_of = np.concatenate([part for part, _ in told]) if told else rows
     order = np.argsort(said_of, kind="stable")
     places = order[np.searchsorted(said_of[order], rows)]

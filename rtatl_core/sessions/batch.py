@@ -91,8 +91,8 @@ def analyse_all(
     at that rate, instead of photos. ``cluster``: address of a Dask scheduler instead of processes of this machine; its
     workers must see the same paths and have this program installed.
 
-    Raises InputError when model, device or cluster cannot be used or there are no pictures for ``fps``. That ``out``
-    refuses, each outcome says for itself.
+    Raises InputError when model, device or cluster cannot be used or there are no pictures for ``fps``, SessionError
+    when ``out`` is no folder (``check_root``). What its disk refuses later, each outcome says for itself.
     """
     if fps and not any(one.photos for one in inputs):
         raise InputError(

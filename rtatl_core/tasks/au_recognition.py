@@ -36,11 +36,11 @@ class AURecognition(Task):
     def __init__(self, intensity: Tensor, occurrence: Tensor) -> None:
         """intensity: (N, n_aus) labels of the training set on 0-1; occurrence: (N, n_aus) 0 or 1; NaN = not coded. They
         set the weights."""
-        _, spread, _ = _moments(intensity)
+        _, spread = _moments(intensity)
         graded = spread > FLAT
         weight = torch.where(graded, 1 / (spread + 0.05), torch.zeros_like(spread))
         self.weight = weight / weight[graded].mean().nan_to_num(1.0)
-        rate, _, _ = _moments(occurrence)
+        rate, _ = _moments(occurrence)
         self.positive_weight = ((1 - rate) / rate.clamp(min=1e-3)).clamp(max=MOST_POSITIVE_WEIGHT)
 
     def losses(self, batch: Batch, output: RTATLOutput, network: RTATL) -> dict[str, Tensor]:
@@ -66,11 +66,11 @@ class AURecognition(Task):
         return {"intensity": intensity / len(predictions), "occurrence": occurrence / len(predictions)}
 
 
-def _moments(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, n) with NaN -> mean (n,), standard deviation (n,), whether anything is known (n,)."""
+def _moments(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, n) with NaN -> mean (n,), standard deviation (n,); 0 where nothing is known."""
     known = ~labels.isnan()
     count = known.sum(dim=0).clamp(min=1)
     filled = labels.nan_to_num(0.0)
     mean = filled.sum(dim=0) / count
     spread = ((filled - mean).square() * known).sum(dim=0).div(count).sqrt()
-    return mean, spread, known.any(dim=0)
+    return mean, spread

@@ -17,6 +17,7 @@ from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
 from rtatl_core.datasets.references import ABSENT, References
 from rtatl_core.engine import Engine
+from rtatl_core.evaluation import readings
 from rtatl_core.evaluation.readings import predict_store, read_store
 from rtatl_core.handoffs import CHIP_SIDE, OF_PHOTOS, FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
@@ -174,6 +175,19 @@ def test_many_clips_are_compared_whenever_in_their_videos_they_begin(compared: P
     later = replace(clips, times=clips.times + 100 * (rows // 12))
     together = predict_store(network, clips, rows).intensity
     np.testing.assert_allclose(predict_store(network, later, rows).intensity, together, atol=1e-5)
+
+
+def test_no_more_clips_are_looked_at_at_once_than_a_gpu_holds(
+    compared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, clips = load_model(compared).network, ChipStore.open(write_clips(tmp_path / "clips", clips=5))
+    rows = np.arange(len(clips))
+    together = predict_store(network, clips, rows).intensity
+    monkeypatch.setattr(readings, "_BATCH", 2)
+    seen: list[int] = []
+    network.register_forward_pre_hook(lambda _network, given: seen.append(len(given[0])))
+    np.testing.assert_allclose(predict_store(network, clips, rows).intensity, together, atol=1e-5)
+    assert max(seen) == 2
 
 
 def test_training_draws_other_pictures_of_the_same_person(tmp_path: Path) -> None:

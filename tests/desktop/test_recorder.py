@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from au_desktop.sinks.recorder import Recorder
+from au_desktop.sinks.recorder import CUT_OFF, Recorder
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
 from rtatl_core.sessions.rows import records
@@ -263,15 +263,16 @@ def test_a_folder_that_cannot_be_opened_is_a_fault(tmp_path: Path) -> None:
     assert "removed meanwhile" in fault
 
 
+@pytest.mark.parametrize("fault", ["", CUT_OFF])
 def test_rows_that_are_refused_after_the_end_was_asked_for_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     refuse_after(monkeypatch, "write", 3)
     gate = threading.Event()
     recording = Recording(tmp_path, live=True, gate=gate)
     for number in range(1, 10):
         recording.put(frame(number))
-    recording.recorder.finish(at_end=True)
+    recording.recorder.finish(fault, at_end=True)
     gate.set()
     assert recording.recorder.join(3)
     assert recording.faults == ["The disk is full; make room."]

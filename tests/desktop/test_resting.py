@@ -150,10 +150,11 @@ def test_where_nothing_is_to_go_on_nobody_is_told_to(make_desk: MakeDesk) -> Non
     assert desk.window.line.text.endswith("No face is seen whose rest could be taken or given up.")
 
 
-def test_the_end_of_a_video_ends_the_wait_for_a_rest(make_desk: MakeDesk) -> None:
-    desk = make_desk(open_source=camera_opener(fps=60.0, frames=60))
+def test_the_end_of_a_video_ends_the_wait_for_a_rest(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "REST_S", 60.0)
+    desk = make_desk(open_source=camera_opener(fps=60.0, frames=90))
     desk.window.open_source(FILE)
-    wait_until(lambda: desk.window._last_number > 45)  # of the half second less is left
+    wait_until(lambda: desk.bridge.latest is not None and desk.bridge.status.state is State.LIVE)
     press(desk, Qt.Key.Key_N)
     wait_until(lambda: desk.window._state is State.FINISHED)
     assert desk.window.rest.chip.label == "Set rest"

@@ -53,6 +53,20 @@ def test_a_message_comes_back_from_under_an_answer_unless_it_was_of_the_source_b
     assert not banner.isVisible()
 
 
+def test_a_button_does_what_it_says_though_another_message_comes_back_with_the_click(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    banner = desk.window.stage.banner
+    desk.pipeline.warn("The memory of cuda:0 is full.")
+    wait_until(banner.isVisible)
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.pipeline.recorded)
+    press(desk, Qt.Key.Key_R)
+    (folder,) = Path(desk.window.settings.record_root).iterdir()
+    QTest.mouseClick(banner._button, LEFT)
+    assert desk.opened == [folder]
+    assert banner.text == "The memory of cuda:0 is full."
+
+
 def test_what_a_recording_was_refused_for_goes_when_one_begins(make_desk: MakeDesk, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

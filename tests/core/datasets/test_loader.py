@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
 import sys
 from multiprocessing import forkserver
 from pathlib import Path
@@ -119,6 +120,14 @@ def test_a_signal_to_all_processes_leaves_loaders_to_the_first_one(plan: StepPla
     for pid in (worker.pid, forkserver._forkserver._forkserver_pid):
         os.kill(pid, signal.SIGTERM)
     assert len(list(steps)) == 11
+
+
+@pytest.mark.slow
+def test_a_program_ends_though_a_loader_process_still_works() -> None:
+    """As when a step of the training raises what nobody catches."""
+    code = "import time; from rtatl_core.datasets.loader import _context; "
+    code += "_context().Process(target=time.sleep, args=(600,), daemon=True).start()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=90)
 
 
 def test_two_processes_share_the_step_of_one(plan: StepPlan) -> None:

@@ -47,6 +47,8 @@ def test_processes_of_one_machine_share_its_cores(data: Path, tmp_path: Path, mo
     assert trainer._workers == 63
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 8)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    assert trainer._workers == 7, "nobody says that others are elsewhere"
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert trainer._workers == 15, "two machines: the other's processes have cores of their own"
 
