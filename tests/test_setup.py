@@ -372,5 +372,13 @@ def test_a_place_that_mediapipe_cannot_read_is_refused_before_anything_is_instal
 
 
 @pytest.mark.parametrize("script", ["run.ps1", "test.ps1"])
-def test_the_name_under_which_windows_sells_python_is_tried_last(script: str) -> None:
+def test_a_python_that_only_opens_a_shop_is_passed_over(script: str) -> None:
+    """Windows itself brings a python and a python3 of that kind, which can be found, but run nothing."""
     assert '@("py", "python", "python3")' in _text(script)
+    assert '& $_ -c "pass"; $LASTEXITCODE -eq 0' in _text(script)
+
+
+@pytest.mark.parametrize("script", ["run.ps1", "test.ps1"])
+def test_a_script_leaves_the_window_of_powershell_as_it_was(script: str) -> None:
+    """A variable that it sets stays set: after the tests the program would open where nobody sees it."""
+    assert not re.search(r"\$env:\w+\s*=|Set-Location|^cd ", _text(script), re.MULTILINE)
