@@ -115,7 +115,9 @@ def test_page_gives_the_apt_line_once(page: str) -> None:
 
 def test_the_program_asks_for_the_same_libraries_as_its_installation() -> None:
     assert system.XCB_LIBRARIES.items() <= bootstrap.SYSTEM_LIBRARIES.items()
-    packages = system.APT_LINE.removeprefix(" ".join(["sudo", *bootstrap.APT_INSTALL]))
+    before = " ".join(["sudo apt-get update && sudo", *bootstrap.APT_INSTALL])
+    assert system.APT_LINE.startswith(before), "a fresh system knows no packages before an update"
+    packages = system.APT_LINE.removeprefix(before)
     assert sorted(packages.split()) == sorted(bootstrap.SYSTEM_LIBRARIES.values())
 
 
