@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +55,22 @@ def test_what_the_archive_unpacks_to_is_tried_out_and_has_its_links(
     assert package.main() == bool(wrong)
     archives = [path for path in built.parent.iterdir() if path.is_file()]
     assert len(archives) == (not wrong), "a file that does not work is not left to be given away"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stands for what happens there")
+def test_a_file_that_a_scanner_for_viruses_holds_spoils_no_package(
+    package: ModuleType, built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(path: str, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "used by another process", path)
+
+    monkeypatch.setattr(package, "build", lambda out: built)
+    monkeypatch.setattr(package, "try_out", lambda program: [])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["package.py", "--out", str(built.parent), "--archive"])
+    with monkeypatch.context() as held:
+        held.setattr(os, "unlink", refuse)
+        assert package.main() == 0
 
 
 def test_the_bundle_of_a_mac_is_zipped_by_what_keeps_links(
