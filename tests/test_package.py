@@ -97,7 +97,13 @@ def test_the_package_is_built_and_works_in_an_emptied_environment(tmp_path: Path
     assert not list(inside.rglob("*torch*")), "training stays out"
     assert not list(inside.rglob("*.safetensors"))
     assert (inside / "LICENSE").is_file()
-    assert (inside / "THIRD_PARTY_NOTICES.md").is_file()
+    notices = (inside / "THIRD_PARTY_NOTICES.md").read_text(encoding="utf-8")
+    contained = {folder.name.partition("-")[0].replace("_", "-") for folder in inside.glob("*.dist-info")}
+    assert {"numpy", "protobuf", "psutil", "pyqtgraph"} <= contained, "with the texts of their licences"
+    assert [name for name in contained if not name.startswith("pyobjc") and name.lower() not in notices.lower()] == []
+    assert list(inside.glob("pyqtgraph-*.dist-info/**/LICENSE*"))
+    assert (inside / "onnxruntime" / "LICENSE").is_file()
+    assert not list(inside.rglob("*readline*")), "what is under the GPL stays out"
     megabytes = sum(file.stat().st_size for file in inside.rglob("*") if not file.is_symlink()) / 1e6
     assert megabytes < 560, "what has come in that live use does not need?"
     program = tmp_path / "dist" / "au-desktop" / "au-desktop"
