@@ -14,5 +14,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # webcams take half a minute to open, and as long again for each wish about size and rate.
 os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")
 
+# ONNX Runtime, from 1.31 at the latest, otherwise numbers this computer and sends Microsoft what runs it and when.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # Before any native code keeps what it has read otherwise.
 read_as_c_does()

@@ -29,7 +29,7 @@ XCB_LIBRARIES = {
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 """Variables that say where a window is shown."""
 APT_LINE = (
-    "sudo apt-get install -y --no-install-recommends "
+    "sudo apt-get update && sudo apt-get install -y --no-install-recommends "
     "libgl1 libglib2.0-0 libxkbcommon0 libdbus-1-3 libfontconfig1 " + " ".join(XCB_LIBRARIES.values())
 )
 PIP = r".venv\Scripts\pip" if sys.platform == "win32" else ".venv/bin/pip"

@@ -65,11 +65,17 @@ def fail(sentence: str) -> NoReturn:
 
 def _prints(command: list[str]) -> str:
     """What a command prints, stripped; empty when it cannot be started or fails."""
-    if shutil.which(command[0]) is None:
+    # Windows itself, asked for python3.12, takes .12 for the ending of a file and does not find python3.12.exe.
+    program = shutil.which(command[0])
+    if program is None:
         return ""
     # Otherwise a Python on Windows cannot print a path of its own with letters of another code page.
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=False)
+    line = [program, *command[1:]]
+    try:
+        done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=False)
+    except OSError:  # a file that this system cannot run
+        return ""
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
@@ -114,6 +120,21 @@ def venv_python(root: Path) -> Path:
     return root / ".venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
 
 
+def has_base(root: Path) -> bool:
+    """Whether the Python that `.venv` was made of is still there. On Windows `.venv` holds no link to it but a program
+    that starts it, from the folder that pyvenv.cfg names."""
+    if not os.path.exists(venv_python(root)):
+        return False
+    if not WINDOWS:
+        return True
+    try:
+        lines = (root / ".venv" / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    homes = [value.strip() for name, _, value in (line.partition("=") for line in lines) if name.strip() == "home"]
+    return any(os.path.lexists(os.path.join(home, "python.exe")) for home in homes)
+
+
 def fingerprint(root: Path) -> str:
     """Changes when the dependencies, the place of the project or the Python behind `.venv` change."""
     files = [(root / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
@@ -128,7 +149,7 @@ def is_ready(root: Path, dev: bool) -> bool:
         stamp, extras = (root / ".venv" / "stamp").read_text(encoding="utf-8").split(",")
     except (OSError, ValueError):
         return False
-    return venv_python(root).exists() and stamp == fingerprint(root) and extras in ("dev", "dev" if dev else "run")
+    return has_base(root) and stamp == fingerprint(root) and extras in ("dev", "dev" if dev else "run")
 
 
 def write_stamp(root: Path, dev: bool) -> None:
@@ -164,9 +185,14 @@ def make_venv(root: Path) -> None:
 def install(root: Path, dev: bool) -> None:
     """pip install the project in place, at the versions of constraints.txt, from wherever pip is set up to look."""
     print(f"AU Desktop: installing into {root / '.venv'}; the first time this takes minutes.", flush=True)
-    (root / ".venv" / "stamp").unlink(missing_ok=True)
-    pip = [str(venv_python(root)), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    command = [*pip, "-c", "constraints.txt", "-e", ".[dev]" if dev else "."]
+    try:
+        (root / ".venv" / "stamp").unlink(missing_ok=True)
+    except OSError as error:
+        fail(f"{error.filename} cannot be changed ({error.strerror}); whoever installed it must start this once.")
+    # -I: what PYTHONPATH names is not in .venv, so pip must not count it as installed; --no-user: nor must pip put
+    # anything outside, whatever its configuration says.
+    pip = [str(venv_python(root)), "-I", "-m", "pip", "install", "--no-user", "--disable-pip-version-check"]
+    command = [*pip, "--no-input", "-c", "constraints.txt", "-e", ".[dev]" if dev else "."]
     if subprocess.run(command, cwd=root, check=False).returncode != 0:
         fail("pip could not install everything; its last lines above say why; mend that and start again.")
     write_stamp(root, dev)
@@ -176,6 +202,11 @@ def main(arguments: list[str]) -> None:
     dev = arguments == ["--dev"]
     if is_ready(ROOT, dev):
         return
+    if platform.system() == "Darwin" and _prints(["sysctl", "-n", "sysctl.proc_translated"]) == "1":
+        fail(
+            f"this Mac has Apple silicon, but {sys.executable} is a Python for Intel chips; install Python "
+            f"{PYTHONS[0]} from python.org, leave conda if you are in it (conda deactivate), and start again."
+        )
     if MACHINES.get(platform.system()) != platform.machine():
         fail(
             "this runs on Linux x86-64, 64-bit Windows and Macs with Apple silicon only; its dependencies mediapipe "

@@ -96,7 +96,7 @@ def try_out(folder: Path) -> list[str]:
     """What is wrong with the program in that folder or bundle; empty when all is well."""
     inside = folder / "Contents" / "MacOS" if folder.suffix == ".app" else folder
     program = inside / ("au-desktop.exe" if os.name == "nt" else "au-desktop")
-    with tempfile.TemporaryDirectory() as place:
+    with _passing_folder() as place:
         sessions, picture = Path(place) / "sessions", Path(place) / "window.png"
         options = {
             "--source": "demo",
@@ -117,6 +117,11 @@ def try_out(folder: Path) -> list[str]:
         if done.returncode:
             return [f"it ended with code {done.returncode}: {done.stderr[-2000:]}"]
         return _wrong_with_session(sessions) + ([] if picture.is_file() else ["it left no picture of its window"])
+
+
+def _passing_folder() -> tempfile.TemporaryDirectory[str]:
+    """What a scanner for viruses still reads, as Windows' own does with programs that have just run, may stay in it."""
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def _emptied(home: str) -> dict[str, str]:
@@ -157,7 +162,7 @@ def main() -> int:
     for part, megabytes in (parts | {"together": sum(parts.values())}).items():
         print(f"{megabytes:7.1f} MB  {part}")
     made = pack(folder) if options.archive else folder
-    with tempfile.TemporaryDirectory() as place:
+    with _passing_folder() as place:
         wrong = try_out(unpack(made, Path(place)) if options.archive else folder)
     for complaint in wrong:
         print(f"package: {complaint}", file=sys.stderr)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +57,22 @@ def test_what_the_archive_unpacks_to_is_tried_out_and_has_its_links(
     assert len(archives) == (not wrong), "a file that does not work is not left to be given away"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="stands for what happens there")
+def test_a_file_that_a_scanner_for_viruses_holds_spoils_no_package(
+    package: ModuleType, built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(path: str, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "used by another process", path)
+
+    monkeypatch.setattr(package, "build", lambda out: built)
+    monkeypatch.setattr(package, "try_out", lambda program: [])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["package.py", "--out", str(built.parent), "--archive"])
+    with monkeypatch.context() as held:
+        held.setattr(os, "unlink", refuse)
+        assert package.main() == 0
+
+
 def test_the_bundle_of_a_mac_is_zipped_by_what_keeps_links(
     package: ModuleType, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +97,13 @@ def test_the_package_is_built_and_works_in_an_emptied_environment(tmp_path: Path
     assert not list(inside.rglob("*torch*")), "training stays out"
     assert not list(inside.rglob("*.safetensors"))
     assert (inside / "LICENSE").is_file()
-    assert (inside / "THIRD_PARTY_NOTICES.md").is_file()
+    notices = (inside / "THIRD_PARTY_NOTICES.md").read_text(encoding="utf-8")
+    contained = {folder.name.partition("-")[0].replace("_", "-") for folder in inside.glob("*.dist-info")}
+    assert {"numpy", "protobuf", "psutil", "pyqtgraph"} <= contained, "with the texts of their licences"
+    assert [name for name in contained if not name.startswith("pyobjc") and name.lower() not in notices.lower()] == []
+    assert list(inside.glob("pyqtgraph-*.dist-info/**/LICENSE*"))
+    assert (inside / "onnxruntime" / "LICENSE").is_file()
+    assert not list(inside.rglob("*readline*")), "what is under the GPL stays out"
     megabytes = sum(file.stat().st_size for file in inside.rglob("*") if not file.is_symlink()) / 1e6
     assert megabytes < 560, "what has come in that live use does not need?"
     program = tmp_path / "dist" / "au-desktop" / "au-desktop"
