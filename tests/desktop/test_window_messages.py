@@ -12,22 +12,30 @@ from PySide6.QtWidgets import QFileDialog
 
 from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
-from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.fakes import FILE
 from tests.desktop.hands import LEFT, live, press
 
+WARNING = "The memory of cuda:0 is full."
 
-def test_a_message_that_another_hid_comes_back_as_long_as_it_holds(make_desk: MakeDesk) -> None:
+
+def recorded_over_a_warning(make_desk: MakeDesk) -> Desk:
+    """Where a recording was saved is told over a warning that holds."""
     desk = live(make_desk())
-    banner = desk.window.stage.banner
-    desk.pipeline.warn("The memory of cuda:0 is full.")
-    wait_until(banner.isVisible)
+    desk.pipeline.warn(WARNING)
+    wait_until(desk.window.stage.banner.isVisible)
     press(desk, Qt.Key.Key_R)
     wait_until(lambda: desk.pipeline.recorded)
     press(desk, Qt.Key.Key_R)
+    return desk
+
+
+def test_a_message_that_another_hid_comes_back_as_long_as_it_holds(make_desk: MakeDesk) -> None:
+    desk = recorded_over_a_warning(make_desk)
+    banner = desk.window.stage.banner
     assert banner.text.startswith("Recorded to")
     banner._timer.timeout.emit()  # it was there long enough
-    assert (banner.severity, banner.text) == ("warning", "The memory of cuda:0 is full.")
+    assert (banner.severity, banner.text) == ("warning", WARNING)
     assert banner.isVisible()
     QTest.mouseClick(banner._close, LEFT)
     banner.show_message("info", "Recorded to somewhere")
@@ -38,12 +46,12 @@ def test_a_message_that_another_hid_comes_back_as_long_as_it_holds(make_desk: Ma
 def test_a_message_comes_back_from_under_an_answer_unless_it_was_of_the_source_before(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
     banner = desk.window.stage.banner
-    desk.pipeline.warn("The memory of cuda:0 is full.")
+    desk.pipeline.warn(WARNING)
     wait_until(banner.isVisible)
     banner.show_message("error", "There is no room.", passing=True)
     banner.pass_away()
     assert not banner.isVisible()
-    wait_until(lambda: banner.isVisible() and banner.text == "The memory of cuda:0 is full.")
+    wait_until(lambda: banner.isVisible() and banner.text == WARNING)
     desk.pipeline._notices.withdraw("warning")
     desk.pipeline._notices.post("source", "warning", "Fake camera stopped delivering pictures.")
     wait_until(lambda: banner.text == "Fake camera stopped delivering pictures.")
@@ -54,17 +62,12 @@ def test_a_message_comes_back_from_under_an_answer_unless_it_was_of_the_source_b
 
 
 def test_a_button_does_what_it_says_though_another_message_comes_back_with_the_click(make_desk: MakeDesk) -> None:
-    desk = live(make_desk())
+    desk = recorded_over_a_warning(make_desk)
     banner = desk.window.stage.banner
-    desk.pipeline.warn("The memory of cuda:0 is full.")
-    wait_until(banner.isVisible)
-    press(desk, Qt.Key.Key_R)
-    wait_until(lambda: desk.pipeline.recorded)
-    press(desk, Qt.Key.Key_R)
     (folder,) = Path(desk.window.settings.record_root).iterdir()
     QTest.mouseClick(banner._button, LEFT)
     assert desk.opened == [folder]
-    assert banner.text == "The memory of cuda:0 is full."
+    assert banner.text == WARNING
 
 
 def test_what_a_recording_was_refused_for_goes_when_one_begins(make_desk: MakeDesk, tmp_path: Path) -> None:
