@@ -125,12 +125,8 @@ class ValidHead:
         jaw = sum(weights.get(name, 0.0) * drop for name, drop in self._jaw.items())
         labels[ROW[26]] = jaw / FULL_JAW[0]
         labels[ROW[27]] = (jaw - FULL_JAW[1]) / FULL_JAW[2]
-        for side, letter in LETTER.items():
-            closed = action.side(43, side)
-            labels[ROW[43], side] = max(
-                closed, weights[f"{letter}eyeClose"] - self._neutral_weights[f"{letter}eyeClose"]
-            )
-            labels[[ROW[5], ROW[7]], side] *= 1 - 0.8 * closed
+        labels[ROW[24]] = action.both(24)  # done by morphs of the whole mouth, whichever side is asked for
+        labels[[ROW[5], ROW[7]]] *= 1 - 0.8 * action.aus[ROW[43]]  # lids that follow the eye down are not AU43
         return labels.clip(0, 1).astype(np.float32)
 
     def _between_lips(self, vertices: Float32) -> Float32:
