@@ -43,9 +43,8 @@ class Predicted(NamedTuple):
 
 def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, mirrored: bool = False) -> Predicted:
     """Of the rows' central chips, or of their mirror images, on the network's device. A network that compares sees each
-    face beside the same person's: of stills the mean of the others, weighted by how calm they read beside the plain
-    mean; in a clip what was seen before, exactly as live, so that all of its frames are looked at. Raises RecipeError
-    for chips of another size."""
+    face beside the same person's: of stills the mean of the others; in a clip what was seen before, exactly as live, so
+    that all of its frames are looked at. Raises RecipeError for chips of another size."""
     if (side := store.layout.side) != network.config.chip_side:
         raise RecipeError(
             f"{store.folder} has chips of {side} px, and the model takes {network.config.chip_side}; prepare it with "
@@ -56,14 +55,11 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, 
     in_clips = (store.clips[rows] != "") & compares
     stills, clips = rows[~in_clips], np.unique(store.clips[rows[in_clips]])
     told: list[tuple[NDArray[np.int64], Predicted]] = []
-    if compares and len(stills):
-        people = np.flatnonzero(np.isin(store.subjects, store.subjects[stills]))
-        shows = np.zeros(len(store), np.float32)
-        for part, first in _beside(References(store), network, store, people, mirrored=mirrored):
-            shows[part] = expressed(first.intensity)
-        told += _beside(References(store, shows), network, store, stills, mirrored=mirrored)
-    else:
-        told += _beside(None, network, store, stills, mirrored=mirrored)
+    references = References(store) if compares and len(stills) else None
+    for start in range(0, len(stills), _BATCH):
+        part = stills[start : start + _BATCH]
+        own = None if references is None else np.stack([references.mean(int(row)) for row in part])
+        told.append((part, _predicted(network, store, part, own, mirrored=mirrored)))
     for start in range(0, len(clips), _BATCH):
         together = [_frames_of(store, clip) for clip in clips[start : start + _BATCH]]
         told += _through_time(network, store, together, mirrored=mirrored)
@@ -72,16 +68,6 @@ def predict_store(network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, 
     places = order[np.searchsorted(said_of[order], rows)]
     parts = zip(*(predicted for _, predicted in told), strict=True)
     return Predicted(*(np.concatenate(part)[places] for part in parts if part[0] is not None))
-
-
-def _beside(
-    references: References | None, network: RTATL, store: ChipStore, rows: NDArray[np.int64], *, mirrored: bool
-) -> Iterator[tuple[NDArray[np.int64], Predicted]]:
-    """The rows as stills, each beside the mean of the person's others."""
-    for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
-        own = None if references is None else np.stack([references.mean(int(row)) for row in part])
-        yield part, _predicted(network, store, part, own, mirrored=mirrored)
 
 
 def _frames_of(store: ChipStore, clip: str) -> NDArray[np.int64]:
