@@ -172,7 +172,8 @@ class Head(Protocol):
 
     def labels(self, action: Action, vertices: Float32) -> Float32:
         """(len(AUS), 2) what is to be seen, 0-1: AU25 from the gap between the lips, 26 and 27 from the jaw, 43 from
-        the lids, 5 and 7 as far as the lids leave them, the rest as intended."""
+        the lids beyond where the gaze takes them, 5 and 7 as far as the lids leave them, the rest as intended, or on
+        both sides alike where the rig moves both."""
         ...
 
 

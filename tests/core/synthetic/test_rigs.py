@@ -17,7 +17,7 @@ from rtatl_core.synthetic.complexion import Complexion
 from rtatl_core.synthetic.gates import MEASURES, check, real_ranges
 from rtatl_core.synthetic.hair import HairStyle, grow, hair_mesh, paint_hair
 from rtatl_core.synthetic.ict import IctHead
-from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action, Material, full, neutral_action
+from rtatl_core.synthetic.rig import AUS, LEFT, RIGHT, ROW, SINGLE, Action, Head, Material, full, neutral_action
 from rtatl_core.synthetic.sculpt import BRUSHES, sculpted
 from rtatl_core.synthetic.skin import CELLS, paint_face, paint_parts
 from rtatl_core.synthetic.standard_face import LANDMARK_UV, standard_places
@@ -50,14 +50,38 @@ def test_one_side_moves_only_that_side() -> None:
     assert morphs["LsmileClose"] == 0
 
 
+def bare_heads() -> list[Head]:
+    """Of both rigs, with nothing but 68 landmarks and lids that droop a little."""
+    ict, valid = object.__new__(IctHead), object.__new__(ValidHead)
+    for head in (ict, valid):
+        head.mesh = SimpleNamespace(landmarks=np.arange(68))  # type: ignore[assignment]
+        head._neutral_weights = dict.fromkeys(("eyeBlink_L", "eyeBlink_R", "LeyeClose", "ReyeClose"), 0.1)
+    valid._jaw, valid._resting_gap = {}, np.zeros(2, np.float32)
+    return [ict, valid]
+
+
+@pytest.mark.parametrize("head", bare_heads(), ids=["ict", "valid"])
 @pytest.mark.parametrize(("winks", "open_eye"), [(LEFT, RIGHT), (RIGHT, LEFT)])
-def test_a_wink_is_labelled_on_the_side_that_winks(winks: int, open_eye: int) -> None:
-    head = object.__new__(IctHead)
-    head.mesh = SimpleNamespace(landmarks=np.arange(68))  # type: ignore[assignment]
-    head._neutral_weights = {"eyeBlink_L": 0.1, "eyeBlink_R": 0.1}
+def test_a_wink_is_labelled_on_the_side_that_winks(head: Head, winks: int, open_eye: int) -> None:
     labels = head.labels(one_sided(43, winks), np.zeros((68, 3), np.float32))
     assert labels[ROW[43], winks] == pytest.approx(1)
     assert labels[ROW[43], open_eye] == 0
+
+
+@pytest.mark.parametrize("head", bare_heads(), ids=["ict", "valid"])
+def test_lids_that_follow_the_eye_down_are_not_labelled_as_closing(head: Head) -> None:
+    ahead, down = (
+        head.labels(Action(one_sided(7, LEFT).aus, (0.0, pitch)), np.zeros((68, 3), np.float32)) for pitch in (0, -0.4)
+    )
+    np.testing.assert_array_equal(down, ahead)
+    assert down[ROW[43], RIGHT] == 0
+
+
+def test_an_avatars_lips_are_pressed_on_both_sides_whichever_is_meant() -> None:
+    ict, valid = bare_heads()
+    for side in (LEFT, RIGHT):
+        assert valid.labels(one_sided(24, side), np.zeros((68, 3), np.float32))[ROW[24]] == pytest.approx(0.5)
+        assert ict.labels(one_sided(24, side), np.zeros((68, 3), np.float32))[ROW[24], side] == 1
 
 
 @pytest.mark.parametrize(
@@ -68,12 +92,8 @@ def test_lips_that_are_pushed_over_each_other_do_not_part(lower: tuple[float, fl
     """The upper lip's point lies at the origin, the lower one's at ``lower``, centimetres."""
     vertices = np.zeros((68, 3), np.float32)
     vertices[66] = lower
-    ict, valid = object.__new__(IctHead), object.__new__(ValidHead)
-    for head in (ict, valid):
-        head.mesh = SimpleNamespace(landmarks=np.arange(68))  # type: ignore[assignment]
-        head._neutral_weights = dict.fromkeys(("eyeBlink_L", "eyeBlink_R", "LeyeClose", "ReyeClose"), 0.0)
-    valid._jaw, valid._resting_gap = {}, np.zeros(2, np.float32)
-    for labels in (ict.labels(neutral_action(), vertices), valid.labels(neutral_action(), vertices)):
+    for head in bare_heads():
+        labels = head.labels(neutral_action(), vertices)
         assert (labels[ROW[25]] > 0.4).all() == parted
         assert (labels[ROW[25]] == 0).all() == (not parted)
 
