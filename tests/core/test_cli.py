@@ -79,7 +79,7 @@ def small_study(folder: Path) -> None:
         session.mkdir(parents=True)
         facts = {"model": {"trust": {"12": "good"}}, "status": status}
         (session / "session.json").write_text(json.dumps(facts, indent=2))
-        (session / "frames.csv").write_text("frame,face_id,timestamp,success,AU12_r\n1,0,0.0,1,0.5\n")
+        (session / "frames.csv").write_text("frame,face_id,timestamp,success,AU12_r\n1,0,0.0,1,0.5\n2,0,6.0,1,1.5\n")
     photos = shutil.copytree(folder / "sessions" / "a", folder / "sessions" / "d")
     (photos / "frames.csv").write_text("frame,face_id,timestamp,success,AU12_r,file\n1,0,,1,0.5,one.jpg\n")
 
@@ -98,6 +98,8 @@ def test_the_recipes_for_a_study_take_whole_sessions_only(language: str, tmp_pat
     done = subprocess.run([*command, recipe], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [word for word in done.stdout.split() if word in ("a", "b", "c", "d")] == ["a", "c", "d"]
+    means = {row["session"]: float(row["AU12_r"]) for row in csv_rows(tmp_path / "means.csv")}
+    assert means == ({"a": 1, "c": 1, "d": 0.5} if language == "r" else {"a": 1, "c": 1})  # after the rest, less the rest
 
 
 def follow_recipe(folder: Path) -> subprocess.CompletedProcess[str]:
