@@ -97,6 +97,9 @@ def prepare(
     names = [unit.name for unit in units]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise RecipeError(f"two sources are called {twice[0]!r}; rename one of them")
+    if plan.teacher:
+        with Teacher(plan.teacher):  # one that is missing must not claim the folder
+            pass
     claim(out, plan.to_json(), "prepare")
     part_folder(out, "").mkdir(exist_ok=True)
     for stale in part_folder(out, "").glob("*.unfinished"):

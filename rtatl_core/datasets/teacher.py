@@ -46,7 +46,10 @@ class Teacher:
 
     def __init__(self, task_file: Path) -> None:
         if not task_file.is_file():
-            raise RecipeError(f"{task_file} is missing; it is MediaPipe's face_landmarker.task with blendshapes")
+            raise RecipeError(
+                f"{task_file} is missing; download face_landmarker.task from MediaPipe's page of the Face Landmarker "
+                "(docs/training.md), or leave --teacher out"
+            )
         from mediapipe import Image, ImageFormat
         from mediapipe.tasks.python import BaseOptions
         from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions

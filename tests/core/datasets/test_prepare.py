@@ -47,6 +47,14 @@ def test_interrupted_preparation_goes_on_where_it_stopped(tmp_path: Path, pictur
     assert prepare(find_videos(tmp_path / "videos"), out, Plan(kind="videos")).used == 8
 
 
+def test_a_teacher_that_is_missing_claims_no_folder(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    write_video(tmp_path / "videos" / "a.mp4", pictures[:2])
+    units, out = find_videos(tmp_path / "videos"), tmp_path / "out"
+    with pytest.raises(RecipeError, match="or leave --teacher out"):
+        prepare(units, out, Plan(kind="videos", teacher=tmp_path / "face_landmarker.task"))
+    assert prepare(units, out, Plan(kind="videos")).used == 2
+
+
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, pictures: list[np.ndarray]) -> None:
     write_video(tmp_path / "videos" / "a.mp4", pictures[:2])
     units, out = find_videos(tmp_path / "videos"), tmp_path / "out"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, as_intensity, at_rest, clearly_shown
+from rtatl_core.datasets.teacher import CLEAR, TEACHER_SHAPES, Teacher, as_intensity, at_rest, clearly_shown
+from rtatl_core.errors import RecipeError
 from rtatl_core.handoffs import Float32
 
 AUS = (4, 6, 7, 9, 10, 12, 18, 20, 23)
@@ -45,3 +48,8 @@ def test_a_lost_face_teaches_nothing() -> None:
     assert np.isnan(as_intensity(lost, AUS)).all()
     assert not at_rest(lost[None]).any()
     assert not any(clearly_shown(lost[None], au).any() for au in CLEAR)
+
+
+def test_who_lacks_the_teacher_s_file_is_told_where_it_is(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"download face_landmarker\.task from MediaPipe's page"):
+        Teacher(tmp_path / "face_landmarker.task")
