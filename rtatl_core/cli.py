@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rtatl {rtatl_core.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        sub = commands.add_parser(command.__name__.rpartition(".")[2], help=command.HELP)
+        sub = commands.add_parser(command.__name__.rpartition(".")[2], help=command.HELP, description=command.HELP)
         command.add_arguments(sub)
         sub.set_defaults(command=command)
     return parser

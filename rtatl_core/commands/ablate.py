@@ -13,7 +13,7 @@ RESUMABLE = True
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("recipe", type=Path)
+    sub.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, e.g. runs/ablation.toml")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
     add_settings(sub)
     sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at a time (default 1)")

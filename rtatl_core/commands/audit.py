@@ -22,7 +22,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--ratings", type=Path, metavar="CSV", help="AUs that raters saw on them: image,AU01,AU02,...")
     sub.add_argument("--card", action="store_true", help="put the numbers into the model's card, and write it in words")
     sub.add_argument("--stills", nargs="+", type=Path, default=[], metavar="PICTURE", help="for the flicker test")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="audit.md and audit.json")
 
 
 def run(options: argparse.Namespace) -> int:

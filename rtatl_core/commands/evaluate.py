@@ -15,7 +15,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="folders of rtatl prepare")
     sub.add_argument("--protocol", default="", metavar="P", help="bp4d, disfa, bp4d-fera or subjects:K")
     sub.add_argument("--fold", type=int, default=0, metavar="K", help="the fold to test on, if the card names none")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="report.md, report.json and plots")
     sub.add_argument("--resamples", type=positive, default=1000, metavar="N", help="of the bootstrap (default 1000)")
     add_device(sub)
     sub.add_argument("--card", metavar="M", help="put the numbers into this model's card, and write it in words")

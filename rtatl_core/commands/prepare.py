@@ -15,7 +15,9 @@ RESUMABLE = True
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("kind", choices=("bp4d", "disfa", "coded", "videos", "photos", "rendered"))
+    kinds = ("bp4d", "disfa", "coded", "videos", "photos", "rendered")
+    meaning = "own videos with codes are 'coded', without codes 'videos'; 'rendered' is what rtatl synth makes"
+    sub.add_argument("kind", choices=kinds, metavar="KIND", help=f"{', '.join(kinds)}; {meaning}")
     sub.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the data set lies")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="run again to go on after an interruption")
     sub.add_argument("--codes", type=Path, metavar="PATH", help="coded: the coding file or folder (default: in --root)")
@@ -25,7 +27,9 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     add_jobs(sub)
     sub.add_argument("--flow", choices=("dis", "tvl1"), default="", help="store this optical flow with the chips")
     sub.add_argument("--camera", choices=("left", "right"), help="disfa: which of its cameras (default left)")
-    sub.add_argument("--teacher", type=Path, metavar="TASK", help="face_landmarker.task; stores its blendshapes")
+    sub.add_argument(
+        "--teacher", type=Path, metavar="TASK", help="MediaPipe's face_landmarker.task; its blendshapes are kept"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

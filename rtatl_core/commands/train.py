@@ -21,7 +21,7 @@ HELP = "train the tasks of a recipe; leaves a model ready to use"
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("recipe", type=Path)
+    sub.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, e.g. runs/finetune.toml")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoints, log and the finished model")
     add_settings(sub)
     sub.add_argument("--resume", action="store_true", help="go on from DIR/last.pt")

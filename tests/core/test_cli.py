@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import csv
 import errno
 import json
@@ -9,13 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 
 from rtatl_core.assets import asset
-from rtatl_core.cli import main
+from rtatl_core.cli import COMMANDS, main
 from rtatl_core.commands import doctor
 from rtatl_core.errors import PredictionError
 from rtatl_core.predictor import Predictor
@@ -72,6 +74,18 @@ def test_the_recipe_in_the_docs_reads_a_session(clip: Path, tmp_path: Path) -> N
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__.rpartition(".")[2])
+def test_help_says_what_a_command_does_and_what_each_argument_is(
+    command: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert [action.dest for action in parser._actions if not action.help] == []
+    with pytest.raises(SystemExit):
+        main([command.__name__.rpartition(".")[2], "--help"])
+    assert " ".join(command.HELP.split()) in " ".join(capsys.readouterr().out.split())
+
+
 def small_study(folder: Path) -> None:
     """One session is whole, one was interrupted, one is of a video that ends too early; and one is of photos."""
     for name, status in (("a", "complete"), ("b", "interrupted: the program ended"), ("c", "cut off")):
@@ -99,7 +113,7 @@ def test_the_recipes_for_a_study_take_whole_sessions_only(language: str, tmp_pat
     assert done.returncode == 0, done.stderr
     assert [word for word in done.stdout.split() if word in ("a", "b", "c", "d")] == ["a", "c", "d"]
     means = {row["session"]: float(row["AU12_r"]) for row in csv_rows(tmp_path / "means.csv")}
-    assert means == ({"a": 1, "c": 1, "d": 0.5} if language == "r" else {"a": 1, "c": 1})  # after the rest, less the rest
+    assert means == ({"a": 1, "c": 1, "d": 0.5} if language == "r" else {"a": 1, "c": 1})  # Python takes off the rest
 
 
 def follow_recipe(folder: Path) -> subprocess.CompletedProcess[str]:
