@@ -32,7 +32,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         help="FaceXModel folder of ICT-FaceKit, or a folder of VALID avatars; several take turns",
     )
     sub.add_argument("--out", type=Path, metavar="DIR", help="run again to go on after an interruption")
-    sub.add_argument("--count", type=natural, default=0, metavar="N", help="stills")
+    sub.add_argument("--count", type=natural, default=0, metavar="N", help="stills, rounded up to whole people")
     sub.add_argument("--clips", type=natural, default=0, metavar="N", help="clips, with exact optical flow")
     sub.add_argument(
         "--flow",
