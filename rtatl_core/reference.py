@@ -50,12 +50,6 @@ def expressed(raw: Float32) -> Float32:
     return total
 
 
-def calmness(more: Float32 | np.float32) -> Float32:
-    """By how much more than at its calmest a face shows (``expressed``) -> what that moment or picture counts, 0-1."""
-    weight: Float32 = np.exp(-np.maximum(more, 0) / np.float32(CALM))
-    return weight
-
-
 @dataclass(slots=True)
 class _Known:
     mean: Float32
@@ -101,7 +95,7 @@ class PersonalReference:
         step = (shows - known.calmest) * -math.expm1(-took / (FALLS_S if shows < known.calmest else RISES_S))
         known.calmest += step
         before = known.weight * math.exp(min(0.0, step) / CALM)
-        now = took * float(calmness(np.float32(shows - known.calmest)))
+        now = took * math.exp(-max(0.0, shows - known.calmest) / CALM)
         known.weight = min(before + now, MEMORY_S)
         known.mean = known.mean + (geometry - known.mean) * np.float32(now / max(before + now, 1e-9))
 

@@ -27,7 +27,7 @@ from rtatl_core.datasets.augment import AugmentConfig, augment, mirror_geometry,
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.flow_pairs import partners
 from rtatl_core.datasets.flow_target import CELL, FlowTarget, warp_flow
-from rtatl_core.datasets.references import References, shown_by_labels
+from rtatl_core.datasets.references import References
 from rtatl_core.datasets.teacher import weak_labels
 from rtatl_core.face.regions import au_regions
 from rtatl_core.facs import MAX_INTENSITY
@@ -126,11 +126,7 @@ class Steps(Dataset[RawBatch]):
         self._partners = [
             partners(source.store, plan.flow_to, plan.flow_gap_s) for source in self._sources if plan.want_flow
         ]
-        self._references = [
-            References(source.store, shown_by_labels(source.store, plan.aus, weak=not source.labels))
-            for source in self._sources
-            if plan.want_reference
-        ]
+        self._references = [References(source.store) for source in self._sources] if plan.want_reference else []
         self._pool = np.cumsum([0, *(len(source.rows) * source.repeat for source in plan.unlabelled)])
         self._order = np.empty(0, np.int64)
         if plan.labelled is not None:

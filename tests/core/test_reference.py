@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +15,13 @@ from rtatl_core.cli import main
 from rtatl_core.datasets.augment import AugmentConfig, mirror_geometry
 from rtatl_core.datasets.chips import ChipStore
 from rtatl_core.datasets.loader import Source, StepPlan, Steps
-from rtatl_core.datasets.references import ABSENT, References, shown_by_labels
+from rtatl_core.datasets.references import ABSENT, References
 from rtatl_core.engine import Engine
 from rtatl_core.evaluation import readings
 from rtatl_core.evaluation.readings import predict_store, read_store
 from rtatl_core.handoffs import CHIP_SIDE, OF_PHOTOS, FramePacket
 from rtatl_core.models.rtatl import RTATL, RTATLConfig
 from rtatl_core.reference import (
-    CALM,
     KNOWN_AFTER_S,
     MEMORY_S,
     REST_S,
@@ -203,33 +201,6 @@ def test_training_draws_other_pictures_of_the_same_person(tmp_path: Path) -> Non
     lowest, highest = (f(store.geometry.take([1, 7, 10]).astype(np.float32), axis=0) for f in (np.min, np.max))
     assert all((draw >= lowest - 1e-4).all() and (draw <= highest + 1e-4).all() for draw in known)
     assert len({round(float(draw.sum()), 3) for draw in known}) > 4, "different ones each time"
-
-
-def test_the_calmer_picture_of_a_person_counts_more(tmp_path: Path) -> None:
-    store = ChipStore.open(write_labelled(tmp_path / "stills", count=3, people=1))
-    assert store.intensity is not None
-    assert store.occurrence is not None
-    coded = np.full_like(store.intensity, np.nan)
-    coded[1], coded[2] = 0, np.nan
-    coded[2, 0] = 1.5
-    occurrence = np.where(np.isnan(coded), np.nan, coded >= 1).astype(np.float32)
-    smiling = replace(store, intensity=coded, occurrence=occurrence)
-    shows = shown_by_labels(smiling, store.aus, weak=False)
-    np.testing.assert_allclose(shows, [0, 0, 1.5])
-    occurrence[2, 1] = 1  # of unknown intensity
-    np.testing.assert_allclose(shown_by_labels(smiling, store.aus, weak=False), [0, 0, 2.5])
-    np.testing.assert_allclose(shown_by_labels(smiling, store.aus, weak=True), 0, err_msg="what may not be looked at")
-    calm, smile = store.geometry.take([1, 2]).astype(np.float32)
-    weight = math.exp(-1.5 / CALM)
-    np.testing.assert_allclose(References(smiling, shows).mean(0), (calm + weight * smile) / (1 + weight), atol=1e-5)
-    np.testing.assert_allclose(References(smiling).mean(0), (calm + smile) / 2, atol=1e-5)
-
-
-def test_what_is_taught_of_a_real_face_tells_how_calm_it_is(tmp_path: Path) -> None:
-    store = ChipStore.open(write_labelled(tmp_path / "stills", count=3, people=1))
-    rated = np.zeros((3, len(store.aus)), np.float32)
-    rated[1, 0], rated[2] = 2, np.nan
-    np.testing.assert_allclose(shown_by_labels(replace(store, rated=rated), store.aus, weak=True), [0, 2, 0])
 
 
 def test_a_mirrored_face_has_a_mirrored_reference(tmp_path: Path) -> None:
