@@ -170,6 +170,7 @@ class AURows(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._base = None
+        self.help.hide()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         started = time.perf_counter()
@@ -349,6 +350,8 @@ class AURows(QWidget):
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             self._help(self._row_at(event.pos().y()))
             return True
+        if event.type() == QEvent.Type.WindowDeactivate:
+            self.help.hide()
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -289,6 +289,7 @@ def test_escape_closes_the_help_and_the_message_before_it_leaves_full_screen(
     desk = live(make_desk())  # a model that comes hides the help, too
     window, rows = desk.window, desk.window.panel.rows
     press(desk, Qt.Key.Key_F11)
+    QApplication.processEvents()  # the rows get their place in it, which hides the help, too
     if by_keyboard:
         rows.setFocus(Qt.FocusReason.TabFocusReason)
         QTest.keyClick(window.windowHandle(), Qt.Key.Key_Question)

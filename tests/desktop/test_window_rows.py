@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QCursor, QHelpEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QToolTip
+from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 
 from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
@@ -88,6 +88,23 @@ def test_rows_that_are_scrolled_are_pointed_at_where_they_are_now(make_desk: Mak
     assert rows.help.isVisible()
     assert rows.help.au == rows.aus[6]
     assert rows.help.y() < before, "it stays beside its row"
+
+
+def test_the_card_goes_when_its_row_is_elsewhere_or_another_window_comes_to_the_front(make_desk: MakeDesk) -> None:
+    """It is a window of its own, above all others, and would stay over them, or over the rows."""
+    desk = make_desk()
+    rows = desk.window.panel.rows
+    rows._help(3)
+    assert rows.help.isVisible()
+    press(desk, Qt.Key.Key_F11)
+    wait_until(lambda: not rows.help.isVisible())
+    rows._help(3)
+    assert rows.help.isVisible()
+    other = QWidget()
+    other.show()
+    other.activateWindow()
+    wait_until(lambda: not rows.help.isVisible())
+    other.close()
 
 
 def test_pointer_and_keyboard_survive_a_model_with_fewer_rows(make_desk: MakeDesk) -> None:
