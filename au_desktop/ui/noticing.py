@@ -1,6 +1,6 @@
 """Which of the pipeline's notices the banner shows, and that none comes back that a person has clicked away.
 
-Enters: the notice that a person should know now; leaves: messages in the banner, and what was dismissed.
+Enters: the notice that a person should know now; leaves: messages in the banner, and to the pipeline what was seen.
 """
 
 from __future__ import annotations
@@ -24,19 +24,17 @@ class Noticing:
         self._banner = banner
         self._tell = tell
         self._notice: Notice | None = None
-        self._seen: Notice | None = None
-        """The one that was clicked away last."""
-        self._informed = 0
+        """The one that holds now, unless it was clicked away."""
         banner.dismissed.connect(self._dismiss)
         banner.passed.connect(lambda: QTimer.singleShot(_SETTLES_MS, banner, self._bring_back))
 
     def show(self, notice: Notice | None) -> None:
-        """An information that a graver notice hid for a while is not shown a second time."""
+        """An information that a graver notice hides is not shown a second time."""
         before, self._notice = self._notice, notice
-        if notice is not None and (notice.severity != "info" or notice.serial > self._informed):
+        if before is not None and before.severity == "info":
+            self._pipeline.dismiss(before)
+        if notice is not None:
             self._tell(notice.severity, notice.text, notice.folder)
-            if notice.severity == "info":
-                self._informed = notice.serial
         elif before is not None and self._banner.text == before.text:
             self._banner.hide()
 
@@ -44,12 +42,11 @@ class Noticing:
         """It makes room for what it hid: another notice, or one that still holds."""
         if self._notice is not None and self._banner.text == self._notice.text:
             self._pipeline.dismiss(self._notice)
-            self._seen = self._notice
+            self._notice = None
         else:
             self._bring_back()
 
     def _bring_back(self) -> None:
         notice = self._notice
-        if notice is None or notice is self._seen or notice.severity == "info" or not self._banner.isHidden():
-            return
-        self._tell(notice.severity, notice.text, notice.folder)
+        if notice is not None and notice.severity != "info" and self._banner.isHidden():
+            self._tell(notice.severity, notice.text, notice.folder)

@@ -124,18 +124,32 @@ def test_a_video_is_recorded_from_its_middle_or_from_its_beginning(make_desk: Ma
     assert read_session(third)[1]["frame"].tolist() == list(range(1, 61))
 
 
-def test_an_information_is_told_once(make_desk: MakeDesk) -> None:
+@pytest.mark.parametrize("clicked", [True, False])
+def test_an_information_is_told_once(make_desk: MakeDesk, clicked: bool) -> None:
     desk = live(make_desk())
     banner = desk.window.stage.banner
     desk.pipeline.announce("A recording that was cut off is complete.")
     wait_until(banner.isVisible)
-    QTest.mouseClick(banner._close, LEFT)
+    if clicked:
+        QTest.mouseClick(banner._close, LEFT)
     desk.pipeline.warn("The memory of cuda:0 is full.")
-    wait_until(banner.isVisible)
+    wait_until(lambda: banner.isVisible() and banner.severity == "warning")
     desk.pipeline.set_engine(FakeEngine)
-    wait_until(lambda: not banner.isVisible())
-    QTest.qWait(200)
+    wait_until(lambda: (notice := desk.bridge.status.notice) is None or notice.severity == "info")
     assert not banner.isVisible()
+
+
+def test_an_information_that_was_hidden_is_told_after_a_later_one(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    banner, notices = desk.window.stage.banner, desk.pipeline._notices
+    notices.post("engine", "error", "The analysis cannot start.")
+    notices.post("recording", "info", "The recording is saved.")
+    wait_until(lambda: banner.severity == "error")
+    notices.withdraw("engine")
+    notices.post("news", "info", "A recording that was cut off is complete.")
+    wait_until(lambda: banner.text == "A recording that was cut off is complete.")
+    QTest.mouseClick(banner._close, LEFT)
+    wait_until(lambda: banner.isVisible() and banner.text == "The recording is saved.")
 
 
 def test_the_answer_to_the_same_act_is_told_again(make_desk: MakeDesk) -> None:
