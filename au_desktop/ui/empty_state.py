@@ -23,7 +23,7 @@ CAMERAS_EVERY_MS = 2000
 MOST_CAMERAS = 3
 """That get a button; all of them are in the menu of sources."""
 LOW = 380
-"""Height in pixels below which the picture gives way to the buttons."""
+"""Height in pixels below which the picture gives way to the buttons, and the hint to a message at the foot."""
 _ROOMY = 470
 """The same, where a row of cameras stands below them and a message at the foot."""
 _LOWEST = 250
@@ -154,10 +154,10 @@ class EmptyState(QWidget):
         self._fit_names()
 
     def _make_room(self) -> None:
-        """In a low window the picture makes room, so that a message at the foot covers nothing; in the lowest, on a
-        small screen, the hint too."""
+        """In a low window the picture makes room, so that a message at the foot covers nothing; the hint too where
+        there is such a message, or in the lowest, on a small screen."""
         self._picture.setVisible(self.height() >= (_ROOMY if self._fails and self._named else LOW))
-        self._hint.setVisible(self.height() >= _LOWEST)
+        self._hint.setVisible(self.height() >= (LOW if self._fails else _LOWEST))
 
     def _fit_names(self) -> None:
         """Cuts long names in the middle so that all buttons fit; what short names leave free goes to longer ones."""

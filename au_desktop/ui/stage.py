@@ -146,6 +146,7 @@ class Stage(QWidget):
         self.empty.show_failure(status.state is State.FAILED)
         if status.state in (State.EMPTY, State.FAILED):
             page: QWidget = self.empty
+            self.show_faces(1)  # none is missing where no picture is
         elif has_picture:
             page = self.video
         else:

@@ -22,7 +22,7 @@ _STATES = {
     State.FINISHED: ("Ended", "dim"),
     State.FAILED: ("Not working", "error"),
 }
-_AT_REST = (State.PAUSED, State.FINISHED, State.RECONNECTING)
+_AT_REST = (State.PAUSED, State.FINISHED, State.RECONNECTING, State.FAILED)
 """No frame comes."""
 SAID_FOR_MS = 4000
 

@@ -11,11 +11,11 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QAccessibleEvent, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
 from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
-from au_desktop.sources import FrameSource, SourceSpec
+from au_desktop.sources import FrameSource, SourceSpec, open_source
 from rtatl_core.errors import SourceError
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import MakeDesk, wait_until
@@ -184,6 +184,20 @@ def test_a_message_in_a_low_window_covers_no_way_in(make_desk: MakeDesk) -> None
         assert button.mapTo(stage, button.rect().bottomLeft()).y() < stage.banner.y()
 
 
+def test_a_message_why_a_source_failed_covers_no_words(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = make_desk(open_source=open_source)
+    stage = desk.window.stage
+    desk.window.resize(900, 600)
+    (tmp_path / "broken.mp4").write_text("no video")
+    desk.window.open_file(str(tmp_path / "broken.mp4"))
+    wait_until(lambda: stage.empty.isVisible() and stage.banner.isVisible())
+    QApplication.processEvents()
+    shown = [label for label in stage.empty.findChildren(QLabel) if label.isVisible()]
+    assert stage.empty._lead in shown
+    for label in shown:
+        assert label.mapTo(stage, label.rect().bottomLeft()).y() < stage.banner.y()
+
+
 def test_a_folder_that_cannot_be_written_shows_a_banner(make_desk: MakeDesk, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
@@ -289,7 +303,7 @@ def test_the_status_line_has_the_numbers(make_desk: MakeDesk) -> None:
         assert expected in desk.window.line.text
 
 
-@pytest.mark.parametrize("state", [State.PAUSED, State.RECONNECTING, State.FINISHED])
+@pytest.mark.parametrize("state", [State.PAUSED, State.RECONNECTING, State.FINISHED, State.FAILED])
 def test_the_status_line_has_no_speed_where_no_frame_comes(make_desk: MakeDesk, state: State) -> None:
     desk = live(make_desk())
     wait_until(lambda: "frames/s" in desk.window.line.text)

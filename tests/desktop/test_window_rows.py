@@ -285,7 +285,8 @@ def test_values_of_a_source_that_failed_do_not_stay_beside_the_invitation(make_d
                 raise SourceError("fake.mp4 cannot be read any more.")
             return super().read()
 
-    desk = make_desk(open_source=lambda spec: Failing(spec, frames=1000))
+    engine = {"blind": lambda packet: packet.number > 10}
+    desk = make_desk(engine=engine, open_source=lambda spec: Failing(spec, frames=1000))
     rows, traces = desk.window.panel.rows, desk.window.traces
     desk.window.open_source(FILE)
     wait_until(lambda: desk.window._state is State.FAILED)
@@ -293,3 +294,4 @@ def test_values_of_a_source_that_failed_do_not_stay_beside_the_invitation(make_d
     assert desk.window.stage.empty.isVisible()
     assert rows._digits == []
     assert all(curve.xData is None for curve in traces._curves.values())
+    assert desk.window.stage._faces.text() == "", "there is no picture in which a face could be"
