@@ -111,7 +111,7 @@ def make_folder(root: Path, stem: str) -> Path:
                 return folder
     except OSError as error:
         raise _refused(root, error) from error
-    raise SessionError(f"{root} already holds 999 folders named {name}; record to another folder.")
+    raise SessionError(f"{root} already holds 999 folders named {name}; choose another folder.")
 
 
 class SessionWriter:
@@ -365,11 +365,11 @@ def versions() -> dict[str, str]:
 def _refused(folder: Path, error: OSError) -> SessionError:
     """What the system said, as one sentence with the remedy."""
     if error.errno in DISK_FULL:
-        text = f"The disk with {folder} is full; make room, or record to another folder"
+        text = f"The disk with {folder} is full; make room, or choose another folder"
     elif error.errno in _FORBIDDEN:
-        text = f"There is no permission to write to {folder}; record to another folder"
+        text = f"There is no permission to write to {folder}; choose another folder"
     elif error.errno == errno.ENOENT:
-        text = f"{folder} was removed or unplugged; record to another folder"
+        text = f"{folder} was removed or unplugged; choose another folder"
     else:
-        text = f"{folder} cannot be written ({error.strerror}); record to another folder"
+        text = f"{folder} cannot be written ({error.strerror}); choose another folder"
     return SessionError(f"{text}.")

@@ -143,7 +143,7 @@ def test_a_root_that_cannot_be_written_is_refused_at_once(make_pipeline: Any, tm
     (tmp_path / "file").touch()
     pipeline = make_pipeline()
     pipeline.set_source(CAMERA)
-    with pytest.raises(SessionError, match="record to another folder"):
+    with pytest.raises(SessionError, match="choose another folder"):
         pipeline.start_recording(tmp_path / "file")
     assert pipeline.status().recording is None
 

@@ -208,7 +208,7 @@ def test_a_recording_that_fails_is_told_and_the_picture_goes_on(
     until(pipeline, lambda status: status.recording.rows > 5)
 
     def refuse(*_: object) -> None:
-        raise SessionError(f"The disk with {folder} is full; make room, or record to another folder.")
+        raise SessionError(f"The disk with {folder} is full; make room, or choose another folder.")
 
     monkeypatch.setattr("rtatl_core.sessions.session.SessionWriter.write", refuse)
     status = until(pipeline, lambda status: status.notice)

@@ -290,4 +290,4 @@ def test_a_place_that_is_no_folder_is_named_once(
     (tmp_path / "notes.txt").write_text("no folder")
     out = tmp_path / "notes.txt" / below
     assert main(["analyze", str(videos), "--out", str(out), "--jobs", "1"]) == 2
-    assert capsys.readouterr().err == f"rtatl: {out} cannot be written (Not a directory); record to another folder.\n"
+    assert capsys.readouterr().err == f"rtatl: {out} cannot be written (Not a directory); choose another folder.\n"

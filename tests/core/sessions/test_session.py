@@ -174,8 +174,8 @@ def test_rows_are_synced_every_second_also_when_none_comes(tmp_path: Path, monke
     ("number", "says"),
     [
         (errno.ENOSPC, "is full; make room"),
-        (errno.EACCES, "no permission to write to .*; record to another folder"),
-        (errno.EROFS, "no permission to write to .*; record to another folder"),
+        (errno.EACCES, "no permission to write to .*; choose another folder"),
+        (errno.EROFS, "no permission to write to .*; choose another folder"),
     ],
 )
 def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(
@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(
 
 def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SessionError, match="record to another folder"):
+    with pytest.raises(SessionError, match="choose another folder"):
         open_writer(tmp_path / "file")
 
 
@@ -294,7 +294,7 @@ def test_rows_that_the_disk_refuses_at_the_end_leave_no_complete_session(
     with pytest.raises(SessionError, match="is full; make room"):
         writer.close()
     said = read_session(writer.folder)[0]["status"]
-    assert said == f"stopped: The disk with {writer.folder} is full; make room, or record to another folder."
+    assert said == f"stopped: The disk with {writer.folder} is full; make room, or choose another folder."
     writer.close("stopped: known already")
     assert read_session(writer.folder)[0]["status"] == "stopped: known already"
 
