@@ -67,28 +67,29 @@ class RestWhere:
         first, last = self.between or (-math.inf, math.inf)
         is_alone = file is not None and bool(one.photos)  # no frame, whatever counts from it
         with PhotoReader(one.photos, None if is_alone else fps) if one.photos else VideoReader(one.path) as reader:
-            packets = _Noted(_held(next(iter(reader))) if engine.tracking and is_alone else reader)
+            packets = _Noted(_held(next(iter(reader))) if engine.tracking and is_alone else reader, reader.fps)
             before = dropwhile(lambda packet: packet.timestamp < first - MEMORY_S, packets)
             raw = engine.rest_in(takewhile(lambda packet: not packet.timestamp > last, before), first)
         at = "" if self.between is None else f" between {first:g} and {last:g} s"
-        ended = f"{one.path} ends at {packets.reached_s:.1f} s, and its person should rest{at}"
+        ended = f"{one.path} ends at {packets.until_s:.1f} s, and its person should rest{at}"
         if raw is None:
             unseen = f"{one.path} shows no face{at}, where its person should rest"
-            raise InputError(f"{ended if packets.reached_s < first else unseen}; say where one does")
-        is_short = self.between is not None and last > packets.reached_s + _SHORT_S
+            raise InputError(f"{ended if packets.until_s <= first else unseen}; say where one does")
+        is_short = self.between is not None and last > packets.until_s + _SHORT_S
         return Rest(raw, self.to_json(), f"{ended}; what there is of it counts as rest." if is_short else "")
 
 
 class _Noted:
-    """Frames as they come, and how far they have come."""
+    """Frames as they come, and until when they are shown: each as long as the one before."""
 
-    def __init__(self, packets: Iterable[FramePacket]) -> None:
-        self._packets = packets
-        self.reached_s = -math.inf
+    def __init__(self, packets: Iterable[FramePacket], fps: float | None) -> None:
+        self._packets, self._fps = packets, fps
+        self.until_s = -math.inf
 
     def __iter__(self) -> Iterator[FramePacket]:
+        before_s = -1 / self._fps if self._fps else 0.0
         for packet in self._packets:
-            self.reached_s = packet.timestamp
+            self.until_s, before_s = 2 * packet.timestamp - before_s, packet.timestamp
             yield packet
 
 

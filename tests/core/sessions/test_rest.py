@@ -15,7 +15,7 @@ from rtatl_core.sessions.batch import Outcome, Settings, _analyse_one, _own, ana
 from rtatl_core.sessions.inputs import Input, find_inputs
 from rtatl_core.sessions.rest import RestWhere, describe_rest, far_from_rest, identity_of
 from rtatl_core.video import VideoReader
-from tests.clips import cut_from_demo, write_clip
+from tests.clips import cut_from_demo, demo_frames, write_clip, write_video
 from tests.tables import csv_rows
 
 REST, SMILE = slice(20, 23), slice(30, 35)
@@ -167,6 +167,14 @@ def test_a_video_that_ends_before_its_rest_is_told(video: Path, tmp_path: Path, 
     warning = analyse(video, tmp_path, "0.8-2" if in_time else "0.8-800").warning or ""
     sentence = f"{video} ends at 1.6 s, and its person should rest between 0.8 and 800 s; what there is of it counts"
     assert (sentence in warning) is not in_time
+
+
+def test_a_rest_up_to_the_end_of_a_slow_video_is_whole(tmp_path: Path) -> None:
+    slow = write_video(tmp_path / "slow.mp4", demo_frames(3, skip=263), fps=1)
+    assert "ends at" not in (analyse(slow, tmp_path, "1-3").warning or "")
+    assert f"{slow} ends at 3.0 s, and its person should rest between 1 and 4 s" in (
+        analyse(slow, tmp_path, "1-4").warning or ""
+    )
 
 
 def test_seconds_late_in_a_long_video_are_told_apart() -> None:
