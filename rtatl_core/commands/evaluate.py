@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from rtatl_core.commands.options import add_device, positive
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from rtatl_core.errors import InputError
     from rtatl_core.evaluation.measures import measure
     from rtatl_core.evaluation.published_tables import PUBLISHED
-    from rtatl_core.evaluation.report import write_report
+    from rtatl_core.evaluation.report import left_out, write_report
     from rtatl_core.evaluation.scoring import score
 
     if options.title and not options.card:
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
     models = dict.fromkeys(find_model(model).stem for model in options.model)  # those of folds share a name
     title = f"{', '.join(models)} on {', '.join(folder.resolve().name for folder in options.data)}"
     published = PUBLISHED.get(options.protocol)  # other protocols' numbers cannot be compared
+    for said in left_out(result):
+        print(f"rtatl: {said}", file=sys.stderr)
     write_report(result, scored, options.out, title=title, trained_on=trained_on, published=published)
     print(options.out / "report.md")
     if card is not None:

@@ -53,6 +53,8 @@ class Scored:
     """(n,) head yaw, + to the subject's right, NaN not known."""
     coded: bool = False
     """Whether all frames are of real people, and their truth is what FACS coders said."""
+    unknown: tuple[int, ...] = ()
+    """AUs that are coded, but that the model lacks."""
 
     def __post_init__(self) -> None:
         n, k = len(self.subjects), len(self.aus)
@@ -103,6 +105,7 @@ def measure(scored: Scored, *, resamples: int = 1000, seed: int = 0) -> dict[str
         "subjects": len(people),
         "subject_exclusive": exclusive,
         "coded": scored.coded,
+        "not_in_model": [au_label(au) for au in scored.unknown],
         "folds": {
             fold: {"subjects": len(np.unique(scored.subjects[rows])), "frames": int(rows.sum())}
             for fold, rows in folds.items()

@@ -96,6 +96,7 @@ def markdown(
     parts = [
         f"# {title}",
         f"**Trained on:** {trained_on}  \n**Scored on:** {result['frames']:,} frames of {_people(result['subjects'])}",
+        *left_out(result),
         NOT_THE_PAPERS,
         *_summary(result),
         *_per_au(result, plots),
@@ -107,6 +108,12 @@ def markdown(
         bullets(_rules(result)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def left_out(result: dict[str, Any]) -> list[str]:
+    """A sentence if the data code AUs that the model lacks."""
+    labels = result["not_in_model"]
+    return [f"Coded in these data, but unknown to the model and in no number: {', '.join(labels)}."] if labels else []
 
 
 def _summary(result: dict[str, Any]) -> list[str]:

@@ -59,7 +59,7 @@ def score(
         )
     }
     coded = all(part.coded for part in parts)
-    return Scored(aus=aus, **joined, coded=coded), "; ".join(sorted(set(trained_on)))
+    return Scored(aus=aus, **joined, coded=coded, unknown=parts[0].unknown), "; ".join(sorted(set(trained_on)))
 
 
 def _trained_on(model: Model, store: ChipStore) -> str:
@@ -87,6 +87,7 @@ def _score_one(model: Model, store: ChipStore, protocol: str, fold: int, device:
     aus = tuple(au for au in model.aus if au in store.aus)
     if not aus:
         raise RecipeError(f"{model.name} knows none of the AUs coded in {store.folder}")
+    unknown = tuple(au for au in store.aus if au not in aus)
     store = only_aus(store, aus)
     names = [str(name) for name in np.unique(store.subjects)]
     test = test_subjects(protocol, fold, names) if protocol else frozenset(names)
@@ -112,4 +113,5 @@ def _score_one(model: Model, store: ChipStore, protocol: str, fold: int, device:
         true_occurrence=store.occurrence[rows],
         yaw_deg=store.yaw[rows],
         coded=bool(store.coded[rows].all()),
+        unknown=unknown,
     )

@@ -169,6 +169,21 @@ def test_codes_of_real_people_decide_trust(tmp_path: Path, kind: str, card: str,
         assert kept["against_codes"]["AU12"]["seen"] + kept["against_codes"]["AU12"]["absent"] == 12
 
 
+@pytest.mark.parametrize(("coded", "said"), [([12, 4], "AU04"), ([12, 25], "")])
+def test_coded_aus_that_the_model_lacks_are_named(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], coded: list[int], said: str
+) -> None:
+    strangers = write_labelled(tmp_path / "strangers", count=6, people=3, prefix="x")
+    meta = json.loads((strangers / "meta.json").read_text())
+    (strangers / "meta.json").write_text(json.dumps(meta | {"aus": coded}))
+    command = ["evaluate", "--model", model(study, 1), "--data", str(strangers), "--out", str(tmp_path / "r")]
+    assert main([*command, "--resamples", "5", "--device", "cpu"]) == 0
+    sentence = f"Coded in these data, but unknown to the model and in no number: {said}."
+    assert (sentence in capsys.readouterr().err) == bool(said)
+    assert (sentence in (tmp_path / "r" / "report.md").read_text("utf-8")) == bool(said)
+    assert json.loads((tmp_path / "r" / "report.json").read_text())["not_in_model"] == ([said] if said else [])
+
+
 def test_a_report_on_folds_names_their_model_once(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(study / "data")
     command = ["evaluate", "--model", model(study, 1), model(study, 2), "--data", ".", "--protocol", "subjects:3"]
