@@ -86,7 +86,7 @@ def _analyse(
     what = "photo" if files and reader.fps is None else "frame"
     frames, with_face = 0, 0
     lost: list[int] = []
-    failed: list[PredictionError] = []
+    failed: list[str] = []  # not the errors, which keep their pictures alive
     changes: list[str] = []
     writer: SessionWriter | None = None
     with closing(engine.ahead(reader)) as results:
@@ -107,7 +107,7 @@ def _analyse(
                     for number, timestamp in (*packet.lost, (packet.number, packet.timestamp)):
                         writer.write(FrameRecord(number, timestamp))
                     writer.event("warning", str(error), packet.timestamp, packet.number)
-                    failed.append(error)
+                    failed.append(str(error))
                 else:
                     writer.append(frame)
                     with_face += bool(frame.faces)
@@ -165,7 +165,7 @@ def _undecoded(path: Path, lost: Sequence[str] | int) -> str:
     return f"{these} of {path} cannot be decoded, so {rows} empty; {again}."
 
 
-def _unanalysed(path: Path, what: str, failed: Sequence[PredictionError]) -> str:
+def _unanalysed(path: Path, what: str, failed: Sequence[str]) -> str:
     """A sentence on pictures with a face for which the network gave no numbers."""
     count, rows = (f"1 {what}", "its row is") if len(failed) == 1 else (f"{len(failed)} {what}s", "their rows are")
     return f"{count} of {path} could not be analysed ({failed[0]}), so {rows} empty."

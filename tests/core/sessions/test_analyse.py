@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from rtatl_core.engine import Engine
+from rtatl_core.engine import IN_FLIGHT, Engine
 from rtatl_core.errors import InputError, PredictionError
+from rtatl_core.handoffs import ObservedFrame
 from rtatl_core.sessions.analyse import analyse_photos
 from rtatl_core.sessions.session import read_session
 from tests.desktop.fakes import FakeEngine, picture
@@ -86,6 +88,21 @@ def test_frames_without_numbers_and_a_device_that_was_given_up_are_told(tmp_path
     assert done.warning == f"{told} The memory of cuda:0 is full."
     facts, _ = read_session(done.folder)
     assert (facts["status"], facts["warning"]) == ("complete", done.warning)
+
+
+def test_pictures_without_numbers_do_not_stay_in_memory(tmp_path: Path) -> None:
+    engine, seen, most = Offline(), list[weakref.ref[np.ndarray]](), 0
+
+    def fail(observed: ObservedFrame, dropped: tuple[tuple[int, float], ...] = ()) -> None:
+        nonlocal most
+        seen.append(weakref.ref(observed.packet.image))
+        most = max(most, sum(one() is not None for one in seen))
+        raise PredictionError("no number (NaN)")
+
+    engine.analyse = fail  # type: ignore[method-assign, assignment]
+    with pytest.raises(PredictionError):
+        analyse_photos(pictures(tmp_path, 30, set()), tmp_path / "out", engine, fps=25)  # type: ignore[arg-type]
+    assert 0 < most <= 2 * IN_FLIGHT
 
 
 def test_photos_are_not_followed_from_one_to_the_next(tmp_path: Path) -> None:
