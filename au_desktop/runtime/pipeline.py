@@ -176,10 +176,11 @@ class Pipeline:
         """To which other programs the numbers of every frame go, and whether their markers are noted."""
         self._streams.choose(settings)
 
-    def start_recording(self, root: Path, *, anew: bool = False, film: bool = False) -> Path:
-        """Makes the session folder in `root` and records from the next frame on, `film`: a live source's pictures, too;
-        the folder of a recording that runs already is returned as it is. A file that has ended plays again, and is
-        recorded from its first frame; `anew`: any source does, and a recording that runs ends. Raises SessionError."""
+    def start_recording(self, root: Path, *, anew: bool = False, film: bool = False, name: str = "") -> Path:
+        """Makes the session folder in `root`, called `name` or after the source, and records from the next frame on,
+        `film`: a live source's pictures, too; the folder of a recording that runs already is returned as it is. A file
+        that has ended plays again, and is recorded from its first frame; `anew`: any source does, and a recording that
+        runs ends. Raises SessionError."""
         with self._lock:
             if not anew and (recorder := self._recordings.running):
                 return recorder.folder
@@ -188,7 +189,7 @@ class Pipeline:
                     raise SessionError(f"{capture.spec.name} is not playing; start it again, then record.")
                 if anew or self._ended is capture or self._recordings.has_all:
                     self.set_source(capture.spec)
-            return self._recordings.begin(Path(root), film=film)
+            return self._recordings.begin(Path(root), film=film, name=name)
 
     def stop_recording(self) -> Path | None:
         """Ends the recording: waits until the frames captured so far have their rows, and until its files are closed.

@@ -52,6 +52,8 @@ class Recordings:
         """Of the last frame of this capture that came here, or has its row already."""
         self.last: Recorder | None = None
         """The one that runs, or ran last."""
+        self._name = ""
+        """What its folder is called, before the time."""
         self._rests: dict[int, Float32] = {}
         """The rest of each face that the recording has noted."""
         self._made: list[Recorder] = []
@@ -78,9 +80,9 @@ class Recordings:
             return False
         return self._last_number >= capture.box.newest
 
-    def begin(self, root: Path, *, film: bool = False) -> Path:
-        """Makes the session folder in ``root`` and records from the next frame on, ``film``: of a live source its
-        pictures, too. Raises SessionError.
+    def begin(self, root: Path, *, film: bool = False, name: str = "") -> Path:
+        """Makes the session folder in ``root``, called ``name`` or after the source, and records from the next frame
+        on, ``film``: of a live source its pictures, too. Raises SessionError.
 
         Frames may wait to be analysed. Those of a live source came before, so they do not belong to the recording;
         those of a file are still to be played. A frame that has its row in the recording before is not recorded again.
@@ -90,10 +92,11 @@ class Recordings:
             raise SessionError("There is nothing to record yet; choose a camera or a video first.")
         self._notices.withdraw("recording")
         self._first = max(capture.box.newest if capture.spec.live else 0, self._last_number) + 1
+        self._name = name or _stem(capture.spec)
         return self._begin(capture, root, film and capture.spec.live)
 
     def _begin(self, capture: Capture, root: Path, film: bool) -> Path:
-        folder = make_folder(root, _stem(capture.spec))
+        folder = make_folder(root, self._name)
         self.last = Recorder(
             folder,
             lambda started: self._open(capture, folder, started),

@@ -189,18 +189,30 @@ class Segmented(QWidget):
 
 
 class RecordButton(Button):
-    """ "Record" with a red dot; while recording "Stop" with elapsed time, size and a square, which pulses unless the
-    recording is paused."""
+    """ "Record" with a red dot, and what the recording will be called, if that was chosen; while recording "Stop" with
+    elapsed time, size and a square, which pulses unless the recording is paused."""
 
     PULSE_MS = 80
     TIP = "Record AU values of every frame to a new session folder (R)"
+    _LONGEST_NAME = 120
+    """Pixels."""
 
     def __init__(self, look: Look) -> None:
         super().__init__(look, "Record", tip=self.TIP)
+        self._font = font(13, QFont.Weight.Medium)
+        self._idle, self._idle_words, self._idle_tip = "Record", "Record", self.TIP
         self._timer = QTimer(self)
         self._timer.setInterval(self.PULSE_MS)
         self._timer.timeout.connect(self.update)
         self._running = ""
+
+    def set_name(self, name: str) -> None:
+        """What the next recording will be called; empty: nothing was chosen."""
+        shown = QFontMetrics(self._font).elidedText(name, Qt.TextElideMode.ElideRight, self._LONGEST_NAME)
+        self._idle, self._idle_words = f"Record {shown}".strip(), f"Record {name}".strip()
+        self._idle_tip = f"{self.TIP}, called {name}" if name else self.TIP
+        if not self._running:
+            self._show_idle()
 
     def show_recording(self, elapsed_s: float, size: int, *, paused: bool = False, film: bool = False) -> None:
         """film: the picture is kept, too, and who is filmed can read it here."""
@@ -220,16 +232,19 @@ class RecordButton(Button):
             return
         self._timer.stop()
         self._running = ""
-        self.setAccessibleName("Record")
-        self.setToolTip(self.TIP)
+        self._show_idle()
+
+    def _show_idle(self) -> None:
+        self.setAccessibleName(self._idle_words)
+        self.setToolTip(self._idle_tip)
         self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
-        if not self._running:
+        if not self._running and self._idle == "Record":
             return QSize(100, 34)
         # In steps, so that the neighbours do not move with every digit.
-        width = QFontMetrics(font(13, QFont.Weight.Medium)).horizontalAdvance(self._running) + 48
+        width = QFontMetrics(self._font).horizontalAdvance(self._running or self._idle) + 48
         return QSize(16 * math.ceil(width / 16), 34)
 
     def minimumSizeHint(self) -> QSize:
@@ -241,10 +256,10 @@ class RecordButton(Button):
             self._paint_body(painter)
             self._paint_sign(painter)
             painter.setPen(self._look.colour("text" if self.isEnabled() else "faint"))
-            painter.setFont(font(13, QFont.Weight.Medium))
+            painter.setFont(self._font)
             inside = self.rect().adjusted(33, 0, -10, 0)
             line = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-            painter.drawText(inside, line, self._running or "Record")
+            painter.drawText(inside, line, self._running or self._idle)
 
     def _paint_body(self, painter: QPainter) -> None:
         ground = self._look.colour("raised" if self.isEnabled() else "surface")

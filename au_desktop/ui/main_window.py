@@ -132,6 +132,7 @@ class MainWindow(QMainWindow):
         options.faces_chosen.connect(lambda count: self._change_engine(max_faces=count))
         options.device_chosen.connect(lambda device: self._change_engine(device=device))
         options.model_chosen.connect(self._set_model)
+        options.name_chosen.connect(self._name_recordings)
         options.folder_wanted.connect(self._choose_record_root)
 
     def _add_keys(self) -> None:
@@ -294,6 +295,10 @@ class MainWindow(QMainWindow):
         else:
             self.stage.banner.pass_away()
             self._change_engine(model=model)
+
+    def _name_recordings(self, name: str) -> None:
+        self.recording.name = name
+        self.top.record.set_name(name)
 
     def _choose_record_root(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for recordings", self.settings.record_root)

@@ -1,6 +1,6 @@
 """The settings pop-up: smoothing, own face, number of faces, model, device, mirror, video, streams to other programs,
-folder of recordings. Choices act at once, also during a recording; only the number of faces and whether it keeps the
-picture are fixed then."""
+name and folder of recordings. Choices act at once, also during a recording; only the number of faces and whether it
+keeps the picture are fixed then."""
 
 from __future__ import annotations
 
@@ -111,6 +111,8 @@ class Options(QFrame):
     film_chosen = Signal(bool)
     streams_chosen = Signal(object)
     """The changed ones of lsl, osc and osc_address: their new values by name."""
+    name_chosen = Signal(str)
+    """What the next recordings are called; forgotten when the program ends, since it is the wrong one tomorrow."""
     folder_wanted = Signal()
 
     def __init__(self, look: Look, parent: QWidget, *, devices: Sequence[str] = ("auto",)) -> None:
@@ -156,6 +158,12 @@ class Options(QFrame):
         self.osc_address.setFixedWidth(170)
         self.osc_address.editingFinished.connect(self._choose_address)
         self.osc_address.returnPressed.connect(self.osc_address.clearFocus)  # keys are the window's again
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name of recordings")
+        self.name.setPlaceholderText("as the source")
+        self.name.setFixedWidth(170)
+        self.name.editingFinished.connect(lambda: self.name_chosen.emit(self.name.text().strip()))
+        self.name.returnPressed.connect(self.name.clearFocus)
         self._folder = QLabel()
         self._folder.setObjectName("Quiet")
         column = QVBoxLayout(self)
@@ -184,6 +192,7 @@ class Options(QFrame):
             ("Video", "Keep the camera's picture in recordings, beside the numbers", self.film),
             ("Lab Streaming Layer", "Send every frame's numbers to programs on this network", self.lsl),
             ("OSC", "Send the numbers to a program at this address", osc),
+            ("Name", "What sessions are called, for instance a participant's code", self.name),
         )
         grid = QGridLayout()
         grid.setHorizontalSpacing(28)
@@ -254,6 +263,7 @@ class Options(QFrame):
     def hideEvent(self, event: QHideEvent) -> None:
         self._choose_smoothing()
         self.osc_address.clearFocus()
+        self.name.clearFocus()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         act = self.keys.get(QKeySequence(event.keyCombination()).toString(QKeySequence.SequenceFormat.PortableText))

@@ -29,6 +29,8 @@ class RecordControl:
         self._line = line
         self._settings = settings
         self._open_folder = open_folder
+        self.name = ""
+        """What the next recordings are called; else they bear the source's name."""
 
     def toggle(self) -> None:
         """Starts or stops. A video that has ended is recorded from its beginning; in its middle that is offered."""
@@ -82,7 +84,7 @@ class RecordControl:
             )
 
     def _begin(self, *, anew: bool = False) -> None:
-        self._pipeline.start_recording(self._root, anew=anew, film=self._settings().film)
+        self._pipeline.start_recording(self._root, anew=anew, film=self._settings().film, name=self.name)
 
     @property
     def _root(self) -> Path:

@@ -326,13 +326,14 @@ def test_another_model_while_recording_is_told_with_its_first_frame(make: Any, t
 def test_a_model_with_other_aus_goes_on_in_another_folder(make: Any, tmp_path: Path) -> None:
     pipeline = make()
     until(pipeline, analysed(5))
-    first = pipeline.start_recording(tmp_path)
+    first = pipeline.start_recording(tmp_path, name="P01")
     until(pipeline, lambda status: status.recording and status.recording.rows > 10)
     pipeline.set_engine(lambda: FakeEngine(aus=(4, 12)))
     until(pipeline, says("the recording goes on in"))
     until(pipeline, lambda status: status.recording and status.recording.rows > 10)
     second = pipeline.stop_recording()
     assert second not in (None, first)
+    assert [folder.name[:4] for folder in (first, second)] == ["P01_", "P01_"]
     assert "AU25_r" in every_frame_is_accounted_for(first)
     columns = every_frame_is_accounted_for(second)
     assert "AU04_r" in columns

@@ -92,6 +92,7 @@ def test_every_setting_is_called_what_stands_before_it(make_desk: MakeDesk) -> N
         ("Model", options.model),
         ("Mirror", options.mirror),
         ("Lab Streaming Layer", options.lsl),
+        ("Name", options.name),
         ("OSC", options.osc),
         ("OSC", options.osc_address),
     )
@@ -185,6 +186,43 @@ def test_an_address_is_taken_over_with_its_switch_or_refused(make_desk: MakeDesk
     QTest.mouseClick(options.osc, LEFT)
     assert asked == [{"osc_address": "127.0.0.1:9123"}, {"osc": True}]
     options.close()
+
+
+def test_recordings_are_called_what_is_chosen(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    options, record = desk.window.options, desk.window.top.record
+
+    def choose(name: str) -> None:
+        QTest.mouseClick(desk.window.top.options, LEFT)
+        options.name.setFocus()
+        options.name.selectAll()
+        QTest.keyClicks(options.name, name) if name else QTest.keyClick(options.name, Qt.Key.Key_Delete)
+        options.close()
+
+    def recorded() -> str:
+        QTest.mouseClick(record, LEFT)
+        wait_until(lambda: desk.bridge.status.recording and desk.bridge.status.recording.rows)
+        folder = desk.bridge.status.recording.folder
+        QTest.mouseClick(record, LEFT)
+        wait_until(lambda: not desk.bridge.status.recording and record.accessibleName().startswith("Record"))
+        return str(folder.name)
+
+    width = record.sizeHint().width()
+    choose(" P/01 ")
+    assert (record.accessibleName(), "called P/01" in record.toolTip()) == ("Record P/01", True)
+    assert record.sizeHint().width() > width, "whoever forgets to change it can see it"
+    assert [recorded()[:5], recorded()[:5]] == ["P-01_", "P-01_"]
+    assert record.accessibleName() == "Record P/01"
+    choose("")
+    assert (record.accessibleName(), record.sizeHint().width()) == ("Record", width)
+    assert recorded().startswith(CAMERA.name)
+
+
+def test_a_long_name_leaves_room_for_the_other_buttons(make_desk: MakeDesk) -> None:
+    record = make_desk().window.top.record
+    record.set_name("a participant of whom very much is to be said")
+    assert record.sizeHint().width() < 240
+    assert "very much" in record.accessibleName()
 
 
 def test_the_keyboard_comes_to_the_choice_in_force(make_desk: MakeDesk) -> None:
