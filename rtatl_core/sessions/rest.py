@@ -116,7 +116,7 @@ def _told(aus: tuple[int, ...], values: Float32) -> str:
 def far_from_rest(aus: tuple[int, ...], rest: Float32) -> str:
     """The AUs that make it doubtful whether it was rest, for people; empty where none does."""
     most = np.minimum(rest, MAX_INTENSITY).tolist()
-    far = [f"{au_label(au)} {value:.1f}" for au, value in zip(aus, most, strict=True) if value >= FAR]
+    far = [f"AU{au} {value:.1f}" for au, value in zip(aus, most, strict=True) if value >= FAR]
     return ", ".join(far)
 
 

@@ -192,5 +192,5 @@ def test_what_is_subtracted_is_told_in_words() -> None:
     assert describe_rest((1, 12, 25), rest, differ) == told
     assert describe_rest((25,), rest[2:], differ[2:]) == "subtracted from left minus right AU25 -0.4"
     assert describe_rest((25,), rest[2:], differ[:1]) == "nothing to subtract"
-    assert far_from_rest((1, 12, 25), rest) == "AU01 2.0"
+    assert far_from_rest((1, 12, 25), rest) == "AU1 2.0"
     assert far_from_rest((25,), rest[2:]) == ""
