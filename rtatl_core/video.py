@@ -97,8 +97,12 @@ class VideoReader(Reader):
         self._packets = _Packets(self.path, 0.0)
         self._first = self._decode()
         if self._first is None:
+            coding = _coding(self._capture)
             self._capture.release()
-            raise SourceError(f"{self.path} holds no picture that can be decoded; copy or record it again.")
+            raise SourceError(
+                f"{self.path} holds no picture that can be decoded: it is damaged, or its coding{coding} is not known "
+                "here; play it elsewhere, and copy it again or convert it to MP4 with H.264."
+            )
         self.size = self._first.image.shape[1], self._first.image.shape[0]
         """Width and height in square pixels, upright."""
         self._begins_s = begins_s = self._begins_at(self._first.timestamp)
@@ -292,6 +296,12 @@ def _counts_from_zero(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
     return head[4:] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide") or head[:4] == b"\x1aE\xdf\xa3"
+
+
+def _coding(capture: cv2.VideoCapture) -> str:
+    """The four letters that name it, in brackets, such as AV01; empty where there are none."""
+    letters = int(_sensible(capture.get(cv2.CAP_PROP_FOURCC), 0xFFFFFFFF) or 0).to_bytes(4, "little")
+    return f" ({letters.decode()})" if letters.isalnum() else ""
 
 
 def _pixel_width(capture: cv2.VideoCapture) -> float:

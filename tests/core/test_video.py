@@ -510,10 +510,15 @@ def test_what_is_said_of_a_folder_names_a_command_only_where_there_is_one(
         assert told in str(caught.value)
 
 
-def test_a_video_without_a_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("coding", "named"), [(cv2.VideoWriter.fourcc(*"AV01"), r" \(AV01\)"), (0, "")])
+def test_a_video_without_a_picture_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coding: int, named: str
+) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"x")
-    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: _Timeless([]))
-    with pytest.raises(SourceError, match="no picture"):
+    empty = _Timeless([])
+    monkeypatch.setattr(empty, "get", lambda key: coding if key == cv2.CAP_PROP_FOURCC else 0.0)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: empty)
+    with pytest.raises(SourceError, match=f"no picture .* its coding{named} is not known here; .* to MP4 with H.264"):
         VideoReader(tmp_path / "clip.mp4")
 
 
