@@ -298,7 +298,9 @@ def _on_cluster(work: partial[Outcome], tasks: Sequence[tuple[Input, str]], addr
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:  # a Client that fails leaves its threads behind
         socket.create_connection((host, int(port)), CLUSTER_ANSWERS_S).close()
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        raise InputError(f"{address} is no address of a Dask scheduler; write it like tcp://host:8786") from error
+    except OSError as error:
         raise InputError(f"no Dask scheduler answers at {address} ({error}); start one with: dask scheduler") from error
     with Client(address) as client:
         futures = client.map(work, tasks, pure=False)

@@ -179,6 +179,8 @@ def test_a_cluster_that_does_not_answer_is_named(videos: Path, tmp_path: Path, m
     monkeypatch.setattr(batch, "CLUSTER_ANSWERS_S", 0.3)
     with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(videos, tmp_path, cluster="tcp://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"laptop is no address of a Dask scheduler; write it like tcp://host:8786"):
+        run(videos, tmp_path, cluster="laptop")
 
 
 def test_a_worker_of_a_cluster_that_dies_is_told_and_the_rest_goes_on(
