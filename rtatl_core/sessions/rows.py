@@ -193,4 +193,4 @@ def _quoted(name: str) -> str:
 
 
 def _text(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else ""
+    return f"{value:z.{digits}f}" if math.isfinite(value) else ""

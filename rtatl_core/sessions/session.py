@@ -189,7 +189,7 @@ class SessionWriter:
     def event(self, kind: str, label: str, timestamp: float, frame: int | None) -> None:
         """Writes something that happened: `kind` is one word, `label` what a person reads."""
         line = io.StringIO()
-        fields = ("" if math.isnan(timestamp) else f"{timestamp:.6f}", "" if frame is None else frame, kind, label)
+        fields = ("" if math.isnan(timestamp) else f"{timestamp:z.6f}", "" if frame is None else frame, kind, label)
         csv.writer(line, lineterminator="\n").writerow(fields)
         self._guarded(lambda: self._events.write(line.getvalue()))
 

@@ -56,6 +56,11 @@ def test_a_value_that_is_no_number_is_left_empty() -> None:
     assert fields["AU01_r"] == fields["AU12_r"] == ""
 
 
+def test_nothing_is_written_as_less_than_nothing() -> None:
+    (line,) = PLAIN.lines(FrameRecord(1, -7e-18))  # as a first frame that is damaged has it
+    assert line.startswith("1,,0.000000,")
+
+
 def test_the_faces_of_a_frame_come_in_the_order_of_their_ids_after_what_was_dropped() -> None:
     packet = FramePacket(np.zeros((24, 32, 3), np.uint8), 5, 0.16, 0.0)
     frame = AnalysedFrame(packet, tuple(make_face(packet, i, 3) for i in (2, 0, 1)), AUS, ((3, 0.08), (4, 0.12)))
