@@ -48,7 +48,7 @@ _MOST_START_S = 60.0
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it complains line by line; the reader says it in a sentence
 if "OPENCV_LOG_LEVEL" not in os.environ:
-    cv2.setLogLevel(2)  # OpenCV itself too: from now on errors only
+    cv2.setLogLevel(1)  # OpenCV itself too: from now on what ends the program only
 
 
 class VideoReader(Reader):

@@ -473,6 +473,12 @@ def _unfinished(path: Path) -> Path:
     return path
 
 
+def _of_a_kind_nobody_knows(path: Path) -> Path:
+    data = write_clip(path.with_suffix(".avi"), codec="MJPG").read_bytes()
+    path.write_bytes(data.replace(b"MJPG", b"XYZW"))
+    return path
+
+
 DEVICES_ARE_FILES = pytest.mark.skipif(sys.platform == "win32", reason="there they have names of their own")
 
 
@@ -485,6 +491,7 @@ DEVICES_ARE_FILES = pytest.mark.skipif(sys.platform == "win32", reason="there th
         (_text, "cannot be read as a video"),
         pytest.param(_device, "is a pipe or a device, not a file; save", marks=DEVICES_ARE_FILES),
         (_unfinished, "cannot be read as a video"),
+        (_of_a_kind_nobody_knows, "cannot be read as a video"),
     ],
 )
 def test_an_unusable_file_is_named_with_what_is_wrong(
