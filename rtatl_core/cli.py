@@ -25,6 +25,7 @@ from rtatl_core.commands import (
     prepare,
     soak,
     synth,
+    table,
     train,
 )
 from rtatl_core.errors import AUError, InputError
@@ -34,7 +35,7 @@ from rtatl_core.system import drop_unread, folder_is_gone, parsed, print_any_tex
 _ENDS = ("SIGTERM", "SIGHUP")
 """What a system sends when it shuts down or a job's time is over, and what a terminal does that is closed (not on
 Windows). They end a command as Ctrl-C does."""
-COMMANDS = (analyze, prepare, synth, train, ablate, evaluate, audit, export, bench, soak, doctor)
+COMMANDS = (analyze, table, prepare, synth, train, ablate, evaluate, audit, export, bench, soak, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,11 +41,8 @@ class RestWhere:
     @classmethod
     def parse(cls, text: str) -> Self:
         """``0-3`` (seconds), or a file. Raises InputError."""
-        if found := re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text):
-            first, last = map(float, found.groups())
-            if first >= last:
-                raise InputError(f"{text} is no stretch of time; write the earlier second first, e.g. 0-3")
-            return cls(between=(first, last))
+        if between := stretch(text):
+            return cls(between=between)
         if not Path(text).is_file():
             raise InputError(f"{text} is neither seconds, such as 0-3, nor a photo or video of the person at rest")
         return cls(file=Path(text))
@@ -118,6 +115,16 @@ def far_from_rest(aus: tuple[int, ...], rest: Float32) -> str:
     most = np.minimum(rest, MAX_INTENSITY).tolist()
     far = [f"AU{au} {value:.1f}" for au, value in zip(aus, most, strict=True) if value >= FAR]
     return ", ".join(far)
+
+
+def stretch(text: str) -> tuple[float, float] | None:
+    """``0-3`` -> its seconds; None: the text means something else. Raises InputError."""
+    if not (found := re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)):
+        return None
+    first, last = map(float, found.groups())
+    if first >= last:
+        raise InputError(f"{text} is no stretch of time; write the earlier second first, e.g. 0-3")
+    return first, last
 
 
 def identity_of(said: Mapping[str, Any] | None) -> str | None:

@@ -1,0 +1,267 @@
+"""Session folders -> one table of means for a statistics program: a row for each session, for each of several faces,
+and for each part that begins at an event (a trial).
+
+A value here is a mean over the frames of a part in which the face was found; frames without it count in ``success``
+alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtatl_core.errors import InputError, SessionError
+from rtatl_core.facs import ACTION_UNITS, au_label
+from rtatl_core.files import replace_file
+from rtatl_core.handoffs import Float64
+from rtatl_core.sessions.rows import SIDES
+from rtatl_core.sessions.session import read_session
+
+MARKER = "marker"
+"""The kind of event that a person sets with ``M``."""
+FILES = ("frames.csv", "events.csv", "session.json")
+"""Of a session: no table may take their place."""
+_MEASURES = {"mean": "r", "max": "r", "present": "c", **{side: side for side in SIDES}}
+"""What the table tells of an AU -> the column of frames.csv that it comes from."""
+_READ = {
+    *("frame", "face_id", "timestamp", "success"),
+    *(f"{au_label(au)}_{column}" for au in ACTION_UNITS for column in _MEASURES.values()),
+}
+_DATED = re.compile(r"(.+)_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(-\d+)?")
+_NOT_WHOLE = ("recording", "stopped", "interrupted", "empty")
+"""How a status begins that tells of less than there was to be had."""
+_OF_FILES = ("file", "frames", "photos")
+"""Kinds of sources that can be analysed again."""
+
+Bools = NDArray[np.bool_]
+Row = dict[str, str | float]
+"""A line of the table, by column; NaN becomes an empty field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where parts begin and end. Without a ``kind`` a session is one part."""
+
+    kind: str = ""
+    """Of events, as in events.csv: a part begins at each, and ends where the next begins."""
+    length_s: float = math.inf
+    """At most so long."""
+    before_s: float = 0.0
+    """The mean over so many seconds before each event is subtracted from the intensities after it."""
+
+
+WHOLE = Cut()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as the table needs it."""
+
+    folder: Path
+    about: dict[str, Any]
+    """session.json."""
+    columns: dict[str, Float64]
+    """Of frames.csv, those of ``_READ``; (rows,) each."""
+
+    @property
+    def name(self) -> str:
+        """The folder's without date and time: a participant's code, or a video's name."""
+        found = _DATED.fullmatch(self.folder.name)
+        return found[1] if found else self.folder.name
+
+    @property
+    def aus(self) -> list[str]:
+        return [name[:-2] for name in self.columns if name.endswith("_r")]
+
+    @property
+    def is_of_one_person(self) -> bool:
+        """One face was followed at a time, so a new id is the same person found again."""
+        engines = self.about.get("engines") or [self.about]
+        return all(engine.get("settings", {}).get("max_faces") == 1 for engine in engines)
+
+
+def find_sessions(named: Iterable[Path]) -> list[Path]:
+    """Session folders as they are named, and those in folders of them, each once. Raises InputError."""
+    found: dict[Path, Path] = {}
+    for folder in named:
+        inside = [folder] if _is_session(folder) else sorted(file.parent for file in folder.glob("*/frames.csv"))
+        if not inside:
+            raise InputError(f"{folder} holds no session; name session folders, or the folder they are in")
+        for one in inside:
+            found.setdefault(one.absolute(), one)
+    return list(found.values())
+
+
+def read(folder: Path) -> Session:
+    """Raises SessionError, also for one that ``rtatl analyze`` was stopped at or that is still being recorded."""
+    about, columns = read_session(folder, _READ)
+    status, kind = str(about["status"]), about.get("source", {}).get("kind")
+    if status == "recording":
+        raise SessionError(f"{folder} is left out, since it is still being recorded; end that first")
+    if status.startswith(_NOT_WHOLE) and kind in _OF_FILES:
+        raise SessionError(f"{folder} is left out ({status}); analyse it again, or move it elsewhere")
+    return Session(folder, about, columns)
+
+
+def rows(session: Session, cut: Cut = WHOLE, rest: tuple[float, float] | None = None) -> list[Row]:
+    """The session's lines: by part, then by face.
+
+    rest: first and last second, counted from the session's first frame, in which the face rests. Its mean then is
+    subtracted from the intensities, and these frames count in no part.
+
+    A face that is not seen at rest, or not before an event, has no intensities there. Raises SessionError where there
+    is no such event, no face at all at rest, or no time to count in.
+    """
+    columns, times = session.columns, session.columns["timestamp"]
+    photos = bool(len(times)) and bool(np.isnan(times).all())
+    if photos and (rest or cut.kind):
+        raise SessionError(f"{session.folder} is left out, since photos have no time; make a table of photos alone")
+    found = columns["success"] == 1
+    resting = np.zeros(len(times), bool)
+    if rest is not None and len(times):
+        resting = (times >= times[0] + rest[0]) & (times < times[0] + rest[1])
+        if not (resting & found).any():
+            at = f"between {rest[0]:g} and {rest[1]:g} s"
+            raise SessionError(f"{session.folder} is left out, since it shows no face {at}; say where one rests")
+    made: list[Row] = []
+    for label, first_s, last_s in _parts(session, cut):
+        inside = ~resting if not cut.kind else (times >= first_s) & (times < last_s) & ~resting
+        before = (times >= first_s - cut.before_s) & (times < first_s) if cut.before_s else resting
+        frames = len(np.unique(columns["frame"][inside]))
+        for ids, of_face in _faces(session, inside & found, photos=photos):
+            shown = inside & of_face
+            base = _means(session, before & of_face) if rest or cut.before_s else {}
+            made.append(
+                {
+                    "session": session.folder.name,
+                    "name": session.name,
+                    "status": str(session.about["status"]),
+                    "face_id": ids,
+                    **({"part": label} if cut.kind else {}),
+                    "begins": first_s,
+                    "ends": float(np.minimum(last_s, times[-1])) if len(times) else math.nan,
+                    "frames": frames,
+                    "success": len(np.unique(columns["frame"][shown])) / frames if frames else math.nan,
+                    **_values(session, shown, base),
+                }
+            )
+    return made
+
+
+def write(table: Sequence[Row], path: Path) -> None:
+    """As CSV, whole or not at all. A column that only some sessions have is empty in the others. Raises InputError if
+    it would take the place of a session's own file, OSError."""
+    if path.name in FILES and _is_session(path.parent):
+        raise InputError(f"{path} belongs to a session; give the table another name")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _in_order(table), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _text(value) for name, value in row.items()} for row in table)
+    replace_file(path, text.getvalue())
+
+
+def doubts(sessions: Iterable[Session]) -> Iterator[str]:
+    """What whoever compares these sessions should know, a sentence each."""
+    sessions = list(sessions)
+    models = {str(one.about.get("model", {}).get("sha256", "unknown"))[:8] for one in sessions}
+    if len(models) > 1:
+        yield f"these sessions are of {len(models)} models ({', '.join(sorted(models))}): compare those of one only"
+    settings = {(said.get("smoothing_s"), said.get("personal")) for said in _settings(sessions)}
+    if len(settings) > 1:
+        yield "these sessions differ in smoothing or own face, so their numbers do too (settings in session.json)"
+    if len({said.get("rest") is not None for said in _settings(sessions)}) > 1:
+        yield "some of these sessions count from a person's rest and others do not (settings.rest in session.json)"
+    names = [one.name for one in sessions]
+    if again := sorted({name for name in names if names.count(name) > 1}):
+        yield f"there are several sessions of {', '.join(again)}: see whether you want all of them"
+    trust: dict[str, str] = next(
+        (one.about["model"]["trust"] for one in sessions if "trust" in one.about.get("model", {})), {}
+    )
+    if weak := [au_label(int(au)) for au, level in trust.items() if level == "experimental"]:
+        yield f"experimental, so not to be trusted by themselves: {', '.join(weak)}"
+
+
+def _settings(sessions: Iterable[Session]) -> list[dict[str, Any]]:
+    return [one.about["settings"] for one in sessions if "settings" in one.about]
+
+
+def _is_session(folder: Path) -> bool:
+    return (folder / "frames.csv").is_file()
+
+
+def _parts(session: Session, cut: Cut) -> list[tuple[str, float, float]]:
+    """Label, begin, and end (exclusive) of each."""
+    times = session.columns["timestamp"]
+    if not cut.kind:
+        return [("", float(times[0]) if len(times) else math.nan, math.inf)]
+    events = list(_events(session.folder))
+    begins = [(label, at) for kind, label, at in events if kind == cut.kind]
+    if not begins:
+        there = ", ".join(sorted({kind for kind, _, _ in events})) or "none at all"
+        raise SessionError(f"{session.folder} is left out, since it has no event of kind {cut.kind} (but: {there})")
+    ends = [at for _, at in begins[1:]] + [math.inf]
+    return [(label, at, min(end, at + cut.length_s)) for (label, at), end in zip(begins, ends, strict=True)]
+
+
+def _events(folder: Path) -> Iterator[tuple[str, str, float]]:
+    """Kind, label and timestamp, in the order of time."""
+    try:
+        with (folder / "events.csv").open(newline="", encoding="utf-8", errors="replace") as file:
+            timed = [row for row in csv.DictReader(file) if row["timestamp"]]
+        events = [(row["kind"], row["label"], float(row["timestamp"])) for row in timed]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = f"{folder / 'events.csv'} cannot be read ({error}); mend or copy it, or leave the session out"
+        raise SessionError(text) from error
+    yield from sorted(events, key=lambda event: event[2])
+
+
+def _faces(session: Session, seen: Bools, *, photos: bool) -> list[Any]:
+    """Whose rows are told together: their ids in words, and which rows of the session are theirs."""
+    ids = session.columns["face_id"]
+    there = np.unique(ids[seen])
+    everyone = np.isfinite(ids)
+    if photos or session.is_of_one_person or not len(there):
+        return [("" if photos else " ".join(f"{one:.0f}" for one in there), everyone)]
+    return [(f"{one:.0f}", ids == one) for one in there]
+
+
+def _means(session: Session, where: Bools) -> dict[str, float]:
+    """Of each column over these rows; NaN where there is none, so that nothing passes for a change from it."""
+    shown = where.any()
+    return {name: float(values[where].mean()) if shown else math.nan for name, values in session.columns.items()}
+
+
+def _values(session: Session, shown: Bools, base: dict[str, float]) -> Row:
+    """``AU12_mean`` and so on, measure by measure. shown: (rows,), where the face is; base: what is subtracted."""
+    told: Row = {}
+    for measure, column in _MEASURES.items():
+        for au in session.aus:
+            if (name := f"{au}_{column}") in session.columns:
+                values = session.columns[name][shown]
+                value = float((np.max if measure == "max" else np.mean)(values)) if len(values) else math.nan
+                told[f"{au}_{measure}"] = value - (0.0 if measure == "present" else base.get(name, 0.0))
+    return told
+
+
+def _in_order(table: Sequence[Row]) -> list[str]:
+    """Columns of all rows; those of another model's AUs lie among their like."""
+    names = list(dict.fromkeys(name for row in table for name in row))
+    measures = list(_MEASURES)
+    aus = sorted(name for name in names if re.match(r"AU\d", name))
+    aus.sort(key=lambda name: measures.index(name.partition("_")[2]))
+    return [name for name in names if name not in aus] + aus
+
+
+def _text(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:z.3f}".rstrip("0").rstrip(".") if math.isfinite(value) else ""
