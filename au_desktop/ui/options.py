@@ -34,6 +34,8 @@ _STEP_MS = 10
 SETTLES_MS = 400
 """Time after the last key press until the smoothing counts as chosen."""
 _FILM_FIXED = "Whether the video is kept cannot change during a recording; stop it first"
+_TABLE = "One table of all recordings there, for SPSS, R or Excel: a row for each, and for each marker"
+_TABLE_LATER = "The table is made of whole recordings; stop this one first"
 _FACES_FIXED = "The number of faces cannot change during a recording; stop it first"
 
 
@@ -114,6 +116,7 @@ class Options(QFrame):
     name_chosen = Signal(str)
     """What the next recordings are called; forgotten when the program ends, since it is the wrong one tomorrow."""
     folder_wanted = Signal()
+    table_wanted = Signal()
 
     def __init__(self, look: Look, parent: QWidget, *, devices: Sequence[str] = ("auto",)) -> None:
         """devices: those that can be chosen; with a single one the row is left out."""
@@ -213,8 +216,12 @@ class Options(QFrame):
         words.addWidget(self._folder)
         change = Button(look, "Change…", tip="Choose where session folders are made")
         change.clicked.connect(self.folder_wanted)
+        self.table = Button(look, "Make table", tip=_TABLE)
+        self.table.clicked.connect(self.table_wanted)
+        self.table.clicked.connect(self.close)  # it would hide the answer
         row = QHBoxLayout()
         row.addLayout(words, 1)
+        row.addWidget(self.table)
         row.addWidget(change)
         return row
 
@@ -250,6 +257,7 @@ class Options(QFrame):
         settled at its beginning."""
         refuse(self.faces, _FACES_FIXED if on else None)
         refuse(self.film, _FILM_FIXED if on else None)
+        refuse(self.table, _TABLE_LATER if on else None, _TABLE)
 
     def open_below(self, button: QWidget) -> None:
         self.adjustSize()

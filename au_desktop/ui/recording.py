@@ -1,8 +1,9 @@
-"""What the record button, the keys R and M and the folder button do, and what the banner says about it."""
+"""What the record button, the keys R and M, the folder button and "Make table" do, and what the banner says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from au_desktop.runtime.pipeline import Pipeline
@@ -10,6 +11,7 @@ from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.ui.banner import Banner
 from au_desktop.ui.status_line import StatusLine
+from au_desktop.ui.tables import TableControl
 from au_desktop.words import clock
 from rtatl_core.errors import SessionError
 
@@ -29,6 +31,7 @@ class RecordControl:
         self._line = line
         self._settings = settings
         self._open_folder = open_folder
+        self._tables = TableControl(self.tell)
         self.name = ""
         """What the next recordings are called; else they bear the source's name."""
 
@@ -59,7 +62,8 @@ class RecordControl:
         if folder is None:
             self._banner.show_message(severity, text, passing=passing)
         else:
-            self._banner.show_message(severity, text, action="Open folder", on_action=lambda: self._open(folder))
+            open_it = partial(self._open, folder)
+            self._banner.show_message(severity, text, action="Open folder", on_action=open_it, passing=passing)
 
     def _start(self) -> None:
         before = self._pipeline.status()
@@ -111,6 +115,13 @@ class RecordControl:
             self._open(root)
         else:
             self.tell("info", f"Nothing is recorded yet; sessions will be in {root}.", passing=True)
+
+    def make_table(self) -> None:
+        if self._root.is_dir():
+            self._banner.pass_away()
+            self._tables.make(self._root)
+        else:
+            self.open_root()
 
     def _open(self, folder: Path) -> None:
         if not folder.is_dir():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from rtatl_core.commands.options import above_0
@@ -33,7 +32,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rtatl_core.errors import InputError, SessionError
+    from rtatl_core.errors import InputError
     from rtatl_core.sessions import table
     from rtatl_core.sessions.rest import stretch
 
@@ -45,21 +44,15 @@ def run(options: argparse.Namespace) -> int:
     if options.rest and rest is None:
         raise InputError(f"{options.rest} are no seconds; write those in which the face rests, e.g. --rest 0-5")
     cut = table.Cut(options.by or "", options.length or math.inf, options.before or 0.0)
-    folders = table.find_sessions(options.sessions)
-    rows: list[table.Row] = []
-    taken: list[table.Session] = []
-    for folder in folders:
-        try:
-            session = table.read(folder)
-            rows += table.rows(session, cut, rest)
-        except SessionError as error:
-            print(f"rtatl: {error}", file=sys.stderr)
-            continue
-        taken.append(replace(session, columns={}))  # those of hours are many
-    if not taken:
+    made = table.tabulate(table.find_sessions(options.sessions), cut, rest)
+    for sentence in made.left_out:
+        print(f"rtatl: {sentence}", file=sys.stderr)
+    if not made.sessions:
         raise InputError("no session is left to make a table of")
-    table.write(rows, options.out)
-    for doubt in table.doubts(taken):
-        print(f"rtatl: {doubt}", file=sys.stderr)
+    made.write(options.out)
+    for sentence in made.doubts:
+        print(f"rtatl: {sentence}", file=sys.stderr)
+    if made.experimental:
+        print(f"rtatl: experimental, so not to be trusted alone: {', '.join(made.experimental)}", file=sys.stderr)
     print(options.out)
-    return 1 if len(taken) < len(folders) else 0
+    return 1 if made.left_out else 0

@@ -12,7 +12,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ FILES = ("frames.csv", "events.csv", "session.json")
 """Of a session: no table may take their place."""
 _MEASURES = {"mean": "r", "max": "r", "present": "c", **{side: side for side in SIDES}}
 """What the table tells of an AU -> the column of frames.csv that it comes from."""
+_NEEDED = ("frame", "face_id", "timestamp", "success")
 _READ = {
-    *("frame", "face_id", "timestamp", "success"),
+    *_NEEDED,
     *(f"{au_label(au)}_{column}" for au in ACTION_UNITS for column in _MEASURES.values()),
 }
 _DATED = re.compile(r"(.+)_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(-\d+)?")
@@ -89,6 +90,47 @@ class Session:
         return all(engine.get("settings", {}).get("max_faces") == 1 for engine in engines)
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lines, and what whoever reads them should know, in sentences."""
+
+    rows: list[Row]
+    sessions: int
+    """How many are in it."""
+    left_out: list[str]
+    doubts: list[str]
+    experimental: list[str]
+    """AUs of which the model's card says so."""
+
+    def write(self, path: Path) -> None:
+        """As CSV, whole or not at all. A column that only some sessions have is empty in the others. Raises InputError
+        if it would take the place of a session's own file, OSError."""
+        if path.name in FILES and _is_session(path.parent):
+            raise InputError(f"{path} belongs to a session; give the table another name")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _in_order(self.rows), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _text(value) for name, value in row.items()} for row in self.rows)
+        replace_file(path, text.getvalue())
+
+
+def tabulate(folders: Iterable[Path], cut: Cut = WHOLE, rest: tuple[float, float] | None = None) -> Table:
+    """These sessions (``read``), line by line (``rows``); those that cannot be in it are told."""
+    lines: list[Row] = []
+    taken: list[Session] = []
+    left_out: list[str] = []
+    for folder in folders:
+        try:
+            session = read(folder)
+            lines += rows(session, cut, rest)
+            taken.append(replace(session, columns={}))  # those of hours are many
+        except SessionError as error:
+            left_out.append(str(error))
+    trust = {au: level for one in taken for au, level in one.about.get("model", {}).get("trust", {}).items()}
+    weak = [au_label(int(au)) for au, level in trust.items() if level == "experimental"]
+    return Table(lines, len(taken), left_out, list(_doubts(taken)), weak)
+
+
 def find_sessions(named: Iterable[Path]) -> list[Path]:
     """Session folders as they are named, and those in folders of them, each once. Raises InputError."""
     found: dict[Path, Path] = {}
@@ -104,6 +146,8 @@ def find_sessions(named: Iterable[Path]) -> list[Path]:
 def read(folder: Path) -> Session:
     """Raises SessionError, also for one that ``rtatl analyze`` was stopped at or that is still being recorded."""
     about, columns = read_session(folder, _READ)
+    if lacking := [name for name in _NEEDED if name not in columns]:
+        raise SessionError(f"{folder} is left out, since its frames.csv has no {lacking[0]}; record it again")
     status, kind = str(about["status"]), about.get("source", {}).get("kind")
     if status == "recording":
         raise SessionError(f"{folder} is left out, since it is still being recorded; end that first")
@@ -157,21 +201,8 @@ def rows(session: Session, cut: Cut = WHOLE, rest: tuple[float, float] | None = 
     return made
 
 
-def write(table: Sequence[Row], path: Path) -> None:
-    """As CSV, whole or not at all. A column that only some sessions have is empty in the others. Raises InputError if
-    it would take the place of a session's own file, OSError."""
-    if path.name in FILES and _is_session(path.parent):
-        raise InputError(f"{path} belongs to a session; give the table another name")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _in_order(table), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _text(value) for name, value in row.items()} for row in table)
-    replace_file(path, text.getvalue())
-
-
-def doubts(sessions: Iterable[Session]) -> Iterator[str]:
-    """What whoever compares these sessions should know, a sentence each."""
-    sessions = list(sessions)
+def _doubts(sessions: Sequence[Session]) -> Iterator[str]:
+    """What whoever compares these sessions should know."""
     models = {str(one.about.get("model", {}).get("sha256", "unknown"))[:8] for one in sessions}
     if len(models) > 1:
         yield f"these sessions are of {len(models)} models ({', '.join(sorted(models))}): compare those of one only"
@@ -183,14 +214,9 @@ def doubts(sessions: Iterable[Session]) -> Iterator[str]:
     names = [one.name for one in sessions]
     if again := sorted({name for name in names if names.count(name) > 1}):
         yield f"there are several sessions of {', '.join(again)}: see whether you want all of them"
-    trust: dict[str, str] = next(
-        (one.about["model"]["trust"] for one in sessions if "trust" in one.about.get("model", {})), {}
-    )
-    if weak := [au_label(int(au)) for au, level in trust.items() if level == "experimental"]:
-        yield f"experimental, so not to be trusted by themselves: {', '.join(weak)}"
 
 
-def _settings(sessions: Iterable[Session]) -> list[dict[str, Any]]:
+def _settings(sessions: Sequence[Session]) -> list[dict[str, Any]]:
     return [one.about["settings"] for one in sessions if "settings" in one.about]
 
 
@@ -210,6 +236,14 @@ def _parts(session: Session, cut: Cut) -> list[tuple[str, float, float]]:
         raise SessionError(f"{session.folder} is left out, since it has no event of kind {cut.kind} (but: {there})")
     ends = [at for _, at in begins[1:]] + [math.inf]
     return [(label, at, min(end, at + cut.length_s)) for (label, at), end in zip(begins, ends, strict=True)]
+
+
+def has_event(folder: Path, kind: str) -> bool:
+    """Whether there is one of this kind, and it can be read."""
+    try:
+        return any(found == kind for found, _, _ in _events(folder))
+    except SessionError:
+        return False
 
 
 def _events(folder: Path) -> Iterator[tuple[str, str, float]]:

@@ -130,7 +130,12 @@ def test_what_will_be_analysed_again_is_left_out_and_a_lost_camera_is_not(
     assert [row["session"] for row in csv_rows(out)] == ["P01", "P02"]
     assert "P03 is left out (interrupted: ...); analyse it again" in said.err
     assert "P04 is left out, since it is still being recorded" in said.err
-    assert "experimental, so not to be trusted by themselves: AU09" in said.err
+    assert "experimental, so not to be trusted alone: AU09" in said.err
+    foreign = tmp_path / "openface"
+    foreign.mkdir()
+    (foreign / "frames.csv").write_text("frame,face_id,success,AU12_r\n1,0,1,2\n")
+    with pytest.raises(SessionError, match=r"frames.csv has no timestamp"):
+        read(foreign)
     assert main(["table", str(study / "P04"), "--out", str(out)]) == 2
     assert len(csv_rows(out)) == 2  # as it was
 
