@@ -12,7 +12,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from rtatl_core.errors import InputError
-from rtatl_core.sessions.table import MARKER, Cut, Table, find_sessions, has_event, tabulate
+from rtatl_core.sessions.recorded import MARKER, has_event
+from rtatl_core.sessions.table import Cut, Table, find_sessions, tabulate
 
 _TOLD = 2
 """Sentences about single sessions; ``rtatl table`` tells all."""

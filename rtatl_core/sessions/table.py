@@ -20,24 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtatl_core.errors import InputError, SessionError
-from rtatl_core.facs import ACTION_UNITS, au_label
+from rtatl_core.facs import au_label
 from rtatl_core.files import replace_file
-from rtatl_core.handoffs import Float64
+from rtatl_core.sessions.recorded import FILES, Recorded, is_session, read_events
 from rtatl_core.sessions.rows import SIDES
-from rtatl_core.sessions.session import read_session
 
-MARKER = "marker"
-"""The kind of event that a person sets with ``M``."""
-FILES = ("frames.csv", "events.csv", "session.json")
-"""Of a session: no table may take their place."""
 _MEASURES = {"mean": "r", "max": "r", "present": "c", **{side: side for side in SIDES}}
 """What the table tells of an AU -> the column of frames.csv that it comes from."""
-_NEEDED = ("frame", "face_id", "timestamp", "success")
-_READ = {
-    *_NEEDED,
-    *(f"{au_label(au)}_{column}" for au in ACTION_UNITS for column in _MEASURES.values()),
-}
-_DATED = re.compile(r"(.+)_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(-\d+)?")
 _NOT_WHOLE = ("recording", "stopped", "interrupted", "empty")
 """How a status begins that tells of less than there was to be had."""
 _OF_FILES = ("file", "frames", "photos")
@@ -64,33 +53,6 @@ WHOLE = Cut()
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """A session as the table needs it."""
-
-    folder: Path
-    about: dict[str, Any]
-    """session.json."""
-    columns: dict[str, Float64]
-    """Of frames.csv, those of ``_READ``; (rows,) each."""
-
-    @property
-    def name(self) -> str:
-        """The folder's without date and time: a participant's code, or a video's name."""
-        found = _DATED.fullmatch(self.folder.name)
-        return found[1] if found else self.folder.name
-
-    @property
-    def aus(self) -> list[str]:
-        return [name[:-2] for name in self.columns if name.endswith("_r")]
-
-    @property
-    def is_of_one_person(self) -> bool:
-        """One face was followed at a time, so a new id is the same person found again."""
-        engines = self.about.get("engines") or [self.about]
-        return all(engine.get("settings", {}).get("max_faces") == 1 for engine in engines)
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """Lines, and what whoever reads them should know, in sentences."""
 
@@ -105,7 +67,7 @@ class Table:
     def write(self, path: Path) -> None:
         """As CSV, whole or not at all. A column that only some sessions have is empty in the others. Raises InputError
         if it would take the place of a session's own file, OSError."""
-        if path.name in FILES and _is_session(path.parent):
+        if path.name in FILES and is_session(path.parent):
             raise InputError(f"{path} belongs to a session; give the table another name")
         text = io.StringIO()
         writer = csv.DictWriter(text, _in_order(self.rows), restval="", lineterminator="\n")
@@ -117,7 +79,7 @@ class Table:
 def tabulate(folders: Iterable[Path], cut: Cut = WHOLE, rest: tuple[float, float] | None = None) -> Table:
     """These sessions (``read``), line by line (``rows``); those that cannot be in it are told."""
     lines: list[Row] = []
-    taken: list[Session] = []
+    taken: list[Recorded] = []
     left_out: list[str] = []
     for folder in folders:
         try:
@@ -135,7 +97,7 @@ def find_sessions(named: Iterable[Path]) -> list[Path]:
     """Session folders as they are named, and those in folders of them, each once. Raises InputError."""
     found: dict[Path, Path] = {}
     for folder in named:
-        inside = [folder] if _is_session(folder) else sorted(file.parent for file in folder.glob("*/frames.csv"))
+        inside = [folder] if is_session(folder) else sorted(file.parent for file in folder.glob("*/frames.csv"))
         if not inside:
             raise InputError(f"{folder} holds no session; name session folders, or the folder they are in")
         for one in inside:
@@ -143,20 +105,18 @@ def find_sessions(named: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def read(folder: Path) -> Session:
+def read(folder: Path) -> Recorded:
     """Raises SessionError, also for one that ``rtatl analyze`` was stopped at or that is still being recorded."""
-    about, columns = read_session(folder, _READ)
-    if lacking := [name for name in _NEEDED if name not in columns]:
-        raise SessionError(f"{folder} is left out, since its frames.csv has no {lacking[0]}; record it again")
-    status, kind = str(about["status"]), about.get("source", {}).get("kind")
+    session = Recorded.read(folder)
+    status, kind = str(session.about["status"]), session.about.get("source", {}).get("kind")
     if status == "recording":
         raise SessionError(f"{folder} is left out, since it is still being recorded; end that first")
     if status.startswith(_NOT_WHOLE) and kind in _OF_FILES:
         raise SessionError(f"{folder} is left out ({status}); analyse it again, or move it elsewhere")
-    return Session(folder, about, columns)
+    return session
 
 
-def rows(session: Session, cut: Cut = WHOLE, rest: tuple[float, float] | None = None) -> list[Row]:
+def rows(session: Recorded, cut: Cut = WHOLE, rest: tuple[float, float] | None = None) -> list[Row]:
     """The session's lines: by part, then by face.
 
     rest: first and last second, counted from the session's first frame, in which the face rests. Its mean then is
@@ -166,8 +126,7 @@ def rows(session: Session, cut: Cut = WHOLE, rest: tuple[float, float] | None = 
     is no such event, no face at all at rest, or no time to count in.
     """
     columns, times = session.columns, session.columns["timestamp"]
-    photos = bool(len(times)) and bool(np.isnan(times).all())
-    if photos and (rest or cut.kind):
+    if session.is_of_photos and (rest or cut.kind):
         raise SessionError(f"{session.folder} is left out, since photos have no time; make a table of photos alone")
     found = columns["success"] == 1
     resting = np.zeros(len(times), bool)
@@ -181,7 +140,7 @@ def rows(session: Session, cut: Cut = WHOLE, rest: tuple[float, float] | None = 
         inside = ~resting if not cut.kind else (times >= first_s) & (times < last_s) & ~resting
         before = (times >= first_s - cut.before_s) & (times < first_s) if cut.before_s else resting
         frames = len(np.unique(columns["frame"][inside]))
-        for ids, of_face in _faces(session, inside & found, photos=photos):
+        for ids, of_face in session.people(inside & found):
             shown = inside & of_face
             base = _means(session, before & of_face) if rest or cut.before_s else {}
             made.append(
@@ -201,7 +160,7 @@ def rows(session: Session, cut: Cut = WHOLE, rest: tuple[float, float] | None = 
     return made
 
 
-def _doubts(sessions: Sequence[Session]) -> Iterator[str]:
+def _doubts(sessions: Sequence[Recorded]) -> Iterator[str]:
     """What whoever compares these sessions should know."""
     models = {str(one.about.get("model", {}).get("sha256", "unknown"))[:8] for one in sessions}
     if len(models) > 1:
@@ -216,69 +175,35 @@ def _doubts(sessions: Sequence[Session]) -> Iterator[str]:
         yield f"there are several sessions of {', '.join(again)}: see whether you want all of them"
 
 
-def _settings(sessions: Sequence[Session]) -> list[dict[str, Any]]:
+def _settings(sessions: Sequence[Recorded]) -> list[dict[str, Any]]:
     return [one.about["settings"] for one in sessions if "settings" in one.about]
 
 
-def _is_session(folder: Path) -> bool:
-    return (folder / "frames.csv").is_file()
-
-
-def _parts(session: Session, cut: Cut) -> list[tuple[str, float, float]]:
+def _parts(session: Recorded, cut: Cut) -> list[tuple[str, float, float]]:
     """Label, begin, and end (exclusive) of each."""
     times = session.columns["timestamp"]
     if not cut.kind:
         return [("", float(times[0]) if len(times) else math.nan, math.inf)]
-    events = list(_events(session.folder))
-    begins = [(label, at) for kind, label, at in events if kind == cut.kind]
+    events = read_events(session.folder)
+    begins = [(event.label, event.timestamp) for event in events if event.kind == cut.kind]
     if not begins:
-        there = ", ".join(sorted({kind for kind, _, _ in events})) or "none at all"
+        there = ", ".join(sorted({event.kind for event in events})) or "none at all"
         raise SessionError(f"{session.folder} is left out, since it has no event of kind {cut.kind} (but: {there})")
     ends = [at for _, at in begins[1:]] + [math.inf]
     return [(label, at, min(end, at + cut.length_s)) for (label, at), end in zip(begins, ends, strict=True)]
 
 
-def has_event(folder: Path, kind: str) -> bool:
-    """Whether there is one of this kind, and it can be read."""
-    try:
-        return any(found == kind for found, _, _ in _events(folder))
-    except SessionError:
-        return False
-
-
-def _events(folder: Path) -> Iterator[tuple[str, str, float]]:
-    """Kind, label and timestamp, in the order of time."""
-    try:
-        with (folder / "events.csv").open(newline="", encoding="utf-8", errors="replace") as file:
-            timed = [row for row in csv.DictReader(file) if row["timestamp"]]
-        events = [(row["kind"], row["label"], float(row["timestamp"])) for row in timed]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        text = f"{folder / 'events.csv'} cannot be read ({error}); mend or copy it, or leave the session out"
-        raise SessionError(text) from error
-    yield from sorted(events, key=lambda event: event[2])
-
-
-def _faces(session: Session, seen: Bools, *, photos: bool) -> list[Any]:
-    """Whose rows are told together: their ids in words, and which rows of the session are theirs."""
-    ids = session.columns["face_id"]
-    there = np.unique(ids[seen])
-    everyone = np.isfinite(ids)
-    if photos or session.is_of_one_person or not len(there):
-        return [("" if photos else " ".join(f"{one:.0f}" for one in there), everyone)]
-    return [(f"{one:.0f}", ids == one) for one in there]
-
-
-def _means(session: Session, where: Bools) -> dict[str, float]:
+def _means(session: Recorded, where: Bools) -> dict[str, float]:
     """Of each column over these rows; NaN where there is none, so that nothing passes for a change from it."""
     shown = where.any()
     return {name: float(values[where].mean()) if shown else math.nan for name, values in session.columns.items()}
 
 
-def _values(session: Session, shown: Bools, base: dict[str, float]) -> Row:
+def _values(session: Recorded, shown: Bools, base: dict[str, float]) -> Row:
     """``AU12_mean`` and so on, measure by measure. shown: (rows,), where the face is; base: what is subtracted."""
     told: Row = {}
     for measure, column in _MEASURES.items():
-        for au in session.aus:
+        for au in map(au_label, session.aus):
             if (name := f"{au}_{column}") in session.columns:
                 values = session.columns[name][shown]
                 value = float((np.max if measure == "max" else np.mean)(values)) if len(values) else math.nan

@@ -72,7 +72,7 @@ def test_what_is_left_out_is_said_and_a_running_recording_is_waited_for(make_des
     make_table(desk)
     banner = desk.window.stage.banner
     assert banner.severity == "warning"
-    assert f"{folder.with_name('b')} is left out, since its frames.csv has no timestamp" in banner.text
+    assert f"{folder.with_name('b')} cannot be used, since its frames.csv has no timestamp" in banner.text
     assert banner.text.endswith("And 1 more.")
 
 
