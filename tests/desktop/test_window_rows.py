@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.ui.au_rows import grade
-from au_desktop.ui.trace_plot import LANE, LANE_MIN
+from au_desktop.ui.lanes import LANE, LANE_MIN
 from rtatl_core.errors import SourceError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFrame, FramePacket
