@@ -1,4 +1,5 @@
-"""What was dropped on the window -> the one file it opens, and a sentence for the person if that is not all.
+"""What was dropped on the window -> the one file it opens, of a recording its frames.csv, and a sentence for the person
+if that is not all.
 
 The window shows one file at a time; ``rtatl analyze`` takes folders and many files at once.
 """
@@ -14,11 +15,17 @@ from PySide6.QtGui import QDropEvent
 
 from rtatl_core.photos import in_order
 from rtatl_core.sessions.inputs import INPUT_SUFFIXES
+from rtatl_core.sessions.recorded import FILES, is_session
 from rtatl_core.system import FOLDERS_ELSEWHERE, rtatl_command
 
 MOST_FOLDERS = 2
 """A command that names more of them is too long for a message."""
-_RECORDING = ("frames.csv", "events.csv", "session.json")
+
+FILE_KINDS = (
+    f"Videos and photos ({' '.join(f'*{suffix}' for suffix in sorted(INPUT_SUFFIXES))});;"
+    "Recordings (frames.csv);;All files (*)"
+)
+"""For a dialog that chooses a file to open."""
 
 
 class Drop(NamedTuple):
@@ -42,12 +49,10 @@ def file_to_open(paths: Sequence[Path]) -> Drop:
     folders = [path for path in paths if path.is_dir()]
     files = in_order(path for path in paths if path not in folders)
     first = next((file for file in files if file.suffix.lower() in INPUT_SUFFIXES), files[0] if files else None)
-    if (first is None or first.name in _RECORDING) and any(
-        path.name in _RECORDING or (path / "session.json").is_file() for path in paths
-    ):
-        return Drop(
-            None, "A recording holds numbers, no pictures: open its frames.csv in a spreadsheet, and here its video."
-        )
+    if first is None or session_of(first) is not None:
+        session = next((one for one in map(session_of, paths) if one is not None), None)
+        if session is not None:
+            return Drop(session / FILES[0])
     if first is None:
         return Drop(
             None,
@@ -61,6 +66,13 @@ def file_to_open(paths: Sequence[Path]) -> Drop:
         f"Of the {len(paths)} that you dropped, {first.name} is open, because the window shows one file at a time"
         f"{_with_command('; analyse all of a folder', [*folders, *(file.parent for file in files)])}",
     )
+
+
+def session_of(path: Path) -> Path | None:
+    """The session folder that this is, or a file of; None: something else."""
+    if path.name in FILES:
+        return path.parent
+    return path if is_session(path) else None
 
 
 def _with_command(lead: str, folders: Iterable[Path]) -> str:

@@ -21,7 +21,7 @@ from au_desktop.runtime.status import RUNNING, State, Status
 from au_desktop.settings import ENGINE_SETTINGS, LAYERS, THEMES, Settings
 from au_desktop.sources import DEMO, ListCameras, SourceSpec, list_cameras
 from au_desktop.ui.au_panel import AUPanel
-from au_desktop.ui.drops import accept_as_copy, file_to_open, local_paths
+from au_desktop.ui.drops import FILE_KINDS, accept_as_copy, file_to_open, local_paths, session_of
 from au_desktop.ui.following import Following
 from au_desktop.ui.icons import app_icon
 from au_desktop.ui.layout import Desk, full_screen_key
@@ -39,12 +39,10 @@ from rtatl_core.errors import WeightsError
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import AnalysedFace, AnalysedFrame
 from rtatl_core.runtimes.choose import devices
-from rtatl_core.sessions.inputs import INPUT_SUFFIXES
 
 _STANDSTILL = (State.PAUSED, State.FINISHED)
 _GONE = (State.RECONNECTING, State.FAILED)
 """What was read last would pass for what is read now."""
-_FILES = f"Videos and photos ({' '.join(f'*{suffix}' for suffix in sorted(INPUT_SUFFIXES))});;All files (*)"
 
 
 class MainWindow(QMainWindow):
@@ -86,10 +84,9 @@ class MainWindow(QMainWindow):
         self.panel = AUPanel(look, bridge.note_paint("paint_panel"), self.rest.chip)
         self.traces = TracePlot(look, bridge.note_paint("paint_curves"))
         self.options = Options(look, self, devices=devices())
-        self.recording = RecordControl(
-            bridge.pipeline, self.stage.banner, self.line, lambda: self.settings, open_folder
-        )
-        self.noticing = Noticing(bridge.pipeline, self.stage.banner, self.recording.tell)
+        pipeline, banner = bridge.pipeline, self.stage.banner
+        self.recording = RecordControl(look, pipeline, banner, self.line, lambda: self.settings, open_folder)
+        self.noticing = Noticing(pipeline, banner, self.recording.tell)
         self.desk = Desk(self.top, self.stage, self.traces, self.panel, self.line)
         self.setCentralWidget(self.desk)
         self.desk.setFocus()
@@ -186,11 +183,15 @@ class MainWindow(QMainWindow):
         self.open_source(DEMO)
 
     def open_file(self, path: str) -> None:
+        """A video or photo, which is played, or a file of a session, which is looked at."""
         self._opened_folder = str(Path(path).parent)  # where the next one is looked for
-        self.open_source(SourceSpec("file", path, Path(path).name))
+        if (session := session_of(Path(path))) is not None:
+            self.recording.look_at(session)
+        else:
+            self.open_source(SourceSpec("file", path, Path(path).name))
 
     def choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a video or photo", self._opened_folder, _FILES)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a video or photo", self._opened_folder, FILE_KINDS)
         if path:
             self.open_file(path)
 

@@ -1,4 +1,5 @@
-"""What the record button, the keys R and M, the folder button and "Make table" do, and what the banner says of it."""
+"""What the record button, the keys R and M, and what is done with sessions afterwards do: look at one, make a table of
+all, open their folder; and what the banner says of it."""
 
 from __future__ import annotations
 
@@ -9,16 +10,21 @@ from pathlib import Path
 from au_desktop.runtime.pipeline import Pipeline
 from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
+from au_desktop.ui.background import Background
 from au_desktop.ui.banner import Banner
+from au_desktop.ui.session_window import Contents, SessionWindow, load
 from au_desktop.ui.status_line import StatusLine
-from au_desktop.ui.tables import TableControl
+from au_desktop.ui.tables import make_tables
+from au_desktop.ui.theme import Look
 from au_desktop.words import clock
 from rtatl_core.errors import SessionError
+from rtatl_core.sessions.recorded import is_session
 
 
 class RecordControl:
     def __init__(
         self,
+        look: Look,
         pipeline: Pipeline,
         banner: Banner,
         line: StatusLine,
@@ -26,12 +32,13 @@ class RecordControl:
         open_folder: Callable[[Path], object],
     ) -> None:
         """``settings``: the present ones; ``open_folder``: False where it cannot."""
+        self._look = look
         self._pipeline = pipeline
         self._banner = banner
         self._line = line
         self._settings = settings
         self._open_folder = open_folder
-        self._tables = TableControl(self.tell)
+        self._reading, self._counting = Background("session"), Background("table")
         self.name = ""
         """What the next recordings are called; else they bear the source's name."""
 
@@ -58,12 +65,31 @@ class RecordControl:
             self._line.say(f"Marker {number} is set")
 
     def tell(self, severity: str, text: str, folder: Path | None = None, *, passing: bool = False) -> None:
-        """``folder``: of a recording, which a button opens; ``passing``: see ``Banner.show_message``."""
-        if folder is None:
-            self._banner.show_message(severity, text, passing=passing)
-        else:
-            open_it = partial(self._open, folder)
-            self._banner.show_message(severity, text, action="Open folder", on_action=open_it, passing=passing)
+        """``folder``: of a recording, which a button shows, or of several, which it opens; ``passing``: see
+        ``Banner.show_message``."""
+        action, act = "", None
+        if folder is not None:
+            is_one = is_session(folder)
+            action, act = ("Look at it", self.look_at) if is_one else ("Open folder", self._open)
+        on_action = None if act is None else partial(act, folder)
+        self._banner.show_message(severity, text, action=action, on_action=on_action, passing=passing)
+
+    def look_at(self, folder: Path) -> None:
+        """A window of its own with that session."""
+        if not folder.is_dir():
+            self.tell("warning", f"{folder} is not there any more.", passing=True)
+            return
+        self._banner.pass_away()
+        self._reading.run(partial(_load, folder), self._show_session)
+
+    def _show_session(self, loaded: Contents | str) -> None:
+        if isinstance(loaded, str):
+            self.tell("warning", loaded, passing=True)
+            return
+        chosen = frozenset(self._settings().curve_aus)
+        window = SessionWindow(self._look, loaded, chosen, self._open, self._banner.window())
+        window.show()
+        window.activateWindow()
 
     def _start(self) -> None:
         before = self._pipeline.status()
@@ -118,8 +144,9 @@ class RecordControl:
 
     def make_table(self) -> None:
         if self._root.is_dir():
+            root = self._root
             self._banner.pass_away()
-            self._tables.make(self._root)
+            self._counting.run(partial(make_tables, root), lambda told: self.tell(*told, root, passing=True))
         else:
             self.open_root()
 
@@ -128,3 +155,13 @@ class RecordControl:
             self.tell("warning", f"{folder} is not there any more.", passing=True)
         elif self._open_folder(folder) is False:  # as where there is no file manager
             self.tell("warning", f"No file manager was found; open {folder} yourself.", passing=True)
+
+
+def _load(folder: Path) -> Contents | str:
+    """Or why it cannot be looked at."""
+    try:
+        return load(folder)
+    except SessionError as error:
+        return str(error) if str(error).endswith(".") else f"{error}."
+    except Exception as error:  # nobody foresaw it; the window goes on
+        return f"{folder} cannot be looked at ({type(error).__name__}: {error}); please report this."

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 from au_desktop.sources import SourceSpec
 from au_desktop.ui.drops import file_to_open
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
-from tests.desktop.hands import live, press
+from tests.desktop.hands import live, looked_at, press
 
 
 def drop(desk: Desk, *urls: QUrl, key: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> bool:
@@ -82,19 +82,18 @@ def test_a_folder_is_not_opened_and_the_command_for_it_is_named(desk: Desk, open
     assert not banner.isVisible()
 
 
-def test_of_a_recording_it_is_said_what_shows_it(desk: Desk, opened: list[str], tmp_path: Path) -> None:
+def test_a_recording_is_looked_at(desk: Desk, opened: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "talk_2026-01-02T03-04-05"
     folder.mkdir()
-    for name in ("frames.csv", "session.json"):
-        (folder / name).touch()
+    (folder / "frames.csv").write_text("frame,face_id,timestamp,success,AU12_r\n1,0,0.0,1,2.5\n")
+    (folder / "session.json").touch()
     for dropped in (
         [folder.name],
         [f"{folder.name}/frames.csv"],
         [f"{folder.name}/{n}.csv" for n in ("events", "frames")],
     ):
-        desk.window.stage.banner.hide()
         assert drop(desk, *urls(tmp_path, *dropped))
-        assert desk.window.stage.banner.text.startswith("A recording holds numbers, no pictures")
+        assert looked_at(desk) == folder
     assert opened == []
     assert drop(desk, *urls(tmp_path, folder.name, "talk.mp4"))
     assert opened == ["talk.mp4"]
@@ -139,7 +138,7 @@ def test_a_drop_that_ends_a_recording_says_both(make_desk: MakeDesk, tmp_path: P
     QTest.qWait(300)
     assert "that you dropped" in banner.text
     QTest.mouseClick(banner._button, Qt.MouseButton.LeftButton)
-    assert desk.opened == [folder]
+    assert looked_at(desk) == folder
     assert drop(desk, *urls(tmp_path, "3.mp4", "4.mp4"))
     wait_until(lambda: banner.text.startswith("Of the 2 that you dropped, 3.mp4 is open"))
 

@@ -36,7 +36,7 @@ def make_table(desk: Desk) -> None:
     QTest.mouseClick(desk.window.top.options, LEFT)
     QTest.mouseClick(desk.window.options.table, LEFT)
     assert not desk.window.options.isVisible(), "it would hide the answer"
-    wait_until(lambda: desk.window.recording._tables._thread is None)
+    wait_until(lambda: not desk.window.recording._counting.is_busy)
 
 
 def test_a_click_makes_a_table_of_sessions_and_one_of_trials(make_desk: MakeDesk) -> None:

@@ -14,7 +14,7 @@ from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from tests.desktop.conftest import Desk, MakeDesk, wait_until
 from tests.desktop.fakes import FILE
-from tests.desktop.hands import LEFT, live, press
+from tests.desktop.hands import LEFT, live, looked_at, press
 
 WARNING = "The memory of cuda:0 is full."
 
@@ -66,7 +66,7 @@ def test_a_button_does_what_it_says_though_another_message_comes_back_with_the_c
     banner = desk.window.stage.banner
     (folder,) = Path(desk.window.settings.record_root).iterdir()
     QTest.mouseClick(banner._button, LEFT)
-    assert desk.opened == [folder]
+    assert looked_at(desk) == folder
     assert banner.text == WARNING
 
 

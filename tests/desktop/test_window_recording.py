@@ -20,7 +20,7 @@ from rtatl_core.errors import SourceError
 from rtatl_core.sessions.session import read_session
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.fakes import CAMERA, FakeEngine, camera_opener
-from tests.desktop.hands import LEFT, live, press
+from tests.desktop.hands import LEFT, live, looked_at, press
 from tests.tables import csv_rows
 
 
@@ -75,7 +75,7 @@ def test_record_and_stop_leaves_a_readable_session(make_desk: MakeDesk) -> None:
     assert facts["status"] == "complete"
     assert len(columns["AU12_r"]) > 5
     QTest.mouseClick(banner._button, LEFT)
-    assert desk.opened == [folder]
+    assert looked_at(desk) == folder
     assert not banner.isVisible()
 
 
@@ -114,7 +114,7 @@ def test_a_video_is_recorded_from_its_middle_or_from_its_beginning(make_desk: Ma
     second = desk.bridge.status.notice.folder
     assert read_session(second)[1]["frame"].tolist() == list(range(1, 61))
     QTest.mouseClick(banner._button, LEFT)
-    assert desk.opened == [second]
+    assert looked_at(desk) == second
     assert desk.window.top.record.isEnabled()
     QTest.mouseClick(desk.window.top.record, LEFT)
     wait_until(lambda: desk.window.top.run.label == "Pause")

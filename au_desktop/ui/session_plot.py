@@ -1,0 +1,309 @@
+"""The AU curves of a whole recorded session: zoomed and moved in time, with its events, and a moment to read them at.
+
+Enters: what a session holds of one person; leaves: the moment that the pointer or the keys are at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QObject, QPointF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from au_desktop.ui.lanes import GUTTER, LANE, LanePlot
+from au_desktop.ui.theme import Look, font
+from au_desktop.words import clock
+from rtatl_core.facs import ACTION_UNITS
+from rtatl_core.handoffs import Float32, Float64
+from rtatl_core.sessions.recorded import Event
+
+_HINT = "Wheel: zoom. Drag: move. Double click: all of it. \N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}: frame by frame"
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+"""Between two ticks, in seconds or photos."""
+_TICK_PIXELS = 90
+_ZOOM = 1.25
+"""By one step of the wheel."""
+_LEAST = 0.5
+"""Seconds or photos that can be seen at once."""
+_MARKS_HEIGHT = 20
+_NEAR_PIXELS = 8
+_SENTENCES = (
+    *("pause", "resume", "rest", "setting", "engine", "source_lost", "source_back"),
+    *("clock", "notice", "warning", "interrupted"),
+)
+"""Kinds of events whose label is one."""
+_LABEL_PIXELS = 160
+
+
+def thinned(times: Float64, values: Float32, most: int) -> tuple[Float64, Float32]:
+    """(n,) and (n, k) -> the least and the greatest value of each of ``most`` stretches, or all where there are hardly
+    more: what would be painted within one pixel anyway. Gaps (NaN) stay where a whole stretch is one."""
+    if len(times) <= 2 * most:
+        return times, values
+    starts = np.linspace(0, len(times), most, endpoint=False).astype(np.int64)
+    both = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)], axis=1)
+    return np.repeat(times[starts], 2), both.reshape(-1, values.shape[1])
+
+
+def name_of(event: Event) -> str:
+    """What stands above its line: what a person or a program called it; of what this program tells by itself in a
+    sentence, the kind of it."""
+    return event.kind.replace("_", " ") if event.kind in _SENTENCES else event.label
+
+
+class _Marks(QWidget):
+    """Labels of the events above their lines, as many as do not lie over each other."""
+
+    def __init__(self, look: Look, plot: SessionPlot) -> None:
+        super().__init__()
+        self._look, self._plot = look, plot
+        self.setFixedHeight(_MARKS_HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            painter.setFont(font(11, QFont.Weight.Medium))
+            painter.setPen(self._look.colour("dim"))
+            metrics, free_from = painter.fontMetrics(), 0.0
+            for one in self._plot.events_in_view():
+                x = self._plot.pixel_of(one.timestamp)
+                name = metrics.elidedText(name_of(one), Qt.TextElideMode.ElideRight, _LABEL_PIXELS)
+                if x >= free_from:
+                    painter.drawText(QPointF(x + 2, self.height() - 6), name)
+                    free_from = x + metrics.horizontalAdvance(name) + 8
+
+
+class SessionPlot(LanePlot):
+    """Keyboard: arrows by a frame, with Shift by a second; Home, End; + and - zoom; Page up and down to the events."""
+
+    at = Signal(float)
+    """The moment to be read, in seconds, or the number of a photo."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look, lambda _ms: None)
+        self.setAccessibleName("AU curves of the session")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._moments: Float64 = np.empty(0)
+        self._values: Float32 = np.empty((0, 0), np.float32)
+        self._events: tuple[Event, ...] = ()
+        self._of_photos = False
+        self._view = (0.0, 1.0)
+        self._now = 0.0
+        self._held: tuple[float, tuple[float, float]] | None = None
+        """Where the mouse was pressed, in pixels, and what was seen then."""
+        self._lines = pg.PlotCurveItem(connect="pairs", skipFiniteCheck=True)
+        self._cursor = pg.PlotCurveItem(connect="pairs", skipFiniteCheck=True)
+        for item in (self._lines, self._cursor):
+            self._plot.addItem(item, ignoreBounds=True)
+        self._marks = _Marks(look, self)
+        self._plot.viewport().installEventFilter(self)
+        self._plot.viewport().setMouseTracking(True)
+        self._plot.setToolTip("")
+        title = QLabel("Curves")
+        title.setObjectName("Title")
+        self._hint = QLabel(_HINT)
+        self._hint.setObjectName("Faint")
+        self._hint.setMinimumWidth(1)  # or the window could not become narrower than it
+        self._hint.setTextFormat(Qt.TextFormat.PlainText)
+        heading = QHBoxLayout()
+        heading.setContentsMargins(20, 10, 16, 2)
+        heading.setSpacing(12)
+        heading.addWidget(title)
+        heading.addWidget(self._hint, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(heading)
+        column.addWidget(self._marks)
+        column.addLayout(self._body(), 1)
+        self._box.sigResized.connect(lambda _box: self._show_view())
+        self._restyle()
+
+    def sizeHint(self) -> QSize:
+        return QSize(760, 560)
+
+    # -- content -----------------------------------------------------------------------------------------
+
+    def show_session(
+        self, moments: Float64, values: Float32, events: Sequence[Event] = (), *, of_photos: bool = False
+    ) -> None:
+        """moments: (n,) ascending, in seconds or numbers of photos; values: (n, n_aus) in the order of ``set_aus``, NaN
+        where the face was not found."""
+        self._moments, self._values, self._events = moments, values, tuple(events)
+        self._of_photos = of_photos
+        first, last = (float(moments[0]), float(moments[-1])) if len(moments) else (0.0, 1.0)
+        last = max(last, first + _LEAST)
+        self._set_times(first, last)
+        self.go_to(min(max(self._now, first), last))
+        self.zoom_to(first, last)
+
+    def zoom_to(self, first: float, last: float) -> None:
+        """Shows these moments; no less than ``_LEAST``, and nothing beside the session."""
+        begin, end = self._times
+        width = min(max(last - first, _LEAST), end - begin)
+        first = min(max(first, begin), end - width)
+        self._view = first, first + width
+        self._show_view()
+
+    @property
+    def view(self) -> tuple[float, float]:
+        return self._view
+
+    @property
+    def now(self) -> float:
+        return self._now
+
+    def go_to(self, moment: float) -> None:
+        """Reads the frame nearest to it."""
+        if not len(self._moments):
+            return
+        self._now = float(self._moments[self._nearest(moment)])
+        self._draw_cursor()
+        here = self.pixel_of(self._now)
+        near = [one for one in self.events_in_view() if abs(self.pixel_of(one.timestamp) - here) <= _NEAR_PIXELS]
+        self._hint.setText("; ".join(f"{one.kind.replace('_', ' ')} {one.label}" for one in near) or _HINT)
+        self.at.emit(self._now)
+
+    def row(self) -> int:
+        """Of the frame that is read."""
+        return self._nearest(self._now)
+
+    def _nearest(self, moment: float) -> int:
+        after = int(np.searchsorted(self._moments, moment))
+        candidates = [i for i in (after - 1, after) if 0 <= i < len(self._moments)]
+        return min(candidates, key=lambda i: abs(float(self._moments[i]) - moment))
+
+    def events_in_view(self) -> list[Event]:
+        first, last = self._view
+        return [one for one in self._events if first <= one.timestamp <= last]
+
+    def pixel_of(self, moment: float) -> float:
+        """From the left edge of the widget."""
+        first, last = self._view
+        place = self._box.sceneBoundingRect()
+        return float(place.left()) + (moment - first) / (last - first) * float(place.width())
+
+    def _moment_at(self, x: float) -> float:
+        first, last = self._view
+        place = self._box.sceneBoundingRect()
+        return first + (x - float(place.left())) / max(float(place.width()), 1.0) * (last - first)
+
+    # -- what a person does ------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The plot's mouse is this widget's."""
+        if isinstance(event, QWheelEvent):
+            self._zoom(_ZOOM ** (-event.angleDelta().y() / 120), self._moment_at(event.position().x()))
+        elif event.type() == QEvent.Type.MouseButtonDblClick:
+            self.zoom_to(*self._times)
+        elif isinstance(event, QMouseEvent):
+            self._point(event)
+        else:
+            return False
+        return True
+
+    def _point(self, event: QMouseEvent) -> None:
+        x = event.position().x()
+        if event.type() == QEvent.Type.MouseButtonPress and event.button() is Qt.MouseButton.LeftButton:
+            self.setFocus(Qt.FocusReason.MouseFocusReason)
+            self._held = x, self._view
+        elif event.type() == QEvent.Type.MouseButtonRelease:
+            self._held = None
+        elif self._held is not None:
+            pressed, (first, last) = self._held
+            moved = (pressed - x) / max(float(self._box.width()), 1.0) * (last - first)
+            self.zoom_to(first + moved, last + moved)
+        elif x >= GUTTER:
+            self.go_to(self._moment_at(x))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        keys = Qt.Key
+        step = 1 if event.key() in (keys.Key_Right, keys.Key_PageDown, keys.Key_End) else -1
+        if event.key() in (keys.Key_Left, keys.Key_Right):
+            far = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            self._bring(self._now + step if far else self._beside(step))
+        elif event.key() in (keys.Key_PageUp, keys.Key_PageDown):
+            others = [one.timestamp for one in self._events if (one.timestamp - self._now) * step > 1e-6]
+            self._bring(min(others, key=lambda moment: abs(moment - self._now), default=self._now))
+        elif event.key() in (keys.Key_Home, keys.Key_End):
+            self._bring(self._times[step > 0])
+        elif event.key() in (keys.Key_Plus, keys.Key_Equal):
+            self._zoom(1 / _ZOOM, self._now)
+        elif event.key() == keys.Key_Minus:
+            self._zoom(_ZOOM, self._now)
+        else:
+            super().keyPressEvent(event)
+
+    def _beside(self, step: int) -> float:
+        if not len(self._moments):
+            return self._now
+        return float(self._moments[min(max(self.row() + step, 0), len(self._moments) - 1)])
+
+    def _bring(self, moment: float) -> None:
+        """Reads it, and moves the view if it lies outside."""
+        self.go_to(moment)
+        first, last = self._view
+        if not first <= self._now <= last:
+            self.zoom_to(self._now - (last - first) / 2, self._now + (last - first) / 2)
+
+    def _zoom(self, factor: float, about: float) -> None:
+        first, last = self._view
+        about = min(max(about, first), last)
+        self.zoom_to(about - (about - first) * factor, about + (last - about) * factor)
+
+    # -- looks -------------------------------------------------------------------------------------------
+
+    def _rebuild(self) -> None:
+        super()._rebuild()
+        self._show_view()
+
+    def _show_view(self) -> None:
+        first, last = self._view
+        self._box.setXRange(first, last, padding=0)
+        self._axis.setTicks([self._ticks()])
+        begin = max(0, int(np.searchsorted(self._moments, first)) - 1)
+        end = int(np.searchsorted(self._moments, last, side="right")) + 1
+        if self._values.shape[1] == len(self._aus):
+            most = max(200, round(float(self._box.width())))
+            self._draw(*thinned(self._moments[begin:end], self._values[begin:end], most))
+        at = np.repeat([one.timestamp for one in self.events_in_view()], 2)
+        self._lines.setData(at, np.tile(_heights(), len(at) // 2), connect="pairs")
+        self._marks.update()
+
+    def _draw_cursor(self) -> None:
+        self._cursor.setData(np.repeat(self._now, 2), np.array(_heights()), connect="pairs")
+
+    def _ticks(self) -> list[tuple[float, str]]:
+        first, last = self._view
+        most = max(2.0, float(self._box.width()) / _TICK_PIXELS)
+        steps = [step for step in _STEPS if step >= 1 or not self._of_photos]
+        step = next((step for step in steps if (last - first) / step <= most), steps[-1])
+        places = [i * step for i in range(math.ceil(first / step - 1e-6), math.floor(last / step + 1e-6) + 1)]
+        return [(min(max(at, first), last), self._told(at, step)) for at in places]
+
+    def _told(self, moment: float, step: float) -> str:
+        if self._of_photos:
+            return f"{moment:.0f}"
+        if moment < 0:  # an event before the first frame
+            return f"\N{MINUS SIGN}{-moment:g} s"
+        return clock(moment) if step >= 1 else f"{clock(moment)}.{round(moment * 10) % 10}"
+
+    def _restyle(self) -> None:
+        super()._restyle()
+        for item, colour, style in (
+            (self._lines, "edge", Qt.PenStyle.DashLine),
+            (self._cursor, "accent", Qt.PenStyle.SolidLine),
+        ):
+            pen = QPen(QColor(self._look.colour(colour)), 1, style)
+            pen.setCosmetic(True)
+            item.setPen(pen)
+        self._marks.update()
+
+
+def _heights() -> tuple[float, float]:
+    """Below and above all lanes."""
+    return -LANE, LANE * (len(ACTION_UNITS) + 2)

@@ -1,0 +1,214 @@
+"""A window that shows a recorded session: its curves and events, and every AU at the moment that the pointer is at.
+
+Enters: what the files of a session folder hold (``load``); leaves: nothing but pixels, the files stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from au_desktop.ui.au_panel import AUPanel
+from au_desktop.ui.controls import Button, Segmented
+from au_desktop.ui.session_plot import SessionPlot
+from au_desktop.ui.theme import Look
+from au_desktop.words import breakable, clock
+from rtatl_core.errors import SessionError
+from rtatl_core.facs import au_label
+from rtatl_core.handoffs import Float32, Float64
+from rtatl_core.sessions.recorded import Event, Recorded, read_events
+from rtatl_core.sessions.rows import SIDES
+
+MOST_PEOPLE = 8
+"""More have no room beside each other; those seen longest are offered."""
+_OWN = ("recording_start", "recording_stop", "video")
+"""Kinds of events that say no more than the curves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a session holds of one face, a row for each of its frames, NaN where it was not found."""
+
+    ids: str
+    intensity: Float32
+    """(n, n_aus) on 0-5."""
+    occurrence: Float32
+    """(n, n_aus) 0 or 1."""
+    sides: Float32 | None
+    """(n, n_aus, 2) of the subject's left and right, if the model tells them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that the window shows of a session."""
+
+    session: Recorded
+    frames: Float64
+    """(n,) their numbers."""
+    moments: Float64
+    """(n,) in seconds; of photos, their numbers."""
+    people: tuple[Person, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def facts(self) -> str:
+        """What is to be known of the whole, in a line."""
+        session, about, frames = self.session, self.session.about, len(self.frames)
+        what = "photos" if session.is_of_photos else "frames"
+        columns = session.columns
+        found = len(np.unique(columns["frame"][columns["success"] == 1]))
+        seen = f"a face in {found / frames:.0%} of {frames:,} {what}" if frames else f"no {what}"
+        dropped = int(about.get("counts", {}).get("dropped", 0))
+        long = [] if session.is_of_photos or not frames else [clock(float(self.moments[-1] - self.moments[0]))]
+        rest = about.get("settings", {}).get("rest") is not None or any(one.kind == "rest" for one in self.events)
+        parts = [
+            *long,
+            str(about["status"]),
+            seen,
+            *([f"{dropped:,} dropped"] if dropped else []),
+            str(about.get("model", {}).get("name", "unknown model")),
+            *(["counts from a rest"] if rest else []),
+        ]
+        return "  \N{MIDDLE DOT}  ".join(parts)
+
+
+def load(folder: Path) -> Contents:
+    """Takes a second or two for an hour of video. Raises SessionError."""
+    session = Recorded.read(folder)
+    columns = session.columns
+    frames, first_row, frame_of_row = np.unique(columns["frame"], return_index=True, return_inverse=True)
+    moments = frames if session.is_of_photos else columns["timestamp"][first_row]
+    labels = [au_label(au) for au in session.aus]
+
+    def of(rows: np.ndarray, column: str) -> Float32:
+        values = np.full((len(frames), len(labels)), np.nan, np.float32)
+        for j, label in enumerate(labels):
+            if (name := f"{label}_{column}") in columns:
+                values[frame_of_row[rows], j] = columns[name][rows]
+        return values
+
+    people = []
+    for ids, mask in session.people():
+        rows = np.flatnonzero(mask & (columns["face_id"] == 0) if session.is_of_photos else mask)  # the largest face
+        both = [of(rows, side) for side in SIDES] if labels and f"{labels[0]}_{SIDES[0]}" in columns else None
+        sides = None if both is None else np.stack(both, axis=-1)
+        people.append((len(rows), Person(ids, of(rows, "r"), of(rows, "c"), sides)))
+    people.sort(key=lambda one: -one[0])
+    try:
+        events = read_events(folder)
+    except SessionError:  # the numbers can be looked at without
+        events = []
+    shown = tuple(one for one in events if one.kind not in _OWN)
+    return Contents(session, frames, moments, tuple(person for _, person in people[:MOST_PEOPLE]), shown)
+
+
+class SessionWindow(QWidget):
+    """Closes with Esc, and with the window that opened it."""
+
+    def __init__(
+        self,
+        look: Look,
+        contents: Contents,
+        chosen: frozenset[int],
+        open_folder: Callable[[Path], object],
+        parent: QWidget,
+    ) -> None:
+        """chosen: AUs whose curves are shown at first."""
+        super().__init__(parent, Qt.WindowType.Window)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setObjectName("Desk")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        session = contents.session
+        self.setWindowTitle(f"{session.folder.name} \N{EM DASH} AU Desktop")
+        self.folder = session.folder
+        self._contents = contents
+        self._person = contents.people[0]
+        self.plot = SessionPlot(look)
+        self._moment = QLabel()
+        self._moment.setObjectName("Quiet")
+        self.panel = AUPanel(look, lambda _ms: None, self._moment)
+        self.panel.set_aus(session.aus, session.about.get("model", {}).get("trust"))
+        self.people = Segmented(look, [f"Face {one.ids}" for one in contents.people], name="Face")
+        self.people.chosen.connect(lambda index: self._choose(contents.people[index]))
+        self.people.setVisible(len(contents.people) > 1)
+        folder = Button(look, "Open folder", tip="Show the files of this session")
+        folder.clicked.connect(lambda: open_folder(session.folder))
+        self._build(session, folder)
+
+        self.plot.set_aus(session.aus)
+        self.panel.curves_chosen.connect(self.plot.set_chosen)
+        self._show_curves(chosen & frozenset(session.aus) or frozenset(session.aus[:6]))
+        self.plot.at.connect(lambda _moment: self._read())
+        self.people.choose(0)
+        self._choose(self._person)
+        QShortcut(QKeySequence("Esc"), self).activated.connect(self.close)
+        self.resize(1180, 760)
+        self.plot.setFocus()
+
+    def _build(self, session: Recorded, folder: Button) -> None:
+        name = QLabel(breakable(session.folder.name))
+        name.setObjectName("Title")
+        facts = QLabel(self._contents.facts)
+        facts.setObjectName("Faint")
+        facts.setMinimumWidth(1)  # or a long status would widen the window
+        facts.setToolTip(facts.text())
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(name)
+        words.addWidget(facts)
+        top = QWidget()
+        top.setObjectName("TopBar")
+        top.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        top.setFixedHeight(54)
+        bar = QHBoxLayout(top)
+        bar.setContentsMargins(20, 6, 14, 7)
+        bar.setSpacing(14)
+        bar.addLayout(words, 1)
+        bar.addWidget(self.people)
+        bar.addWidget(folder)
+        body = QHBoxLayout()
+        body.setSpacing(1)
+        body.addWidget(self.plot, 1)
+        body.addWidget(self.panel)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(top)
+        column.addLayout(body, 1)
+
+    def _show_curves(self, aus: frozenset[int]) -> None:
+        self.panel.set_chosen(aus)
+        self.plot.set_chosen(aus)
+
+    def _choose(self, person: Person) -> None:
+        self._person = person
+        contents = self._contents
+        self.plot.show_session(
+            contents.moments, person.intensity, contents.events, of_photos=contents.session.is_of_photos
+        )
+
+    def _read(self) -> None:
+        """The panel shows the frame that the plot is at."""
+        row, person = self.plot.row(), self._person
+        moment, number = self.plot.now, int(self._contents.frames[row])
+        at = f"photo {number}" if self._contents.session.is_of_photos else f"{_told(moment)}  frame {number:,}"
+        self._moment.setText(at)
+        rows = self.panel.rows
+        if np.isnan(person.intensity[row]).all():
+            rows.show_values(None, None)
+        else:
+            sides = None if person.sides is None else person.sides[row]
+            rows.show_values(person.intensity[row], person.occurrence[row], sides)
+        rows.settle()
+
+
+def _told(seconds: float) -> str:
+    """75.25 -> "1:15.25"."""
+    hundredths = round(100 * seconds)
+    return f"{clock(hundredths // 100)}.{hundredths % 100:02d}"

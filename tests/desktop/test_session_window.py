@@ -1,0 +1,295 @@
+"""The window that shows a recorded session: opened, read at a moment, zoomed and moved, as a person does it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
+
+from au_desktop.ui.session_plot import SessionPlot, thinned
+from au_desktop.ui.session_window import SessionWindow, load
+from au_desktop.ui.theme import DARK, LIGHT, Look
+from rtatl_core.errors import SessionError
+from tests.desktop.conftest import MakeDesk, wait_until
+from tests.desktop.hands import LEFT, live, press, session_window
+
+HEADER = "frame,face_id,timestamp,success,AU01_r,AU12_r,AU01_c,AU12_c,AU01_left,AU12_left,AU01_right,AU12_right"
+SECONDS = 100
+
+
+def row(frame: int, face: int | str, smile: float) -> str:
+    """At ten frames per second. AU1 counts the frames of a hundred up to 5, and is stronger on the left."""
+    if face == "":
+        return f"{frame},,{(frame - 1) / 10},0,,,,,,,,"
+    brow = frame % 100 / 20
+    sides = f"{brow + 0.5},{smile},{brow - 0.5},{smile}"
+    return f"{frame},{face},{(frame - 1) / 10},1,{brow},{smile},{int(brow >= 1)},{int(smile >= 1)},{sides}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A hundred seconds; nobody is seen from 50 to 60 s, and a marker is set at 20 s."""
+    made = tmp_path / "P01_2026-01-02T03-04-05"
+    made.mkdir()
+    lines = [row(n, "" if 500 <= n < 600 else 0, 3) for n in range(1, 10 * SECONDS + 2)]
+    (made / "frames.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    events = ['0,1,recording_start,""', "20.0,201,marker,1", '20.2,203,warning,"The light, it seems, is low."']
+    (made / "events.csv").write_text("\n".join(["timestamp,frame,kind,label", *events]) + "\n")
+    facts = {
+        "status": "complete",
+        "model": {"name": "fake-1", "trust": {"1": "good", "12": "experimental"}},
+        "settings": {"max_faces": 1, "rest": {"subtracted": {}}},
+        "counts": {"dropped": 1234},
+    }
+    (made / "session.json").write_text(json.dumps(facts))
+    return made
+
+
+def show(look: Look, folder: Path, opened: list[Path] | None = None) -> tuple[SessionWindow, QWidget]:
+    parent = QWidget()
+    where = opened if opened is not None else []
+    window = SessionWindow(look, load(folder), frozenset({1, 12, 43}), where.append, parent)
+    window.show()
+    assert QTest.qWaitForWindowExposed(window)
+    return window, parent
+
+
+def point(plot: SessionPlot, kind: QEvent.Type, x: float, held: Qt.MouseButton = Qt.MouseButton.NoButton) -> None:
+    """The mouse over the curves, ``held``: the button that is pressed or released now."""
+    at = QPointF(x, 100)
+    pressed = held if kind is not QEvent.Type.MouseMove else Qt.MouseButton.NoButton
+    event = QMouseEvent(kind, at, plot._plot.viewport().mapToGlobal(at), pressed, held, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(plot._plot.viewport(), event)
+
+
+def wheel(plot: SessionPlot, x: float, steps: int) -> None:
+    at = QPointF(x, 100)
+    event = QWheelEvent(
+        at,
+        plot._plot.viewport().mapToGlobal(at),
+        QPoint(),
+        QPoint(0, 120 * steps),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(plot._plot.viewport(), event)
+
+
+def values(window: SessionWindow) -> list[float] | None:
+    told = window.panel.rows._intensity
+    return None if told is None else [round(float(value), 3) for value in told]
+
+
+def test_a_recording_is_looked_at_by_the_button_of_its_message(make_desk: MakeDesk) -> None:
+    desk = live(make_desk())
+    press(desk, Qt.Key.Key_R)
+    wait_until(lambda: desk.bridge.status.recording is not None and desk.bridge.status.recording.rows > 5)
+    press(desk, Qt.Key.Key_M)
+    press(desk, Qt.Key.Key_R)
+    banner = desk.window.stage.banner
+    assert banner._button.label == "Look at it"
+    QTest.mouseClick(banner._button, LEFT)
+    window = session_window(desk)
+    assert window.panel.rows.aus == desk.bridge.status.aus
+    assert set(window.plot.lanes) == set(desk.window.settings.curve_aus)
+    assert [event.kind for event in window.plot._events] == ["marker"]
+    assert values(window) is not None
+    folder = window.findChildren(QLabel)
+    assert any("complete" in label.text() for label in folder)
+    window.close()
+
+
+def test_what_is_known_of_the_whole_stands_above(look: Look, folder: Path) -> None:
+    facts = load(folder).facts
+    assert facts.split("  \N{MIDDLE DOT}  ") == [
+        "1:40",
+        "complete",
+        "a face in 90% of 1,001 frames",
+        "1,234 dropped",
+        "fake-1",
+        "counts from a rest",
+    ]
+
+
+def test_the_panel_reads_the_moment_at_the_pointer(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    assert plot.lanes == (1, 12)
+    point(plot, QEvent.Type.MouseMove, plot.pixel_of(33.33))
+    frame = round(plot.now * 10) + 1
+    assert abs(plot.now - 33.33) <= 0.1
+    assert window._moment.text() == f"0:{plot.now:.2f}  frame {frame}"
+    assert values(window) == [round(frame % 100 / 20, 3), 3.0]
+    sides = window.panel.rows._sides
+    assert sides is not None
+    assert float(sides[0, 0] - sides[0, 1]) == pytest.approx(1)  # as the rows have them
+    point(plot, QEvent.Type.MouseMove, plot.pixel_of(55))
+    assert values(window) is None, "nobody was seen then"
+
+
+def test_the_wheel_zooms_about_the_pointer_and_a_drag_moves(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    assert plot.view == (0, SECONDS)
+    x = plot.pixel_of(30)
+    wheel(plot, x, 4)
+    first, last = plot.view
+    assert last - first == pytest.approx(SECONDS / 1.25**4)
+    assert plot.pixel_of(30) == pytest.approx(x, abs=1)
+    assert plot._box.viewRange()[0] == pytest.approx([first, last])
+    point(plot, QEvent.Type.MouseButtonPress, x, LEFT)
+    point(plot, QEvent.Type.MouseMove, x - 50, LEFT)
+    assert plot.pixel_of(30) == pytest.approx(x - 50, abs=1)
+    point(plot, QEvent.Type.MouseMove, x + 5000, LEFT)
+    assert plot.view[0] == 0, "there is nothing before the session"
+    point(plot, QEvent.Type.MouseButtonRelease, x, LEFT)
+    wheel(plot, x, 60)
+    assert plot.view[1] - plot.view[0] == pytest.approx(0.5)
+    point(plot, QEvent.Type.MouseButtonDblClick, x, LEFT)
+    assert plot.view == (0, SECONDS)
+    wheel(plot, x, -3)
+    assert plot.view == (0, SECONDS)
+
+
+def test_keys_go_through_the_frames_and_to_the_events(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    for key, moment in (
+        (Qt.Key.Key_Right, 0.1),
+        (Qt.Key.Key_Left, 0),
+        (Qt.Key.Key_Left, 0),
+        (Qt.Key.Key_PageDown, 20),
+        (Qt.Key.Key_End, SECONDS),
+        (Qt.Key.Key_PageUp, 20.2),
+        (Qt.Key.Key_PageUp, 20),
+        (Qt.Key.Key_PageUp, 20),
+        (Qt.Key.Key_Home, 0),
+    ):
+        QTest.keyClick(plot, key)
+        assert plot.now == pytest.approx(moment, abs=0.051), key
+    QTest.keyClick(plot, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert plot.now == pytest.approx(1)
+    for _ in range(12):
+        QTest.keyClick(plot, Qt.Key.Key_Plus)
+    QTest.keyClick(plot, Qt.Key.Key_End)
+    assert plot.view[1] == pytest.approx(SECONDS), "it comes along"
+    QTest.keyClick(plot, Qt.Key.Key_Minus)
+    assert plot.view[1] - plot.view[0] == pytest.approx(SECONDS / 1.25**11)
+
+
+def test_events_stand_above_their_lines_and_are_told_in_full_at_the_pointer(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    assert [(event.kind, event.label) for event in plot.events_in_view()] == [
+        ("marker", "1"),
+        ("warning", "The light, it seems, is low."),
+    ]
+    at, _heights = plot._lines.getData()
+    assert at.tolist() == [20, 20, 20.2, 20.2]
+    plot.go_to(20)
+    assert plot._hint.text() == "marker 1; warning The light, it seems, is low."
+    plot.go_to(90)
+    assert plot._hint.text().startswith("Wheel: zoom.")
+
+
+def test_a_row_adds_its_curve(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    rows = window.panel.rows
+    QTest.mouseClick(rows, LEFT, pos=rows.row_rect(0).center())
+    assert window.plot.lanes == (12,)
+    QTest.mouseClick(rows, LEFT, pos=rows.row_rect(0).center())
+    assert window.plot.lanes == (1, 12)
+    times, heights = window.plot._curves[12].getData()
+    assert times[-1] == SECONDS
+    gap = (times > 50) & (times < 59.5)
+    assert np.isnan(heights[gap]).all()
+    assert np.nanmax(heights) == 3  # the lowest lane begins at 0
+
+
+def test_people_side_by_side_are_chosen_above(look: Look, folder: Path) -> None:
+    lines = [row(n, face, 1 + face) for n in range(1, 101) for face in ((0, 1) if n > 30 else (1,))]
+    (folder / "frames.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    facts = json.loads((folder / "session.json").read_text()) | {"settings": {"max_faces": 2}}
+    (folder / "session.json").write_text(json.dumps(facts))
+    window, _parent = show(look, folder)
+    assert [window.people.button(i).text() for i in (0, 1)] == ["Face 1", "Face 0"]
+    assert values(window) == [0.05, 2.0]
+    QTest.mouseClick(window.people.button(1), LEFT)
+    assert values(window) is None, "it was not there yet"
+    QTest.keyClick(window.plot, Qt.Key.Key_End)
+    assert values(window) == [0.0, 1.0]
+
+
+def test_photos_follow_each_other_by_number(look: Look, folder: Path) -> None:
+    lines = [f"{n},{face},,1,{n},{face},1,1,,,," for n in (1, 2, 3) for face in (0, 1)]
+    (folder / "frames.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    window, _parent = show(look, folder)
+    QTest.keyClick(window.plot, Qt.Key.Key_Right)
+    assert window._moment.text() == "photo 2"
+    assert values(window) == [2.0, 0.0]  # of the largest face
+    assert [text for _, text in window.plot._ticks()] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("frames", ["", HEADER + "\n", HEADER + "\n1,,0.0,0,,,,,,,,\n"])
+def test_an_empty_session_can_be_looked_at_and_a_broken_one_says_why(look: Look, folder: Path, frames: str) -> None:
+    (folder / "frames.csv").write_text(frames)
+    (folder / "events.csv").unlink()
+    if not frames:
+        with pytest.raises(SessionError, match="it has no header"):
+            load(folder)
+        return
+    window, _parent = show(look, folder)
+    assert values(window) is None
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_End, Qt.Key.Key_PageDown, Qt.Key.Key_Plus):
+        QTest.keyClick(window.plot, key)
+    wheel(window.plot, 300, 2)
+    point(window.plot, QEvent.Type.MouseMove, 300)
+
+
+def test_it_opens_by_the_dialog_for_files_and_closes_with_escape(
+    make_desk: MakeDesk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(folder / "frames.csv"), ""))
+    press(desk, Qt.Key.Key_O)
+    window = session_window(desk)
+    QTest.mouseClick(next(b for b in window.findChildren(type(desk.window.top.run)) if b.label == "Open folder"), LEFT)
+    assert desk.opened == [folder]
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    wait_until(lambda: not desk.window.findChildren(SessionWindow))
+    (folder / "frames.csv").write_text("nothing")
+    desk.window.choose_file()
+    banner = desk.window.stage.banner
+    wait_until(banner.isVisible)
+    assert banner.severity == "warning"
+    assert "frames.csv cannot be read (it has no header)" in banner.text
+
+
+def test_the_theme_changes_it_too(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    for choice, theme in (("light", LIGHT), ("dark", DARK)):
+        look.choose(choice)
+        corner = window.plot.grab().toImage().pixelColor(3, 3).name()
+        assert corner == theme.surface.lower()
+
+
+def test_hours_are_thinned_without_losing_a_peak() -> None:
+    times = np.arange(400_000) / 30
+    curve = np.zeros((len(times), 2), np.float32)
+    curve[123_456, 0] = 5
+    curve[200_000:300_000, 1] = np.nan
+    few, thin = thinned(times, curve, 1000)
+    assert len(few) == 2000
+    assert thin[:, 0].max() == 5
+    assert abs(few[thin[:, 0].argmax()] - times[123_456]) < 400 / 30
+    assert np.isnan(thin[(few > times[200_400]) & (few < times[299_000]), 1]).all()
+    same, all_of_it = thinned(times[:2000], curve[:2000], 1000)
+    assert len(same) == len(all_of_it) == 2000
