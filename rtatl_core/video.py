@@ -41,6 +41,8 @@ _WIDEST = 4.0
 """Times as wide as high: no pixel is wider."""
 _PACKETS = ((0, 188), (4, 192))
 """Where the first packet of a transport stream (.ts; .mts) begins and how far it is to the next, in bytes."""
+_NEAR_BEGINNING_S = 10.0
+"""So much can be decoded from the first frame on while somebody waits."""
 _NO_TIME = -1e15
 """Anything less is FFmpeg's way to say that it does not know a time."""
 _MOST_START_S = 60.0
@@ -216,6 +218,38 @@ class VideoReader(Reader):
             lost = min(lost, max(failed, self._packets.until(said) - number - 1))
         self._number, self._last_s, self._step_s = number + lost + 1, now_s, (now_s - before_s) / (lost + 1)
         return tuple((number + i, before_s + i * self._step_s) for i in range(1, lost + 1))
+
+
+class VideoPictures(VideoReader):
+    """Single pictures of a video, by their time, in any order."""
+
+    def at(self, timestamp: float) -> UInt8 | None:
+        """(height, width, 3) BGR: the frame that a reader gives this timestamp, None where it cannot be had. Takes as
+        long as decoding from the key frame before it: mostly some hundredths of a second."""
+        from_s = self._start_s + timestamp - self._step_s / 2
+        for back_s in (0.0, 1.0, 4.0):  # some containers find a later frame than asked for
+            self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, from_s - back_s))
+            if (image := self._first_from(from_s)) is not None:
+                return image
+        if timestamp > _NEAR_BEGINNING_S:
+            return None
+        self._capture.open(str(self.path.resolve()), cv2.CAP_FFMPEG)
+        return self._first_from(from_s, is_before=True)
+
+    def _first_from(self, from_s: float, *, is_before: bool = False) -> UInt8 | None:
+        """The first frame from a moment of the container on; None where that may lie before what comes next."""
+        failed = 0
+        while failed < _TRIES:
+            if not self._capture.grab():
+                failed += 1
+            elif self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 < from_s:
+                is_before = True
+            elif is_before:
+                found, image = self._capture.retrieve()
+                return _squared(np.asarray(image, np.uint8), self._wide) if found else None
+            else:
+                return None
+        return None
 
 
 class _Packets:

@@ -1,4 +1,4 @@
-"""Work that would hold up the window, in a thread of its own."""
+"""Work that would hold up the window, in a thread of its own, which the program waits for when it ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Background(QObject):
         """``work``, which raises nothing, in another thread; ``then`` with its answer in the window's."""
         if not self._is_busy:
             self._is_busy = True
-            threading.Thread(target=self._work, args=(work, then), name=self._name, daemon=True).start()
+            threading.Thread(target=self._work, args=(work, then), name=self._name).start()
 
     def _work(self, work: Callable[[], Answer], then: Callable[[Answer], object]) -> None:
         answer = work()

@@ -5,24 +5,27 @@ Enters: what the files of a session folder hold (``load``); leaves: nothing but 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from au_desktop.ui.au_panel import AUPanel
 from au_desktop.ui.controls import Button, Segmented
+from au_desktop.ui.session_picture import SessionPicture, Wanted
 from au_desktop.ui.session_plot import SessionPlot
 from au_desktop.ui.theme import Look
 from au_desktop.words import breakable, clock
 from rtatl_core.errors import SessionError
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32, Float64
-from rtatl_core.sessions.recorded import Event, Recorded, read_events
+from rtatl_core.sessions.pictures import SessionPictures
+from rtatl_core.sessions.recorded import BOX, Event, Recorded, read_events
 from rtatl_core.sessions.rows import SIDES
 
 MOST_PEOPLE = 8
@@ -42,6 +45,8 @@ class Person:
     """(n, n_aus) 0 or 1."""
     sides: Float32 | None
     """(n, n_aus, 2) of the subject's left and right, if the model tells them."""
+    box: Float32
+    """(n, 4) left, top, right and bottom of the face, in pixels of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class Contents:
     """(n,) in seconds; of photos, their numbers."""
     people: tuple[Person, ...]
     events: tuple[Event, ...]
+    pictures: SessionPictures | None = None
+    """None where there are none, or no longer."""
 
     @property
     def facts(self) -> str:
@@ -86,26 +93,29 @@ def load(folder: Path) -> Contents:
     moments = frames if session.is_of_photos else columns["timestamp"][first_row]
     labels = [au_label(au) for au in session.aus]
 
-    def of(rows: np.ndarray, column: str) -> Float32:
-        values = np.full((len(frames), len(labels)), np.nan, np.float32)
-        for j, label in enumerate(labels):
-            if (name := f"{label}_{column}") in columns:
+    def of(rows: NDArray[np.int64], names: Sequence[str]) -> Float32:
+        values = np.full((len(frames), len(names)), np.nan, np.float32)
+        for j, name in enumerate(names):
+            if name in columns:
                 values[frame_of_row[rows], j] = columns[name][rows]
         return values
 
     people = []
     for ids, mask in session.people():
         rows = np.flatnonzero(mask & (columns["face_id"] == 0) if session.is_of_photos else mask)  # the largest face
-        both = [of(rows, side) for side in SIDES] if labels and f"{labels[0]}_{SIDES[0]}" in columns else None
-        sides = None if both is None else np.stack(both, axis=-1)
-        people.append((len(rows), Person(ids, of(rows, "r"), of(rows, "c"), sides)))
+        intensity, occurrence, *both = (
+            of(rows, [f"{label}_{part}" for label in labels]) for part in ("r", "c", *SIDES)
+        )
+        sides = np.stack(both, axis=-1) if any(f"{label}_{SIDES[0]}" in columns for label in labels) else None
+        people.append((len(rows), Person(ids, intensity, occurrence, sides, of(rows, BOX))))
     people.sort(key=lambda one: -one[0])
     try:
         events = read_events(folder)
     except SessionError:  # the numbers can be looked at without
         events = []
     shown = tuple(one for one in events if one.kind not in _OWN)
-    return Contents(session, frames, moments, tuple(person for _, person in people[:MOST_PEOPLE]), shown)
+    people_shown = tuple(person for _, person in people[:MOST_PEOPLE])
+    return Contents(session, frames, moments, people_shown, shown, SessionPictures.of(session))
 
 
 class SessionWindow(QWidget):
@@ -130,6 +140,7 @@ class SessionWindow(QWidget):
         self._contents = contents
         self._person = contents.people[0]
         self.plot = SessionPlot(look)
+        self.picture = SessionPicture(look, contents.pictures) if contents.pictures is not None else None
         self._moment = QLabel()
         self._moment.setObjectName("Quiet")
         self.panel = AUPanel(look, lambda _ms: None, self._moment)
@@ -174,13 +185,25 @@ class SessionWindow(QWidget):
         bar.addWidget(folder)
         body = QHBoxLayout()
         body.setSpacing(1)
-        body.addWidget(self.plot, 1)
+        body.addWidget(self._left(), 1)
         body.addWidget(self.panel)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(top)
         column.addLayout(body, 1)
+
+    def _left(self) -> QWidget:
+        """The picture above the curves, or these alone."""
+        if self.picture is None:
+            return self.plot
+        both = QSplitter(Qt.Orientation.Vertical)
+        both.setHandleWidth(1)
+        both.setChildrenCollapsible(False)
+        for widget, share in ((self.picture, 5), (self.plot, 4)):
+            both.addWidget(widget)
+            both.setStretchFactor(both.count() - 1, share)
+        return both
 
     def _show_curves(self, aus: frozenset[int]) -> None:
         self.panel.set_chosen(aus)
@@ -206,6 +229,9 @@ class SessionWindow(QWidget):
             sides = None if person.sides is None else person.sides[row]
             rows.show_values(person.intensity[row], person.occurrence[row], sides)
         rows.settle()
+        if self.picture is not None:
+            left, top, right, bottom = person.box[row].tolist()
+            self.picture.show_moment(Wanted(number, moment, (left, top, right, bottom)))
 
 
 def _told(seconds: float) -> str:

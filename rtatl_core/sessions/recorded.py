@@ -23,7 +23,8 @@ MARKER = "marker"
 FILES = ("frames.csv", "events.csv", "session.json")
 """Of a session: nothing may take their place."""
 _NEEDED = ("frame", "face_id", "timestamp", "success")
-_READ = {*_NEEDED, *(f"{au_label(au)}_{column}" for au in ACTION_UNITS for column in ("r", "c", *SIDES))}
+BOX = ("face_x0", "face_y0", "face_x1", "face_y1")
+_READ = {*_NEEDED, *BOX, *(f"{au_label(au)}_{column}" for au in ACTION_UNITS for column in ("r", "c", *SIDES))}
 _DATED = re.compile(r"(.+)_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(-\d+)?")
 
 
@@ -43,7 +44,7 @@ class Recorded:
     about: dict[str, Any]
     """session.json; of one without, its "status" is "unknown"."""
     columns: dict[str, Float64]
-    """Of frames.csv, those of time, faces and AUs; (rows,) each, NaN where a field is empty."""
+    """Of frames.csv, those of time, faces with their boxes, and AUs; (rows,) each, NaN where a field is empty."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:

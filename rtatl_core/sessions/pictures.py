@@ -1,0 +1,89 @@
+"""What can be seen of a recorded session: the video or photos that it was made of, if they are still where they were,
+or the camera's picture that was kept with it."""
+
+from __future__ import annotations
+
+import csv
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from rtatl_core.assets import asset
+from rtatl_core.errors import AUError
+from rtatl_core.handoffs import UInt8
+from rtatl_core.photos import read_photo
+from rtatl_core.sessions.recorded import FILES, Recorded
+from rtatl_core.sessions.rows import FILE
+from rtatl_core.video import VideoPictures
+
+
+class _Part(NamedTuple):
+    begins_s: float
+    """Timestamp of the session at which the video begins."""
+    path: Path
+
+
+class SessionPictures:
+    """The picture of each frame. One thread at a time."""
+
+    def __init__(self, videos: Sequence[_Part] = (), photos: dict[int, Path] | None = None) -> None:
+        self._videos, self._photos = tuple(videos), photos or {}
+        self._opened: tuple[Path, VideoPictures] | None = None
+
+    @classmethod
+    def of(cls, session: Recorded) -> SessionPictures | None:
+        """None where none of its files is there."""
+        source = session.about.get("source", {})
+        kind, target = source.get("kind"), Path(str(source.get("target", "")))
+        if kind in ("photos", "frames"):
+            names = _names(session.folder)
+            photos = {number: target / name for number, name in names.items()} if names else {1: target}
+            photos = {number: path for number, path in photos.items() if path.is_file()}
+            return cls(photos=photos) if photos else None
+        if kind in ("file", "demo"):
+            videos = [_Part(0.0, asset("demo.mp4") if kind == "demo" else target)]
+        else:
+            kept = session.about.get("videos", [])
+            videos = [_Part(float(part["begins_s"]), session.folder / str(part["file"])) for part in kept]
+        videos = [part for part in videos if part.path.is_file()]
+        if kind == "file" and videos and not _is_that(videos[0].path, source.get("size")):
+            return None
+        return cls(videos) if videos else None
+
+    def at(self, frame: int, timestamp: float) -> UInt8 | None:
+        """(height, width, 3) BGR of the frame with this number and timestamp; None where there is none."""
+        if self._photos:
+            return read_photo(self._photos[frame]) if frame in self._photos else None
+        i = bisect_right([part.begins_s for part in self._videos], timestamp) - 1
+        if i < 0:
+            return None
+        begins_s, path = self._videos[i]
+        try:
+            if self._opened is None or self._opened[0] != path:
+                self.close()
+                self._opened = path, VideoPictures(path)
+            return self._opened[1].at(timestamp - begins_s)
+        except AUError:  # gone since
+            return None
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+
+
+def _is_that(path: Path, size: Sequence[int] | None) -> bool:
+    """Whether the video has pictures of that size, or another now lies under its name."""
+    try:
+        with closing(VideoPictures(path)) as video:
+            return size is None or video.size == tuple(size)
+    except AUError:
+        return False
+
+
+def _names(folder: Path) -> dict[int, str]:
+    """Of the photos, by the number of their frame; empty if there is one only, which has no name there."""
+    with (folder / FILES[0]).open(newline="", encoding="utf-8", errors="replace") as file:
+        return {int(row["frame"]): row[FILE] for row in csv.DictReader(file) if row.get(FILE)}
