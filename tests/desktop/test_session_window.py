@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
@@ -16,6 +16,7 @@ from au_desktop.ui.session_plot import SessionPlot, thinned
 from au_desktop.ui.session_window import SessionWindow, load
 from au_desktop.ui.theme import DARK, LIGHT, Look
 from rtatl_core.errors import SessionError
+from tests.clips import number_of, write_clip
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.hands import LEFT, live, press, session_window
 
@@ -293,3 +294,52 @@ def test_hours_are_thinned_without_losing_a_peak() -> None:
     assert np.isnan(thin[(few > times[200_400]) & (few < times[299_000]), 1]).all()
     same, all_of_it = thinned(times[:2000], curve[:2000], 1000)
     assert len(same) == len(all_of_it) == 2000
+
+
+@pytest.fixture
+def filmed(folder: Path) -> Path:
+    """The session, with the picture kept from 10 s on; a face box in its middle."""
+    write_clip(folder / "video.mkv", 1200, size=(96, 64))
+    facts = json.loads((folder / "session.json").read_text())
+    facts |= {"source": {"kind": "camera"}, "videos": [{"file": "video.mkv", "begins_s": 10.0}]}
+    (folder / "session.json").write_text(json.dumps(facts))
+    header, *lines = (folder / "frames.csv").read_text().splitlines()
+    boxes = [f"{line},{'40,20,60,40' if line.split(',')[3] == '1' else ',,,'}" for line in lines]
+    (folder / "frames.csv").write_text("\n".join([f"{header},face_x0,face_y0,face_x1,face_y1", *boxes]) + "\n")
+    return folder
+
+
+def test_the_picture_of_the_moment_stands_above_the_curves(look: Look, filmed: Path) -> None:
+    window, _parent = show(look, filmed)
+    picture = window.picture
+    assert picture is not None
+    for moment in (20.0, 33.4, 55.0, 12.2):
+        window.plot.go_to(moment)
+    wait_until(lambda: picture.shown is not None and picture.shown.timestamp == pytest.approx(12.2))
+    assert picture.image is not None
+    assert number_of(picture.image) == round((12.2 - 10) * 25 + 1) % 25
+    wide = picture.grab().toImage()
+    whole = picture.seen()
+    assert (whole.width(), whole.height()) == (96, 64)
+    QTest.mouseClick(picture, LEFT)
+    near = picture.seen()
+    assert near.height() == 40
+    assert near.contains(QRect(40, 20, 20, 20))
+    assert picture.grab().toImage() != wide
+    QTest.mouseClick(picture, LEFT)
+    assert picture.seen() == whole
+    window.plot.go_to(55)  # nobody is seen, but the room
+    wait_until(lambda: picture.shown is not None and picture.shown.timestamp == pytest.approx(55))
+    assert picture.image is not None
+    QTest.mouseClick(picture, LEFT)
+    assert picture.seen() == whole
+    window.plot.go_to(5)
+    wait_until(lambda: picture.image is None)
+    assert picture.grab().toImage() != wide
+
+
+def test_pictures_that_are_gone_leave_the_curves_alone(look: Look, filmed: Path) -> None:
+    (filmed / "video.mkv").unlink()
+    window, _parent = show(look, filmed)
+    assert window.picture is None
+    assert window.plot.isVisible()
