@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,39 @@ def take(name: str, scene: Scene) -> Path:
     return out
 
 
+def take_session() -> Path:
+    """The demo, analysed, in the window for recorded sessions, where its laugh is; with three events of its script."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from PySide6.QtWidgets import QWidget
+
+    from au_desktop.app import qt_application
+    from au_desktop.settings import Settings
+    from au_desktop.ui.session_window import SessionWindow, load
+    from au_desktop.ui.theme import Look, load_fonts
+
+    qt = qt_application(sys.argv[:1])
+    qt.setStyle("Fusion")
+    load_fonts(qt)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "rtatl_core", "analyze", asset("demo.mp4"), "--out", folder], check=True)
+        (session,) = Path(folder).iterdir()
+        with (session / "events.csv").open("a", encoding="utf-8") as file:
+            file.writelines(f"{at},,marker,{label}\n" for at, label in ((9.7, 1), (19.5, 2), (29.1, 3)))
+        look, parent = Look(qt, "dark"), QWidget()
+        window = SessionWindow(look, load(session), frozenset(Settings().curve_aus), print, parent)
+        window.resize(1280, 800)
+        window.show()
+        window.plot.go_to(28.1)
+        while window.picture is None or window.picture.shown is None or window.picture.shown.timestamp < 28:
+            qt.processEvents()
+            time.sleep(0.01)
+        picture = Path(folder) / "window.png"
+        window.grab().save(str(picture))
+        out = ROOT / "docs" / "images" / "session.webp"
+        Image.open(picture).convert("RGB").save(out, quality=82, method=6)
+    return out
+
+
 def unplugged_after(seconds: float) -> MjpegCamera:
     """A network camera that shows the demo and goes away."""
     clip = cv2.VideoCapture(str(asset("demo.mp4")))
@@ -76,5 +110,5 @@ def unplugged_after(seconds: float) -> MjpegCamera:
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or SCENES:
-        print(take(wanted, SCENES[wanted]))
+    for wanted in sys.argv[1:] or (*SCENES, "session"):
+        print(take_session() if wanted == "session" else take(wanted, SCENES[wanted]))
