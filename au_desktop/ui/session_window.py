@@ -5,9 +5,10 @@ Enters: what the files of a session folder hold (``load``); leaves: nothing but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,45 +54,30 @@ class Person:
 class Contents:
     """All that the window shows of a session."""
 
-    session: Recorded
+    folder: Path
+    model: Mapping[str, Any]
+    aus: tuple[int, ...]
+    facts: str
+    """What is to be known of the whole, in a line."""
+    of_photos: bool
     frames: Float64
     """(n,) their numbers."""
     moments: Float64
     """(n,) in seconds; of photos, their numbers."""
     people: tuple[Person, ...]
+    """Those seen longest, ``MOST_PEOPLE`` at most, in that order; at least one, who may be nobody."""
     events: tuple[Event, ...]
-    pictures: SessionPictures | None = None
+    pictures: SessionPictures | None
     """None where there are none, or no longer."""
-
-    @property
-    def facts(self) -> str:
-        """What is to be known of the whole, in a line."""
-        session, about, frames = self.session, self.session.about, len(self.frames)
-        what = "photos" if session.is_of_photos else "frames"
-        columns = session.columns
-        found = len(np.unique(columns["frame"][columns["success"] == 1]))
-        seen = f"a face in {found / frames:.0%} of {frames:,} {what}" if frames else f"no {what}"
-        dropped = int(about.get("counts", {}).get("dropped", 0))
-        long = [] if session.is_of_photos or not frames else [clock(float(self.moments[-1] - self.moments[0]))]
-        rest = about.get("settings", {}).get("rest") is not None or any(one.kind == "rest" for one in self.events)
-        parts = [
-            *long,
-            str(about["status"]),
-            seen,
-            *([f"{dropped:,} dropped"] if dropped else []),
-            str(about.get("model", {}).get("name", "unknown model")),
-            *(["counts from a rest"] if rest else []),
-        ]
-        return "  \N{MIDDLE DOT}  ".join(parts)
 
 
 def load(folder: Path) -> Contents:
     """Takes a second or two for an hour of video. Raises SessionError."""
     session = Recorded.read(folder)
-    columns = session.columns
+    columns, of_photos = session.columns, session.is_of_photos
     frames, first_row, frame_of_row = np.unique(columns["frame"], return_index=True, return_inverse=True)
-    moments = frames if session.is_of_photos else columns["timestamp"][first_row]
     labels = [au_label(au) for au in session.aus]
+    tells_sides = any(f"{label}_{SIDES[0]}" in columns for label in labels)
 
     def of(rows: NDArray[np.int64], names: Sequence[str]) -> Float32:
         values = np.full((len(frames), len(names)), np.nan, np.float32)
@@ -100,22 +86,49 @@ def load(folder: Path) -> Contents:
                 values[frame_of_row[rows], j] = columns[name][rows]
         return values
 
-    people = []
-    for ids, mask in session.people():
-        rows = np.flatnonzero(mask & (columns["face_id"] == 0) if session.is_of_photos else mask)  # the largest face
+    def person(ids: str, rows: NDArray[np.int64]) -> Person:
         intensity, occurrence, *both = (
-            of(rows, [f"{label}_{part}" for label in labels]) for part in ("r", "c", *SIDES)
+            of(rows, [f"{label}_{part}" for label in labels]) for part in ("r", "c", *(SIDES if tells_sides else ()))
         )
-        sides = np.stack(both, axis=-1) if any(f"{label}_{SIDES[0]}" in columns for label in labels) else None
-        people.append((len(rows), Person(ids, intensity, occurrence, sides, of(rows, BOX))))
-    people.sort(key=lambda one: -one[0])
+        return Person(ids, intensity, occurrence, np.stack(both, axis=-1) if both else None, of(rows, BOX))
+
+    largest = columns["face_id"] == 0  # in photos, where ids are counted anew in each
+    everyone = [(ids, np.flatnonzero(mask & largest if of_photos else mask)) for ids, mask in session.people()]
+    everyone.sort(key=lambda one: -len(one[1]))
     try:
         events = read_events(folder)
     except SessionError:  # the numbers can be looked at without
         events = []
-    shown = tuple(one for one in events if one.kind not in _OWN)
-    people_shown = tuple(person for _, person in people[:MOST_PEOPLE])
-    return Contents(session, frames, moments, people_shown, shown, SessionPictures.of(session))
+    return Contents(
+        folder,
+        session.about.get("model", {}),
+        session.aus,
+        _facts(session, len(frames), len(everyone), events),
+        of_photos,
+        frames,
+        frames if of_photos else columns["timestamp"][first_row],
+        tuple(person(*one) for one in everyone[:MOST_PEOPLE]),
+        tuple(event for event in events if event.kind not in _OWN),
+        SessionPictures.of(session),
+    )
+
+
+def _facts(session: Recorded, frames: int, people: int, events: Sequence[Event]) -> str:
+    about, columns = session.about, session.columns
+    what = "photos" if session.is_of_photos else "frames"
+    found = len(np.unique(columns["frame"][columns["success"] == 1]))
+    dropped = int(about.get("counts", {}).get("dropped", 0))
+    has_rest = about.get("settings", {}).get("rest") is not None or any(event.kind == "rest" for event in events)
+    parts = [
+        "" if session.is_of_photos or not frames else clock(float(np.ptp(columns["timestamp"]))),
+        str(about["status"]),
+        f"a face in {found / frames:.0%} of {frames:,} {what}" if frames else f"no {what}",
+        f"{dropped:,} dropped" if dropped else "",
+        f"{people} faces, of which {MOST_PEOPLE} can be chosen" if people > MOST_PEOPLE else "",
+        str(about.get("model", {}).get("name", "unknown model")),
+        "counts from a rest" if has_rest else "",
+    ]
+    return "  \N{MIDDLE DOT}  ".join(part for part in parts if part)
 
 
 class SessionWindow(QWidget):
@@ -134,9 +147,8 @@ class SessionWindow(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setObjectName("Desk")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        session = contents.session
-        self.setWindowTitle(f"{session.folder.name} \N{EM DASH} AU Desktop")
-        self.folder = session.folder
+        self.setWindowTitle(f"{contents.folder.name} \N{EM DASH} AU Desktop")
+        self.folder = contents.folder
         self._contents = contents
         self._person = contents.people[0]
         self.plot = SessionPlot(look)
@@ -144,17 +156,17 @@ class SessionWindow(QWidget):
         self._moment = QLabel()
         self._moment.setObjectName("Quiet")
         self.panel = AUPanel(look, lambda _ms: None, self._moment)
-        self.panel.set_aus(session.aus, session.about.get("model", {}).get("trust"))
+        self.panel.set_aus(contents.aus, contents.model.get("trust"))
         self.people = Segmented(look, [f"Face {one.ids}" for one in contents.people], name="Face")
         self.people.chosen.connect(lambda index: self._choose(contents.people[index]))
         self.people.setVisible(len(contents.people) > 1)
         folder = Button(look, "Open folder", tip="Show the files of this session")
-        folder.clicked.connect(lambda: open_folder(session.folder))
-        self._build(session, folder)
+        folder.clicked.connect(lambda: open_folder(contents.folder))
+        self._build(folder)
 
-        self.plot.set_aus(session.aus)
+        self.plot.set_aus(contents.aus)
         self.panel.curves_chosen.connect(self.plot.set_chosen)
-        self._show_curves(chosen & frozenset(session.aus) or frozenset(session.aus[:6]))
+        self._show_curves(chosen & frozenset(contents.aus) or frozenset(contents.aus[:6]))
         self.plot.at.connect(lambda _moment: self._read())
         self.people.choose(0)
         self._choose(self._person)
@@ -162,8 +174,8 @@ class SessionWindow(QWidget):
         self.resize(1180, 760)
         self.plot.setFocus()
 
-    def _build(self, session: Recorded, folder: Button) -> None:
-        name = QLabel(breakable(session.folder.name))
+    def _build(self, folder: Button) -> None:
+        name = QLabel(breakable(self.folder.name))
         name.setObjectName("Title")
         facts = QLabel(self._contents.facts)
         facts.setObjectName("Faint")
@@ -212,15 +224,13 @@ class SessionWindow(QWidget):
     def _choose(self, person: Person) -> None:
         self._person = person
         contents = self._contents
-        self.plot.show_session(
-            contents.moments, person.intensity, contents.events, of_photos=contents.session.is_of_photos
-        )
+        self.plot.show_session(contents.moments, person.intensity, contents.events, of_photos=contents.of_photos)
 
     def _read(self) -> None:
         """The panel shows the frame that the plot is at."""
         row, person = self.plot.row(), self._person
         moment, number = self.plot.now, int(self._contents.frames[row])
-        at = f"photo {number}" if self._contents.session.is_of_photos else f"{_told(moment)}  frame {number:,}"
+        at = f"photo {number}" if self._contents.of_photos else f"{_told(moment)}  frame {number:,}"
         self._moment.setText(at)
         rows = self.panel.rows
         if np.isnan(person.intensity[row]).all():

@@ -229,6 +229,15 @@ def test_people_side_by_side_are_chosen_above(look: Look, folder: Path) -> None:
     assert values(window) == [0.0, 1.0]
 
 
+def test_of_a_crowd_those_seen_longest_are_offered(look: Look, folder: Path) -> None:
+    lines = [row(n, face, 2) for n in range(1, 41) for face in range(n)]
+    (folder / "frames.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    (folder / "session.json").write_text(json.dumps({"status": "complete", "settings": {"max_faces": 40}}))
+    contents = load(folder)
+    assert [person.ids for person in contents.people] == [str(n) for n in range(8)]
+    assert "40 faces, of which 8 can be chosen" in contents.facts
+
+
 def test_photos_follow_each_other_by_number(look: Look, folder: Path) -> None:
     lines = [f"{n},{face},,1,{n},{face},1,1,,,," for n in (1, 2, 3) for face in (0, 1)]
     (folder / "frames.csv").write_text("\n".join([HEADER, *lines]) + "\n")
