@@ -131,7 +131,7 @@ class MainWindow(QMainWindow):
         options.model_chosen.connect(self._set_model)
         options.name_chosen.connect(self._name_recordings)
         options.folder_wanted.connect(self._choose_record_root)
-        options.table_wanted.connect(self.recording.make_table)
+        self.recording.serve(options)
 
     def _add_keys(self) -> None:
         keys: dict[str, Callable[[], object]] = {

@@ -116,6 +116,7 @@ class Options(QFrame):
     name_chosen = Signal(str)
     """What the next recordings are called; forgotten when the program ends, since it is the wrong one tomorrow."""
     folder_wanted = Signal()
+    session_wanted = Signal()
     table_wanted = Signal()
 
     def __init__(self, look: Look, parent: QWidget, *, devices: Sequence[str] = ("auto",)) -> None:
@@ -216,13 +217,15 @@ class Options(QFrame):
         words.addWidget(self._folder)
         change = Button(look, "Change…", tip="Choose where session folders are made")
         change.clicked.connect(self.folder_wanted)
+        session = Button(look, "Look at one…", tip="Curves, events and picture of a recorded session")
         self.table = Button(look, "Make table", tip=_TABLE)
-        self.table.clicked.connect(self.table_wanted)
-        self.table.clicked.connect(self.close)  # it would hide the answer
+        for button, wanted in ((session, self.session_wanted), (self.table, self.table_wanted)):
+            button.clicked.connect(self.close)  # it would hide the answer
+            button.clicked.connect(wanted)
         row = QHBoxLayout()
         row.addLayout(words, 1)
-        row.addWidget(self.table)
-        row.addWidget(change)
+        for button in (session, self.table, change):
+            row.addWidget(button)
         return row
 
     def show_settings(self, settings: Settings) -> None:
@@ -248,7 +251,7 @@ class Options(QFrame):
         self.model.show_model(settings.model)
         if settings.device in self._devices:
             self.device.choose(self._devices.index(settings.device))
-        shown = QFontMetrics(self._folder.font()).elidedText(settings.record_root, Qt.TextElideMode.ElideMiddle, 260)
+        shown = QFontMetrics(self._folder.font()).elidedText(settings.record_root, Qt.TextElideMode.ElideMiddle, 240)
         self._folder.setText(shown)
         self._folder.setToolTip(settings.record_root)
 

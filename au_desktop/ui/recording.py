@@ -7,11 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from PySide6.QtWidgets import QFileDialog
+
 from au_desktop.runtime.pipeline import Pipeline
 from au_desktop.runtime.status import State
 from au_desktop.settings import Settings
 from au_desktop.ui.background import Background
 from au_desktop.ui.banner import Banner
+from au_desktop.ui.options import Options
 from au_desktop.ui.session_window import Contents, SessionWindow, load
 from au_desktop.ui.status_line import StatusLine
 from au_desktop.ui.tables import make_tables
@@ -41,6 +44,11 @@ class RecordControl:
         self._reading, self._counting = Background("session"), Background("table")
         self.name = ""
         """What the next recordings are called; else they bear the source's name."""
+
+    def serve(self, options: Options) -> None:
+        """Answers what its row of recordings wants."""
+        options.session_wanted.connect(self.choose_session)
+        options.table_wanted.connect(self.make_table)
 
     def toggle(self) -> None:
         """Starts or stops. A video that has ended is recorded from its beginning; in its middle that is offered."""
@@ -73,6 +81,11 @@ class RecordControl:
             action, act = ("Look at it", self.look_at) if is_one else ("Open folder", self._open)
         on_action = None if act is None else partial(act, folder)
         self._banner.show_message(severity, text, action=action, on_action=on_action, passing=passing)
+
+    def choose_session(self) -> None:
+        root = self._settings().record_root
+        if folder := QFileDialog.getExistingDirectory(self._banner.window(), "The folder of a recorded session", root):
+            self.look_at(Path(folder))
 
     def look_at(self, folder: Path) -> None:
         """A window of its own with that session."""

@@ -18,7 +18,7 @@ from au_desktop.ui.theme import DARK, LIGHT, Look
 from rtatl_core.errors import SessionError
 from tests.clips import number_of, write_clip
 from tests.desktop.conftest import MakeDesk, wait_until
-from tests.desktop.hands import LEFT, live, press, session_window
+from tests.desktop.hands import LEFT, live, looked_at, press, session_window
 
 HEADER = "frame,face_id,timestamp,success,AU01_r,AU12_r,AU01_c,AU12_c,AU01_left,AU12_left,AU01_right,AU12_right"
 SECONDS = 100
@@ -281,6 +281,23 @@ def test_it_opens_by_the_dialog_for_files_and_closes_with_escape(
     wait_until(banner.isVisible)
     assert banner.severity == "warning"
     assert "frames.csv cannot be read (it has no header)" in banner.text
+
+
+def test_it_opens_from_the_settings(make_desk: MakeDesk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = make_desk()
+    asked: list[str] = []
+
+    def choose(_parent: QWidget, _title: str, root: str) -> str:
+        asked.append(root)
+        return str(folder) if len(asked) > 1 else ""
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", choose)
+    for _ in range(2):  # the first time the person thinks better of it
+        QTest.mouseClick(desk.window.top.options, LEFT)
+        buttons = desk.window.options.findChildren(type(desk.window.top.run))
+        QTest.mouseClick(next(button for button in buttons if button.label == "Look at one…"), LEFT)
+    assert asked == [desk.window.settings.record_root] * 2
+    assert looked_at(desk) == folder
 
 
 def test_the_theme_changes_it_too(look: Look, folder: Path) -> None:
