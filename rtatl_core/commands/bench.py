@@ -23,8 +23,11 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from rtatl_core.errors import InputError
     from rtatl_core.machine import bench
 
+    if options.json and not options.json.absolute().parent.is_dir():  # now, not after the run
+        raise InputError(f"there is no folder {options.json.parent} for {options.json.name}; make it, or name another")
     before = bench.read_earlier(options.compare) if options.compare else None
     wanted = bench.Wanted(options.source, options.model, options.device, options.faces, options.frames, options.flow)
     result = bench.bench(wanted)

@@ -45,3 +45,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.
 def test_a_missing_video_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no file .*gone\.mp4"):
         bench(Wanted(source=str(tmp_path / "gone.mp4")))
+
+
+def test_a_missing_folder_for_the_numbers_is_named_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(wanted: Wanted) -> None:
+        raise AssertionError("it ran")
+
+    monkeypatch.setattr("rtatl_core.machine.bench.bench", run)
+    assert main(["bench", "--json", str(tmp_path / "none" / "now.json")]) == 2
+    assert f"there is no folder {tmp_path / 'none'} for now.json" in capsys.readouterr().err
