@@ -283,7 +283,7 @@ class App:
         return False
 
     def _save_screenshot(self, path: Path) -> None:
-        known = [kind.data().decode() for kind in QImageWriter.supportedImageFormats()]
+        known = [bytes(kind.data()).decode() for kind in QImageWriter.supportedImageFormats()]
         if path.suffix[1:].lower() not in known:  # Qt would empty a file of that name
             raise InputError(f"{path} does not name a picture; choose a name for --screenshot that ends in .png.")
         writer = QImageWriter(str(path))

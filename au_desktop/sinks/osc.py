@@ -30,6 +30,7 @@ class OscOutlet:
         self._bundles, self._messages = osc_bundle_builder, osc_message_builder
         self._names = [au_label(au) for au in heading.aus]
         self._host = host
+        self._address: tuple[Any, ...]
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
             # Where a name has addresses of both kinds, as localhost has, few receivers listen at that of IPv6.

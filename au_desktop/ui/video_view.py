@@ -187,7 +187,7 @@ class VideoView(QWidget):
             self._painted(frame, 1000 * (time.perf_counter() - started))
 
     def _fill_around(self, painter: QPainter, picture: QRegion) -> None:
-        for place in QRegion(self.rect()) - picture:
+        for place in QRegion(self.rect()) - picture:  # type: ignore[attr-defined] # its stubs do not know iteration
             painter.fillRect(place, self._look.colour("stage"))
 
     def _paint_picture(self, painter: QPainter, frame: AnalysedFrame) -> None:
