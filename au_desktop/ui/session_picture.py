@@ -42,7 +42,7 @@ class SessionPicture(QWidget):
         self._look = look
         self._pictures = pictures
         self._is_near = False
-        self._decoding = Background("picture")
+        self._decoding = Background("picture", self)
         self._wanted: Wanted | None = None
         self._shown: Wanted | None = None
         self._image: UInt8 | None = None

@@ -72,7 +72,7 @@ class Contents:
 
 
 def load(folder: Path) -> Contents:
-    """Takes a second or two for an hour of video. Raises SessionError."""
+    """Takes some seconds for an hour of video. Raises SessionError."""
     session = Recorded.read(folder)
     columns, of_photos = session.columns, session.is_of_photos
     frames, first_row, frame_of_row = np.unique(columns["frame"], return_index=True, return_inverse=True)

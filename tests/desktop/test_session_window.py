@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from au_desktop.ui.session_plot import SessionPlot, thinned
 from au_desktop.ui.session_window import SessionWindow, load
 from au_desktop.ui.theme import DARK, LIGHT, Look
 from rtatl_core.errors import SessionError
+from rtatl_core.handoffs import UInt8
+from rtatl_core.sessions.pictures import SessionPictures
 from tests.clips import number_of, write_clip
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.hands import LEFT, live, looked_at, press, session_window
@@ -369,3 +373,35 @@ def test_pictures_that_are_gone_leave_the_curves_alone(look: Look, filmed: Path)
     window, _parent = show(look, filmed)
     assert window.picture is None
     assert window.plot.isVisible()
+
+
+class SlowPictures(SessionPictures):
+    """Decodes until it is told to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+        self.ends = threading.Event()
+
+    def at(self, frame: int, timestamp: float) -> UInt8 | None:
+        self.asked.append(frame)
+        self.ends.wait(10)
+        return np.full((60, 80, 3), 128, np.uint8)
+
+
+def test_it_can_be_closed_while_a_picture_is_decoded(
+    look: Look, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent, slow = QWidget(), SlowPictures()
+    window = SessionWindow(look, replace(load(folder), pictures=slow), frozenset({1}), print, parent)
+    window.show()
+    wait_until(lambda: slow.asked)
+    window.plot.go_to(9)
+    window.close()
+    del window
+    wait_until(lambda: not parent.findChildren(SessionWindow))
+    slow.ends.set()
+    wait_until(lambda: not any(thread.name == "picture" for thread in threading.enumerate()))
+    QApplication.processEvents()
+    assert slow.asked == [1], "nobody waits for the next one"
+    assert "Error" not in capsys.readouterr().err
