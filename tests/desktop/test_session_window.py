@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtGui import QImage, QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
 
+from au_desktop.ui.session_picture import SessionPicture, Wanted
 from au_desktop.ui.session_plot import SessionPlot, thinned
 from au_desktop.ui.session_window import SessionWindow, load
-from au_desktop.ui.theme import DARK, LIGHT, Look
+from au_desktop.ui.theme import DARK, LIGHT, Look, over_picture
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import UInt8
 from rtatl_core.sessions.pictures import SessionPictures
@@ -353,10 +355,12 @@ def test_the_picture_of_the_moment_stands_above_the_curves(look: Look, filmed: P
     assert (whole.width(), whole.height()) == (96, 64)
     QTest.mouseClick(picture, LEFT)
     near = picture.seen()
-    assert near.height() == 40
+    assert near.height() == 30
     assert near.contains(QRect(40, 20, 20, 20))
     assert picture.grab().toImage() != wide
-    QTest.mouseClick(picture, LEFT)
+    QTest.keyClick(picture, Qt.Key.Key_Space)
+    assert picture.seen() == whole
+    QTest.mouseClick(picture, Qt.MouseButton.RightButton)
     assert picture.seen() == whole
     window.plot.go_to(55)  # nobody is seen, but the room
     wait_until(lambda: picture.shown is not None and picture.shown.timestamp == pytest.approx(55))
@@ -366,6 +370,28 @@ def test_the_picture_of_the_moment_stands_above_the_curves(look: Look, filmed: P
     window.plot.go_to(5)
     wait_until(lambda: picture.image is None)
     assert picture.grab().toImage() != wide
+
+
+def test_the_keyboard_reaches_the_picture_and_the_box_is_seen_on_it(look: Look, filmed: Path) -> None:
+    look.choose("light")
+    window, _parent = show(look, filmed)
+    picture = window.picture
+    assert picture is not None
+    window.activateWindow()
+    assert QTest.qWaitForWindowActive(window)
+    window.plot.go_to(20)
+    wait_until(lambda: picture.shown is not None and picture.shown.timestamp == 20)
+    calm = picture.grab().toImage()
+    assert over_picture("selected").name() in colours(calm)
+    assert look.colour("accent").name() not in colours(calm)
+    picture.setFocus(Qt.FocusReason.TabFocusReason)
+    assert look.colour("accent").name() in colours(picture.grab().toImage())
+    assert picture.accessibleDescription() == "Click to see the face from near"
+    assert picture.focusPolicy() is Qt.FocusPolicy.TabFocus
+
+
+def colours(image: QImage) -> set[str]:
+    return {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
 
 
 def test_pictures_that_are_gone_leave_the_curves_alone(look: Look, filmed: Path) -> None:
@@ -405,3 +431,15 @@ def test_it_can_be_closed_while_a_picture_is_decoded(
     QApplication.processEvents()
     assert slow.asked == [1], "nobody waits for the next one"
     assert "Error" not in capsys.readouterr().err
+
+
+def test_a_picture_that_is_there_is_not_decoded_again(look: Look, folder: Path) -> None:
+    slow = SlowPictures()
+    slow.ends.set()
+    picture = SessionPicture(look, slow)
+    for box in ((10.0, 10.0, 30.0, 30.0), (40.0, 10.0, 60.0, 30.0)):  # of two faces
+        wanted = Wanted(7, 0.6, box)
+        picture.show_moment(wanted)
+        wait_until(lambda wanted=wanted: picture.shown == wanted)
+    picture.show_moment(Wanted(7, 0.6, (math.nan,) * 4))
+    assert slow.asked == [7]
