@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -21,7 +22,7 @@ class Background(QObject):
 
     def __init__(self, name: str, owner: QObject) -> None:
         super().__init__()
-        self._name, self._owner = name, owner
+        self._name, self._owner = name, weakref.ref(owner)  # which a circle would keep until Python looks for such
         self._is_busy = False
         self._done.connect(self._end)
 
@@ -42,5 +43,6 @@ class Background(QObject):
 
     def _end(self, act: Callable[[], object]) -> None:
         self._is_busy = False
-        if shiboken6.isValid(self._owner):
+        owner = self._owner()
+        if owner is not None and shiboken6.isValid(owner):
             act()

@@ -11,9 +11,24 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleEvent,
+    QColor,
+    QFocusEvent,
+    QFont,
+    QFontMetricsF,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from au_desktop.ui.controls import OneLine
 from au_desktop.ui.lanes import GUTTER, LANE, LanePlot
 from au_desktop.ui.theme import Look, font
 from au_desktop.words import clock
@@ -22,6 +37,7 @@ from rtatl_core.handoffs import Float32, Float64
 from rtatl_core.sessions.recorded import Event
 
 _HINT = "Wheel: zoom. Drag: move. Double click: all of it. \N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}: frame by frame"
+_NO_CURVE = "Click an action unit to show its curve"
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 """Between two ticks, in seconds or photos."""
 _TICK_PIXELS = 90
@@ -29,8 +45,16 @@ _ZOOM = 1.25
 """By one step of the wheel."""
 _LEAST = 0.5
 """Seconds or photos that can be seen at once."""
-_MARKS_HEIGHT = 20
+_MARKS_HEIGHT = 22
+_RIGHT = 28
+"""Right of the curves, so that the last tick's label is not cut off."""
 _NEAR_PIXELS = 8
+_MOST_NEAR = 3
+"""Events that are told at the pointer."""
+_LINES_APART = 4
+"""Least pixels between two lines of events: closer ones would hide the curves."""
+_NOTCH_PIXELS = 60
+"""What a wheel that turns sideways moves by a step."""
 _SENTENCES = (
     *("pause", "resume", "rest", "setting", "engine", "source_lost", "source_back"),
     *("clock", "notice", "warning", "interrupted"),
@@ -56,7 +80,7 @@ def name_of(event: Event) -> str:
 
 
 class _Marks(QWidget):
-    """Labels of the events above their lines, as many as do not lie over each other."""
+    """Labels of the events above their lines, as many as do not lie over each other; and where the keyboard is."""
 
     def __init__(self, look: Look, plot: SessionPlot) -> None:
         super().__init__()
@@ -64,17 +88,38 @@ class _Marks(QWidget):
         self.setFixedHeight(_MARKS_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
+    def places(self) -> list[tuple[float, str]]:
+        """Left ends of the labels that are shown, and these."""
+        metrics, free_from = QFontMetricsF(_label_font()), 0.0
+        first, last = self._plot.view
+        left, right = self._plot.pixel_of(first), self._plot.pixel_of(last)
+        found = []
+        for one in self._plot.events_in_view():
+            x = left + (one.timestamp - first) / (last - first) * (right - left)
+            if x + 2 >= free_from:
+                name = metrics.elidedText(name_of(one), Qt.TextElideMode.ElideRight, _LABEL_PIXELS)
+                width = metrics.horizontalAdvance(name)
+                x = min(x + 2, self.width() - width - 4)
+                if x >= free_from:
+                    found.append((x, name))
+                    free_from = x + width + 6
+        return found
+
     def paintEvent(self, event: QPaintEvent) -> None:
         with QPainter(self) as painter:
-            painter.setFont(font(11, QFont.Weight.Medium))
+            painter.setFont(_label_font())
             painter.setPen(self._look.colour("dim"))
-            metrics, free_from = painter.fontMetrics(), 0.0
-            for one in self._plot.events_in_view():
-                x = self._plot.pixel_of(one.timestamp)
-                name = metrics.elidedText(name_of(one), Qt.TextElideMode.ElideRight, _LABEL_PIXELS)
-                if x >= free_from:
-                    painter.drawText(QPointF(x + 2, self.height() - 6), name)
-                    free_from = x + metrics.horizontalAdvance(name) + 8
+            for x, name in self.places():
+                painter.drawText(QPointF(x, self.height() - 8), name)
+            first, last = self._plot.view
+            if self._plot.hasFocus() and first <= self._plot.now <= last:
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(self._look.colour("accent"))
+                x, end = self._plot.pixel_of(self._plot.now), self.height()
+                painter.drawPolygon(
+                    QPolygonF([QPointF(x - 5, end - 6), QPointF(x + 6, end - 6), QPointF(x + 0.5, end)])
+                )
 
 
 class SessionPlot(LanePlot):
@@ -90,6 +135,7 @@ class SessionPlot(LanePlot):
         self._moments: Float64 = np.empty(0)
         self._values: Float32 = np.empty((0, 0), np.float32)
         self._events: tuple[Event, ...] = ()
+        self._event_times: Float64 = np.empty(0)
         self._of_photos = False
         self._view = (0.0, 1.0)
         self._now = 0.0
@@ -103,12 +149,10 @@ class SessionPlot(LanePlot):
         self._plot.viewport().installEventFilter(self)
         self._plot.viewport().setMouseTracking(True)
         self._plot.setToolTip("")
+        self._plot.getPlotItem().layout.setContentsMargins(GUTTER, 0, _RIGHT, 0)
         title = QLabel("Curves")
         title.setObjectName("Title")
-        self._hint = QLabel(_HINT)
-        self._hint.setObjectName("Faint")
-        self._hint.setMinimumWidth(1)  # or the window could not become narrower than it
-        self._hint.setTextFormat(Qt.TextFormat.PlainText)
+        self._hint = OneLine("Faint", _HINT)
         heading = QHBoxLayout()
         heading.setContentsMargins(20, 10, 16, 2)
         heading.setSpacing(12)
@@ -132,14 +176,22 @@ class SessionPlot(LanePlot):
         self, moments: Float64, values: Float32, events: Sequence[Event] = (), *, of_photos: bool = False
     ) -> None:
         """moments: (n,) ascending, in seconds or numbers of photos; values: (n, n_aus) in the order of ``set_aus``, NaN
-        where the face was not found."""
-        self._moments, self._values, self._events = moments, values, tuple(events)
+        where the face was not found; events: in the order of time."""
+        self._moments, self._values = moments, values
+        self._events = tuple(one._replace(label=" ".join(one.label.split())) for one in events)
+        self._event_times = np.array([one.timestamp for one in events])
         self._of_photos = of_photos
         first, last = (float(moments[0]), float(moments[-1])) if len(moments) else (0.0, 1.0)
         last = max(last, first + _LEAST)
         self._set_times(first, last)
         self.go_to(min(max(self._now, first), last))
         self.zoom_to(first, last)
+
+    def show_values(self, values: Float32) -> None:
+        """Of another face, at the same moments."""
+        self._values = values
+        self._show_view()
+        self.go_to(self._now)
 
     def zoom_to(self, first: float, last: float) -> None:
         """Shows these moments; no less than ``_LEAST``, and nothing beside the session."""
@@ -163,10 +215,27 @@ class SessionPlot(LanePlot):
             return
         self._now = float(self._moments[self._nearest(moment)])
         self._draw_cursor()
-        here = self.pixel_of(self._now)
-        near = [one for one in self.events_in_view() if abs(self.pixel_of(one.timestamp) - here) <= _NEAR_PIXELS]
-        self._hint.setText("; ".join(f"{one.kind.replace('_', ' ')} {one.label}" for one in near) or _HINT)
+        self._show_hint()
         self.at.emit(self._now)
+
+    def tell(self, at: str) -> None:
+        """Tells screen readers what is read here; ``at``: the moment in words."""
+        values = dict(zip(self._aus, self._values[self.row()].tolist(), strict=True))
+        read = [f"AU{au} {values[au]:.1f}" for au in self._curves if not math.isnan(values[au])]
+        said = [at, ", ".join(read) or "no face" if self._curves else "", self._near()]
+        self.setAccessibleDescription("; ".join(part for part in said if part))
+        QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.DescriptionChanged))
+
+    def _near(self) -> str:
+        """The events at the moment that is read."""
+        first, last = self._view
+        reach = _NEAR_PIXELS * (last - first) / max(float(self._box.width()), 1.0)
+        near = self._between(max(first, self._now - reach), min(last, self._now + reach))
+        told = [f"{one.kind.replace('_', ' ')} {one.label}" for one in near[:_MOST_NEAR]]
+        return "; ".join([*told, *([f"{len(near) - _MOST_NEAR:,} more"] if len(near) > _MOST_NEAR else [])])
+
+    def _show_hint(self) -> None:
+        self._hint.setText(self._near() or (_HINT if self._curves else _NO_CURVE))
 
     def row(self) -> int:
         """Of the frame that is read."""
@@ -178,8 +247,11 @@ class SessionPlot(LanePlot):
         return min(candidates, key=lambda i: abs(float(self._moments[i]) - moment))
 
     def events_in_view(self) -> list[Event]:
-        first, last = self._view
-        return [one for one in self._events if first <= one.timestamp <= last]
+        return list(self._between(*self._view))
+
+    def _between(self, first: float, last: float) -> Sequence[Event]:
+        begin, end = np.searchsorted(self._event_times, first), np.searchsorted(self._event_times, last, side="right")
+        return self._events[begin:end]
 
     def pixel_of(self, moment: float) -> float:
         """From the left edge of the widget."""
@@ -197,7 +269,7 @@ class SessionPlot(LanePlot):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The plot's mouse is this widget's."""
         if isinstance(event, QWheelEvent):
-            self._zoom(_ZOOM ** (-event.angleDelta().y() / 120), self._moment_at(event.position().x()))
+            self._turn(event)
         elif event.type() == QEvent.Type.MouseButtonDblClick:
             self.zoom_to(*self._times)
         elif isinstance(event, QMouseEvent):
@@ -206,17 +278,30 @@ class SessionPlot(LanePlot):
             return False
         return True
 
+    def _turn(self, event: QWheelEvent) -> None:
+        """Up and down zooms; sideways moves, as on a touchpad."""
+        turned = event.angleDelta()
+        if abs(turned.x()) > abs(turned.y()):
+            self._move(self._view, event.pixelDelta().x() or turned.x() / 120 * _NOTCH_PIXELS)
+        else:
+            self._zoom(_ZOOM ** (-turned.y() / 120), self._moment_at(event.position().x()))
+
+    def _move(self, view: tuple[float, float], pixels: float) -> None:
+        """Shows what was seen then, moved to the right by so much."""
+        first, last = view
+        moved = -pixels / max(float(self._box.width()), 1.0) * (last - first)
+        self.zoom_to(first + moved, last + moved)
+
     def _point(self, event: QMouseEvent) -> None:
         x = event.position().x()
         if event.type() == QEvent.Type.MouseButtonPress and event.button() is Qt.MouseButton.LeftButton:
             self.setFocus(Qt.FocusReason.MouseFocusReason)
             self._held = x, self._view
-        elif event.type() == QEvent.Type.MouseButtonRelease:
+        elif event.type() == QEvent.Type.MouseButtonRelease and event.button() is Qt.MouseButton.LeftButton:
             self._held = None
         elif self._held is not None:
-            pressed, (first, last) = self._held
-            moved = (pressed - x) / max(float(self._box.width()), 1.0) * (last - first)
-            self.zoom_to(first + moved, last + moved)
+            pressed, view = self._held
+            self._move(view, x - pressed)
         elif x >= GUTTER:
             self.go_to(self._moment_at(x))
 
@@ -227,8 +312,7 @@ class SessionPlot(LanePlot):
             far = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
             self._bring(self._now + step if far else self._beside(step))
         elif event.key() in (keys.Key_PageUp, keys.Key_PageDown):
-            others = [one.timestamp for one in self._events if (one.timestamp - self._now) * step > 1e-6]
-            self._bring(min(others, key=lambda moment: abs(moment - self._now), default=self._now))
+            self._bring(self._event_beside(step))
         elif event.key() in (keys.Key_Home, keys.Key_End):
             self._bring(self._times[step > 0])
         elif event.key() in (keys.Key_Plus, keys.Key_Equal):
@@ -243,12 +327,20 @@ class SessionPlot(LanePlot):
             return self._now
         return float(self._moments[min(max(self.row() + step, 0), len(self._moments) - 1)])
 
+    def _event_beside(self, step: int) -> float:
+        """The frame of the next event, or of the last before; an event may lie between two frames."""
+        here = self._now
+        ways = (float(self._moments[self._nearest(at)]) - here for at in self._event_times if len(self._moments))
+        return here + min((way for way in ways if way * step > 0), key=abs, default=0.0)
+
     def _bring(self, moment: float) -> None:
         """Reads it, and moves the view if it lies outside."""
-        self.go_to(moment)
+        if len(self._moments):
+            moment = float(self._moments[self._nearest(moment)])
         first, last = self._view
-        if not first <= self._now <= last:
-            self.zoom_to(self._now - (last - first) / 2, self._now + (last - first) / 2)
+        if not first <= moment <= last:
+            self.zoom_to(moment - (last - first) / 2, moment + (last - first) / 2)
+        self.go_to(moment)
 
     def _zoom(self, factor: float, about: float) -> None:
         first, last = self._view
@@ -257,9 +349,16 @@ class SessionPlot(LanePlot):
 
     # -- looks -------------------------------------------------------------------------------------------
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self._marks.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._marks.update()
+
     def _rebuild(self) -> None:
         super()._rebuild()
         self._show_view()
+        self._show_hint()
 
     def _show_view(self) -> None:
         first, last = self._view
@@ -270,12 +369,15 @@ class SessionPlot(LanePlot):
         if self._values.shape[1] == len(self._aus):
             most = max(200, round(float(self._box.width())))
             self._draw(*thinned(self._moments[begin:end], self._values[begin:end], most))
-        at = np.repeat([one.timestamp for one in self.events_in_view()], 2)
+        times = self._event_times[(self._event_times >= first) & (self._event_times <= last)]
+        apart = _LINES_APART * (last - first) / max(float(self._box.width()), 1.0)
+        at = np.repeat(times[np.unique(times // apart, return_index=True)[1]], 2)
         self._lines.setData(at, np.tile(_heights(), len(at) // 2), connect="pairs")
         self._marks.update()
 
     def _draw_cursor(self) -> None:
         self._cursor.setData(np.repeat(self._now, 2), np.array(_heights()), connect="pairs")
+        self._marks.update()
 
     def _ticks(self) -> list[tuple[float, str]]:
         first, last = self._view
@@ -302,6 +404,10 @@ class SessionPlot(LanePlot):
             pen.setCosmetic(True)
             item.setPen(pen)
         self._marks.update()
+
+
+def _label_font() -> QFont:
+    return font(11, QFont.Weight.Medium)
 
 
 def _heights() -> tuple[float, float]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import html
+import itertools
 import json
 import math
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QImage, QMouseEvent, QWheelEvent
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QHelpEvent, QImage, QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
 
+from au_desktop.ui.controls import OneLine
 from au_desktop.ui.session_picture import SessionPicture, Wanted
 from au_desktop.ui.session_plot import SessionPlot, thinned
 from au_desktop.ui.session_window import SessionWindow, load
-from au_desktop.ui.theme import DARK, LIGHT, Look, over_picture
+from au_desktop.ui.theme import DARK, LIGHT, Look, font, over_picture
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import UInt8
 from rtatl_core.sessions.pictures import SessionPictures
@@ -75,13 +79,14 @@ def point(plot: SessionPlot, kind: QEvent.Type, x: float, held: Qt.MouseButton =
     QApplication.sendEvent(plot._plot.viewport(), event)
 
 
-def wheel(plot: SessionPlot, x: float, steps: int) -> None:
+def wheel(plot: SessionPlot, x: float, steps: int, *, sideways: int = 0, pixels: int = 0) -> None:
+    """sideways: steps, too; pixels: what a touchpad tells besides."""
     at = QPointF(x, 100)
     event = QWheelEvent(
         at,
         plot._plot.viewport().mapToGlobal(at),
-        QPoint(),
-        QPoint(0, 120 * steps),
+        QPoint(pixels, 0),
+        QPoint(120 * sideways, 120 * steps),
         Qt.MouseButton.NoButton,
         Qt.KeyboardModifier.NoModifier,
         Qt.ScrollPhase.NoScrollPhase,
@@ -166,6 +171,30 @@ def test_the_wheel_zooms_about_the_pointer_and_a_drag_moves(look: Look, folder: 
     assert plot.view == (0, SECONDS)
 
 
+def test_a_wheel_that_turns_sideways_moves(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    plot.zoom_to(20, 40)
+    x = plot.pixel_of(30)
+    wheel(plot, x, 0, sideways=1)
+    assert plot.pixel_of(30) == pytest.approx(x + 60, abs=1)
+    wheel(plot, x, 0, sideways=-1, pixels=-35)  # of a touchpad, which tells pixels
+    assert plot.pixel_of(30) == pytest.approx(x + 25, abs=1)
+    assert plot.view[1] - plot.view[0] == pytest.approx(20)
+
+
+def test_only_the_button_that_holds_it_lets_it_go(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    plot.zoom_to(20, 40)
+    x = plot.pixel_of(30)
+    point(plot, QEvent.Type.MouseButtonPress, x, LEFT)
+    point(plot, QEvent.Type.MouseButtonPress, x, Qt.MouseButton.RightButton)
+    point(plot, QEvent.Type.MouseButtonRelease, x, Qt.MouseButton.RightButton)
+    point(plot, QEvent.Type.MouseMove, x - 50, LEFT)
+    assert plot.pixel_of(30) == pytest.approx(x - 50, abs=1)
+
+
 def test_keys_go_through_the_frames_and_to_the_events(look: Look, folder: Path) -> None:
     window, _parent = show(look, folder)
     plot = window.plot
@@ -192,6 +221,64 @@ def test_keys_go_through_the_frames_and_to_the_events(look: Look, folder: Path) 
     assert plot.view[1] - plot.view[0] == pytest.approx(SECONDS / 1.25**11)
 
 
+def test_page_keys_pass_an_event_between_two_frames(look: Look, folder: Path) -> None:
+    with (folder / "events.csv").open("a") as file:
+        file.write("40.04,,trial,a\n60.07,,trial,b\n200,,trial,after the end\n")
+    window, _parent = show(look, folder)
+    moments = []
+    for key in (*[Qt.Key.Key_PageDown] * 6, *[Qt.Key.Key_PageUp] * 5):
+        QTest.keyClick(window.plot, key)
+        moments.append(round(window.plot.now, 1))
+    assert moments == [20, 20.2, 40, 60.1, 100, 100, 60.1, 40, 20.2, 20, 20]
+
+
+def test_screen_readers_are_told_the_moment_its_values_and_its_events(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    for _ in range(8):
+        QTest.keyClick(plot, Qt.Key.Key_Plus)
+    QTest.keyClick(plot, Qt.Key.Key_PageDown)
+    assert plot.accessibleDescription() == "0:20.00  frame 201; AU1 0.1, AU12 3.0; marker 1"
+    plot.go_to(55)
+    assert plot.accessibleDescription() == "0:55.00  frame 551; no face"
+
+
+def test_the_curves_show_that_they_have_the_keyboard(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    window.activateWindow()
+    assert QTest.qWaitForWindowActive(window)
+    accent = look.colour("accent").name()
+    assert window.plot.hasFocus()
+    window.plot.go_to(50)
+    assert accent in colours(window.plot._marks.grab().toImage())
+    window.panel.rows.setFocus()
+    assert accent not in colours(window.plot._marks.grab().toImage())
+
+
+def test_labels_have_room_and_lines_let_the_curves_be_seen(look: Look, folder: Path) -> None:
+    long = "a label of many words, which are broken\ninto lines, and of which nobody knows the end"
+    crowd = [f"{30 + n / 1000},,marker,{n}" for n in range(5000)]
+    others = [f'10,,trial,"{long}"', '99.9,,trial,"the end of it"']
+    (folder / "events.csv").write_text("\n".join(["timestamp,frame,kind,label", *crowd, *others]) + "\n")
+    window, _parent = show(look, folder)
+    plot, metrics = window.plot, QFontMetricsF(font(11, QFont.Weight.Medium))
+    ends = [(x, x + metrics.horizontalAdvance(name)) for x, name in plot._marks.places()]
+    assert ends[-1][1] <= plot._marks.width()
+    assert all(end < begin for (_, end), (begin, _) in itertools.pairwise(ends))
+    at, _heights = plot._lines.getData()
+    assert len(at) / 2 < 0.06 * plot.width() / 3
+    height = plot._hint.height()
+    plot.go_to(10)
+    QApplication.processEvents()
+    assert plot._hint.text() == "trial " + " ".join(long.split())
+    assert plot._hint.height() == height
+    plot.go_to(32)
+    assert plot._hint.text().endswith(" more")
+    assert len(plot._hint.text()) < 60
+    (last,) = [QFontMetricsF(font(11)).horizontalAdvance(text) for _, text in [plot._ticks()[-1]]]
+    assert last / 2 <= plot.width() - plot.pixel_of(SECONDS)
+
+
 def test_events_stand_above_their_lines_and_are_told_in_full_at_the_pointer(look: Look, folder: Path) -> None:
     window, _parent = show(look, folder)
     plot = window.plot
@@ -199,8 +286,10 @@ def test_events_stand_above_their_lines_and_are_told_in_full_at_the_pointer(look
         ("marker", "1"),
         ("warning", "The light, it seems, is low."),
     ]
+    plot.zoom_to(10, 30)
     at, _heights = plot._lines.getData()
     assert at.tolist() == [20, 20, 20.2, 20.2]
+    plot.zoom_to(0, SECONDS)
     plot.go_to(20)
     assert plot._hint.text() == "marker 1; warning The light, it seems, is low."
     plot.go_to(90)
@@ -219,6 +308,9 @@ def test_a_row_adds_its_curve(look: Look, folder: Path) -> None:
     gap = (times > 50) & (times < 59.5)
     assert np.isnan(heights[gap]).all()
     assert np.nanmax(heights) == 3  # the lowest lane begins at 0
+    for row_of in (0, 1):
+        QTest.mouseClick(rows, LEFT, pos=rows.row_rect(row_of).center())
+    assert window.plot._hint.text() == "Click an action unit to show its curve"
 
 
 def test_people_side_by_side_are_chosen_above(look: Look, folder: Path) -> None:
@@ -227,12 +319,66 @@ def test_people_side_by_side_are_chosen_above(look: Look, folder: Path) -> None:
     facts = json.loads((folder / "session.json").read_text()) | {"settings": {"max_faces": 2}}
     (folder / "session.json").write_text(json.dumps(facts))
     window, _parent = show(look, folder)
-    assert [window.people.button(i).text() for i in (0, 1)] == ["Face 1", "Face 0"]
+    assert [window.people.button(i).text() for i in (0, 1)] == ["1", "0"]
     assert values(window) == [0.05, 2.0]
     QTest.mouseClick(window.people.button(1), LEFT)
     assert values(window) is None, "it was not there yet"
     QTest.keyClick(window.plot, Qt.Key.Key_End)
     assert values(window) == [0.0, 1.0]
+    window.plot.zoom_to(4, 6)
+    QTest.mouseClick(window.people.button(0), LEFT)
+    assert window.plot.view == (4, 6)
+    assert values(window) == [0.0, 2.0]
+
+
+def test_nothing_is_shown_beside_the_window(look: Look, folder: Path, qapp: QApplication) -> None:
+    lines = [row(n, face, 1) for n in range(1, 101) for face in (0, 1)]
+    (folder / "frames.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    (folder / "session.json").write_text(json.dumps({"status": "complete", "settings": {"max_faces": 2}}))
+    shown: list[QObject] = []
+
+    class Spy(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+            if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+                shown.append(watched)
+            return False
+
+    spy = Spy()
+    qapp.installEventFilter(spy)
+    window, _parent = show(look, folder)
+    qapp.removeEventFilter(spy)
+    assert shown == [window]
+    assert window.people.isVisible()
+
+
+def test_long_names_are_cut_and_told_by_the_tip(look: Look, folder: Path) -> None:
+    facts = json.loads((folder / "session.json").read_text()) | {"status": "interrupted, <b>since</b> the disk " * 20}
+    (folder / "session.json").write_text(json.dumps(facts))
+    longer = folder.rename(folder.with_name("<b>" + "x" * 200))
+    window, _parent = show(look, longer)
+    window.resize(700, 450)
+    QApplication.processEvents()
+    assert window.width() == 700
+    for line in window.findChildren(OneLine):
+        if line.text() in (longer.name, load(longer).facts):
+            assert line.shown().endswith("\N{HORIZONTAL ELLIPSIS}")
+            QApplication.sendEvent(line, QHelpEvent(QEvent.Type.ToolTip, QPoint(), QPoint()))
+            assert html.escape(line.text()) in line.toolTip()
+            assert len(colours(line.grab().toImage())) > 2
+
+
+def test_escape_closes_the_card_of_an_au_first(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    window.activateWindow()
+    assert QTest.qWaitForWindowActive(window)
+    rows = window.panel.rows
+    QTest.keyClick(rows, Qt.Key.Key_Question)
+    assert rows.help.isVisible()
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    assert not rows.help.isVisible()
+    assert window.isVisible()
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    assert not window.isVisible()
 
 
 def test_of_a_crowd_those_seen_longest_are_offered(look: Look, folder: Path) -> None:
@@ -419,17 +565,20 @@ def test_it_can_be_closed_while_a_picture_is_decoded(
     look: Look, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parent, slow = QWidget(), SlowPictures()
+    pictures, asked = weakref.ref(slow), slow.asked
     window = SessionWindow(look, replace(load(folder), pictures=slow), frozenset({1}), print, parent)
     window.show()
-    wait_until(lambda: slow.asked)
+    wait_until(lambda: asked)
     window.plot.go_to(9)
     window.close()
     del window
     wait_until(lambda: not parent.findChildren(SessionWindow))
     slow.ends.set()
+    del slow
     wait_until(lambda: not any(thread.name == "picture" for thread in threading.enumerate()))
     QApplication.processEvents()
-    assert slow.asked == [1], "nobody waits for the next one"
+    assert pictures() is None, "its video may be thrown away now"
+    assert asked == [1], "nobody waits for the next one"
     assert "Error" not in capsys.readouterr().err
 
 
