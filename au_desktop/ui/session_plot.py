@@ -10,27 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QObject, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import (
-    QAccessible,
-    QAccessibleEvent,
-    QColor,
-    QFocusEvent,
-    QFont,
-    QFontMetricsF,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPolygonF,
-    QWheelEvent,
-)
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPen, QWheelEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout
 
 from au_desktop.ui.controls import OneLine
 from au_desktop.ui.lanes import GUTTER, LANE, LanePlot
-from au_desktop.ui.theme import Look, font
+from au_desktop.ui.session_marks import Marks
+from au_desktop.ui.theme import Look
 from au_desktop.words import clock
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import Float32, Float64
@@ -45,7 +32,6 @@ _ZOOM = 1.25
 """By one step of the wheel."""
 _LEAST = 0.5
 """Seconds or photos that can be seen at once."""
-_MARKS_HEIGHT = 22
 _RIGHT = 28
 """Right of the curves, so that the last tick's label is not cut off."""
 _NEAR_PIXELS = 8
@@ -53,14 +39,9 @@ _MOST_NEAR = 3
 """Events that are told at the pointer."""
 _LINES_APART = 4
 """Least pixels between two lines of events: closer ones would hide the curves."""
+_STROKE_PIXELS = 5
 _NOTCH_PIXELS = 60
 """What a wheel that turns sideways moves by a step."""
-_SENTENCES = (
-    *("pause", "resume", "rest", "setting", "engine", "source_lost", "source_back"),
-    *("clock", "notice", "warning", "interrupted"),
-)
-"""Kinds of events whose label is one."""
-_LABEL_PIXELS = 160
 
 
 def thinned(times: Float64, values: Float32, most: int) -> tuple[Float64, Float32]:
@@ -73,53 +54,16 @@ def thinned(times: Float64, values: Float32, most: int) -> tuple[Float64, Float3
     return np.repeat(times[starts], 2), both.reshape(-1, values.shape[1])
 
 
-def name_of(event: Event) -> str:
-    """What stands above its line: what a person or a program called it; of what this program tells by itself in a
-    sentence, the kind of it."""
-    return event.kind.replace("_", " ") if event.kind in _SENTENCES else event.label
-
-
-class _Marks(QWidget):
-    """Labels of the events above their lines, as many as do not lie over each other; and where the keyboard is."""
-
-    def __init__(self, look: Look, plot: SessionPlot) -> None:
-        super().__init__()
-        self._look, self._plot = look, plot
-        self.setFixedHeight(_MARKS_HEIGHT)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-    def places(self) -> list[tuple[float, str]]:
-        """Left ends of the labels that are shown, and these."""
-        metrics, free_from = QFontMetricsF(_label_font()), 0.0
-        first, last = self._plot.view
-        left, right = self._plot.pixel_of(first), self._plot.pixel_of(last)
-        found = []
-        for one in self._plot.events_in_view():
-            x = left + (one.timestamp - first) / (last - first) * (right - left)
-            if x + 2 >= free_from:
-                name = metrics.elidedText(name_of(one), Qt.TextElideMode.ElideRight, _LABEL_PIXELS)
-                width = metrics.horizontalAdvance(name)
-                x = min(x + 2, self.width() - width - 4)
-                if x >= free_from:
-                    found.append((x, name))
-                    free_from = x + width + 6
-        return found
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        with QPainter(self) as painter:
-            painter.setFont(_label_font())
-            painter.setPen(self._look.colour("dim"))
-            for x, name in self.places():
-                painter.drawText(QPointF(x, self.height() - 8), name)
-            first, last = self._plot.view
-            if self._plot.hasFocus() and first <= self._plot.now <= last:
-                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-                painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(self._look.colour("accent"))
-                x, end = self._plot.pixel_of(self._plot.now), self.height()
-                painter.drawPolygon(
-                    QPolygonF([QPointF(x - 5, end - 6), QPointF(x + 6, end - 6), QPointF(x + 0.5, end)])
-                )
+def with_strokes(times: Float64, values: Float32, reach: float) -> tuple[Float64, Float32]:
+    """A moment alone between gaps, from which no line leads to another, becomes two, so that a stroke shows it."""
+    there = np.isfinite(values).any(axis=1)
+    alone = there & ~np.append(False, there[:-1]) & ~np.append(there[1:], False)
+    each = 1 + alone
+    times = np.repeat(times, each)
+    seconds = np.cumsum(each)[alone] - 1
+    times[seconds - 1] -= reach
+    times[seconds] += reach
+    return times, np.repeat(values, each, axis=0)
 
 
 class SessionPlot(LanePlot):
@@ -145,7 +89,7 @@ class SessionPlot(LanePlot):
         self._cursor = pg.PlotCurveItem(connect="pairs", skipFiniteCheck=True)
         for item in (self._lines, self._cursor):
             self._plot.addItem(item, ignoreBounds=True)
-        self._marks = _Marks(look, self)
+        self._marks = Marks(look, self)
         self._plot.viewport().installEventFilter(self)
         self._plot.viewport().setMouseTracking(True)
         self._plot.setToolTip("")
@@ -229,7 +173,7 @@ class SessionPlot(LanePlot):
     def _near(self) -> str:
         """The events at the moment that is read."""
         first, last = self._view
-        reach = _NEAR_PIXELS * (last - first) / max(float(self._box.width()), 1.0)
+        reach = _NEAR_PIXELS * self._per_pixel()
         near = self._between(max(first, self._now - reach), min(last, self._now + reach))
         told = [f"{one.kind.replace('_', ' ')} {one.label}" for one in near[:_MOST_NEAR]]
         return "; ".join([*told, *([f"{len(near) - _MOST_NEAR:,} more"] if len(near) > _MOST_NEAR else [])])
@@ -258,6 +202,11 @@ class SessionPlot(LanePlot):
         first, last = self._view
         place = self._box.sceneBoundingRect()
         return float(place.left()) + (moment - first) / (last - first) * float(place.width())
+
+    def _per_pixel(self) -> float:
+        """Seconds or photos."""
+        first, last = self._view
+        return (last - first) / max(float(self._box.width()), 1.0)
 
     def _moment_at(self, x: float) -> float:
         first, last = self._view
@@ -368,9 +317,10 @@ class SessionPlot(LanePlot):
         end = int(np.searchsorted(self._moments, last, side="right")) + 1
         if self._values.shape[1] == len(self._aus):
             most = max(200, round(float(self._box.width())))
-            self._draw(*thinned(self._moments[begin:end], self._values[begin:end], most))
+            few = thinned(self._moments[begin:end], self._values[begin:end], most)
+            self._draw(*with_strokes(*few, _STROKE_PIXELS / 2 * self._per_pixel()))
         times = self._event_times[(self._event_times >= first) & (self._event_times <= last)]
-        apart = _LINES_APART * (last - first) / max(float(self._box.width()), 1.0)
+        apart = _LINES_APART * self._per_pixel()
         at = np.repeat(times[np.unique(times // apart, return_index=True)[1]], 2)
         self._lines.setData(at, np.tile(_heights(), len(at) // 2), connect="pairs")
         self._marks.update()
@@ -404,10 +354,6 @@ class SessionPlot(LanePlot):
             pen.setCosmetic(True)
             item.setPen(pen)
         self._marks.update()
-
-
-def _label_font() -> QFont:
-    return font(11, QFont.Weight.Medium)
 
 
 def _heights() -> tuple[float, float]:

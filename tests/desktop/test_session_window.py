@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
 
 from au_desktop.ui.controls import OneLine
 from au_desktop.ui.session_picture import SessionPicture, Wanted
-from au_desktop.ui.session_plot import SessionPlot, thinned
+from au_desktop.ui.session_plot import SessionPlot, thinned, with_strokes
 from au_desktop.ui.session_window import SessionWindow, load
 from au_desktop.ui.theme import DARK, LIGHT, Look, font, over_picture
 from rtatl_core.errors import SessionError
@@ -472,6 +472,22 @@ def test_hours_are_thinned_without_losing_a_peak() -> None:
     assert np.isnan(thin[(few > times[200_400]) & (few < times[299_000]), 1]).all()
     same, all_of_it = thinned(times[:2000], curve[:2000], 1000)
     assert len(same) == len(all_of_it) == 2000
+
+
+def test_a_photo_between_two_without_a_face_has_a_stroke() -> None:
+    values = np.array([[1], [np.nan], [2], [np.nan], [3], [4], [np.nan], [5]], np.float32)
+    times, heights = with_strokes(np.arange(8.0), values, 0.25)
+    assert times.tolist() == [-0.25, 0.25, 1, 1.75, 2.25, 3, 4, 5, 6, 6.75, 7.25]
+    np.testing.assert_array_equal(heights[:, 0], [1, 1, np.nan, 2, 2, np.nan, 3, 4, np.nan, 5, 5])
+    none = np.empty((0, 1), np.float32)
+    assert len(with_strokes(np.empty(0), none, 0.25)[0]) == 0
+
+
+def test_the_only_frame_of_a_session_is_seen(look: Look, folder: Path) -> None:
+    (folder / "frames.csv").write_text("\n".join([HEADER, row(1, 0, 3)]) + "\n")
+    window, _parent = show(look, folder)
+    times, _heights = window.plot._curves[12].getData()
+    assert [round(window.plot.pixel_of(at) - window.plot.pixel_of(0), 1) for at in times] == [-2.5, 2.5]
 
 
 @pytest.fixture
