@@ -92,6 +92,9 @@ class RecordControl:
         if not folder.is_dir():
             self.tell("warning", f"{folder} is not there any more.", passing=True)
             return
+        if self._reading.is_busy:
+            self._line.say("Another session is still being read; try again when it is shown.", passing=True)
+            return
         self._banner.pass_away()
         self._line.say(f"Reading {folder.name}", passing=True)  # an hour takes some seconds
         self._reading.run(partial(_load, folder), self._show_session)

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
 from au_desktop.ui.controls import OneLine
 from au_desktop.ui.session_picture import SessionPicture, Wanted
 from au_desktop.ui.session_plot import SessionPlot, thinned, with_strokes
-from au_desktop.ui.session_window import SessionWindow, load
+from au_desktop.ui.session_window import Contents, SessionWindow, load
 from au_desktop.ui.theme import DARK, LIGHT, Look, font, over_picture
 from rtatl_core.errors import SessionError
 from rtatl_core.handoffs import UInt8
@@ -433,6 +433,26 @@ def test_it_opens_by_the_dialog_for_files_and_closes_with_escape(
     wait_until(banner.isVisible)
     assert banner.severity == "warning"
     assert "frames.csv cannot be read (it has no header)" in banner.text
+
+
+def test_what_takes_long_to_read_is_told_and_comes_one_by_one(
+    make_desk: MakeDesk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, ends = make_desk(), threading.Event()
+
+    def slowly(where: Path) -> Contents:
+        ends.wait(10)
+        return load(where)
+
+    monkeypatch.setattr("au_desktop.ui.recording.load", slowly)
+    recording = desk.window.recording
+    recording.look_at(folder)
+    assert f"Reading {folder.name}" in desk.window.line.text
+    recording.look_at(folder.parent)
+    assert "Another session is still being read" in desk.window.line.text
+    ends.set()
+    assert looked_at(desk) == folder
+    assert "read" not in desk.window.line.text
 
 
 def test_it_opens_from_the_settings(make_desk: MakeDesk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
