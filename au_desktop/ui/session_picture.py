@@ -17,7 +17,7 @@ from rtatl_core.sessions.pictures import SessionPictures
 
 _MARGIN = 12
 _AROUND = 1.5
-"""Height of what is shown of a face from near, in heights of its box."""
+"""What is shown of a face from near, at least, in widths and heights of its box."""
 _WHOLE, _NEAR = "Click to see the face from near", "Click to see the whole picture"
 _TOGGLE = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
@@ -118,8 +118,10 @@ class SessionPicture(QWidget):
         left, top, right, bottom = self._shown.box
         if not self._is_near or math.isnan(left):
             return whole
-        height = min(round(_AROUND * (bottom - top)), whole.height())
-        width = min(round(height * (self.width() - 2 * _MARGIN) / (self.height() - 2 * _MARGIN)), whole.width())
+        room = (self.width() - 2 * _MARGIN) / (self.height() - 2 * _MARGIN)
+        wide, high = _AROUND * max(right - left, 1), _AROUND * max(bottom - top, 1)
+        height = min(round(max(high, wide / room)), whole.height())
+        width = min(round(max(height * room, wide)), whole.width())
         at = QPoint(round((left + right - width) / 2), round((top + bottom - height) / 2))
         at.setX(min(max(at.x(), 0), whole.width() - width))
         at.setY(min(max(at.y(), 0), whole.height() - height))

@@ -618,6 +618,22 @@ def test_it_can_be_closed_while_a_picture_is_decoded(
     assert "Error" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("size", [(160, 400), (400, 160)])
+def test_a_face_from_near_is_seen_whole_in_any_room(look: Look, size: tuple[int, int]) -> None:
+    pictures = SlowPictures()
+    pictures.ends.set()
+    picture = SessionPicture(look, pictures)
+    picture.resize(*size)
+    for box in ((20.0, 10.0, 44.0, 40.0), (79.0, 30.0, 79.0, 30.0)):  # and one without any size
+        picture.show_moment(Wanted(round(box[0]), 0.0, box))
+        wait_until(lambda box=box: picture.shown is not None and picture.shown.box == box)
+        picture._see(near=True)
+        assert picture.seen().contains(
+            QRect(QPoint(round(box[0]), round(box[1])), QPoint(round(box[2]), round(box[3])))
+        )
+        assert not picture.seen().isEmpty()
+
+
 def test_a_picture_that_is_there_is_not_decoded_again(look: Look, folder: Path) -> None:
     slow = SlowPictures()
     slow.ends.set()
