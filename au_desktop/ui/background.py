@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+import shiboken6
 from PySide6.QtCore import QObject, Signal
 
 Answer = TypeVar("Answer")
 
 
 class Background(QObject):
-    """One piece of work at a time; what is wanted meanwhile is not done."""
+    """One piece of work at a time; what is wanted meanwhile is not done, nor what follows once ``owner`` is gone."""
 
     _done = Signal(object)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, owner: QObject) -> None:
         super().__init__()
-        self._name = name
+        self._name, self._owner = name, weakref.ref(owner)  # which a circle would keep until Python looks for such
         self._is_busy = False
         self._done.connect(self._end)
 
@@ -41,4 +43,6 @@ class Background(QObject):
 
     def _end(self, act: Callable[[], object]) -> None:
         self._is_busy = False
-        act()
+        owner = self._owner()
+        if owner is not None and shiboken6.isValid(owner):
+            act()

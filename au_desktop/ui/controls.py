@@ -7,6 +7,7 @@ single-key shortcuts go on working while a person uses the mouse.
 
 from __future__ import annotations
 
+import html
 import math
 import time
 from collections.abc import Sequence
@@ -23,7 +24,16 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
 )
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
 
 from au_desktop.ui.icons import icon, pixmap
 from au_desktop.ui.theme import Look, font
@@ -62,6 +72,34 @@ def refuse(control: QWidget, reason: str | None, tip: str = "") -> bool:
 def literal(text: str) -> str:
     """For a button or a menu, where a single & would underline the next letter as a shortcut."""
     return text.replace("&", "&&")
+
+
+class OneLine(QLabel):
+    """Words that never make a window wider: where there is no room for all, they end with an ellipsis, and the tip says
+    the whole."""
+
+    def __init__(self, kind: str, text: str = "") -> None:
+        """``kind``: the name by which the style sheet knows it."""
+        super().__init__(text)
+        self.setObjectName(kind)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setMinimumWidth(1)
+
+    def shown(self) -> str:
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            painter.setPen(self.palette().color(self.foregroundRole()))
+            painter.drawText(self.rect(), self.alignment(), self.shown())
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip:
+            is_cut = self.shown() != self.text()
+            self.setToolTip(
+                f"<span>{html.escape(self.text())}</span>" if is_cut else ""
+            )  # so that it has several lines
+        return super().event(event)
 
 
 class Button(QPushButton):

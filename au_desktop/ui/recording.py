@@ -41,7 +41,7 @@ class RecordControl:
         self._line = line
         self._settings = settings
         self._open_folder = open_folder
-        self._reading, self._counting = Background("session"), Background("table")
+        self._reading, self._counting = Background("session", banner), Background("table", banner)
         self.name = ""
         """What the next recordings are called; else they bear the source's name."""
 
@@ -92,10 +92,15 @@ class RecordControl:
         if not folder.is_dir():
             self.tell("warning", f"{folder} is not there any more.", passing=True)
             return
+        if self._reading.is_busy:
+            self._line.say("Another session is still being read; try again when it is shown.", passing=True)
+            return
         self._banner.pass_away()
+        self._line.say(f"Reading {folder.name}", passing=True)  # an hour takes some seconds
         self._reading.run(partial(_load, folder), self._show_session)
 
     def _show_session(self, loaded: Contents | str) -> None:
+        self._line.pass_away()
         if isinstance(loaded, str):
             self.tell("warning", loaded, passing=True)
             return

@@ -6,19 +6,20 @@ import math
 from typing import NamedTuple
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, QSizeF, Qt
-from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from au_desktop.picture import fit_picture
 from au_desktop.ui.background import Background
-from au_desktop.ui.theme import Look
+from au_desktop.ui.theme import Look, over_picture
 from rtatl_core.handoffs import UInt8
 from rtatl_core.sessions.pictures import SessionPictures
 
 _MARGIN = 12
-_AROUND = 2.0
-"""Height of what is shown of a face from near, in heights of its box."""
+_AROUND = 1.5
+"""What is shown of a face from near, at least, in widths and heights of its box."""
 _WHOLE, _NEAR = "Click to see the face from near", "Click to see the whole picture"
+_TOGGLE = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class Wanted(NamedTuple):
@@ -29,7 +30,8 @@ class Wanted(NamedTuple):
 
 
 class SessionPicture(QWidget):
-    """Decodes in the background; where the pointer moves faster, the pictures between are left out."""
+    """Decodes in the background; where the pointer moves faster, the pictures between are left out. Keyboard: Tab to
+    get here, Space for the face from near."""
 
     def __init__(self, look: Look, pictures: SessionPictures) -> None:
         super().__init__()
@@ -37,16 +39,17 @@ class SessionPicture(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Picture at this moment")
-        self.setToolTip(_WHOLE)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._look = look
         self._pictures = pictures
         self._is_near = False
-        self._decoding = Background("picture")
+        self._decoding = Background("picture", self)
         self._wanted: Wanted | None = None
         self._shown: Wanted | None = None
         self._image: UInt8 | None = None
         self._fitted: QImage | None = None
+        self._see(near=False)
         look.changed.connect(self.update)
 
     def sizeHint(self) -> QSize:
@@ -66,15 +69,18 @@ class SessionPicture(QWidget):
 
     def show_moment(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        if not self._decoding.is_busy:
+        if self._shown is not None and self._shown.frame == wanted.frame:  # perhaps of another face
+            self._shown, self._fitted = wanted, None
+            self.update()
+        elif not self._decoding.is_busy:
             self._decode(wanted)
 
     def _decode(self, wanted: Wanted) -> None:
         def then(image: UInt8 | None) -> None:
             self._shown, self._image, self._fitted = wanted, image, None
             self.update()
-            if self._wanted is not None and self._wanted != wanted:
-                self._decode(self._wanted)
+            if self._wanted is not None:
+                self.show_moment(self._wanted)
 
         self._decoding.run(lambda: self._pictures.at(wanted.frame, wanted.timestamp), then)
 
@@ -82,9 +88,26 @@ class SessionPicture(QWidget):
         self._fitted = None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self._is_near = not self._is_near
-        self.setToolTip(_NEAR if self._is_near else _WHOLE)
-        self._fitted = None
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._see(near=not self._is_near)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in _TOGGLE:
+            self._see(near=not self._is_near)
+        else:
+            super().keyPressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.update()
+
+    def _see(self, *, near: bool) -> None:
+        self._is_near, self._fitted = near, None
+        tip = _NEAR if near else _WHOLE
+        self.setToolTip(tip)
+        self.setAccessibleDescription(tip)
         self.update()
 
     def seen(self) -> QRect:
@@ -95,8 +118,10 @@ class SessionPicture(QWidget):
         left, top, right, bottom = self._shown.box
         if not self._is_near or math.isnan(left):
             return whole
-        height = min(round(_AROUND * (bottom - top)), whole.height())
-        width = min(round(height * (self.width() - 2 * _MARGIN) / (self.height() - 2 * _MARGIN)), whole.width())
+        room = (self.width() - 2 * _MARGIN) / (self.height() - 2 * _MARGIN)
+        wide, high = _AROUND * max(right - left, 1), _AROUND * max(bottom - top, 1)
+        height = min(round(max(high, wide / room)), whole.height())
+        width = min(round(max(height * room, wide)), whole.width())
         at = QPoint(round((left + right - width) / 2), round((top + bottom - height) / 2))
         at.setX(min(max(at.x(), 0), whole.width() - width))
         at.setY(min(max(at.y(), 0), whole.height() - height))
@@ -110,25 +135,32 @@ class SessionPicture(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        if self._shown is None:
-            return
         with QPainter(self) as painter:
-            seen = self.seen()
-            if self._image is None or seen.isEmpty():
-                painter.setPen(self._look.colour("faint"))
-                painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "There is no picture of this moment")
-                return
-            place = self._place(seen)
-            if self._fitted is None:
-                self._fitted = self._fit(self._image, seen, place)
-            painter.drawImage(place.topLeft(), self._fitted)
-            left, top, right, bottom = self._shown.box
-            if not math.isnan(left):
-                scale = place.width() / seen.width()
-                corner = QPointF(left - seen.left(), top - seen.top()) * scale + place.topLeft()
-                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-                painter.setPen(QPen(self._look.colour("accent"), 1.5))
-                painter.drawRoundedRect(QRectF(corner, QSizeF(right - left, bottom - top) * scale), 6, 6)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if self._shown is not None:
+                self._paint_picture(painter, self._shown)
+            if self.hasFocus():
+                painter.setPen(QPen(self._look.colour("accent"), 1.2))
+                painter.drawRoundedRect(QRectF(self.rect()).adjusted(4.5, 4.5, -4.5, -4.5), 6, 6)
+
+    def _paint_picture(self, painter: QPainter, shown: Wanted) -> None:
+        seen = self.seen()
+        if self._image is None or seen.isEmpty():
+            painter.setPen(self._look.colour("faint"))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "There is no picture of this moment")
+            return
+        place = self._place(seen)
+        if self._fitted is None:
+            self._fitted = self._fit(self._image, seen, place)
+        painter.drawImage(place.topLeft(), self._fitted)
+        left, top, right, bottom = shown.box
+        if not math.isnan(left):
+            scale = place.width() / seen.width()
+            corner = QPointF(left - seen.left(), top - seen.top()) * scale + place.topLeft()
+            painter.setClipRect(place)
+            painter.setPen(QPen(over_picture("selected"), 1.5))
+            painter.drawRoundedRect(QRectF(corner, QSizeF(right - left, bottom - top) * scale), 6, 6)
+            painter.setClipping(False)
 
     def _fit(self, image: UInt8, seen: QRect, place: QRectF) -> QImage:
         ratio = self.devicePixelRatioF()

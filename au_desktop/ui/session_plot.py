@@ -10,18 +10,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QObject, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPen, QWheelEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout
 
+from au_desktop.ui.controls import OneLine
 from au_desktop.ui.lanes import GUTTER, LANE, LanePlot
-from au_desktop.ui.theme import Look, font
+from au_desktop.ui.session_marks import Marks
+from au_desktop.ui.theme import Look
 from au_desktop.words import clock
 from rtatl_core.facs import ACTION_UNITS
 from rtatl_core.handoffs import Float32, Float64
 from rtatl_core.sessions.recorded import Event
 
 _HINT = "Wheel: zoom. Drag: move. Double click: all of it. \N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}: frame by frame"
+_NO_CURVE = "Click an action unit to show its curve"
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 """Between two ticks, in seconds or photos."""
 _TICK_PIXELS = 90
@@ -29,14 +32,16 @@ _ZOOM = 1.25
 """By one step of the wheel."""
 _LEAST = 0.5
 """Seconds or photos that can be seen at once."""
-_MARKS_HEIGHT = 20
+_RIGHT = 28
+"""Right of the curves, so that the last tick's label is not cut off."""
 _NEAR_PIXELS = 8
-_SENTENCES = (
-    *("pause", "resume", "rest", "setting", "engine", "source_lost", "source_back"),
-    *("clock", "notice", "warning", "interrupted"),
-)
-"""Kinds of events whose label is one."""
-_LABEL_PIXELS = 160
+_MOST_NEAR = 3
+"""Events that are told at the pointer."""
+_LINES_APART = 4
+"""Least pixels between two lines of events: closer ones would hide the curves."""
+_STROKE_PIXELS = 5
+_NOTCH_PIXELS = 60
+"""What a wheel that turns sideways moves by a step."""
 
 
 def thinned(times: Float64, values: Float32, most: int) -> tuple[Float64, Float32]:
@@ -49,32 +54,16 @@ def thinned(times: Float64, values: Float32, most: int) -> tuple[Float64, Float3
     return np.repeat(times[starts], 2), both.reshape(-1, values.shape[1])
 
 
-def name_of(event: Event) -> str:
-    """What stands above its line: what a person or a program called it; of what this program tells by itself in a
-    sentence, the kind of it."""
-    return event.kind.replace("_", " ") if event.kind in _SENTENCES else event.label
-
-
-class _Marks(QWidget):
-    """Labels of the events above their lines, as many as do not lie over each other."""
-
-    def __init__(self, look: Look, plot: SessionPlot) -> None:
-        super().__init__()
-        self._look, self._plot = look, plot
-        self.setFixedHeight(_MARKS_HEIGHT)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        with QPainter(self) as painter:
-            painter.setFont(font(11, QFont.Weight.Medium))
-            painter.setPen(self._look.colour("dim"))
-            metrics, free_from = painter.fontMetrics(), 0.0
-            for one in self._plot.events_in_view():
-                x = self._plot.pixel_of(one.timestamp)
-                name = metrics.elidedText(name_of(one), Qt.TextElideMode.ElideRight, _LABEL_PIXELS)
-                if x >= free_from:
-                    painter.drawText(QPointF(x + 2, self.height() - 6), name)
-                    free_from = x + metrics.horizontalAdvance(name) + 8
+def with_strokes(times: Float64, values: Float32, reach: float) -> tuple[Float64, Float32]:
+    """A moment alone between gaps, from which no line leads to another, becomes two, so that a stroke shows it."""
+    there = np.isfinite(values).any(axis=1)
+    alone = there & ~np.append(False, there[:-1]) & ~np.append(there[1:], False)
+    each = 1 + alone
+    times = np.repeat(times, each)
+    seconds = np.cumsum(each)[alone] - 1
+    times[seconds - 1] -= reach
+    times[seconds] += reach
+    return times, np.repeat(values, each, axis=0)
 
 
 class SessionPlot(LanePlot):
@@ -90,6 +79,7 @@ class SessionPlot(LanePlot):
         self._moments: Float64 = np.empty(0)
         self._values: Float32 = np.empty((0, 0), np.float32)
         self._events: tuple[Event, ...] = ()
+        self._event_times: Float64 = np.empty(0)
         self._of_photos = False
         self._view = (0.0, 1.0)
         self._now = 0.0
@@ -99,16 +89,14 @@ class SessionPlot(LanePlot):
         self._cursor = pg.PlotCurveItem(connect="pairs", skipFiniteCheck=True)
         for item in (self._lines, self._cursor):
             self._plot.addItem(item, ignoreBounds=True)
-        self._marks = _Marks(look, self)
+        self._marks = Marks(look, self)
         self._plot.viewport().installEventFilter(self)
         self._plot.viewport().setMouseTracking(True)
         self._plot.setToolTip("")
+        self._plot.getPlotItem().layout.setContentsMargins(GUTTER, 0, _RIGHT, 0)
         title = QLabel("Curves")
         title.setObjectName("Title")
-        self._hint = QLabel(_HINT)
-        self._hint.setObjectName("Faint")
-        self._hint.setMinimumWidth(1)  # or the window could not become narrower than it
-        self._hint.setTextFormat(Qt.TextFormat.PlainText)
+        self._hint = OneLine("Faint", _HINT)
         heading = QHBoxLayout()
         heading.setContentsMargins(20, 10, 16, 2)
         heading.setSpacing(12)
@@ -132,14 +120,22 @@ class SessionPlot(LanePlot):
         self, moments: Float64, values: Float32, events: Sequence[Event] = (), *, of_photos: bool = False
     ) -> None:
         """moments: (n,) ascending, in seconds or numbers of photos; values: (n, n_aus) in the order of ``set_aus``, NaN
-        where the face was not found."""
-        self._moments, self._values, self._events = moments, values, tuple(events)
+        where the face was not found; events: in the order of time."""
+        self._moments, self._values = moments, values
+        self._events = tuple(one._replace(label=" ".join(one.label.split())) for one in events)
+        self._event_times = np.array([one.timestamp for one in events])
         self._of_photos = of_photos
         first, last = (float(moments[0]), float(moments[-1])) if len(moments) else (0.0, 1.0)
         last = max(last, first + _LEAST)
         self._set_times(first, last)
         self.go_to(min(max(self._now, first), last))
         self.zoom_to(first, last)
+
+    def show_values(self, values: Float32) -> None:
+        """Of another face, at the same moments."""
+        self._values = values
+        self._show_view()
+        self.go_to(self._now)
 
     def zoom_to(self, first: float, last: float) -> None:
         """Shows these moments; no less than ``_LEAST``, and nothing beside the session."""
@@ -163,10 +159,27 @@ class SessionPlot(LanePlot):
             return
         self._now = float(self._moments[self._nearest(moment)])
         self._draw_cursor()
-        here = self.pixel_of(self._now)
-        near = [one for one in self.events_in_view() if abs(self.pixel_of(one.timestamp) - here) <= _NEAR_PIXELS]
-        self._hint.setText("; ".join(f"{one.kind.replace('_', ' ')} {one.label}" for one in near) or _HINT)
+        self._show_hint()
         self.at.emit(self._now)
+
+    def tell(self, at: str) -> None:
+        """Tells screen readers what is read here; ``at``: the moment in words."""
+        values = dict(zip(self._aus, self._values[self.row()].tolist(), strict=True))
+        read = [f"AU{au} {values[au]:.1f}" for au in self._curves if not math.isnan(values[au])]
+        said = [at, ", ".join(read) or "no face" if self._curves else "", self._near()]
+        self.setAccessibleDescription("; ".join(part for part in said if part))
+        QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.DescriptionChanged))
+
+    def _near(self) -> str:
+        """The events at the moment that is read."""
+        first, last = self._view
+        reach = _NEAR_PIXELS * self._per_pixel()
+        near = self._between(max(first, self._now - reach), min(last, self._now + reach))
+        told = [f"{one.kind.replace('_', ' ')} {one.label}" for one in near[:_MOST_NEAR]]
+        return "; ".join([*told, *([f"{len(near) - _MOST_NEAR:,} more"] if len(near) > _MOST_NEAR else [])])
+
+    def _show_hint(self) -> None:
+        self._hint.setText(self._near() or (_HINT if self._curves else _NO_CURVE))
 
     def row(self) -> int:
         """Of the frame that is read."""
@@ -178,14 +191,22 @@ class SessionPlot(LanePlot):
         return min(candidates, key=lambda i: abs(float(self._moments[i]) - moment))
 
     def events_in_view(self) -> list[Event]:
-        first, last = self._view
-        return [one for one in self._events if first <= one.timestamp <= last]
+        return list(self._between(*self._view))
+
+    def _between(self, first: float, last: float) -> Sequence[Event]:
+        begin, end = np.searchsorted(self._event_times, first), np.searchsorted(self._event_times, last, side="right")
+        return self._events[begin:end]
 
     def pixel_of(self, moment: float) -> float:
         """From the left edge of the widget."""
         first, last = self._view
         place = self._box.sceneBoundingRect()
         return float(place.left()) + (moment - first) / (last - first) * float(place.width())
+
+    def _per_pixel(self) -> float:
+        """Seconds or photos."""
+        first, last = self._view
+        return (last - first) / max(float(self._box.width()), 1.0)
 
     def _moment_at(self, x: float) -> float:
         first, last = self._view
@@ -197,7 +218,7 @@ class SessionPlot(LanePlot):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The plot's mouse is this widget's."""
         if isinstance(event, QWheelEvent):
-            self._zoom(_ZOOM ** (-event.angleDelta().y() / 120), self._moment_at(event.position().x()))
+            self._turn(event)
         elif event.type() == QEvent.Type.MouseButtonDblClick:
             self.zoom_to(*self._times)
         elif isinstance(event, QMouseEvent):
@@ -206,17 +227,30 @@ class SessionPlot(LanePlot):
             return False
         return True
 
+    def _turn(self, event: QWheelEvent) -> None:
+        """Up and down zooms; sideways moves, as on a touchpad."""
+        turned = event.angleDelta()
+        if abs(turned.x()) > abs(turned.y()):
+            self._move(self._view, event.pixelDelta().x() or turned.x() / 120 * _NOTCH_PIXELS)
+        else:
+            self._zoom(_ZOOM ** (-turned.y() / 120), self._moment_at(event.position().x()))
+
+    def _move(self, view: tuple[float, float], pixels: float) -> None:
+        """Shows what was seen then, moved to the right by so much."""
+        first, last = view
+        moved = -pixels / max(float(self._box.width()), 1.0) * (last - first)
+        self.zoom_to(first + moved, last + moved)
+
     def _point(self, event: QMouseEvent) -> None:
         x = event.position().x()
         if event.type() == QEvent.Type.MouseButtonPress and event.button() is Qt.MouseButton.LeftButton:
             self.setFocus(Qt.FocusReason.MouseFocusReason)
             self._held = x, self._view
-        elif event.type() == QEvent.Type.MouseButtonRelease:
+        elif event.type() == QEvent.Type.MouseButtonRelease and event.button() is Qt.MouseButton.LeftButton:
             self._held = None
         elif self._held is not None:
-            pressed, (first, last) = self._held
-            moved = (pressed - x) / max(float(self._box.width()), 1.0) * (last - first)
-            self.zoom_to(first + moved, last + moved)
+            pressed, view = self._held
+            self._move(view, x - pressed)
         elif x >= GUTTER:
             self.go_to(self._moment_at(x))
 
@@ -227,8 +261,7 @@ class SessionPlot(LanePlot):
             far = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
             self._bring(self._now + step if far else self._beside(step))
         elif event.key() in (keys.Key_PageUp, keys.Key_PageDown):
-            others = [one.timestamp for one in self._events if (one.timestamp - self._now) * step > 1e-6]
-            self._bring(min(others, key=lambda moment: abs(moment - self._now), default=self._now))
+            self._bring(self._event_beside(step))
         elif event.key() in (keys.Key_Home, keys.Key_End):
             self._bring(self._times[step > 0])
         elif event.key() in (keys.Key_Plus, keys.Key_Equal):
@@ -243,12 +276,20 @@ class SessionPlot(LanePlot):
             return self._now
         return float(self._moments[min(max(self.row() + step, 0), len(self._moments) - 1)])
 
+    def _event_beside(self, step: int) -> float:
+        """The frame of the next event, or of the last before; an event may lie between two frames."""
+        here = self._now
+        ways = (float(self._moments[self._nearest(at)]) - here for at in self._event_times if len(self._moments))
+        return here + min((way for way in ways if way * step > 0), key=abs, default=0.0)
+
     def _bring(self, moment: float) -> None:
         """Reads it, and moves the view if it lies outside."""
-        self.go_to(moment)
+        if len(self._moments):
+            moment = float(self._moments[self._nearest(moment)])
         first, last = self._view
-        if not first <= self._now <= last:
-            self.zoom_to(self._now - (last - first) / 2, self._now + (last - first) / 2)
+        if not first <= moment <= last:
+            self.zoom_to(moment - (last - first) / 2, moment + (last - first) / 2)
+        self.go_to(moment)
 
     def _zoom(self, factor: float, about: float) -> None:
         first, last = self._view
@@ -257,9 +298,16 @@ class SessionPlot(LanePlot):
 
     # -- looks -------------------------------------------------------------------------------------------
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self._marks.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._marks.update()
+
     def _rebuild(self) -> None:
         super()._rebuild()
         self._show_view()
+        self._show_hint()
 
     def _show_view(self) -> None:
         first, last = self._view
@@ -269,13 +317,17 @@ class SessionPlot(LanePlot):
         end = int(np.searchsorted(self._moments, last, side="right")) + 1
         if self._values.shape[1] == len(self._aus):
             most = max(200, round(float(self._box.width())))
-            self._draw(*thinned(self._moments[begin:end], self._values[begin:end], most))
-        at = np.repeat([one.timestamp for one in self.events_in_view()], 2)
+            few = thinned(self._moments[begin:end], self._values[begin:end], most)
+            self._draw(*with_strokes(*few, _STROKE_PIXELS / 2 * self._per_pixel()))
+        times = self._event_times[(self._event_times >= first) & (self._event_times <= last)]
+        apart = _LINES_APART * self._per_pixel()
+        at = np.repeat(times[np.unique(times // apart, return_index=True)[1]], 2)
         self._lines.setData(at, np.tile(_heights(), len(at) // 2), connect="pairs")
         self._marks.update()
 
     def _draw_cursor(self) -> None:
         self._cursor.setData(np.repeat(self._now, 2), np.array(_heights()), connect="pairs")
+        self._marks.update()
 
     def _ticks(self) -> list[tuple[float, str]]:
         first, last = self._view

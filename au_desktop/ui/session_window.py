@@ -17,11 +17,11 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from au_desktop.ui.au_panel import AUPanel
-from au_desktop.ui.controls import Button, Segmented
+from au_desktop.ui.controls import Button, OneLine, Segmented
 from au_desktop.ui.session_picture import SessionPicture, Wanted
 from au_desktop.ui.session_plot import SessionPlot
 from au_desktop.ui.theme import Look
-from au_desktop.words import breakable, clock
+from au_desktop.words import clock
 from rtatl_core.errors import SessionError
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32, Float64
@@ -72,7 +72,7 @@ class Contents:
 
 
 def load(folder: Path) -> Contents:
-    """Takes a second or two for an hour of video. Raises SessionError."""
+    """Takes some seconds for an hour of video. Raises SessionError."""
     session = Recorded.read(folder)
     columns, of_photos = session.columns, session.is_of_photos
     frames, first_row, frame_of_row = np.unique(columns["frame"], return_index=True, return_inverse=True)
@@ -157,9 +157,8 @@ class SessionWindow(QWidget):
         self._moment.setObjectName("Quiet")
         self.panel = AUPanel(look, lambda _ms: None, self._moment)
         self.panel.set_aus(contents.aus, contents.model.get("trust"))
-        self.people = Segmented(look, [f"Face {one.ids}" for one in contents.people], name="Face")
+        self.people = Segmented(look, [one.ids for one in contents.people], name="Face")
         self.people.chosen.connect(lambda index: self._choose(contents.people[index]))
-        self.people.setVisible(len(contents.people) > 1)
         folder = Button(look, "Open folder", tip="Show the files of this session")
         folder.clicked.connect(lambda: open_folder(contents.folder))
         self._build(folder)
@@ -169,18 +168,15 @@ class SessionWindow(QWidget):
         self._show_curves(chosen & frozenset(contents.aus) or frozenset(contents.aus[:6]))
         self.plot.at.connect(lambda _moment: self._read())
         self.people.choose(0)
-        self._choose(self._person)
-        QShortcut(QKeySequence("Esc"), self).activated.connect(self.close)
+        values, of_photos = self._person.intensity, contents.of_photos
+        self.plot.show_session(contents.moments, values, contents.events, of_photos=of_photos)
+        QShortcut(QKeySequence("Esc"), self).activated.connect(self._close_topmost)
         self.resize(1180, 760)
         self.plot.setFocus()
 
     def _build(self, folder: Button) -> None:
-        name = QLabel(breakable(self.folder.name))
-        name.setObjectName("Title")
-        facts = QLabel(self._contents.facts)
-        facts.setObjectName("Faint")
-        facts.setMinimumWidth(1)  # or a long status would widen the window
-        facts.setToolTip(facts.text())
+        name = OneLine("Title", self.folder.name)
+        facts = OneLine("Faint", self._contents.facts)
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(name)
@@ -193,7 +189,11 @@ class SessionWindow(QWidget):
         bar.setContentsMargins(20, 6, 14, 7)
         bar.setSpacing(14)
         bar.addLayout(words, 1)
-        bar.addWidget(self.people)
+        faces = QLabel("Face")
+        faces.setObjectName("Faint")
+        for part in (faces, self.people):
+            bar.addWidget(part)
+            part.setHidden(len(self._contents.people) < 2)
         bar.addWidget(folder)
         body = QHBoxLayout()
         body.setSpacing(1)
@@ -223,8 +223,14 @@ class SessionWindow(QWidget):
 
     def _choose(self, person: Person) -> None:
         self._person = person
-        contents = self._contents
-        self.plot.show_session(contents.moments, person.intensity, contents.events, of_photos=contents.of_photos)
+        self.plot.show_values(person.intensity)
+
+    def _close_topmost(self) -> None:
+        """The card of an AU, else the window."""
+        if self.panel.rows.help.isVisible():
+            self.panel.rows.help.hide()
+        else:
+            self.close()
 
     def _read(self) -> None:
         """The panel shows the frame that the plot is at."""
@@ -232,6 +238,7 @@ class SessionWindow(QWidget):
         moment, number = self.plot.now, int(self._contents.frames[row])
         at = f"photo {number}" if self._contents.of_photos else f"{_told(moment)}  frame {number:,}"
         self._moment.setText(at)
+        self.plot.tell(at)
         rows = self.panel.rows
         if np.isnan(person.intensity[row]).all():
             rows.show_values(None, None)

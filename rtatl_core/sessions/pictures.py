@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+
 from rtatl_core.assets import asset
 from rtatl_core.errors import AUError
 from rtatl_core.handoffs import UInt8
@@ -65,7 +67,7 @@ class SessionPictures:
                 self.close()
                 self._opened = path, VideoPictures(path)
             return self._opened[1].at(timestamp - begins_s)
-        except AUError:  # gone since
+        except (AUError, cv2.error):  # gone since, or damaged
             return None
 
     def close(self) -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import html
+import itertools
 import json
+import math
+import threading
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QHelpEvent, QImage, QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
 
-from au_desktop.ui.session_plot import SessionPlot, thinned
-from au_desktop.ui.session_window import SessionWindow, load
-from au_desktop.ui.theme import DARK, LIGHT, Look
+from au_desktop.ui.controls import OneLine
+from au_desktop.ui.session_picture import SessionPicture, Wanted
+from au_desktop.ui.session_plot import SessionPlot, thinned, with_strokes
+from au_desktop.ui.session_window import Contents, SessionWindow, load
+from au_desktop.ui.theme import DARK, LIGHT, Look, font, over_picture
 from rtatl_core.errors import SessionError
+from rtatl_core.handoffs import UInt8
+from rtatl_core.sessions.pictures import SessionPictures
 from tests.clips import number_of, write_clip
 from tests.desktop.conftest import MakeDesk, wait_until
 from tests.desktop.hands import LEFT, live, looked_at, press, session_window
@@ -69,13 +79,14 @@ def point(plot: SessionPlot, kind: QEvent.Type, x: float, held: Qt.MouseButton =
     QApplication.sendEvent(plot._plot.viewport(), event)
 
 
-def wheel(plot: SessionPlot, x: float, steps: int) -> None:
+def wheel(plot: SessionPlot, x: float, steps: int, *, sideways: int = 0, pixels: int = 0) -> None:
+    """sideways: steps, too; pixels: what a touchpad tells besides."""
     at = QPointF(x, 100)
     event = QWheelEvent(
         at,
         plot._plot.viewport().mapToGlobal(at),
-        QPoint(),
-        QPoint(0, 120 * steps),
+        QPoint(pixels, 0),
+        QPoint(120 * sideways, 120 * steps),
         Qt.MouseButton.NoButton,
         Qt.KeyboardModifier.NoModifier,
         Qt.ScrollPhase.NoScrollPhase,
@@ -160,6 +171,30 @@ def test_the_wheel_zooms_about_the_pointer_and_a_drag_moves(look: Look, folder: 
     assert plot.view == (0, SECONDS)
 
 
+def test_a_wheel_that_turns_sideways_moves(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    plot.zoom_to(20, 40)
+    x = plot.pixel_of(30)
+    wheel(plot, x, 0, sideways=1)
+    assert plot.pixel_of(30) == pytest.approx(x + 60, abs=1)
+    wheel(plot, x, 0, sideways=-1, pixels=-35)  # of a touchpad, which tells pixels
+    assert plot.pixel_of(30) == pytest.approx(x + 25, abs=1)
+    assert plot.view[1] - plot.view[0] == pytest.approx(20)
+
+
+def test_only_the_button_that_holds_it_lets_it_go(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    plot.zoom_to(20, 40)
+    x = plot.pixel_of(30)
+    point(plot, QEvent.Type.MouseButtonPress, x, LEFT)
+    point(plot, QEvent.Type.MouseButtonPress, x, Qt.MouseButton.RightButton)
+    point(plot, QEvent.Type.MouseButtonRelease, x, Qt.MouseButton.RightButton)
+    point(plot, QEvent.Type.MouseMove, x - 50, LEFT)
+    assert plot.pixel_of(30) == pytest.approx(x - 50, abs=1)
+
+
 def test_keys_go_through_the_frames_and_to_the_events(look: Look, folder: Path) -> None:
     window, _parent = show(look, folder)
     plot = window.plot
@@ -186,6 +221,64 @@ def test_keys_go_through_the_frames_and_to_the_events(look: Look, folder: Path) 
     assert plot.view[1] - plot.view[0] == pytest.approx(SECONDS / 1.25**11)
 
 
+def test_page_keys_pass_an_event_between_two_frames(look: Look, folder: Path) -> None:
+    with (folder / "events.csv").open("a") as file:
+        file.write("40.04,,trial,a\n60.07,,trial,b\n200,,trial,after the end\n")
+    window, _parent = show(look, folder)
+    moments = []
+    for key in (*[Qt.Key.Key_PageDown] * 6, *[Qt.Key.Key_PageUp] * 5):
+        QTest.keyClick(window.plot, key)
+        moments.append(round(window.plot.now, 1))
+    assert moments == [20, 20.2, 40, 60.1, 100, 100, 60.1, 40, 20.2, 20, 20]
+
+
+def test_screen_readers_are_told_the_moment_its_values_and_its_events(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    plot = window.plot
+    for _ in range(8):
+        QTest.keyClick(plot, Qt.Key.Key_Plus)
+    QTest.keyClick(plot, Qt.Key.Key_PageDown)
+    assert plot.accessibleDescription() == "0:20.00  frame 201; AU1 0.1, AU12 3.0; marker 1"
+    plot.go_to(55)
+    assert plot.accessibleDescription() == "0:55.00  frame 551; no face"
+
+
+def test_the_curves_show_that_they_have_the_keyboard(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    window.activateWindow()
+    assert QTest.qWaitForWindowActive(window)
+    accent = look.colour("accent").name()
+    assert window.plot.hasFocus()
+    window.plot.go_to(50)
+    assert accent in colours(window.plot._marks.grab().toImage())
+    window.panel.rows.setFocus()
+    assert accent not in colours(window.plot._marks.grab().toImage())
+
+
+def test_labels_have_room_and_lines_let_the_curves_be_seen(look: Look, folder: Path) -> None:
+    long = "a label of many words, which are broken\ninto lines, and of which nobody knows the end"
+    crowd = [f"{30 + n / 1000},,marker,{n}" for n in range(5000)]
+    others = [f'10,,trial,"{long}"', '99.9,,trial,"the end of it"']
+    (folder / "events.csv").write_text("\n".join(["timestamp,frame,kind,label", *crowd, *others]) + "\n")
+    window, _parent = show(look, folder)
+    plot, metrics = window.plot, QFontMetricsF(font(11, QFont.Weight.Medium))
+    ends = [(x, x + metrics.horizontalAdvance(name)) for x, name in plot._marks.places()]
+    assert ends[-1][1] <= plot._marks.width()
+    assert all(end < begin for (_, end), (begin, _) in itertools.pairwise(ends))
+    at, _heights = plot._lines.getData()
+    assert len(at) / 2 < 0.06 * plot.width() / 3
+    height = plot._hint.height()
+    plot.go_to(10)
+    QApplication.processEvents()
+    assert plot._hint.text() == "trial " + " ".join(long.split())
+    assert plot._hint.height() == height
+    plot.go_to(32)
+    assert plot._hint.text().endswith(" more")
+    assert len(plot._hint.text()) < 60
+    (last,) = [QFontMetricsF(font(11)).horizontalAdvance(text) for _, text in [plot._ticks()[-1]]]
+    assert last / 2 <= plot.width() - plot.pixel_of(SECONDS)
+
+
 def test_events_stand_above_their_lines_and_are_told_in_full_at_the_pointer(look: Look, folder: Path) -> None:
     window, _parent = show(look, folder)
     plot = window.plot
@@ -193,8 +286,10 @@ def test_events_stand_above_their_lines_and_are_told_in_full_at_the_pointer(look
         ("marker", "1"),
         ("warning", "The light, it seems, is low."),
     ]
+    plot.zoom_to(10, 30)
     at, _heights = plot._lines.getData()
     assert at.tolist() == [20, 20, 20.2, 20.2]
+    plot.zoom_to(0, SECONDS)
     plot.go_to(20)
     assert plot._hint.text() == "marker 1; warning The light, it seems, is low."
     plot.go_to(90)
@@ -213,6 +308,9 @@ def test_a_row_adds_its_curve(look: Look, folder: Path) -> None:
     gap = (times > 50) & (times < 59.5)
     assert np.isnan(heights[gap]).all()
     assert np.nanmax(heights) == 3  # the lowest lane begins at 0
+    for row_of in (0, 1):
+        QTest.mouseClick(rows, LEFT, pos=rows.row_rect(row_of).center())
+    assert window.plot._hint.text() == "Click an action unit to show its curve"
 
 
 def test_people_side_by_side_are_chosen_above(look: Look, folder: Path) -> None:
@@ -221,12 +319,66 @@ def test_people_side_by_side_are_chosen_above(look: Look, folder: Path) -> None:
     facts = json.loads((folder / "session.json").read_text()) | {"settings": {"max_faces": 2}}
     (folder / "session.json").write_text(json.dumps(facts))
     window, _parent = show(look, folder)
-    assert [window.people.button(i).text() for i in (0, 1)] == ["Face 1", "Face 0"]
+    assert [window.people.button(i).text() for i in (0, 1)] == ["1", "0"]
     assert values(window) == [0.05, 2.0]
     QTest.mouseClick(window.people.button(1), LEFT)
     assert values(window) is None, "it was not there yet"
     QTest.keyClick(window.plot, Qt.Key.Key_End)
     assert values(window) == [0.0, 1.0]
+    window.plot.zoom_to(4, 6)
+    QTest.mouseClick(window.people.button(0), LEFT)
+    assert window.plot.view == (4, 6)
+    assert values(window) == [0.0, 2.0]
+
+
+def test_nothing_is_shown_beside_the_window(look: Look, folder: Path, qapp: QApplication) -> None:
+    lines = [row(n, face, 1) for n in range(1, 101) for face in (0, 1)]
+    (folder / "frames.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    (folder / "session.json").write_text(json.dumps({"status": "complete", "settings": {"max_faces": 2}}))
+    shown: list[QObject] = []
+
+    class Spy(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+            if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+                shown.append(watched)
+            return False
+
+    spy = Spy()
+    qapp.installEventFilter(spy)
+    window, _parent = show(look, folder)
+    qapp.removeEventFilter(spy)
+    assert shown == [window]
+    assert window.people.isVisible()
+
+
+def test_long_names_are_cut_and_told_by_the_tip(look: Look, folder: Path) -> None:
+    facts = json.loads((folder / "session.json").read_text()) | {"status": "interrupted, <b>since</b> the disk " * 20}
+    (folder / "session.json").write_text(json.dumps(facts))
+    longer = folder.rename(folder.with_name("<b>" + "x" * 200))
+    window, _parent = show(look, longer)
+    window.resize(700, 450)
+    QApplication.processEvents()
+    assert window.width() == 700
+    for line in window.findChildren(OneLine):
+        if line.text() in (longer.name, load(longer).facts):
+            assert line.shown().endswith("\N{HORIZONTAL ELLIPSIS}")
+            QApplication.sendEvent(line, QHelpEvent(QEvent.Type.ToolTip, QPoint(), QPoint()))
+            assert html.escape(line.text()) in line.toolTip()
+            assert len(colours(line.grab().toImage())) > 2
+
+
+def test_escape_closes_the_card_of_an_au_first(look: Look, folder: Path) -> None:
+    window, _parent = show(look, folder)
+    window.activateWindow()
+    assert QTest.qWaitForWindowActive(window)
+    rows = window.panel.rows
+    QTest.keyClick(rows, Qt.Key.Key_Question)
+    assert rows.help.isVisible()
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    assert not rows.help.isVisible()
+    assert window.isVisible()
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    assert not window.isVisible()
 
 
 def test_of_a_crowd_those_seen_longest_are_offered(look: Look, folder: Path) -> None:
@@ -283,6 +435,26 @@ def test_it_opens_by_the_dialog_for_files_and_closes_with_escape(
     assert "frames.csv cannot be read (it has no header)" in banner.text
 
 
+def test_what_takes_long_to_read_is_told_and_comes_one_by_one(
+    make_desk: MakeDesk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, ends = make_desk(), threading.Event()
+
+    def slowly(where: Path) -> Contents:
+        ends.wait(10)
+        return load(where)
+
+    monkeypatch.setattr("au_desktop.ui.recording.load", slowly)
+    recording = desk.window.recording
+    recording.look_at(folder)
+    assert f"Reading {folder.name}" in desk.window.line.text
+    recording.look_at(folder.parent)
+    assert "Another session is still being read" in desk.window.line.text
+    ends.set()
+    assert looked_at(desk) == folder
+    assert "read" not in desk.window.line.text
+
+
 def test_it_opens_from_the_settings(make_desk: MakeDesk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = make_desk()
     asked: list[str] = []
@@ -322,6 +494,22 @@ def test_hours_are_thinned_without_losing_a_peak() -> None:
     assert len(same) == len(all_of_it) == 2000
 
 
+def test_a_photo_between_two_without_a_face_has_a_stroke() -> None:
+    values = np.array([[1], [np.nan], [2], [np.nan], [3], [4], [np.nan], [5]], np.float32)
+    times, heights = with_strokes(np.arange(8.0), values, 0.25)
+    assert times.tolist() == [-0.25, 0.25, 1, 1.75, 2.25, 3, 4, 5, 6, 6.75, 7.25]
+    np.testing.assert_array_equal(heights[:, 0], [1, 1, np.nan, 2, 2, np.nan, 3, 4, np.nan, 5, 5])
+    none = np.empty((0, 1), np.float32)
+    assert len(with_strokes(np.empty(0), none, 0.25)[0]) == 0
+
+
+def test_the_only_frame_of_a_session_is_seen(look: Look, folder: Path) -> None:
+    (folder / "frames.csv").write_text("\n".join([HEADER, row(1, 0, 3)]) + "\n")
+    window, _parent = show(look, folder)
+    times, _heights = window.plot._curves[12].getData()
+    assert [round(window.plot.pixel_of(at) - window.plot.pixel_of(0), 1) for at in times] == [-2.5, 2.5]
+
+
 @pytest.fixture
 def filmed(folder: Path) -> Path:
     """The session, with the picture kept from 10 s on; a face box in its middle."""
@@ -349,10 +537,12 @@ def test_the_picture_of_the_moment_stands_above_the_curves(look: Look, filmed: P
     assert (whole.width(), whole.height()) == (96, 64)
     QTest.mouseClick(picture, LEFT)
     near = picture.seen()
-    assert near.height() == 40
+    assert near.height() == 30
     assert near.contains(QRect(40, 20, 20, 20))
     assert picture.grab().toImage() != wide
-    QTest.mouseClick(picture, LEFT)
+    QTest.keyClick(picture, Qt.Key.Key_Space)
+    assert picture.seen() == whole
+    QTest.mouseClick(picture, Qt.MouseButton.RightButton)
     assert picture.seen() == whole
     window.plot.go_to(55)  # nobody is seen, but the room
     wait_until(lambda: picture.shown is not None and picture.shown.timestamp == pytest.approx(55))
@@ -364,8 +554,93 @@ def test_the_picture_of_the_moment_stands_above_the_curves(look: Look, filmed: P
     assert picture.grab().toImage() != wide
 
 
+def test_the_keyboard_reaches_the_picture_and_the_box_is_seen_on_it(look: Look, filmed: Path) -> None:
+    look.choose("light")
+    window, _parent = show(look, filmed)
+    picture = window.picture
+    assert picture is not None
+    window.activateWindow()
+    assert QTest.qWaitForWindowActive(window)
+    window.plot.go_to(20)
+    wait_until(lambda: picture.shown is not None and picture.shown.timestamp == 20)
+    calm = picture.grab().toImage()
+    assert over_picture("selected").name() in colours(calm)
+    assert look.colour("accent").name() not in colours(calm)
+    picture.setFocus(Qt.FocusReason.TabFocusReason)
+    assert look.colour("accent").name() in colours(picture.grab().toImage())
+    assert picture.accessibleDescription() == "Click to see the face from near"
+    assert picture.focusPolicy() is Qt.FocusPolicy.TabFocus
+
+
+def colours(image: QImage) -> set[str]:
+    return {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
+
+
 def test_pictures_that_are_gone_leave_the_curves_alone(look: Look, filmed: Path) -> None:
     (filmed / "video.mkv").unlink()
     window, _parent = show(look, filmed)
     assert window.picture is None
     assert window.plot.isVisible()
+
+
+class SlowPictures(SessionPictures):
+    """Decodes until it is told to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+        self.ends = threading.Event()
+
+    def at(self, frame: int, timestamp: float) -> UInt8 | None:
+        self.asked.append(frame)
+        self.ends.wait(10)
+        return np.full((60, 80, 3), 128, np.uint8)
+
+
+def test_it_can_be_closed_while_a_picture_is_decoded(
+    look: Look, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent, slow = QWidget(), SlowPictures()
+    pictures, asked = weakref.ref(slow), slow.asked
+    window = SessionWindow(look, replace(load(folder), pictures=slow), frozenset({1}), print, parent)
+    window.show()
+    wait_until(lambda: asked)
+    window.plot.go_to(9)
+    window.close()
+    del window
+    wait_until(lambda: not parent.findChildren(SessionWindow))
+    slow.ends.set()
+    del slow
+    wait_until(lambda: not any(thread.name == "picture" for thread in threading.enumerate()))
+    QApplication.processEvents()
+    assert pictures() is None, "its video may be thrown away now"
+    assert asked == [1], "nobody waits for the next one"
+    assert "Error" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [(160, 400), (400, 160)])
+def test_a_face_from_near_is_seen_whole_in_any_room(look: Look, size: tuple[int, int]) -> None:
+    pictures = SlowPictures()
+    pictures.ends.set()
+    picture = SessionPicture(look, pictures)
+    picture.resize(*size)
+    for box in ((20.0, 10.0, 44.0, 40.0), (79.0, 30.0, 79.0, 30.0)):  # and one without any size
+        picture.show_moment(Wanted(round(box[0]), 0.0, box))
+        wait_until(lambda box=box: picture.shown is not None and picture.shown.box == box)
+        picture._see(near=True)
+        assert picture.seen().contains(
+            QRect(QPoint(round(box[0]), round(box[1])), QPoint(round(box[2]), round(box[3])))
+        )
+        assert not picture.seen().isEmpty()
+
+
+def test_a_picture_that_is_there_is_not_decoded_again(look: Look, folder: Path) -> None:
+    slow = SlowPictures()
+    slow.ends.set()
+    picture = SessionPicture(look, slow)
+    for box in ((10.0, 10.0, 30.0, 30.0), (40.0, 10.0, 60.0, 30.0)):  # of two faces
+        wanted = Wanted(7, 0.6, box)
+        picture.show_moment(wanted)
+        wait_until(lambda wanted=wanted: picture.shown == wanted)
+    picture.show_moment(Wanted(7, 0.6, (math.nan,) * 4))
+    assert slow.asked == [7]

@@ -89,6 +89,19 @@ def test_a_camera_shows_what_was_kept_of_it(tmp_path: Path) -> None:
     assert pictures.at(1, 5.4) is None
 
 
+def test_damage_that_opencv_cannot_hold_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = recorded(tmp_path / "camera", source={"kind": "camera"}, videos=[{"file": "video.mkv", "begins_s": 0.0}])
+    write_clip(session.folder / "video.mkv", 5)
+    pictures = SessionPictures.of(session)
+    assert pictures is not None
+
+    def fail(*_: object) -> None:
+        raise cv2.error("a negative size")
+
+    monkeypatch.setattr(VideoPictures, "at", fail)
+    assert pictures.at(1, 0.0) is None
+
+
 def test_photos_are_shown_by_their_names(tmp_path: Path) -> None:
     for grey, name in ((40, "a, b.png"), (80, "c.png"), (120, "d.png")):
         write_picture(tmp_path / "photos" / name, np.full((20, 30, 3), grey, np.uint8))

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -383,3 +384,21 @@ def test_the_time_of_day_is_exact_where_its_clock_is_coarse(monkeypatch: pytest.
 def test_a_clock_that_stands_still_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1e9)
     assert ClockPair.at(time.perf_counter()).utc.startswith("2001-09-09T01:46:")
+
+
+def test_a_session_that_is_read_beside_other_threads_lets_them_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{number},{number / 10}\n" for number in range(1000))
+    (tmp_path / "frames.csv").write_text(f"frame,timestamp\n{rows}")
+    rests: list[float] = []
+    monkeypatch.setattr(session, "_REST_S", 0.001)
+    monkeypatch.setattr(session.time, "sleep", rests.append)
+    alone = read_session(tmp_path)[1]
+    assert not rests
+    read: list[object] = []
+    thread = threading.Thread(target=lambda: read.append(read_session(tmp_path)[1]))
+    thread.start()
+    thread.join()
+    assert len(rests) == 11
+    np.testing.assert_equal(read, [alone])
