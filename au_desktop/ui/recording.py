@@ -75,12 +75,11 @@ class RecordControl:
     def tell(self, severity: str, text: str, folder: Path | None = None, *, passing: bool = False) -> None:
         """``folder``: of a recording, which a button shows, or of several, which it opens; ``passing``: see
         ``Banner.show_message``."""
-        action, act = "", None
-        if folder is not None:
-            is_one = is_session(folder)
-            action, act = ("Look at it", self.look_at) if is_one else ("Open folder", self._open)
-        on_action = None if act is None else partial(act, folder)
-        self._banner.show_message(severity, text, action=action, on_action=on_action, passing=passing)
+        if folder is None:
+            self._banner.show_message(severity, text, passing=passing)
+            return
+        action, act = ("Look at it", self.look_at) if is_session(folder) else ("Open folder", self._open)
+        self._banner.show_message(severity, text, action=action, on_action=partial(act, folder), passing=passing)
 
     def choose_session(self) -> None:
         root = self._settings().record_root
