@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rtatl_core.assets import asset
 from rtatl_core.errors import AUError
@@ -17,6 +17,9 @@ from rtatl_core.photos import read_photo
 from rtatl_core.sessions.recorded import FILES, Recorded
 from rtatl_core.sessions.rows import FILE
 from rtatl_core.video import VideoPictures
+
+_SAME_S = 0.1
+"""A length may be told so differently by another version of the libraries that read it."""
 
 
 class _Part(NamedTuple):
@@ -48,7 +51,7 @@ class SessionPictures:
             kept = session.about.get("videos", [])
             videos = [_Part(float(part["begins_s"]), session.folder / str(part["file"])) for part in kept]
         videos = [part for part in videos if part.path.is_file()]
-        if kind == "file" and videos and not _is_that(videos[0].path, source.get("size")):
+        if kind == "file" and videos and not _is_that(videos[0].path, source):
             return None
         return cls(videos) if videos else None
 
@@ -74,11 +77,15 @@ class SessionPictures:
             self._opened = None
 
 
-def _is_that(path: Path, size: Sequence[int] | None) -> bool:
-    """Whether the video has pictures of that size, or another now lies under its name."""
+def _is_that(path: Path, source: Mapping[str, Any]) -> bool:
+    """Whether the video has pictures of the size that session.json tells of its source, and is as long; or another now
+    lies under its name."""
+    size, told_s = source.get("size"), source.get("duration_s")
     try:
         with closing(VideoPictures(path)) as video:
-            return size is None or video.size == tuple(size)
+            length_s = video.duration_s
+            is_as_long = told_s is None or length_s is None or abs(length_s - told_s) < _SAME_S
+            return is_as_long and (size is None or video.size == tuple(size))
     except AUError:
         return False
 

@@ -15,7 +15,15 @@ from rtatl_core.cli import main
 from rtatl_core.sessions.pictures import SessionPictures
 from rtatl_core.sessions.recorded import Recorded
 from rtatl_core.video import VideoPictures, VideoReader
-from tests.clips import cut_from_demo, demo_frames, number_of, write_clip, write_picture
+from tests.clips import (
+    cut_from_demo,
+    demo_frames,
+    number_of,
+    rotate_in_header,
+    shorten_first_durations,
+    write_clip,
+    write_picture,
+)
 
 HEADER = "frame,face_id,timestamp,success,AU12_r"
 
@@ -43,6 +51,19 @@ def test_any_frame_is_found_by_its_time(name: str, codec: str, tmp_path: Path) -
         assert pictures.at(frames[5].timestamp) is not None
 
 
+def test_frames_of_a_phone_are_upright_and_found_at_any_rate(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "phone.mp4", 100)
+    rotate_in_header(path)
+    shorten_first_durations(path, 20, 4)  # less than half as long as a frame is in the mean
+    with VideoReader(path) as reader:
+        frames = list(reader)
+    with VideoPictures(path) as pictures:
+        for i in (0, 3, 8, 19, 20, 99):
+            image = pictures.at(frames[i].timestamp)
+            assert image is not None
+            np.testing.assert_array_equal(image, frames[i].image)
+
+
 def test_pictures_far_from_key_frames_are_exact_too() -> None:
     wanted = demo_frames(3, skip=333, every=30)  # H.264
     with VideoPictures(asset("demo.mp4")) as pictures:
@@ -65,8 +86,8 @@ def test_an_analysed_video_shows_its_frames_as_long_as_it_is_there(tmp_path: Pat
             assert image is not None
             np.testing.assert_array_equal(image, packet.image)
     pictures.close()
-    write_clip(clip, 25)  # another video of that name
-    assert SessionPictures.of(session) is None
+    for another in (write_clip(clip, 25), cut_from_demo(clip, 50)):  # of another size, or length
+        assert SessionPictures.of(session) is None, another
     clip.unlink()
     assert SessionPictures.of(session) is None
 
