@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rtatl_core.assets import asset
 from rtatl_core.errors import AUError
-from rtatl_core.handoffs import UInt8
+from rtatl_core.handoffs import Float64, UInt8
 from rtatl_core.photos import read_photo
 from rtatl_core.sessions.recorded import FILES, Recorded
 from rtatl_core.sessions.rows import FILE
@@ -20,6 +20,9 @@ from rtatl_core.video import VideoPictures
 
 _SAME_S = 0.1
 """A length may be told so differently by another version of the libraries that read it."""
+
+_ROUNDED_S = 1e-5
+"""What timestamps may be off by in a file."""
 
 
 class _Part(NamedTuple):
@@ -41,12 +44,14 @@ class SessionPictures:
         source = session.about.get("source", {})
         kind, target = source.get("kind"), Path(str(source.get("target", "")))
         if kind in ("photos", "frames"):
-            names = _names(session.folder)
-            photos = {number: target / name for number, name in names.items()} if names else {1: target}
+            folder = target.parent if target.is_file() else target  # of a single photo the target is itself
+            photos = {number: folder / name for number, name in _names(session.folder).items()}
             photos = {number: path for number, path in photos.items() if path.is_file()}
             return cls(photos=photos) if photos else None
-        if kind in ("file", "demo"):
-            videos = [_Part(0.0, asset("demo.mp4") if kind == "demo" else target)]
+        if kind == "file":
+            videos = [_Part(0.0, target)]
+        elif kind == "demo":
+            videos = _loops(asset("demo.mp4"), session.columns["timestamp"])
         else:
             kept = session.about.get("videos", [])
             videos = [_Part(float(part["begins_s"]), session.folder / str(part["file"])) for part in kept]
@@ -59,7 +64,7 @@ class SessionPictures:
         """(height, width, 3) BGR of the frame with this number and timestamp; None where there is none."""
         if self._photos:
             return read_photo(self._photos[frame]) if frame in self._photos else None
-        i = bisect_right([part.begins_s for part in self._videos], timestamp) - 1
+        i = bisect_right([part.begins_s for part in self._videos], timestamp + _ROUNDED_S) - 1
         if i < 0:
             return None
         begins_s, path = self._videos[i]
@@ -90,7 +95,15 @@ def _is_that(path: Path, source: Mapping[str, Any]) -> bool:
         return False
 
 
+def _loops(path: Path, timestamps: Float64) -> list[_Part]:
+    """Of a clip that began again at its end, as far as the timestamps go."""
+    last_s = float(timestamps.max(initial=0.0))
+    with closing(VideoPictures(path)) as video:
+        length_s = video.duration_s or last_s + 1
+    return [_Part(loop * length_s, path) for loop in range(int(last_s / length_s + 1))]
+
+
 def _names(folder: Path) -> dict[int, str]:
-    """Of the photos, by the number of their frame; empty if there is one only, which has no name there."""
+    """Of the photos, by the number of their frame."""
     with (folder / FILES[0]).open(newline="", encoding="utf-8", errors="replace") as file:
         return {int(row["frame"]): row[FILE] for row in csv.DictReader(file) if row.get(FILE)}

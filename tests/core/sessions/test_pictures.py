@@ -92,6 +92,18 @@ def test_an_analysed_video_shows_its_frames_as_long_as_it_is_there(tmp_path: Pat
     assert SessionPictures.of(session) is None
 
 
+def test_the_demo_is_shown_however_often_it_began_again(tmp_path: Path) -> None:
+    session = recorded(tmp_path / "demo", source={"kind": "demo", "target": "demo"})
+    length_s = 973 / 25
+    (session.folder / "frames.csv").write_text(f"{HEADER}\n1,0,{2 * length_s + 3},1,2\n")
+    pictures = SessionPictures.of(Recorded.read(session.folder))
+    assert pictures is not None
+    for loop in range(3):
+        for number in (0, 10):
+            image = pictures.at(1, round(loop * length_s + number / 25, 6))
+            np.testing.assert_array_equal(image, demo_frames(1, skip=number)[0])
+
+
 def test_a_camera_shows_what_was_kept_of_it(tmp_path: Path) -> None:
     videos = [{"file": "video.mkv", "begins_s": 1.0}, {"file": "video-2.mkv", "begins_s": 5.0}]
     session = recorded(tmp_path / "camera", source={"kind": "camera", "target": "Webcam"}, videos=videos)
@@ -122,7 +134,9 @@ def test_photos_are_shown_by_their_names(tmp_path: Path) -> None:
     told = [pictures.at(number, float("nan")) for number in (1, 2, 3)]
     assert [None if image is None else int(image[0, 0, 0]) for image in told] == [40, 80, None]
     one = tmp_path / "photos" / "d.png"
-    alone = SessionPictures.of(recorded(tmp_path / "one", source={"kind": "photos", "target": str(one)}))
+    alone_there = recorded(tmp_path / "one", source={"kind": "photos", "target": str(one)})
+    (alone_there.folder / "frames.csv").write_text(f"{HEADER},file\n1,0,,1,2,d.png\n")
+    alone = SessionPictures.of(alone_there)
     assert alone is not None
     np.testing.assert_array_equal(alone.at(1, float("nan")), cv2.imread(str(one)))
 
