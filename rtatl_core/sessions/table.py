@@ -78,8 +78,10 @@ class Table:
         writer.writerows({name: _text(value) for name, value in row.items()} for row in self.rows)
         try:
             replace_file(path, text.getvalue())
-        except PermissionError as error:  # it names a file beside it
-            said = f"{path} cannot be written ({error.strerror}); close it in other programs, or name another place"
+        except PermissionError as error:  # Windows lets no file be replaced that another program has open
+            if not path.exists():
+                raise
+            said = f"{path} cannot be replaced ({error.strerror}); close it in other programs, or name another"
             raise InputError(said) from error
 
 

@@ -241,8 +241,9 @@ def test_a_table_that_is_open_elsewhere_is_named(tmp_path: Path, monkeypatch: py
     def is_open(path: Path, text: str) -> None:  # as Windows does
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{path}.tmp")
 
+    (tmp_path / "t.csv").touch()
     monkeypatch.setattr(table, "replace_file", is_open)
-    with pytest.raises(InputError, match=r"t.csv cannot be written \(Permission denied\); close it in other programs"):
+    with pytest.raises(InputError, match=r"t.csv cannot be replaced \(Permission denied\); close it in other programs"):
         tabulate([session(tmp_path / "P01")]).write(tmp_path / "t.csv")
 
 
