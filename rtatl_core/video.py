@@ -224,32 +224,45 @@ class VideoPictures(VideoReader):
     """Single pictures of a video, by their time, in any order."""
 
     def at(self, timestamp: float) -> UInt8 | None:
-        """(height, width, 3) BGR: the frame that a reader gives this timestamp, None where it cannot be had. Takes as
-        long as decoding from the key frame before it: mostly some hundredths of a second."""
-        from_s = self._start_s + timestamp - self._step_s / 2
+        """(height, width, 3) BGR: the frame that a reader gives this timestamp, or the one nearest to it; None where it
+        cannot be had. Takes as long as decoding from the key frame before it: mostly some hundredths of a second."""
+        at_s = self._start_s + timestamp
         for back_s in (0.0, 1.0, 4.0):  # some containers find a later frame than asked for
-            self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, from_s - back_s))
-            if (image := self._first_from(from_s)) is not None:
+            self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, at_s - self._step_s / 2 - back_s))
+            if (image := self._nearest(at_s)) is not None:
                 return image
         if timestamp > _NEAR_BEGINNING_S:
             return None
         self._capture.open(str(self.path.resolve()), cv2.CAP_FFMPEG)
-        return self._first_from(from_s, is_before=True)
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # opening forgets it
+        return self._nearest(at_s, is_before=True)
 
-    def _first_from(self, from_s: float, *, is_before: bool = False) -> UInt8 | None:
-        """The first frame from a moment of the container on; None where that may lie before what comes next."""
+    def _nearest(self, at_s: float, *, is_before: bool = False) -> UInt8 | None:
+        """The frame nearest to a moment of the container, of those from half a step before it on; None where it may lie
+        before what comes next."""
+        before: tuple[float, UInt8] | None = None
         failed = 0
         while failed < _TRIES:
             if not self._capture.grab():
                 failed += 1
-            elif self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 < from_s:
+                continue
+            now_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if now_s < at_s - self._step_s / 2:
                 is_before = True
-            elif is_before:
-                found, image = self._capture.retrieve()
-                return _squared(np.asarray(image, np.uint8), self._wide) if found else None
-            else:
+                continue
+            if not is_before:
                 return None
-        return None
+            if before is not None and at_s - before[0] <= abs(now_s - at_s):
+                break
+            try:
+                found, image = self._capture.retrieve()
+            except cv2.error:  # see ``_decode``
+                found = False
+            if found:
+                before = now_s, _squared(np.asarray(image, np.uint8), self._wide)
+                if now_s >= at_s:
+                    break
+        return before[1] if before is not None else None
 
 
 class _Packets:

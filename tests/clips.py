@@ -151,15 +151,15 @@ def announce_more(path: Path, seconds: float) -> Path:
     return path
 
 
-def halve_first_durations(path: Path, count: int) -> None:
-    """Makes an MP4 of constant frame rate a variable one: the first `count` frames are shown half as long."""
+def shorten_first_durations(path: Path, count: int, times: int = 2) -> None:
+    """Makes an MP4 of constant frame rate a variable one: the first `count` frames are shown so many times shorter."""
     data = bytearray(path.read_bytes())
     stts = data.index(b"stts")
     entries = int.from_bytes(data[stts + 8 : stts + 12], "big")
     frames = int.from_bytes(data[stts + 12 : stts + 16], "big")
     delta = int.from_bytes(data[stts + 16 : stts + 20], "big")
     assert entries == 1
-    table = (2, count, delta // 2, frames - count, delta)
+    table = (2, count, delta // times, frames - count, delta)
     data[stts + 8 : stts + 20] = b"".join(value.to_bytes(4, "big") for value in table)
     for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):  # each has grown by one entry
         size = data.index(box) - 4

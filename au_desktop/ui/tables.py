@@ -6,9 +6,9 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from rtatl_core.errors import InputError
-from rtatl_core.sessions.recorded import MARKER, has_event
-from rtatl_core.sessions.table import Cut, Table, find_sessions, tabulate
+from rtatl_core.errors import InputError, SessionError
+from rtatl_core.sessions.recorded import FILES, MARKER, read_events
+from rtatl_core.sessions.table import Cut, find_sessions, tabulate
 
 _TOLD = 2
 """Sentences about single sessions; ``rtatl table`` tells all."""
@@ -38,11 +38,12 @@ def _made(root: Path) -> tuple[str, str]:
     at = f"{datetime.now():%Y-%m-%dT%H-%M-%S}.csv"
     made.write(root / f"table_{at}")
     text = f"table_{at} has {_counted(made.sessions, 'session')}"
-    trials = tabulate([folder for folder in folders if has_event(folder, MARKER)], Cut(MARKER))
+    trials = tabulate(filter(_may_have_markers, folders), Cut(MARKER))
     if trials.sessions:
         trials.write(root / f"trials_{at}")
-        text += f", trials_{at} {_counted(len(trials.rows), 'part')} that begin at markers"
-    doubts = _doubts(made)
+        of = "" if trials.sessions == made.sessions else f" of {_counted(trials.sessions, 'session')}"
+        text += f", trials_{at} {_counted(len(trials.rows), 'part')}{of} that begin at markers"
+    doubts = _doubts([*made.left_out, *trials.left_out, *made.doubts])
     return ("warning" if doubts else "info"), " ".join([f"{text}.", *doubts])
 
 
@@ -50,7 +51,15 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _doubts(made: Table) -> list[str]:
-    every = [*made.left_out, *made.doubts]
+def _may_have_markers(folder: Path) -> bool:
+    """Also where its events cannot be read, which is told then."""
+    try:
+        return any(event.kind == MARKER for event in read_events(folder))
+    except SessionError:
+        return (folder / FILES[1]).exists()
+
+
+def _doubts(sentences: list[str]) -> list[str]:
+    every = list(dict.fromkeys(sentences))  # a session may be left out of both
     more = [f"And {len(every) - _TOLD} more."] if len(every) > _TOLD else []
     return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in every[:_TOLD]] + more

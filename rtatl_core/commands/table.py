@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     rest = None if options.rest is None else stretch(options.rest)
     if options.rest and rest is None:
         raise InputError(f"{options.rest} are no seconds; write those in which the face rests, e.g. --rest 0-5")
-    cut = table.Cut(options.by or "", options.length or math.inf, options.before or 0.0)
+    table.check_out(options.out)
+    cut = table.Cut((options.by or "").strip(), options.length or math.inf, options.before or 0.0)
     made = table.tabulate(table.find_sessions(options.sessions), cut, rest)
     for sentence in made.left_out:
         print(f"rtatl: {sentence}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +21,18 @@ from rtatl_core.sessions.session import read_session
 
 MARKER = "marker"
 """The kind of event that a person sets with ``M``."""
+REST = "rest"
+"""That of a face that counts from another rest than before, or from none again; the label begins with "face 0:"."""
+SETTING = "setting"
+"""That of smoothing or own face, changed."""
 FILES = ("frames.csv", "events.csv", "session.json")
 """Of a session: nothing may take their place."""
 _NEEDED = ("frame", "face_id", "timestamp", "success")
 BOX = ("face_x0", "face_y0", "face_x1", "face_y1")
 _READ = {*_NEEDED, *BOX, *(f"{au_label(au)}_{column}" for au in ACTION_UNITS for column in ("r", "c", *SIDES))}
+_SHAPES = {"status": str, "counts": dict, "engines": list, "videos": list}
+_SHAPES |= dict.fromkeys(("source", "model", "settings"), dict)
+"""Of what session.json tells."""
 _DATED = re.compile(r"(.+)_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(-\d+)?")
 
 
@@ -36,13 +44,17 @@ class Event(NamedTuple):
     label: str
 
 
+_SAID = set(Event._fields)
+"""Columns that are needed of it."""
+
+
 @dataclass(frozen=True)
 class Recorded:
     """One session."""
 
     folder: Path
     about: dict[str, Any]
-    """session.json; of one without, its "status" is "unknown"."""
+    """session.json, without what has not the shape it should have; of one without, the "status" is "unknown"."""
     columns: dict[str, Float64]
     """Of frames.csv, those of time, faces with their boxes, and AUs; (rows,) each, NaN where a field is empty."""
 
@@ -52,7 +64,8 @@ class Recorded:
         about, columns = read_session(folder, _READ)
         if lacking := [name for name in _NEEDED if name not in columns]:
             raise SessionError(f"{folder} cannot be used, since its frames.csv has no {lacking[0]}; record it again")
-        return cls(folder, about, columns)
+        about = {name: said for name, said in about.items() if isinstance(said, _SHAPES.get(name, object))}
+        return cls(folder, {"status": "unknown", **about}, columns)
 
     @property
     def name(self) -> str:
@@ -71,10 +84,27 @@ class Recorded:
         return bool(len(times)) and bool(np.isnan(times).all())
 
     @property
+    def engines(self) -> list[dict[str, Any]]:
+        """What analysed it, one after another; each tells its "model" and "settings"."""
+        return self.about.get("engines") or [self.about]
+
+    @property
     def is_of_one_person(self) -> bool:
         """One face was followed at a time, so a new id is the same person found again."""
-        engines = self.about.get("engines") or [self.about]
-        return all(engine.get("settings", {}).get("max_faces") == 1 for engine in engines)
+        return all(engine.get("settings", {}).get("max_faces") == 1 for engine in self.engines)
+
+    @property
+    def counts_from_rest(self) -> bool:
+        """Whether a face does. Of a rest that was taken in the window, only the events tell."""
+        said = self.about.get("settings", {}).get("rest")
+        return said is not None or any(event.kind == REST for event in self.events())
+
+    def events(self) -> list[Event]:
+        """As ``read_events``; none if they cannot be read."""
+        try:
+            return read_events(self.folder)
+        except SessionError:
+            return []
 
     def people(self, rows: NDArray[np.bool_] | None = None) -> list[tuple[str, NDArray[np.bool_]]]:
         """Whose rows belong together: their ids in words, and which rows of the session are theirs, (rows,). rows: only
@@ -92,19 +122,16 @@ def is_session(folder: Path) -> bool:
 
 
 def read_events(folder: Path) -> list[Event]:
-    """In the order of time. Raises SessionError."""
+    """In the order of time, those of one moment as they are written. Raises SessionError."""
+    path = folder / FILES[1]
     try:
-        with (folder / "events.csv").open(newline="", encoding="utf-8", errors="replace") as file:
-            timed = [row for row in csv.DictReader(file) if row["timestamp"]]
-        return sorted(Event(float(row["timestamp"]), row["kind"], row["label"]) for row in timed)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        text = f"{folder / 'events.csv'} cannot be read ({error}); mend or copy it, or leave the session out"
-        raise SessionError(text) from error
-
-
-def has_event(folder: Path, kind: str) -> bool:
-    """Whether there is one of this kind, and it can be read."""
-    try:
-        return any(event.kind == kind for event in read_events(folder))
-    except SessionError:
-        return False
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:  # Excel puts a mark before the text
+            table = csv.DictReader(file, restval="")
+            if not _SAID.issubset(table.fieldnames or ()):
+                raise ValueError("its first line should be timestamp,frame,kind,label, with commas between")
+            rows = [row for row in table if row["timestamp"].strip()]
+        events = [Event(float(row["timestamp"]), row["kind"].strip(), row["label"]) for row in rows]
+    except (OSError, ValueError, csv.Error) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise SessionError(f"{path} cannot be read ({why}); mend or copy it, or leave the session out") from error
+    return sorted((event for event in events if math.isfinite(event.timestamp)), key=lambda event: event.timestamp)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,20 @@ from numpy.typing import NDArray
 from rtatl_core.errors import InputError, SessionError
 from rtatl_core.facs import au_label
 from rtatl_core.files import replace_file
-from rtatl_core.sessions.recorded import FILES, Recorded, is_session, read_events
+from rtatl_core.sessions.recorded import FILES, REST, SETTING, Recorded, is_session, read_events
 from rtatl_core.sessions.rows import SIDES
 
 _MEASURES = {"mean": "r", "max": "r", "present": "c", **{side: side for side in SIDES}}
 """What the table tells of an AU -> the column of frames.csv that it comes from."""
-_NOT_WHOLE = ("recording", "stopped", "interrupted", "empty")
-"""How a status begins that tells of less than there was to be had."""
+_NOT_WHOLE = ("stopped:", "interrupted", "empty")
+"""How a status begins that tells of less than there was to be had. A part of a video that somebody chose has another,
+e.g. "stopped at 12.0 s"."""
 _OF_FILES = ("file", "frames", "photos")
 """Kinds of sources that can be analysed again."""
+_SOON_S = 0.5
+"""What is set so soon after a face was found holds from there on, as good as."""
+_NAMED = 3
+"""So many names in a sentence."""
 
 Bools = NDArray[np.bool_]
 Row = dict[str, str | float]
@@ -66,14 +71,28 @@ class Table:
 
     def write(self, path: Path) -> None:
         """As CSV, whole or not at all. A column that only some sessions have is empty in the others. Raises InputError
-        if it would take the place of a session's own file, OSError."""
-        if path.name in FILES and is_session(path.parent):
-            raise InputError(f"{path} belongs to a session; give the table another name")
+        where another program keeps the file, OSError."""
         text = io.StringIO()
         writer = csv.DictWriter(text, _in_order(self.rows), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _text(value) for name, value in row.items()} for row in self.rows)
-        replace_file(path, text.getvalue())
+        try:
+            replace_file(path, text.getvalue())
+        except PermissionError as error:  # Windows lets no file be replaced that another program has open
+            if not path.exists():
+                raise
+            said = f"{path} cannot be replaced ({error.strerror}); close it in other programs, or name another"
+            raise InputError(said) from error
+
+
+def check_out(path: Path) -> None:
+    """Raises InputError where no table should go, before hours of sessions are read."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it, e.g. {path / 'study.csv'}")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent}; make it, or name another place")
+    if path.name.casefold() in FILES and is_session(path.parent):
+        raise InputError(f"{path} belongs to a session; give the table another name")
 
 
 def tabulate(folders: Iterable[Path], cut: Cut = WHOLE, rest: tuple[float, float] | None = None) -> Table:
@@ -81,28 +100,33 @@ def tabulate(folders: Iterable[Path], cut: Cut = WHOLE, rest: tuple[float, float
     lines: list[Row] = []
     taken: list[Recorded] = []
     left_out: list[str] = []
+    changed: list[str] = []
     for folder in folders:
         try:
             session = read(folder)
             lines += rows(session, cut, rest)
-            taken.append(replace(session, columns={}))  # those of hours are many
         except SessionError as error:
             left_out.append(str(error))
-    trust = {au: level for one in taken for au, level in one.about.get("model", {}).get("trust", {}).items()}
-    weak = [au_label(int(au)) for au, level in trust.items() if level == "experimental"]
-    return Table(lines, len(taken), left_out, list(_doubts(taken)), weak)
+            continue
+        if changes := ", ".join(_changes(session)):
+            means = "so its numbers do not all mean the same; use one part of it, or leave it out"
+            changed.append(f"{folder} changes while it is recorded (kind {changes} in events.csv), {means}")
+        taken.append(replace(session, columns={}))  # those of hours are many
+    trust = (engine.get("model", {}).get("trust", {}) for one in taken for engine in one.engines)
+    weak = {int(au) for levels in trust for au, level in levels.items() if level == "experimental"}
+    return Table(lines, len(taken), left_out, [*_doubts(taken), *changed], [au_label(au) for au in sorted(weak)])
 
 
 def find_sessions(named: Iterable[Path]) -> list[Path]:
     """Session folders as they are named, and those in folders of them, each once. Raises InputError."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for folder in named:
         inside = [folder] if is_session(folder) else sorted(file.parent for file in folder.glob("*/frames.csv"))
         if not inside:
             raise InputError(f"{folder} holds no session; name session folders, or the folder they are in")
         for one in inside:
-            found.setdefault(one.absolute(), one)
-    return list(found.values())
+            found.setdefault(os.path.abspath(one), one)
+    return [Path(place) if one.name in ("", "..") else one for place, one in found.items()]  # "." has no name
 
 
 def read(folder: Path) -> Recorded:
@@ -151,7 +175,7 @@ def rows(session: Recorded, cut: Cut = WHOLE, rest: tuple[float, float] | None =
                     "face_id": ids,
                     **({"part": label} if cut.kind else {}),
                     "begins": first_s,
-                    "ends": float(np.minimum(last_s, times[-1])) if len(times) else math.nan,
+                    "ends": max(first_s, float(np.minimum(last_s, times[-1]))) if len(times) else math.nan,
                     "frames": frames,
                     "success": len(np.unique(columns["frame"][shown])) / frames if frames else math.nan,
                     **_values(session, shown, base),
@@ -162,21 +186,39 @@ def rows(session: Recorded, cut: Cut = WHOLE, rest: tuple[float, float] | None =
 
 def _doubts(sessions: Sequence[Recorded]) -> Iterator[str]:
     """What whoever compares these sessions should know."""
-    models = {str(one.about.get("model", {}).get("sha256", "unknown"))[:8] for one in sessions}
+    engines = [engine for one in sessions for engine in one.engines]
+    models = {str(engine.get("model", {}).get("sha256", "unknown"))[:8] for engine in engines}
     if len(models) > 1:
         yield f"these sessions are of {len(models)} models ({', '.join(sorted(models))}): compare those of one only"
-    settings = {(said.get("smoothing_s"), said.get("personal")) for said in _settings(sessions)}
-    if len(settings) > 1:
+    settings = [engine["settings"] for engine in engines if "settings" in engine]
+    if len({(said.get("smoothing_s"), said.get("personal")) for said in settings}) > 1:
         yield "these sessions differ in smoothing or own face, so their numbers do too (settings in session.json)"
-    if len({said.get("rest") is not None for said in _settings(sessions)}) > 1:
-        yield "some of these sessions count from a person's rest and others do not (settings.rest in session.json)"
+    without = [one.name for one in sessions if not one.counts_from_rest]
+    if 0 < len(without) < len(sessions):
+        yield f"some of these sessions count from a person's rest, but not {_listed(without)}"
     names = [one.name for one in sessions]
     if again := sorted({name for name in names if names.count(name) > 1}):
-        yield f"there are several sessions of {', '.join(again)}: see whether you want all of them"
+        yield f"there are several sessions of {_listed(again)}: see whether you want all of them"
 
 
-def _settings(sessions: Sequence[Recorded]) -> list[dict[str, Any]]:
-    return [one.about["settings"] for one in sessions if "settings" in one.about]
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _changes(session: Recorded) -> Iterator[str]:
+    """Kinds of events after which a face reads otherwise than before. A rest that was taken in the window is that of
+    one ``face_id``: another that this person gets later has none."""
+    events, found = session.events(), session.columns["success"] == 1
+    ids, times = session.columns["face_id"][found], session.columns["timestamp"][found]
+    rests = [event for event in events if event.kind == REST]
+    for face in np.unique(ids) if rests else ():
+        own = [event.timestamp for event in rests if event.label.startswith(f"face {face:.0f}:")]
+        if len(own) != 1 or own[0] > times[ids == face][0] + _SOON_S:
+            yield REST
+            break
+    if any(event.kind == SETTING and event.timestamp > times[0] + _SOON_S for event in events if len(times)):
+        yield SETTING
 
 
 def _parts(session: Recorded, cut: Cut) -> list[tuple[str, float, float]]:

@@ -22,9 +22,9 @@ from tests.clips import (
     begin_later,
     begin_with_header,
     damage_frame,
-    halve_first_durations,
     number_of,
     rotate_in_header,
+    shorten_first_durations,
     squeeze_in_header,
     trim_in_header,
     write_clip,
@@ -49,7 +49,7 @@ def test_every_frame_comes_once_in_order_with_its_media_time(tmp_path: Path) -> 
 
 def test_variable_frame_rate_keeps_the_times_of_the_container(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "phone.mp4", frames=20, fps=25)
-    halve_first_durations(path, 10)
+    shorten_first_durations(path, 10)
     with VideoReader(path) as reader:
         packets = list(reader)
     assert not any(packet.lost for packet in packets), "a longer step is no lost frame"

@@ -41,7 +41,8 @@ def make_table(desk: Desk) -> None:
 
 def test_a_click_makes_a_table_of_sessions_and_one_of_trials(make_desk: MakeDesk) -> None:
     desk = live(make_desk())
-    root, banner = record(desk, "P01").parent, desk.window.stage.banner
+    first, banner = record(desk, "P01"), desk.window.stage.banner
+    root = first.parent
     record(desk, "P02", markers=2)
     make_table(desk)
     (table,), (trials,) = root.glob("table_*.csv"), root.glob("trials_*.csv")
@@ -50,10 +51,14 @@ def test_a_click_makes_a_table_of_sessions_and_one_of_trials(make_desk: MakeDesk
     assert [(row["name"], row["part"]) for row in csv_rows(trials)] == [("P02", "1"), ("P02", "2")]
     assert (banner.severity, banner.text) == (
         "info",
-        f"{table.name} has 2 sessions, {trials.name} 2 parts that begin at markers.",
+        f"{table.name} has 2 sessions, {trials.name} 2 parts of 1 session that begin at markers.",
     )
     QTest.mouseClick(banner._button, LEFT)
     assert desk.opened == [root]
+    (first / "events.csv").write_text("timestamp;frame;kind;label")
+    make_table(desk)
+    assert banner.severity == "warning"
+    assert f"{first / 'events.csv'} cannot be read" in banner.text, "or its trials would be missed by nobody"
 
 
 def test_what_is_left_out_is_said_and_a_running_recording_is_waited_for(make_desk: MakeDesk) -> None:

@@ -15,7 +15,15 @@ from rtatl_core.cli import main
 from rtatl_core.sessions.pictures import SessionPictures
 from rtatl_core.sessions.recorded import Recorded
 from rtatl_core.video import VideoPictures, VideoReader
-from tests.clips import cut_from_demo, demo_frames, number_of, write_clip, write_picture
+from tests.clips import (
+    cut_from_demo,
+    demo_frames,
+    number_of,
+    rotate_in_header,
+    shorten_first_durations,
+    write_clip,
+    write_picture,
+)
 
 HEADER = "frame,face_id,timestamp,success,AU12_r"
 
@@ -43,6 +51,19 @@ def test_any_frame_is_found_by_its_time(name: str, codec: str, tmp_path: Path) -
         assert pictures.at(frames[5].timestamp) is not None
 
 
+def test_frames_of_a_phone_are_upright_and_found_at_any_rate(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "phone.mp4", 100)
+    rotate_in_header(path)
+    shorten_first_durations(path, 20, 4)  # less than half as long as a frame is in the mean
+    with VideoReader(path) as reader:
+        frames = list(reader)
+    with VideoPictures(path) as pictures:
+        for i in (0, 3, 8, 19, 20, 99):
+            image = pictures.at(frames[i].timestamp)
+            assert image is not None
+            np.testing.assert_array_equal(image, frames[i].image)
+
+
 def test_pictures_far_from_key_frames_are_exact_too() -> None:
     wanted = demo_frames(3, skip=333, every=30)  # H.264
     with VideoPictures(asset("demo.mp4")) as pictures:
@@ -65,10 +86,22 @@ def test_an_analysed_video_shows_its_frames_as_long_as_it_is_there(tmp_path: Pat
             assert image is not None
             np.testing.assert_array_equal(image, packet.image)
     pictures.close()
-    write_clip(clip, 25)  # another video of that name
-    assert SessionPictures.of(session) is None
+    for another in (write_clip(clip, 25), cut_from_demo(clip, 50)):  # of another size, or length
+        assert SessionPictures.of(session) is None, another
     clip.unlink()
     assert SessionPictures.of(session) is None
+
+
+def test_the_demo_is_shown_however_often_it_began_again(tmp_path: Path) -> None:
+    session = recorded(tmp_path / "demo", source={"kind": "demo", "target": "demo"})
+    length_s = 973 / 25
+    (session.folder / "frames.csv").write_text(f"{HEADER}\n1,0,{2 * length_s + 3},1,2\n")
+    pictures = SessionPictures.of(Recorded.read(session.folder))
+    assert pictures is not None
+    for loop in range(3):
+        for number in (0, 10):
+            image = pictures.at(1, round(loop * length_s + number / 25, 6))
+            np.testing.assert_array_equal(image, demo_frames(1, skip=number)[0])
 
 
 def test_a_camera_shows_what_was_kept_of_it(tmp_path: Path) -> None:
@@ -114,7 +147,9 @@ def test_photos_are_shown_by_their_names(tmp_path: Path) -> None:
     told = [pictures.at(number, float("nan")) for number in (1, 2, 3)]
     assert [None if image is None else int(image[0, 0, 0]) for image in told] == [40, 80, None]
     one = tmp_path / "photos" / "d.png"
-    alone = SessionPictures.of(recorded(tmp_path / "one", source={"kind": "photos", "target": str(one)}))
+    alone_there = recorded(tmp_path / "one", source={"kind": "photos", "target": str(one)})
+    (alone_there.folder / "frames.csv").write_text(f"{HEADER},file\n1,0,,1,2,d.png\n")
+    alone = SessionPictures.of(alone_there)
     assert alone is not None
     np.testing.assert_array_equal(alone.at(1, float("nan")), cv2.imread(str(one)))
 

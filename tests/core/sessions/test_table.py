@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ import numpy as np
 import pytest
 
 from rtatl_core.cli import main
-from rtatl_core.errors import SessionError
+from rtatl_core.errors import InputError, SessionError
+from rtatl_core.sessions import table
+from rtatl_core.sessions.recorded import read_events
 from rtatl_core.sessions.session import read_session
-from rtatl_core.sessions.table import Cut, read, rows
+from rtatl_core.sessions.table import Cut, find_sessions, read, rows, tabulate
 from tests.clips import cut_from_demo
 from tests.tables import csv_rows
 
@@ -88,6 +92,43 @@ def test_trials_begin_at_events_and_may_count_from_what_came_before(tmp_path: Pa
         rows(one, Cut("lsl:X"))
 
 
+def test_a_part_in_which_nothing_was_recorded_ends_where_it_begins(tmp_path: Path) -> None:
+    events = [(-1.0, "marker", "1"), (9.0, "marker", "2")]
+    early, late = rows(read(session(tmp_path / "P01", events=events)), Cut("marker", length_s=2))
+    assert (early["begins"], early["ends"], early["frames"]) == (-1, 1, 1)
+    assert (late["begins"], late["ends"], late["frames"], late["face_id"]) == (9, 9, 0, "")
+
+
+def test_events_that_a_spreadsheet_wrote_are_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    folder = session(tmp_path / "P01")
+    file = folder / "events.csv"
+
+    def write(*lines: str, first: str = "timestamp,frame,kind,label") -> None:
+        file.write_bytes("\r\n".join([first, *lines, ""]).encode("utf-8-sig"))
+
+    write("2,,trial,z\u00e4h", "3,, trial,b", "3,,trial,a", ",,,", "4,,rest")
+    events = [("trial", "z\u00e4h"), ("trial", "b"), ("trial", "a"), ("rest", "")]
+    assert [(event.kind, event.label) for event in read_events(folder)] == events
+    refused = {
+        "first line should be timestamp,frame,kind,label": "2;;trial;a",
+        "field larger": f"2,,trial,{'a' * 200_000}",
+    }
+    for sentence, line in refused.items():
+        write(line, first="timestamp;frame;kind;label" if ";" in line else "timestamp,frame,kind,label")
+        with pytest.raises(SessionError, match=f"events.csv cannot be read .*{sentence}"):
+            read_events(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"status": null, "source": "x", "settings": [], "model": 1, "engines": 2}', "["]
+)
+def test_a_session_that_tells_nothing_of_itself_is_counted_in(text: str, tmp_path: Path) -> None:
+    folder = session(tmp_path / "P01")
+    (folder / "session.json").write_text(text)
+    (row,) = tabulate([folder]).rows
+    assert (row["status"], row["AU12_max"]) == ("unknown", 4)
+
+
 def test_frames_without_the_face_lower_success_alone(tmp_path: Path) -> None:
     lines = [*CALM_THEN_SMILES[:2], "3,,2.0,0,,,,", "4,7,3.0,1,3.5,1,3.5,3.5"]
     (row,) = rows(read(session(tmp_path / "lost", lines)))  # found again under another number: one person was followed
@@ -121,13 +162,14 @@ def test_what_will_be_analysed_again_is_left_out_and_a_lost_camera_is_not(
     session(study / "P01")
     session(study / "P02", status="interrupted: the program ended before the recording did")
     session(study / "P03", status="interrupted: ...", source={"kind": "file"})
+    session(study / "part", status="stopped at 5.0 s of 9.0 s", source={"kind": "file"})  # as somebody chose
     session(study / "P04", status="recording")
     (study / "notes").mkdir()
     out = tmp_path / "study.csv"
     assert main(["table", str(study), str(study / "P01"), "--out", str(out)]) == 1
     said = capsys.readouterr()
     assert said.out == f"{out}\n"
-    assert [row["session"] for row in csv_rows(out)] == ["P01", "P02"]
+    assert [row["session"] for row in csv_rows(out)] == ["P01", "P02", "part"]
     assert "P03 is left out (interrupted: ...); analyse it again" in said.err
     assert "P04 is left out, since it is still being recorded" in said.err
     assert "experimental, so not to be trusted alone: AU09" in said.err
@@ -137,7 +179,7 @@ def test_what_will_be_analysed_again_is_left_out_and_a_lost_camera_is_not(
     with pytest.raises(SessionError, match=r"frames.csv has no timestamp"):
         read(foreign)
     assert main(["table", str(study / "P04"), "--out", str(out)]) == 2
-    assert len(csv_rows(out)) == 2  # as it was
+    assert len(csv_rows(out)) == 3  # as it was
 
 
 def test_what_makes_sessions_hard_to_compare_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,6 +197,56 @@ def test_what_makes_sessions_hard_to_compare_is_said(tmp_path: Path, capsys: pyt
         assert sentence in said
 
 
+RESTS = "face 0: subtracted AU12 0.3"
+
+
+def test_that_some_count_from_a_rest_taken_in_the_window_is_said(tmp_path: Path) -> None:
+    folders = [session(tmp_path / name, events=[(0.0, "rest", RESTS)]) for name in ("P01", "P02")]
+    assert tabulate(folders).doubts == []
+    said = ["some of these sessions count from a person's rest, but not P03"]
+    assert tabulate([*folders, session(tmp_path / "P03")]).doubts == said
+
+
+@pytest.mark.parametrize(
+    ("lines", "events", "kinds"),
+    [
+        (CALM_THEN_SMILES, [(3.0, "rest", RESTS)], "rest"),
+        (CALM_THEN_SMILES, [(0.0, "rest", RESTS), (3.0, "rest", "face 0: read like others again")], "rest"),
+        ([*CALM_THEN_SMILES, "7,1,6.0,1,1,1,1,1"], [(0.0, "rest", RESTS)], "rest"),  # found again, as another
+        (CALM_THEN_SMILES, [(3.0, "setting", "smoothing_s = 0.5")], "setting"),
+        (CALM_THEN_SMILES, [(-1.0, "setting", "smoothing_s = 0.5"), (0.2, "rest", RESTS)], ""),
+        ([], [(0.0, "setting", "personal = False")], ""),
+    ],
+    ids=["later", "given up", "another face", "smoothing", "before", "nobody"],
+)
+def test_a_session_whose_numbers_change_their_meaning_is_told(
+    lines: list[str], events: list[tuple[float | str, str, str]], kinds: str, tmp_path: Path
+) -> None:
+    folder = session(tmp_path / "P01", lines, events)
+    told = [sentence for sentence in tabulate([folder]).doubts if "changes while it is recorded" in sentence]
+    assert len(told) == bool(kinds)
+    assert f"{folder} changes while it is recorded (kind {kinds} in events.csv)" in "".join(told) or not kinds
+
+
+def test_a_session_is_named_and_counted_once_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = session(tmp_path / "P01")
+    monkeypatch.chdir(folder)
+    (found,) = find_sessions([Path(), Path("..", "P01"), tmp_path])
+    assert found.name == "P01"
+
+
+def test_a_table_that_is_open_elsewhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_open(path: Path, text: str) -> None:  # as Windows does
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{path}.tmp")
+
+    (tmp_path / "t.csv").touch()
+    monkeypatch.setattr(table, "replace_file", is_open)
+    with pytest.raises(InputError, match=r"t.csv cannot be replaced \(Permission denied\); close it in other programs"):
+        tabulate([session(tmp_path / "P01")]).write(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -163,6 +255,9 @@ def test_what_makes_sessions_hard_to_compare_is_said(tmp_path: Path, capsys: pyt
         (["--out", "t.csv", "--rest", "calm.jpg"], "calm.jpg are no seconds"),
         (["--out", "t.csv", "--rest", "3-1"], "write the earlier second first"),
         (["--out", "P01/frames.csv"], "belongs to a session; give the table another name"),
+        (["--out", "P01/Frames.csv"], "belongs to a session; give the table another name"),  # the same on Windows
+        (["--out", "P01"], "P01 is a folder; name a file in it"),
+        (["--out", "tables/t.csv"], "there is no folder tables; make it"),
         (["nothing", "--out", "t.csv"], "nothing holds no session"),
     ],
 )
