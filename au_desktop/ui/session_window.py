@@ -22,11 +22,10 @@ from au_desktop.ui.session_picture import SessionPicture, Wanted
 from au_desktop.ui.session_plot import SessionPlot
 from au_desktop.ui.theme import Look
 from au_desktop.words import clock
-from rtatl_core.errors import SessionError
 from rtatl_core.facs import au_label
 from rtatl_core.handoffs import Float32, Float64
 from rtatl_core.sessions.pictures import SessionPictures
-from rtatl_core.sessions.recorded import BOX, Event, Recorded, read_events
+from rtatl_core.sessions.recorded import BOX, Event, Recorded
 from rtatl_core.sessions.rows import SIDES
 
 MOST_PEOPLE = 8
@@ -95,30 +94,25 @@ def load(folder: Path) -> Contents:
     largest = columns["face_id"] == 0  # in photos, where ids are counted anew in each
     everyone = [(ids, np.flatnonzero(mask & largest if of_photos else mask)) for ids, mask in session.people()]
     everyone.sort(key=lambda one: -len(one[1]))
-    try:
-        events = read_events(folder)
-    except SessionError:  # the numbers can be looked at without
-        events = []
     return Contents(
         folder,
         session.about.get("model", {}),
         session.aus,
-        _facts(session, len(frames), len(everyone), events),
+        _facts(session, len(frames), len(everyone)),
         of_photos,
         frames,
         frames if of_photos else columns["timestamp"][first_row],
         tuple(person(*one) for one in everyone[:MOST_PEOPLE]),
-        tuple(event for event in events if event.kind not in _OWN),
+        tuple(event for event in session.events() if event.kind not in _OWN),
         SessionPictures.of(session),
     )
 
 
-def _facts(session: Recorded, frames: int, people: int, events: Sequence[Event]) -> str:
+def _facts(session: Recorded, frames: int, people: int) -> str:
     about, columns = session.about, session.columns
     what = "photos" if session.is_of_photos else "frames"
     found = len(np.unique(columns["frame"][columns["success"] == 1]))
     dropped = int(about.get("counts", {}).get("dropped", 0))
-    has_rest = about.get("settings", {}).get("rest") is not None or any(event.kind == "rest" for event in events)
     parts = [
         "" if session.is_of_photos or not frames else clock(float(np.ptp(columns["timestamp"]))),
         str(about["status"]),
@@ -126,7 +120,7 @@ def _facts(session: Recorded, frames: int, people: int, events: Sequence[Event])
         f"{dropped:,} dropped" if dropped else "",
         f"{people} faces, of which {MOST_PEOPLE} can be chosen" if people > MOST_PEOPLE else "",
         str(about.get("model", {}).get("name", "unknown model")),
-        "counts from a rest" if has_rest else "",
+        "counts from a rest" if session.counts_from_rest else "",
     ]
     return "  \N{MIDDLE DOT}  ".join(part for part in parts if part)
 
