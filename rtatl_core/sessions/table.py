@@ -130,13 +130,16 @@ def find_sessions(named: Iterable[Path]) -> list[Path]:
 
 
 def read(folder: Path) -> Recorded:
-    """Raises SessionError, also for one that ``rtatl analyze`` was stopped at or that is still being recorded."""
+    """Raises SessionError, also for one that ``rtatl analyze`` was stopped at, that is still being recorded, or that
+    holds no frame."""
     session = Recorded.read(folder)
     status, kind = str(session.about["status"]), session.about.get("source", {}).get("kind")
     if status == "recording":
         raise SessionError(f"{folder} is left out, since it is still being recorded; end that first")
     if status.startswith(_NOT_WHOLE) and kind in _OF_FILES:
         raise SessionError(f"{folder} is left out ({status}); analyse it again, or move it elsewhere")
+    if not len(session.columns["frame"]):
+        raise SessionError(f"{folder} is left out, since it holds no frame ({status}); record it again, or move it")
     return session
 
 

@@ -133,9 +133,12 @@ def test_frames_without_the_face_lower_success_alone(tmp_path: Path) -> None:
     lines = [*CALM_THEN_SMILES[:2], "3,,2.0,0,,,,", "4,7,3.0,1,3.5,1,3.5,3.5"]
     (row,) = rows(read(session(tmp_path / "lost", lines)))  # found again under another number: one person was followed
     assert (row["face_id"], row["frames"], row["success"], row["AU12_mean"]) == ("0 7", 4, 0.75, 1.5)
-    (row,) = rows(read(session(tmp_path / "empty", [])))
+    after_it = session(tmp_path / "after", CALM_THEN_SMILES, [(9.0, "marker", "too late")])
+    (row,) = rows(read(after_it), Cut("marker"))
     assert (row["frames"], row["face_id"]) == (0, "")
-    assert np.isnan([row["success"], row["AU12_mean"], row["AU12_max"], row["begins"]]).all()
+    assert np.isnan([row["success"], row["AU12_mean"], row["AU12_max"]]).all()
+    with pytest.raises(SessionError, match=r"holds no frame \(stopped: no model\); record it again"):
+        read(session(tmp_path / "empty", [], status="stopped: no model"))
 
 
 def test_faces_side_by_side_have_a_row_each(tmp_path: Path) -> None:
