@@ -115,7 +115,7 @@ def test_the_package_is_built_and_works_in_an_emptied_environment(tmp_path: Path
     if os.name != "nt":
         gpu = subprocess.run(
             [program, "--source", "demo", "--device", "cuda", "--duration", "5"],
-            cwd=tmp_path,  # without a screen it records there
+            cwd=tmp_path / "dist",  # without a screen it records there
             env={"HOME": str(tmp_path)},
             capture_output=True,
             text=True,
